@@ -324,9 +324,8 @@ class AuditLake(Shown):
 
         Args:
             *policy_ids: Which policies.
-            **options: ``as_of``; the period by ``since`` and ``until``, ``last`` or ``period``; ``snapshot``;
-                ``generated_at``, ``policies``, ``entries``, ``pages``, ``listen``: see
-                :class:`auditlake.policies.request.ReportOptions`.
+            **options: ``as_of``; the period by ``since`` and ``until``, ``last`` or ``period``; ``snapshot`` and
+                others: see :class:`auditlake.policies.request.ReportOptions`.
 
         Raises:
             PolicyError: A policy cannot be used, or is not there.
@@ -386,8 +385,7 @@ class AuditLake(Shown):
 
         Raises:
             LakeError: There is something at the destination, or the disk refused.
-            LakeFormatError: The lake lost a file.
-            LedgerError: The ledger is damaged.
+            LakeFormatError, LedgerError: The lake lost a file, or its ledger is damaged.
         """
         from auditlake.upkeep.backup import backup
 

@@ -222,7 +222,9 @@ class Reader:
             self.compose(yaml.parse(text, Loader=_PARSER), roots)
         except yaml.YAMLError as error:
             mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
-            self.wrong(mark, f"this is not YAML: {getattr(error, 'problem', None) or 'it cannot be read'}")
+            why = getattr(error, "problem", None) or "it cannot be read"
+            hint = "; put a text with commas or brackets in quotes" if "or ']'" in why or "or '}'" in why else ""
+            self.wrong(mark, f"this is not YAML: {why}{hint}")
             return None
         if not roots:
             self.wrong(None, f"the file is empty; a {self.what} needs {', '.join(self.needs)}")

@@ -1,8 +1,12 @@
 """What all tests share: none fails because the machine is busy, or because it was started in the background."""
 
 import signal
+from collections.abc import Iterator
 
+import pytest
 from hypothesis import HealthCheck, settings
+
+from auditlake.engine import duck
 
 settings.register_profile("auditlake", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("auditlake")
@@ -11,3 +15,11 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell that is not interactive starts what it puts into the background so, and children inherit it: what a test
     # sends as Ctrl-C would be lost, here and in every process that it starts.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_duckdb() -> Iterator[None]:
+    """Keep the DuckDB that rows share from one question to the next: to open it takes as long as to answer a few."""
+    held = duck.shared()
+    yield
+    del held

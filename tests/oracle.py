@@ -30,15 +30,18 @@ Where docs/reference/semantics.md leaves a choice, the most literal reading is t
 16. A policy without a threshold has neither episodes nor a status of now, and one without a retention period says
     nothing of retention; the answers to those questions are None. Coverage is answered always.
 17. `status_now` is `no_data` only if no group is at the threshold.
+18. An event is out of scope only where the scope is false. Out of scope it is governed for retention alone.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from fractions import Fraction
 from typing import Any
 
 from auditlake.policies.model import Policy
@@ -94,6 +97,8 @@ def judge(
     since: datetime,
     until: datetime,
     where: Where | None = None,
+    scope: Where | None = None,
+    taken: Mapping[str, str] | None = None,
     holds: Sequence[Hold] = (),
 ) -> dict[str, Any]:
     """The numbers of the JSON report of `policy` as of `as_of` over `(since, until]`."""
@@ -101,12 +106,15 @@ def judge(
         raise ValueError("a period needs since < until <= as_of")
     now, first, last = micros(as_of), micros(since), micros(until)
     known = [e for e in events if e.at <= now]
-    governed = [e for e in known if e.event_type in policy.required_events]
+    everything = [e for e in known if e.event_type in policy.required_events]
+    governed = [e for e in everything if verdict(scope, e) is not False]
     in_period = [e for e in governed if first < e.at <= last]
     by_type = {name: sum(1 for e in in_period if e.event_type == name) for name in sorted(policy.required_events)}
     groups = grouped([e for e in governed if matches(where, e)], policy.group_by)
     breaches = exceeded(policy, groups, first, last)
-    findings = breaches + missing(policy, by_type) + gaps(policy, governed, first, last, now)
+    seen = by_type if policy.coverage != "proven" else ever(policy, governed, last, taken or {})
+    findings = breaches + missing(policy, seen) + gaps(policy, governed, first, last, now)
+    findings += incomplete(policy, in_period)
     heard = any(first < e.at <= last and e.source != SELF for e in known)
     return {
         "status": "no_data" if not heard else "violation" if findings else "compliant",
@@ -123,12 +131,38 @@ def judge(
                 1 for e in governed if matches(where, e) and now - policy.window.microseconds < e.at <= now
             ),
             "ungrouped_events": sum(1 for e in in_period if matches(where, e) and group_of(e, policy.group_by) is None),
-            "future_events": sum(1 for e in events if e.at > now and e.event_type in policy.required_events),
+            "future_events": sum(
+                1
+                for e in events
+                if e.at > now and e.event_type in policy.required_events and verdict(scope, e) is not False
+            ),
             "episodes": len(breaches),
             "daily_peaks": daily_peaks(policy, groups, known, first, last),
         },
-        "coverage": {"silent_days": silent_days(in_period, first, last)},
-        "retention": policy.retention_period and retention(policy, [policy, *policies], governed, now, holds),
+        "coverage": {
+            "silent_days": silent_days(in_period, first, last),
+            **(
+                {}
+                if scope is None
+                else {
+                    "scope_unknown": sum(
+                        first < e.at <= last and verdict(scope, e) in {None, "error"} for e in everything
+                    )
+                }
+            ),
+            "fields": {
+                name: {
+                    "any_of": list(rule.any_of),
+                    "at_least": float(rule.at_least),
+                    "types": {
+                        each: {"events": by_type[each], "missing": len(without(policy, name, each, in_period))}
+                        for each in by_type
+                    },
+                }
+                for name, rule in policy.fields.items()
+            },
+        },
+        "retention": policy.retention_period and retention(policy, [policy, *policies], everything, now, holds),
     }
 
 
@@ -297,17 +331,67 @@ def missing(policy: Policy, by_type: Mapping[str, int]) -> list[dict[str, Any]]:
     ]
 
 
+def ever(policy: Policy, governed: Sequence[Ev], until: int, taken: Mapping[str, str]) -> dict[str, int]:
+    """How often each required type came up to `until`; 1 where a certificate took some of a day that was over then."""
+    seen = {name: sum(1 for e in governed if e.event_type == name and e.at <= until) for name in policy.required_events}
+    over = {name for name, day in taken.items() if micros(datetime.fromisoformat(f"{day}T00:00Z")) + DAY <= until + 1}
+    return {name: number or int(name in over) for name, number in seen.items()}
+
+
+def is_filled(value: str | None, placeholders: Sequence[str]) -> bool:
+    """Whether a text says anything."""
+    if value is None:
+        return False
+    white, lowered = " \t\n\v\f\r", value.translate({n: n + 32 for n in range(65, 91)})
+    words = {word.strip(white).translate({n: n + 32 for n in range(65, 91)}) for word in placeholders}
+    return lowered.strip(white) not in words | {""}
+
+
+def without(policy: Policy, name: str, event_type: str, in_period: Sequence[Ev]) -> list[Ev]:
+    """The events of a type that lack a field."""
+    return [
+        e for e in in_period
+        if e.event_type == event_type
+        and not any(is_filled(getattr(e, column), policy.placeholders) for column in policy.fields[name].any_of)
+    ]  # fmt: skip
+
+
+def incomplete(policy: Policy, in_period: Sequence[Ev]) -> list[dict[str, Any]]:
+    """One field_incomplete finding for each field that too many events of a type lack."""
+    found = []
+    for name, rule in policy.fields.items():
+        for event_type in policy.required_events:
+            lacking = without(policy, name, event_type, in_period)
+            n, m = sum(1 for e in in_period if e.event_type == event_type), len(lacking)
+            if n and Fraction(n - m, n) < Fraction(rule.at_least):
+                group = {"field": name}
+                digest = hashlib.sha256(
+                    compact([policy.id, "field_incomplete", compact(group), event_type, ""]).encode()
+                )
+                found.append({
+                    "id": digest.hexdigest()[:16], "kind": "field_incomplete", "event_type": event_type,
+                    "group": group, "start": None, "end": None,
+                    "measures": {
+                        "events": n, "missing": m, "first": text(min(e.at for e in lacking)),
+                        "last": text(max(e.at for e in lacking)),
+                        "by_source": dict(sorted(Counter(e.source for e in lacking).items())),
+                    },
+                })  # fmt: skip
+    return found
+
+
 def gaps(policy: Policy, governed: Sequence[Ev], since: int, until: int, now: int) -> list[dict[str, Any]]:
     """One coverage_gap finding for each stretch longer than `max_gap` that overlaps the period."""
     if policy.max_gap is None:
         return []
+    limits = {name: rule.longest.microseconds for name, rule in policy.gap_rules.items()}
     found = []
-    for name in policy.required_events:
+    for name, limit in limits.items():
         times = of_type(governed, name)
         for n, start in enumerate(times):
             end = times[n + 1] if n + 1 < len(times) else None
             reach = now if end is None else end
-            if reach - start > policy.max_gap.microseconds and start < until and reach > since:
+            if reach - start > limit and start < until and reach > since:
                 found.append(
                     {
                         **identity(policy, "coverage_gap", event_type=name, start=start),

@@ -344,7 +344,7 @@ def test_content_is_plausible(small: DemoInputs) -> None:
     assert {":" in event["ip_address"] for event in events if event["ip_address"]} == {True, False}
 
 
-@pytest.mark.parametrize("days", [8, 9, 13, 31, 120])
+@pytest.mark.parametrize("days", [8, 13, *(pytest.param(days, marks=pytest.mark.soak) for days in (9, 31, 120))])
 def test_incidents_fit_into_any_number_of_days(days: int, tmp_path: Path) -> None:
     """However many days there are, no incident falls on the day without events, and the counts hold."""
     inputs = write_demo(tmp_path, days=days, events_per_day=100, until=date(2024, 3, 1))

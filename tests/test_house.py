@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from statistics import quantiles
 
@@ -30,9 +31,15 @@ MAX_P90_FUNCTION = 30
 MAX_NESTING = 4
 
 
+@cache
+def nodes(file: Path) -> list[ast.AST]:
+    """Every node of a module."""
+    return list(ast.walk(ast.parse(file.read_text())))
+
+
 def functions() -> Iterator[tuple[str, ast.FunctionDef | ast.AsyncFunctionDef]]:
     for file in MODULES:
-        for node in ast.walk(ast.parse(file.read_text())):
+        for node in nodes(file):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 yield f"{file.relative_to(ROOT)}:{node.lineno} {node.name}", node
 
@@ -71,7 +78,9 @@ def test_functions_are_short() -> None:
 
 def test_nesting_is_shallow() -> None:
     """No function nests its blocks deeper than four levels."""
-    assert {name: nesting(node) for name, node in functions() if nesting(node) > MAX_NESTING} == {}
+    depths = {name: nesting(node) for name, node in functions()}
+
+    assert {name: depth for name, depth in depths.items() if depth > MAX_NESTING} == {}
 
 
 def test_lake_is_one_screenful() -> None:
@@ -86,7 +95,7 @@ def test_sql_lives_in_sql() -> None:
     """No string in the package begins a query: statements live in sql/."""
     found = []
     for file in MODULES:
-        for node in ast.walk(ast.parse(file.read_text())):
+        for node in nodes(file):
             if isinstance(node, ast.Constant) and isinstance(node.value, str):
                 if re.match(r"\s*(select|with|insert)\b.*\b(from|as|into)\b", node.value, re.IGNORECASE | re.DOTALL):
                     found.append(f"{file.relative_to(ROOT)}:{node.lineno}")
@@ -100,7 +109,7 @@ def test_only_the_command_line_prints() -> None:
     for file in MODULES:
         if "cli" in file.parts or file.name == "demo.py":
             continue
-        for node in ast.walk(ast.parse(file.read_text())):
+        for node in nodes(file):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print":
                 loud.append(f"{file.relative_to(ROOT)}:{node.lineno}")
 
@@ -162,19 +171,13 @@ def test_imports_are_lazy() -> None:
     assert heavy & loaded == set()
 
 
-TEST_FUNCTIONS = [
-    (file, node)
-    for file in sorted((ROOT / "tests").rglob("test_*.py"))
-    for node in ast.walk(ast.parse(file.read_text()))
-    if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")
-]
-
-
 def test_tests_state_behaviour() -> None:
     """Every test's docstring is a sentence that says what is so."""
     silent = [
         f"{file.relative_to(ROOT)}:{node.lineno} {node.name}"
-        for file, node in TEST_FUNCTIONS
+        for file in sorted((ROOT / "tests").rglob("test_*.py"))
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")
         if not (ast.get_docstring(node) or "").rstrip().endswith(".")
     ]
 

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import doctest
 import re
-import shlex
 import tomllib
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from auditlake.cli import cli, main
+from auditlake.cli import cli
 from auditlake.testing import events
+from tests.demos import DEMO, copy_demo, run
 
 ROOT = Path(__file__).resolve().parents[1]
-DEMO = "auditlake demo demo"
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
@@ -30,26 +28,15 @@ def lines() -> list[str]:
     return [line[2:].partition("#")[0].strip() for block in blocks("console") for line in block.splitlines()]
 
 
-def run(line: str) -> int:
-    """Run a command as a shell would; give its exit code."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("sys.argv", shlex.split(line))
-        with pytest.raises(SystemExit) as left:
-            main()
-    return int(left.value.code or 0)
-
-
 @pytest.fixture(scope="module")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A folder with what the demo leaves behind, and with logs of its own."""
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the lake that the demo leaves behind, and with logs of its own."""
     folder = tmp_path_factory.mktemp("readme")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        assert run(DEMO) == 0
-        folder.joinpath("logs").mkdir()
-        made = events("auth_failure", datetime.now(UTC) - timedelta(days=3), count=20, every="10min", user_id="frank")
-        folder.joinpath("logs", "app.jsonl").write_text("".join(f"{each.to_json()}\n" for each in made))
-        yield folder
+    copy_demo(folder, tmp_path_factory)
+    folder.joinpath("logs").mkdir()
+    made = events("auth_failure", datetime.now(UTC) - timedelta(days=3), count=20, every="10min", user_id="frank")
+    folder.joinpath("logs", "app.jsonl").write_text("".join(f"{each.to_json()}\n" for each in made))
+    return folder
 
 
 def test_python(demo: Path) -> None:
@@ -68,6 +55,7 @@ def test_python(demo: Path) -> None:
 
 def test_commands(demo: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Every command of the README runs, in order, and ends with 0."""
+    assert DEMO in lines()
     failed = {}
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(demo)

@@ -15,6 +15,7 @@ from auditlake.engine.statements import statement
 from auditlake.events.times import Instant, judged_as_of
 from auditlake.findings.finding import Finding
 from auditlake.packs.effective import lake_policies
+from auditlake.policies.deleted_days import deletions
 from auditlake.policies.evaluate import evaluate
 from auditlake.policies.model import Number, Policy, asked_by_none, kept_by_none
 from auditlake.policies.question import Question, earlier
@@ -113,7 +114,8 @@ def statistics(
         for policy in policies
         if policy.alert_threshold is not None
     ]
-    answers = evaluate(DuckEngine(connection), asked, policies, with_queries=False)
+    deleted = deletions(layout, snapshot.version, policies)
+    answers = evaluate(DuckEngine(connection), asked, policies, with_queries=False, deleted=deleted)
     judged = {each.policy.id: build_report(each) for each in answers}
     return Statistics(
         as_of=as_of,

@@ -211,7 +211,7 @@ def _table(listing: Sequence[Listed]) -> None:
     rows = []
     for each in listing:
         seen, accepted = each.finding, each.finding.accepted
-        about = seen.event_type or _group(seen.group)
+        about = ", ".join(filter(None, [seen.event_type, _group(seen.group)]))
         rows.append((
             seen.id, each.state, each.policy_id, seen.kind.replace("_", " "), about, seen.start, seen.end,
             seen.peak, accepted and accepted.owner, accepted and accepted.until,

@@ -85,7 +85,7 @@ def ingest(
         )  # fmt: skip
     reasons, described = dict(sorted(summary.reasons.items())), [pick(each, *_INPUT) for each in summary.inputs]
     if not machine(summary, reasons=reasons, inputs=described) and (summary.quarantined or not is_quiet()):
-        show_summary(summary)
+        show_summary(summary, would=dry_run)
     for skip in summary.new_skips:
         click.echo(f"auditlake: {visible(str(skip))}", err=True)
     if summary.nothing_read:
@@ -96,16 +96,16 @@ def ingest(
     return NEGATIVE if summary.nothing_read or summary.failed else DONE
 
 
-def show_summary(summary: IngestSummary) -> None:
-    """Print the summary of an ingest."""
+def show_summary(summary: IngestSummary, *, would: bool = False) -> None:
+    """Print the summary of an ingest, or of what it would do."""
     for each in summary.inputs:
         if each.notice:
             click.echo(f"left out {visible(each.name)}: {visible(each.notice)}")
     skipped = f", {summary.skipped:,} skipped" if summary.skipped else ""
+    landed, snapshot = ("would land", "") if would else ("landed", f" (snapshot {summary.snapshot})")
     click.echo(
-        f"{count(summary.read, 'record')} of {count(len(summary.inputs), 'input')}: {summary.landed:,} landed, "
-        f"{count(summary.duplicates, 'duplicate')}, {summary.quarantined:,} quarantined{skipped} "
-        f"(snapshot {summary.snapshot})"
+        f"{count(summary.read, 'record')} of {count(len(summary.inputs), 'input')}: {summary.landed:,} {landed}, "
+        f"{count(summary.duplicates, 'duplicate')}, {summary.quarantined:,} quarantined{skipped}{snapshot}"
     )
     if summary.history is not None:
         click.echo(f"  marked as history: {visible(summary.history)}")

@@ -77,7 +77,8 @@ def list_(path: str) -> None:
 def new(path: str, file: str, name: str | None) -> None:
     """Draft a mapping from a sample of a log.
 
-    The sample holds JSON: records, or documents around them. What the draft says is to be finished by hand.
+    The sample holds JSON (records, or documents around them), a table, lines of pairs, or other lines of text. What the
+    draft says is to be finished by hand.
     """
     called = name or re.sub(r"[^a-z0-9_.]+", "_", Path(file).name.partition(".")[0].lower()).strip("_") or "log"
     text = _sources(path).draft(called, file)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
@@ -95,6 +96,7 @@ def limit_memory(connection: duckdb.DuckDBPyConnection, size: int) -> None:
 
 _shared: weakref.WeakValueDictionary[str, duckdb.DuckDBPyConnection] = weakref.WeakValueDictionary()
 """The DuckDB that rows share, by the folder below which it spills."""
+os.register_at_fork(after_in_child=_shared.clear)  # its threads are not in the child
 
 
 def shared() -> duckdb.DuckDBPyConnection:

@@ -120,6 +120,7 @@ class Packs(Facet):
             *named: Ids of packs, or ``.yaml`` files; every pack of the lake if none is named.
         """
         from auditlake.analysis.policy_tests import check_policies
+        from auditlake.findings.journal import decisions_as_of, read
         from auditlake.packs.check import problems_of
         from auditlake.packs.effective import lake_packs
         from auditlake.packs.files import read_file_of_pack
@@ -137,7 +138,8 @@ class Packs(Facet):
             found = lake_packs(layout, types, in_use=False)
             for name in ids - found.known:
                 found.get(name)
-            problems += problems_of(found.only(ids) if ids else found, lambda _: {})
+            decided = decisions_as_of(read(layout), self._context.now)
+            problems += problems_of(found.only(ids) if ids else found, decided.weakened)
             packs += [pack for name, pack in found.packs.items() if name in ids or not ids]
         policies = [policy for pack in packs for policy in pack.policies.values()]
         return PackCheck(tuple(problems), check_policies(policies))

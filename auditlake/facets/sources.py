@@ -140,28 +140,37 @@ class Sources:
         return try_files(catalog, source.name, paths, self._event_types)
 
     def draft(self, name: str, file: str | Path) -> str:
-        """Return the text of a first mapping from a sample of a log in JSON, to be finished by hand.
+        """Return the text of a first mapping from a sample of a log, to be finished by hand.
+
+        The sample is JSON, a table, lines of pairs, or other lines of text: of these the draft says no more than how
+        they begin.
 
         Args:
             name: The source's name.
             file: The sample.
 
         Raises:
-            SourceError: It cannot be read, or holds no JSON objects.
+            SourceError: It cannot be read, or is empty or binary.
         """
         from auditlake.sources.mappings.draft import draft_mapping
-        from auditlake.sources.recognise import sample
+        from auditlake.sources.mappings.draft_text import draft_of_lines, fields_of_text
+        from auditlake.sources.recognise import PEEK_MOST, sample
 
         if not SOURCE_NAME.fullmatch(name):
             expected = "small letters, digits, _ and ., the first a letter"
             raise SourceError(f"a source's name is of {expected}; got {name!r}")
         try:
-            records, wrapper = sample(read_file(Path(file)), Path(file).name, self.catalog)
+            content = read_file(Path(file))
+            records, wrapper = sample(content, Path(file).name, self.catalog)
         except OSError as error:
             raise SourceError(f"{file} cannot be read: {error.strerror}") from error
-        if not records:
-            raise SourceError(f"{file} holds no JSON objects", hint="`auditlake docs mappings` has the syntax")
-        return draft_mapping(name, records, wrapper)
+        if records:
+            return draft_mapping(name, records, wrapper=wrapper)
+        if not content.strip() or b"\0" in content[:PEEK_MOST] or content.lstrip()[:1] in (b"{", b"["):
+            hint = "`auditlake docs mappings` has the syntax"
+            raise SourceError(f"{file} holds neither JSON objects nor lines of text", hint=hint)
+        read, fields = fields_of_text(content[:PEEK_MOST])
+        return draft_mapping(name, fields, read=read) if read else draft_of_lines(name, content[:PEEK_MOST])
 
     def overlaps(self) -> list[tuple[str, str, str]]:
         """Return which records of the mappings' tests two sources take for theirs: whose, which test, and who else.

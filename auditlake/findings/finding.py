@@ -39,6 +39,11 @@ class Finding:
     """The acceptance that covers it: an accepted finding does not count for the status."""
 
     @property
+    def about(self) -> str | None:
+        """What it is about: its event type, and the values of its group; None where it has neither."""
+        return ", ".join([*filter(None, [self.event_type]), *(self.group or {}).values()]) or None
+
+    @property
     def peak(self) -> int | Decimal | None:
         """The highest measure, of a kind that measures."""
         return self.measures.get("peak")

@@ -467,7 +467,7 @@ class _Run:
         if EXACT not in snapshot.transactions:
             transactions = {**transactions, EXACT: batch}
         metadata = custody(batch, now, summaries, landed, quarantine_name if target else None, self._options)
-        version = turn.commit(Change(files, (), metadata, transactions=transactions))
+        version = turn.commit(Change(files, (), metadata, transactions=transactions), self._connection)
         return self._summary(summaries, version, batch, target)
 
     def _summary(

@@ -249,6 +249,17 @@ class _Mapping:
 
     def _map(self, *, verbatim: bool = True) -> pa.Table:
         """Return the rows of the view ``mapped``, some with a reason why they are no event."""
+        try:
+            return self._rows(verbatim=verbatim)
+        except duckdb.InvalidInputException:
+            if self._own:
+                raise
+        # A text that is no JSON: no record is known that is an object by every earlier judgement and comes here.
+        self._run(_NUMBERS, "values_or_null")
+        self._view_mapping("mapped")
+        return self._rows(verbatim=verbatim)
+
+    def _rows(self, *, verbatim: bool) -> pa.Table:
         part = statement(_FILE, "stage")
         values = {
             "source": self._buffer.source,

@@ -10,7 +10,6 @@ from auditlake.disk.layout import Layout
 from auditlake.engine.duck import keep_rows
 from auditlake.events.schema import COLUMNS
 from auditlake.ingest.custody import IngestOptions
-from auditlake.ingest.ingest import preview
 from auditlake.landing.positions import read_unflushed
 from auditlake.landing.segments import segments
 from auditlake.store.model import Snapshot
@@ -43,6 +42,8 @@ def view_newest(
     """
     snapshot, lines = read_unflushed(layout) if segments(layout) else (read_snapshot(layout), [])
     if lines:
+        from auditlake.ingest.ingest import preview  # with NumPy, which a lake without such lines does without
+
         keep_rows(connection, _TABLE, preview(layout, lines, options, now=now, snapshot=snapshot))
     view_snapshot(connection, layout, snapshot, columns=columns, beside=_TABLE if lines else None)
     return snapshot

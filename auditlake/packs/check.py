@@ -57,8 +57,12 @@ def undecided(pack: Pack, chosen: Chosen | None, decisions: Mapping[str, Decisio
         clause = f"{pack.framework} {', '.join(parameter.cites)}"
         asked = shown_value(parameter.default)
         why = f"{name}: {value} is weaker than {asked}, which {clause} asks for"
-        why += f", and what was decided is {decision.value}" if decision else ", and nobody has decided that"
-        yield f"{place}: {why}; decide it with auditlake pack weaken {pack.id} {name}" if place else why
+        why += (
+            f", and what was decided is {decision.value}"
+            if decision
+            else ", and nobody who answers for it has decided that"
+        )
+        yield f"{place}: {why}" if place else why
 
 
 def problems_of(found: LakePacks, decisions: Decisions) -> tuple[str, ...]:

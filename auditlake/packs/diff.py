@@ -96,7 +96,7 @@ def _bodies(pack: Pack) -> dict[str, dict[str, Any]]:
 def _of_body(old: dict[str, Any], new: dict[str, Any]) -> Iterator[_Change]:
     for key in dict.fromkeys((*old, *new)):
         if old.get(key) != new.get(key):
-            yield key, *(("" if key not in each else _said(each[key])) for each in (old, new))
+            yield key, _said(old.get(key, "")), _said(new.get(key, ""))
 
 
 def _said(value: Any) -> str:

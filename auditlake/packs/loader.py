@@ -356,4 +356,5 @@ def _usual(framework: str, retention: Retention | None) -> dict[str, str]:
         return {}
     lengths = {"retention_period": retention.min, "hot": retention.hot, "max_retention": retention.max}
     clause = f"{framework} {', '.join(retention.cites)}".strip() + f", {retention.basis}"
-    return {key: str(length) for key, length in lengths.items() if length is not None} | {"clause": clause}
+    usual = {key: str(length) for key, length in lengths.items() if length is not None}
+    return usual | {"clause": clause} if usual else usual

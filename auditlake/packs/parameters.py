@@ -28,7 +28,7 @@ NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")
 _ALONE = re.compile(r"\$([A-Za-z0-9_]+)")
 _CONDITIONS = ("where", "scope")
 """The keys of a policy that are conditions, in which parameters may stand beside other things."""
-_OWN_WORDS = ("name", "description", "tests", "placeholders")
+OWN_WORDS = ("name", "description", "tests", "placeholders")
 """The keys of a policy in which ``$name`` is what it says."""
 _ONLY_IF = re.compile(
     r"\$(?P<flag>[a-z0-9_]+)|'(?P<item>[^']*)' in \$(?P<several>[a-z0-9_]+)|\$(?P<one>[a-z0-9_]+) == '(?P<name>[^']*)'"
@@ -161,7 +161,7 @@ class Filling:
 
     def policy(self, node: yaml.Node) -> yaml.Node:
         """Return a policy's body with values: for ``$name`` alone, and in a condition for each ``$name``."""
-        return self.value(node, "a policy", but=_OWN_WORDS)
+        return self.value(node, "a policy", but=OWN_WORDS)
 
     def value(self, node: yaml.Node, key: str, *, but: tuple[str, ...] = ()) -> yaml.Node:
         """Return a node with values in the places of ``$name`` alone; the values of some keys stay as they are."""

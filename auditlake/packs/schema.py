@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, get_args
 
 from auditlake.packs import model
-from auditlake.packs.parameters import STRICTER
+from auditlake.packs.parameters import OWN_WORDS, STRICTER
 from auditlake.policies.loader import policy_schema
 
 Schema = dict[str, Any]
@@ -110,13 +110,25 @@ PACK = _keys(
 )  # fmt: skip
 
 
+def _or_parameter(schema: Schema) -> Schema:
+    """Return a schema that takes ``$name`` wherever it takes a value."""
+    inner: Schema = {key: _or_parameter(schema[key]) for key in ("items", "additionalProperties") if schema.get(key)}
+    if "properties" in schema:
+        inner["properties"] = {name: _or_parameter(each) for name, each in schema["properties"].items()}
+    if "anyOf" in schema:
+        inner["anyOf"] = [_or_parameter(each) for each in schema["anyOf"]]
+    return {"anyOf": [schema | inner, _PARAMETER]}
+
+
 def pack_schema() -> Schema:
     """Return the JSON Schema of a pack's file, for editors; ``pack.schema.json`` is the shipped copy."""
     policy = policy_schema()
     dropped = ("$schema", "title", "allOf", "dependentSchemas")
     body = {key: value for key, value in policy.items() if key not in dropped}
     body["properties"] = {
-        name: {"anyOf": [each, _PARAMETER]} for name, each in policy["properties"].items() if name != "controls"
+        name: each if name in OWN_WORDS else _or_parameter(each)
+        for name, each in policy["properties"].items()
+        if name != "controls"
     }
     policies = PACK["properties"]["policies"] | {"additionalProperties": body}
     return {"$schema": policy["$schema"], "title": "auditlake pack", **PACK} | {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from functools import partial
 from itertools import accumulate
@@ -14,6 +14,7 @@ from auditlake.engine.model import Engine, RangeError, Row, StatementError
 from auditlake.engine.statements import statement
 from auditlake.policies.compile import CompiledQuery, Step, compile_backtest, compile_policy, moments_of, samples_of
 from auditlake.policies.condition import ConditionError
+from auditlake.policies.deleted_days import Deletion, first_deleted, whole_since
 from auditlake.policies.holds import Hold
 from auditlake.policies.isolate import passing_over
 from auditlake.policies.kinds.model import MOMENTS
@@ -40,13 +41,21 @@ class Answers:
     """What was asked: the policy, or one like it that passes over the events on which its condition fails."""
     counted: bool = False
     """Whether its condition was judged together with others': then the engine's table ``own_events`` has its events."""
-    taken: Mapping[str, date] = field(default_factory=dict)
-    """The event types of which certificates say that events were deleted, each with the first day of such events."""
+    deleted: Sequence[Deletion] = ()
+    """What the lake has lost, for questions that look far back."""
 
     def one(self, name: str) -> Row:
         """Return the only row of a step."""
         (row,) = self.rows[name]
         return row
+
+    def whole_since(self, after: datetime, until: datetime) -> datetime | None:
+        """Return from when on a stretch of time has all of the policy's events; None where it has lost none."""
+        return whole_since(self.deleted, self.policy.required_events, after, until)
+
+    def first_deleted(self, event_type: str) -> date | None:
+        """Return the first day of which events of a type surely were deleted; None where none were."""
+        return first_deleted(self.deleted, event_type)
 
     @property
     def first_day(self) -> date | None:
@@ -61,10 +70,10 @@ def evaluate(
     policies: Sequence[Policy],
     holds: Sequence[Hold] = (),
     *,
-    taken: Mapping[str, date] | None = None,
     fewest: int = FEWEST,
     with_queries: bool = True,
     alone: bool = True,
+    deleted: Sequence[Deletion] = (),
 ) -> Iterator[Answers]:
     """Run all queries of policies, one after the other; their conditions are judged in one scan where they are many.
 
@@ -77,18 +86,16 @@ def evaluate(
         asked: Each policy with the instants that it is asked about.
         policies: Every policy of the lake.
         holds: Every legal hold of the lake.
-        taken: The event types of which certificates say that events were deleted, each with the first day of such
-            events: for policies whose coverage is ``proven``.
         fewest: From how many policies with a condition on they are judged in one scan.
         with_queries: Whether answers have the queries that say by themselves how a policy judged in that scan was
             judged; to write them takes longer than the scan.
         alone: Whether no others are judged on this engine before or later.
+        deleted: What the lake has lost.
     """
     run_step(engine, moments_of([policy for policy, _ in asked], fewest=2 if alone else 0))
     together, runner = sieve(engine, asked, fewest=fewest), _Runner(engine, with_queries=with_queries)
     for policy, question in asked:
-        found = _evaluate(runner, together, policy, policies, holds, question)
-        yield replace(found, taken=taken) if taken else found
+        yield replace(_evaluate(runner, together, policy, policies, holds, question), deleted=deleted)
 
 
 def _evaluate(

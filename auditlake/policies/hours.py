@@ -1,4 +1,4 @@
-"""Hours of the week by the clocks of a zone: ``Mon-Fri 08:00-18:00``, in which silence counts (semantics.md, Gaps)."""
+"""Hours of the week by the clocks of a zone, in which silence counts (semantics.md, Missing required types)."""
 
 from __future__ import annotations
 

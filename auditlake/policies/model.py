@@ -149,12 +149,17 @@ class Policy:
         return dict(self.max_gap or {})
 
     @property
+    def asked_max_gap(self) -> str | dict[str, dict[str, str]] | None:
+        """The same as a JSON value: a length, or a rule for each type; None where the policy does not ask."""
+        if self.max_gap is None or isinstance(self.max_gap, Duration):
+            return str(self.max_gap) if self.max_gap else None
+        return {name: rule.asked for name, rule in self.max_gap.items()}
+
+    @property
     def shown_max_gap(self) -> str | None:
-        """The same on one line; None where the policy does not ask."""
-        if self.max_gap is None:
-            return None
-        if isinstance(self.max_gap, Duration):
-            return str(self.max_gap)
+        """The same on one line."""
+        if self.max_gap is None or isinstance(self.max_gap, Duration):
+            return str(self.max_gap) if self.max_gap else None
         return "; ".join(f"{name}: {rule}" for name, rule in self.max_gap.items())
 
 

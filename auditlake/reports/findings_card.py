@@ -32,14 +32,13 @@ def findings_card(findings: Sequence[tuple[str | None, Finding]]) -> Card:
 
 
 def _row(finding: Finding) -> Sequence[object]:
-    about = finding.event_type or ", ".join((finding.group or {}).values()) or None
     end = "goes on" if finding.start is not None and finding.end is None else finding.end
     accepted = finding.accepted
     state = "open" if accepted is None else f"accepted until {moment(accepted.until)}"
     return (
         finding.id,
         finding_kinds()[finding.kind].noun,
-        about,
+        finding.about,
         finding.start,
         end,
         finding.peak,

@@ -16,6 +16,7 @@ from auditlake.engine.model import Engine
 from auditlake.events.times import as_end, as_instant_or_none, judged_as_of
 from auditlake.findings.journal import Line, concerning, first_entries, read
 from auditlake.packs.effective import LakePacks, lake_packs, lake_policies
+from auditlake.policies.deleted_days import deletions
 from auditlake.policies.evaluate import Answers, evaluate, samples
 from auditlake.policies.files import chosen, refuse_unreadable
 from auditlake.policies.holds import Hold
@@ -75,7 +76,11 @@ class Judged:
 
 @contextmanager
 def judged(
-    context: LakeContext, request: ReportRequest, *, holds: Sequence[Hold], flush: Callable[[], int]
+    context: LakeContext,
+    request: ReportRequest,
+    *,
+    holds: Sequence[Hold],
+    flush: Callable[[], int],
 ) -> Iterator[Judged]:
     """Make reports; the arguments are those of :func:`judging`."""
     with judging(context, request, request.policy_ids, holds=holds, flush=flush, alone=True) as lake:
@@ -130,7 +135,9 @@ def judging(
             if not asked:
                 return ()
             listen(0, len(asked), asked[0][0].id)
-            for done, answers in enumerate(evaluate(engine, asked, policies, holds, alone=alone), 1):
+            deleted = deletions(context.layout, snapshot.version, [policy for policy, _ in asked])
+            judged = evaluate(engine, asked, policies, holds, alone=alone, deleted=deleted)
+            for done, answers in enumerate(judged, 1):
                 usual = default_since(lasting(answers.policy), instant, config.report_period)
                 reports.append(_report(context, request, engine, snapshot, journal, answers, usual))
                 listen(done, len(asked), asked[done][0].id if done < len(asked) else "")

@@ -70,7 +70,12 @@ def apply(
             mark=rules.step("staying"),
             terms=terms_of(rules.policies, rules.all_holds, rules.default_retention),
             leftovers=plan.leftovers,
-            facts={"plan_digest": plan.digest, "rules": _rules(rules, plan), "left": _left(context, rules, plan)},
+            facts={
+                "plan_digest": plan.digest,
+                "rules": _rules(rules, plan),
+                "event_types": _types(plan),
+                "left": _left(context, rules, plan),
+            },
             weaker={"changes": list(plan.weaker), "reason": accept_weaker} if plan.weaker else None,
         )
         done = carry_out(context, turn, rules, operation)
@@ -115,6 +120,15 @@ def _rules(rules: RetentionRules, plan: RetentionPlan) -> list[dict[str, Any]]:
             "deleted": deleted[DEFAULT], "pseudonymised": 0,
         })  # fmt: skip
     return rows
+
+
+def _types(plan: RetentionPlan) -> dict[str, dict[str, Any]]:
+    """Return how many events of each type go, and the first day of such events."""
+    types: dict[str, dict[str, Any]] = {}
+    for each in plan.changes:  # in the order of days
+        for name, events in each.due_types.items():
+            types.setdefault(name, {"deleted": 0, "first_day": each.day.isoformat()})["deleted"] += events
+    return dict(sorted(types.items()))
 
 
 def _left(context: LakeContext, rules: RetentionRules, plan: RetentionPlan) -> list[str]:

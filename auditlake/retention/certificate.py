@@ -13,11 +13,12 @@ from auditlake.display.templates import check_schema, file_name, render_bytes, r
 from auditlake.display.text import Fact, Text, count, length, moment, shown, spelled, visible
 from auditlake.events.times import parse_instant
 
-CERTIFICATE_VERSION = 3
-"""The form of certificates that are made now; the first had no ``remaining``, the second no ``remap``."""
+CERTIFICATE_VERSION = 4
+"""The form of certificates that are made now; the first had no ``remaining``, the second no ``remap``, the third no
+``event_types``."""
 
 _KINDS = {"retention": "deletion", "erasure": "erasure", "remap": "remap"}
-_LATER = {"remaining": None, "remap": None}
+_LATER = {"remaining": None, "remap": None, "event_types": None}
 """What earlier forms do not have."""
 _LINE = 200
 _REMAINING = {"texts": "longer text", "keys": "key", "other_events": "other event", "files": "file"}
@@ -81,6 +82,9 @@ class CertificateDocument:
     """How often the personal data that was replaced is left elsewhere; null where none was. Form 1 has no such key."""
     remap: dict[str, Any] | None
     """Of a remap: which events were derived anew by which mapping, and what changed. Forms 1 and 2 have no such key."""
+    event_types: dict[str, Any] | None
+    """Of retention: of which types events went, how many, and the first day of such events. Forms 1 to 3 have no such
+    key."""
     weaker: dict[str, Any] | None
     """Where weaker rules than recorded were accepted: which, and why."""
     grace_seconds: int

@@ -6,7 +6,7 @@ Only that day's files are read, and one file is written. It is compared with the
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -66,22 +66,32 @@ class Rewritten:
     """What of the batches of the day it has no longer or otherwise, its leaves kept."""
 
 
-def rewrite_day(layout: Layout, folder: Path, asked: Day, write: DayWriter) -> Rewritten:
-    """Write a day's new file into a workspace, synced.
+def rewrite_days(layout: Layout, folder: Path, asked: Iterable[Day], write: DayWriter) -> dict[date, Rewritten]:
+    """Write the new files of days that do not go whole into a workspace, synced.
 
     Args:
         layout: The lake.
         folder: The workspace.
-        asked: The day, and what should come of it.
-        write: What writes the rows that it is to have.
+        asked: The days, and what should come of them.
+        write: What writes the rows that a day is to have.
 
     Raises:
         LakeFormatError: Other rows would go or change than was planned.
     """
+    days = [day for day in asked if not day.whole]
+    if not days:
+        return {}
     spill = folder / "spill"
     spill.mkdir(exist_ok=True)
+    with connect(temp=spill, memory=_MEMORY, exact_try=False) as database:
+        return {day.day: _rewrite_day(database, layout, folder, day, write) for day in days}
+
+
+def _rewrite_day(
+    database: duckdb.DuckDBPyConnection, layout: Layout, folder: Path, asked: Day, write: DayWriter
+) -> Rewritten:
     draft = folder / f"day-{asked.day}.parquet"
-    with connect(temp=spill, memory=_MEMORY, exact_try=False) as connection:
+    with database.cursor() as connection:  # what it makes goes with it
         view_events(connection, file_paths(layout, asked.files), columns=FILE_COLUMNS)
         write(connection, asked, draft)
         view_events(connection, [draft], name="rewritten", columns=FILE_COLUMNS)

@@ -18,7 +18,7 @@ from auditlake.events.times import print_instant
 from auditlake.policies.compile import Step
 from auditlake.retention.certificate import CERTIFICATE_VERSION, certificate_id, render_certificate_json
 from auditlake.retention.commit_record import CommitRecord, Kind
-from auditlake.retention.day_rewrite import Day, DayWriter, rewrite_day, staying_rows, taken_with_days
+from auditlake.retention.day_rewrite import Day, DayWriter, rewrite_days, staying_rows, taken_with_days
 from auditlake.retention.rules import RetentionRules
 from auditlake.retention.side_files import Leftover
 from auditlake.store.dayfile import put_in_place, replacing
@@ -76,7 +76,7 @@ def carry_out(context: LakeContext, turn: Turn, rules: RetentionRules, operation
     """
     layout, eraser, mark = turn.layout, rules.eraser if rules.names else None, operation.mark
     write = staying_rows(mark, eraser, rules.texts) if isinstance(mark, Step) else mark
-    drafts = {day.day: rewrite_day(layout, turn.folder, day, write) for day in operation.days if not day.whole}
+    drafts = rewrite_days(layout, turn.folder, operation.days, write)
     whole = [file for day in operation.days if day.whole for file in day.files]
     taken = (*taken_with_days(layout, whole, turn.folder), *(each for new in drafts.values() for each in new.taken))
     put_in_place(layout, ((new.draft, new.file) for new in drafts.values()))
@@ -148,7 +148,8 @@ def _certificate(
             for each in operation.leftovers
         ],
         "left": [], "remaining": remaining_of(rules, operation) if changed or operation.kind == "erase" else None,
-        "remap": None, "weaker": operation.weaker, "grace_seconds": int(context.config.grace_seconds),
+        "remap": None, "event_types": {}, "weaker": operation.weaker,
+        "grace_seconds": int(context.config.grace_seconds),
     } | dict(operation.facts)  # fmt: skip
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any, Literal
 
@@ -41,6 +41,8 @@ class PartitionPlan:
     pseudonymise: Mapping[str, int]
     """Events that stay although their personal data must go, by the policy whose max_retention says so."""
     files: tuple[DataFile, ...]
+    due_types: Mapping[str, int] = field(default_factory=dict)
+    """Expired events by their type."""
 
     @property
     def deleted(self) -> int:

@@ -206,6 +206,7 @@ def _partition_plan(
     return PartitionPlan(
         day, sum(each.events for each in judged), dict(sorted(due.items())), dict(sorted(kept.items())), ungoverned,
         sum(each.held for each in judged), dict(sorted(held_by.items())), dict(sorted(over.items())), tuple(files),
+        {each.event_type: each.due for each in sorted(judged, key=lambda each: each.event_type) if each.due},
     )  # fmt: skip
 
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, fields, replace
-from datetime import datetime
+from datetime import UTC, datetime
+from functools import cache
 from typing import Any, TypeVar
 
 from auditlake.disk import evidence_json
@@ -16,12 +17,13 @@ from auditlake.disk.chained import appending, digest_after, newest_first
 from auditlake.disk.files import open_file, read_file
 from auditlake.disk.layout import Layout
 from auditlake.errors import LakeError, LakeFormatError
-from auditlake.events.times import parse_instant, print_instant
+from auditlake.events.times import print_instant
 from auditlake.runs.model import Answer, Entry, FailedRun, PackAnswer, Run, Verification
 
 E = TypeVar("E", bound=Entry)
 KINDS: Mapping[str, type[Entry]] = {"run": Run, "verify": Verification, "failed": FailedRun}
 """What a line may be, in its own words."""
+_PARTS = {"answers": Answer, "packs": PackAnswer}
 _INSTANTS = frozenset({"at", "finished", "started", "as_of", "generated_at", "since", "until"})
 
 
@@ -142,14 +144,26 @@ def _entry(layout: Layout, line: bytes, number: int | None = None) -> Entry:
     return made
 
 
-def _made(kind: type[Any], record: dict[str, Any]) -> Any:
+def _made(kind: Any, record: dict[str, Any]) -> Any:
     """Make a dataclass of a JSON object that has exactly its fields."""
-    evidence_json.known(record, {field.name for field in fields(kind)}, "an entry of the journal of runs")
-    values: dict[str, Any] = {}
-    for name, value in record.items():
-        if name in {"answers", "packs"}:
-            part = Answer if name == "answers" else PackAnswer
-            values[name] = {key: _made(part, each) for key, each in value.items()}
-        else:
-            values[name] = parse_instant(value) if name in _INSTANTS and value is not None else value
-    return kind(**values)
+    if record.keys() != _names(kind):
+        raise ValueError("unknown or missing keys")
+    for name in _INSTANTS & record.keys():
+        if record[name] is not None:
+            record[name] = _instant(record[name])
+    for name, part in _PARTS.items() if kind is Run else ():
+        record[name] = {key: _made(part, each) for key, each in record[name].items()}
+    return kind(**record)
+
+
+@cache
+def _names(kind: Any) -> frozenset[str]:
+    return frozenset(field.name for field in fields(kind))
+
+
+def _instant(text: str) -> datetime:
+    """Read an instant as :func:`print_instant` writes it; a year of runs may have a million."""
+    instant = datetime.fromisoformat(text)
+    if instant.tzinfo is not UTC:
+        raise ValueError("expected an instant in UTC")
+    return instant

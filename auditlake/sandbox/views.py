@@ -205,6 +205,7 @@ class Tables:
         from auditlake.engine.duck import connect
         from auditlake.engine.duck_engine import DuckEngine
         from auditlake.findings.journal import concerning, read
+        from auditlake.policies.deleted_days import deletions
         from auditlake.policies.evaluate import evaluate
         from auditlake.policies.holds import binding, load_holds
         from auditlake.reports.build import build_report
@@ -225,7 +226,8 @@ class Tables:
             _stopped(connection, self._deadline),
         ):
             connection.execute(f"create temp view events as {self._sight.events}")
-            for answers in self._in_time(evaluate(DuckEngine(connection), asked, policies, holds)):
+            deleted = deletions(self._layout, self._sight.version, left)
+            for answers in self._in_time(evaluate(DuckEngine(connection), asked, policies, holds, deleted=deleted)):
                 self._judged[answers.policy.id] = build_report(
                     answers, generated_at=as_of, lake_id=self._config.id, snapshot=nowhere,
                     journal=concerning(journal, answers.policy.id),

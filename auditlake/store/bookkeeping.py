@@ -34,6 +34,8 @@ _KINDS = {"ingest": "append", "compact": "rewrite", "retention": "delete"}
 """The ledger's words for kinds of commits, where they are others."""
 _MEMORY = "256MB"
 """What DuckDB may hold of leaves before it spills; an ingest is in memory at the same time."""
+_FEW = 10_000
+"""Fewer rows than this are hashed by the caller's DuckDB: to open one takes longer than that."""
 _HASHED = 200_000
 """From this many rows on, they are hashed by a statement of their own."""
 _LONG = 4_000
@@ -68,8 +70,21 @@ def settled(layout: Layout, seen: Snapshot) -> book.Head:
     return book.settle(layout, seen.version, partial(commit_leaf, layout), lambda: existing(layout, seen))
 
 
-def prepare_entry(layout: Layout, seen: Snapshot, change: Change, head: book.Head) -> book.Prepared:
+def prepare_entry(
+    layout: Layout,
+    seen: Snapshot,
+    change: Change,
+    head: book.Head,
+    connection: duckdb.DuckDBPyConnection | None = None,
+) -> book.Prepared:
     """Write the ledger's entry of a commit on top of ``seen``, which is durable. The caller holds the lake's lock.
+
+    Args:
+        layout: The lake.
+        seen: The newest snapshot.
+        change: What is to be committed.
+        head: What the ledger counts.
+        connection: The caller's DuckDB, which spares another one where little was brought.
 
     Raises:
         CommitError: The ledger has no word for such a commit.
@@ -81,7 +96,7 @@ def prepare_entry(layout: Layout, seen: Snapshot, change: Change, head: book.Hea
             f"the ledger has no word for a commit of kind {own_kind!r}", hint="that is a mistake in auditlake"
         )
     # What is appended is hashed as readers will find it. Every other commit leaves the roots as they are.
-    parts, marks = parts_of(layout, change.adds) if kind == "append" else ((), {})
+    parts, marks = parts_of(layout, change.adds, connection) if kind == "append" else ((), {})
     record = Record(
         kind, str(change.metadata.get("at", "")), parts,
         tuple(_file(file) for file in change.adds), tuple(sorted(file.path for file in change.removes)),
@@ -122,23 +137,34 @@ def existing(layout: Layout, seen: Snapshot) -> Record:
     return Record("begin", "", parts, tuple(_file(file) for file in ours), details=marks)
 
 
-def parts_of(layout: Layout, files: Sequence[DataFile]) -> tuple[tuple[Part, ...], dict[str, str]]:
+def parts_of(
+    layout: Layout, files: Sequence[DataFile], connection: duckdb.DuckDBPyConnection | None = None
+) -> tuple[tuple[Part, ...], dict[str, str]]:
     """Return the parts of the rows of data files, and what an entry says of their marks, which are kept."""
     if not files:
         return (), {}
+    rows = sum(file.rows for file in files)
+    if connection is not None and rows < _FEW:
+        pairs = sorted(_hash(connection, layout, many=False, files=files))
+    else:
+        pairs = sorted(_hash_apart(layout, files, rows))
+    marks = b"".join(own for _, own in pairs)
+    return tuple(part for part, _ in pairs), {"marks": keep(layout, "marks", marks)} if marks else {}
+
+
+def _hash_apart(layout: Layout, files: Sequence[DataFile], rows: int) -> list[tuple[Part, bytes]]:
+    """Return the parts of the rows of files, each with its marks, by a DuckDB of their own."""
     from auditlake.engine.duck import connect
     from auditlake.ledger import hashing
 
-    many = hashing.expect(sum(file.rows for file in files))
+    many = hashing.expect(rows)
     with (
         workspace(layout.staging) as spill,
         connect(temp=spill, memory=_MEMORY, exact_try=False) as connection,
         ThreadPoolExecutor(2, "auditlake-hash") as pool,  # while one grows trees in Python, DuckDB reads for the other
     ):
         hashed = pool.map(partial(_hash, connection, layout, many), _stretches(files))
-        pairs = sorted(pair for some in hashed for pair in some)
-    marks = b"".join(own for _, own in pairs)
-    return tuple(part for part, _ in pairs), {"marks": keep(layout, "marks", marks)} if marks else {}
+        return [pair for some in hashed for pair in some]
 
 
 def _stretches(files: Sequence[DataFile]) -> Iterator[list[DataFile]]:

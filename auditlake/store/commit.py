@@ -30,6 +30,7 @@ from auditlake.store.model import Change, DataFile, Snapshot
 from auditlake.store.snapshot import one_line
 
 if TYPE_CHECKING:
+    import duckdb
     from deltalake import DeltaTable
 
 _DELTA_TYPES = {
@@ -75,7 +76,14 @@ def create_table(layout: Layout, metadata: Mapping[str, Any]) -> None:
     sync_folder(layout.events)
 
 
-def commit(layout: Layout, folder: Path, seen: Snapshot, change: Change, head: Head) -> Head:
+def commit(
+    layout: Layout,
+    folder: Path,
+    seen: Snapshot,
+    change: Change,
+    head: Head,
+    connection: duckdb.DuckDBPyConnection | None = None,
+) -> Head:
     """Add and remove files in one durable commit on top of ``seen``, and return the ledger's head after it.
 
     The caller holds the lake's lock, the log is durable up to ``seen``, and every added file is synced under its final
@@ -87,6 +95,7 @@ def commit(layout: Layout, folder: Path, seen: Snapshot, change: Change, head: H
         seen: The newest snapshot, with the transactions of the applications that move on.
         change: What to commit.
         head: What the ledger counts.
+        connection: The caller's DuckDB, if it has one.
 
     Raises:
         CommitError: The table is not at ``seen`` any more (plan again), a file is not there, or the disk refused.
@@ -104,7 +113,7 @@ def commit(layout: Layout, folder: Path, seen: Snapshot, change: Change, head: H
     except (DeltaError, OSError) as error:
         raise _refused(seen, error) from error
     _check(layout, table, seen, change)
-    entry = prepare_entry(layout, seen, change, head)
+    entry = prepare_entry(layout, seen, change, head, connection)
     try:
         _write_entry(layout, table, copy, version, change, entry)
     except (DeltaError, OSError) as error:

@@ -11,6 +11,7 @@ from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from auditlake.context import LakeContext
 from auditlake.disk.layout import Layout
@@ -22,6 +23,9 @@ from auditlake.store.bookkeeping import settle_ledger, settled
 from auditlake.store.commit import commit
 from auditlake.store.deltalog import Commits
 from auditlake.store.model import Change, Snapshot
+
+if TYPE_CHECKING:
+    import duckdb
 
 
 class Turn:
@@ -41,13 +45,17 @@ class Turn:
         self.commits = Commits(layout, snapshot.version)
         self._head = head
 
-    def commit(self, change: Change) -> int:
+    def commit(self, change: Change, connection: duckdb.DuckDBPyConnection | None = None) -> int:
         """Make one durable commit, recorded in the ledger, and return the new version.
+
+        Args:
+            change: What to commit.
+            connection: The caller's DuckDB, if it has one: the ledger then needs none of its own for a few rows.
 
         Raises:
             CommitError: Another program has changed the table, a file is not there, or the disk refused.
         """
-        self._head = commit(self.layout, self.folder, self.snapshot, change, self._begun())
+        self._head = commit(self.layout, self.folder, self.snapshot, change, self._begun(), connection)
         self.snapshot, self.commits = self.snapshot.after(change), self.commits.following()
         return self.snapshot.version
 

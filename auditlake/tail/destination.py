@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -33,6 +34,8 @@ MOST_BYTES = 64 * 1024 * 1024
 """How many bytes of them wait at most."""
 _FOLLOWED = {"lines": "JSON lines", "text": "lines of text", "kv": "lines of pairs"}
 """The forms whose records are lines, each by itself."""
+_TEXTS = frozenset({"lines", "kv"})
+"""The ways of reading by which lines are no JSON."""
 _NOT_LINES = {
     "documents": "documents, whose records are no lines",
     "csv": "rows of CSV, which mean nothing without their header",
@@ -122,13 +125,25 @@ class Destination:
     @property
     def plain(self) -> bool:
         """Whether the lines are known to be no JSON."""
-        return self._known is not None and self._known.form not in ("", "lines")
+        if self._known is not None:
+            return self._known.form not in ("", "lines")
+        outline = self._lake.sources.catalog[self._named].outline if self._named else None
+        return outline is not None and _TEXTS.issuperset(outline.read)
 
-    def resume(self, known: Known) -> None:
-        """Go on with the source that was recognised the last time, unless the caller names another one."""
+    def resume(self, known: Known) -> tuple[Place, ...]:
+        """Go on with the source that was recognised the last time, unless the caller names another one.
+
+        Returns:
+            Up to where the lines were to be committed when the process ended; empty where no commit was broken off.
+        """
         self._places = known.places
-        if known.form and self._named in (None, known.source or SOURCE):
-            self._known = replace(known, places=())
+        before = known.source or SOURCE
+        if known.form and self._named not in (None, before):
+            self._listen(f"{self._name} was followed as {before} so far; from here on its lines are {self._named}'s")
+        elif known.form:
+            self._known = replace(known, places=(), upcoming=None)
+            return known.upcoming or ()
+        return ()
 
     def opened(self) -> None:
         """One more file."""
@@ -214,6 +229,10 @@ class Destination:
             if now or size >= MOST_BYTES:
                 raise
             self._due = time.monotonic() + COMMIT_SECONDS
+
+    def hurry(self) -> None:
+        """Let what waits be due: it is nowhere else any more."""
+        self._due = -math.inf
 
     @property
     def waits(self) -> bool:

@@ -69,13 +69,17 @@ class Input:
                     self.occurrences.count(record)
             cut = cut and not found
 
-    def read(self) -> list[Stretch | Rejected] | None:
+    def read(self, until: int | None = None) -> list[Stretch | Rejected] | None:
         """Return the lines that the next bytes complete; None where there are none, or the file is not what
         it was.
+
+        Args:
+            until: How far to read at most, in bytes; the file's end if None.
         """
         if not self.intact():
             return None
-        chunk = os.pread(self.descriptor, CHUNK, self._seen)
+        most = CHUNK if until is None else max(0, min(CHUNK, until - self._seen))
+        chunk = os.pread(self.descriptor, most, self._seen)
         self._first = (self._first + chunk[:EDGE])[:EDGE]
         self._last = (self._last + chunk[-EDGE:])[-EDGE:]
         return self.lines.feed(chunk) if chunk else None
@@ -104,6 +108,10 @@ class Input:
     def intact(self) -> bool:
         """Whether the file still has what was read of it: not once it has been cut and perhaps written anew."""
         return edges(self.descriptor, self._seen) == (self._first, self._last)
+
+    def has(self, place: Place) -> bool:
+        """Whether a place is in this file, or in one that it is a copy of."""
+        return place.fits(self.descriptor) and (place.seen > 0 or place.is_at(os.fstat(self.descriptor)))
 
     def is_at(self, descriptor: int) -> bool:
         """Whether another descriptor is of the same file."""

@@ -58,8 +58,9 @@ def tail(
 
     Lines that a mapping is for become events in the table, by a commit a minute at most, and one at the end: the same
     as of an ingest of the file, with the same quarantine. The place moves with the commit, so that no crash loses or
-    doubles an event; a line in quarantine may come there twice. Where a file is cut after it was copied elsewhere than
-    beside it, what waits for its commit is in memory alone.
+    doubles one; after a crash the same lines are committed first, so that they make the same quarantine. Where a file
+    is cut after it was copied elsewhere than beside it, what waits for its commit is in memory alone: it is committed
+    as soon as the cut is seen, and a crash before that loses it here. The copy can be ingested.
 
     Args:
         lake: Where they go.
@@ -138,6 +139,9 @@ class Follower:
         self._max = lake.config.max_record
         self._listen = listen
         self._inputs: list[Input] = []
+        self._broken_off: tuple[Place, ...] = ()
+        """Up to where the lines are to be committed before others: a process ended during their commit, which may have
+        put some into quarantine. The same lines make the same file there."""
 
     @property
     def unfinished(self) -> int:
@@ -154,7 +158,7 @@ class Follower:
     def begin(self, *, from_end: bool) -> None:
         """Go on where the path was left; the first time, begin at the file's start or end."""
         known = resumed(self._lake, self._mark)
-        self._sink.resume(known)
+        self._broken_off = self._sink.resume(known)
         if known.places:
             self._go_on(known.places)
             return
@@ -195,15 +199,33 @@ class Follower:
     def round(self) -> bool:
         """See whether another file has the name now, and take the next bytes of every file; gives :attr:`moved`."""
         self.moved = self._turn()
-        for each in tuple(self._inputs):
-            if (found := each.read()) is not None:
+        limits = self._limits()
+        for each, limit in zip(tuple(self._inputs), limits, strict=True):
+            if (found := each.read(limit)) is not None:
                 self.moved = True
                 self._land(each, found)
-            elif len(self._inputs) > 2 and each is self._inputs[0]:
+            elif len(self._inputs) > 2 and each is self._inputs[0] and limit is None:
                 self._finish(each)
+        if self._broken_off and not self.moved:
+            self.settle()
+            self._broken_off, self.moved = (), True
         if self._sink.waits and not self.moved:
             self._save()
         return self.moved
+
+    def _limits(self) -> list[int | None]:
+        """Return how far each file may be read for now, None: to its end.
+
+        Where a commit was broken off, a file older than those of its places had been read to its end, and a newer one
+        had not been read.
+        """
+        if not self._broken_off:
+            return [None] * len(self._inputs)
+        limits: list[int | None] = []
+        for each in self._inputs:
+            there = (place.position for place in self._broken_off if each.has(place))
+            limits.append(next(there, 0 if limits and limits[-1] is not None else None))
+        return limits
 
     def settle(self) -> None:
         """Bring into the lake what was taken and waits."""
@@ -222,7 +244,8 @@ class Follower:
         self._save()
 
     def _save(self) -> None:
-        self._sink.settle(self._mark, self._places())
+        if not self._broken_off:
+            self._sink.settle(self._mark, self._places())
 
     def _places(self) -> list[Place]:
         return [each.place() for each in self._inputs]
@@ -262,6 +285,7 @@ class Follower:
             self._inputs.append(Input(copy, self._max, known.position, known.line, cut.occurrences))
             return
         self._sink.take(unfinished, cut.occurrences, modified)
+        self._sink.hurry()
         self._listen(
             f"{self._mark.path} was cut at byte {known.position:,} and no copy of it is here: if one was made, ingest "
             "it (what landed already is not landed again)"

@@ -75,9 +75,12 @@ class Known:
     """The places once there is one commit more, where one was begun."""
 
     def after(self, commits: int) -> Known:
-        """Return the same once the table says how many commits there are."""
-        places = self.upcoming if self.upcoming is not None and commits > self.commits else self.places
-        return replace(self, places=places, commits=commits, upcoming=None)
+        """Return the same once the table says how many commits there are. A commit that was begun and did not come
+        about leaves :attr:`upcoming`.
+        """
+        if self.upcoming is None or commits <= self.commits:
+            return replace(self, commits=commits)
+        return replace(self, places=self.upcoming, commits=commits, upcoming=None)
 
 
 @dataclass(frozen=True, slots=True)

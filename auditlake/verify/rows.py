@@ -96,6 +96,8 @@ def _parts(files: Sequence[Path], replaced: Mapping[Key, Replaced]) -> list[Part
 
     def read(connection: duckdb.DuckDBPyConnection) -> list[Part]:
         readable = [part for part, _ in hash_events(connection)]
+        if changed := [part for part in readable if (part.batch, part.day) in replaced]:
+            _keep_leaves(connection, changed)
         return [_as_appended(connection, part, replaced.get((part.batch, part.day))) for part in readable]
 
     return _attempt(files, read)
@@ -129,6 +131,19 @@ def part_leaves(connection: duckdb.DuckDBPyConnection, batch: int, day: date) ->
     return sorted(zip(rows["seq"].to_pylist(), rows["leaf"].to_pylist(), strict=True))
 
 
+def _keep_leaves(connection: duckdb.DuckDBPyConnection, parts: Sequence[Part]) -> None:
+    """Make the table ``leaves_now`` of the leaves of some parts, and perhaps of others: the files are read once."""
+    batches, days = {part.batch for part in parts}, {(part.day - _EPOCH).days for part in parts}
+    listed = [", ".join(map(str, sorted(numbers))) for numbers in (batches, days)]
+    leaves(connection).filter(f"batch in ({listed[0]}) and day in ({listed[1]})").create_view("some_leaves")
+    connection.execute(statement("ledger/leaves.sql", "keep_leaves").text)
+
+
+def _kept_leaves(connection: duckdb.DuckDBPyConnection, part: Part) -> list[tuple[int, bytes]]:
+    which = {"batch": part.batch, "day": (part.day - _EPOCH).days}
+    return connection.execute(statement("ledger/leaves.sql", "kept_leaves").text, which).fetchall()
+
+
 def as_appended(rows: Sequence[tuple[int, bytes]], replaced: Replaced) -> list[tuple[int, bytes]]:
     """Return the leaves that a part was appended with, from those that it has now.
 
@@ -147,7 +162,7 @@ def as_appended(rows: Sequence[tuple[int, bytes]], replaced: Replaced) -> list[t
 def _as_appended(connection: duckdb.DuckDBPyConnection, part: Part, replaced: Replaced | None) -> Part:
     if replaced is None:
         return part
-    return appended_part(part, part_leaves(connection, part.batch, part.day), replaced)
+    return appended_part(part, _kept_leaves(connection, part), replaced)
 
 
 def appended_part(part: Part, rows: Sequence[tuple[int, bytes]], replaced: Replaced) -> Part:

@@ -52,12 +52,17 @@ create or replace temp macro inner_json(json_text) as json_text;
 create or replace temp macro inner_json(json_text) as marked_numbers(json_text);
 
 -- name: values_as_they_are()
--- The values that a mapping reads out of a record.
-create or replace temp macro plain_values(found) as found;
+-- The values that a mapping reads out of a record. Whoever calls it has made sure that the text is JSON: `TRY` would copy
+-- every value.
+create or replace temp macro values_at(json_text, places) as json_extract_string(json_text, places);
+
+-- name: values_or_null()
+-- The same where a text is no JSON after all.
+create or replace temp macro values_at(json_text, places) as try(json_extract_string(json_text, places));
 
 -- name: values_unmarked()
-create or replace temp macro plain_values(found) as list_transform(
-  found, lambda value: replace(regexp_replace(value, '"' || getvariable('mark') || '([^"]*)"', '\1', 'g'), getvariable('mark'), '')
+create or replace temp macro values_at(json_text, places) as list_transform(
+  try(json_extract_string(json_text, places)), lambda value: replace(regexp_replace(value, '"' || getvariable('mark') || '([^"]*)"', '\1', 'g'), getvariable('mark'), '')
 );
 
 -- name: marked()

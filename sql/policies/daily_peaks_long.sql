@@ -13,20 +13,12 @@ with at_rises as (
 ),
 
 -- The count after each change holds until the next one; of those that hold at the same midnights the highest matters.
-levels as (
-  select moment, place, 2 * rowid + 1 - place as events
-  from rises
-  union all
-  select moment, place, place - 2 * rowid - 1 as events
-  from falls
-),
-
 stretches as (
   select
-    moment,
-    events,
-    lead(moment) over (order by place) as next_at
-  from levels
+    change >> 1 as moment,
+    lead(change >> 1) over () as next_at,
+    sum(case when change & 1 = 1 then 1 else -1 end) over (rows unbounded preceding) as events
+  from changes
 ),
 
 spans as (

@@ -14,30 +14,28 @@ where list_position($types, event_type) > 0
   and key_of_group is not null
   and value_of_event is not null;
 
--- name: pairs()
--- Each value of each group.
-create or replace temp table pairs as
+-- name: different()
+-- The values, numbered.
+create or replace temp table different as
 select
-  row_number() over () as pair,
-  groups.g,
-  found.value
+  row_number() over () as v,
+  value
 from (
-  select distinct group_key, value
+  select distinct value
   from matching
-) as found
-join groups on found.group_key = groups.group_key;
+);
 
 -- name: valued()
--- When each value was seen, in order.
+-- When each value of each group was seen, in order.
 create or replace temp table valued as
 select
-  pairs.pair,
-  pairs.g,
+  groups.g,
+  different.v,
   matching.t
 from matching
 join groups on matching.group_key = groups.group_key
-join pairs on groups.g = pairs.g and matching.value = pairs.value
-order by pairs.pair, matching.t;
+join different on matching.value = different.value
+order by groups.g, different.v, matching.t;
 
 -- name: spans($window_us)
 -- A value counts for one window from each of its events on. Windows that overlap or touch are one interval: it begins
@@ -45,17 +43,17 @@ order by pairs.pair, matching.t;
 create or replace temp table spans as
 select
   g,
-  pair,
-  case when pair is distinct from pair_before or t - t_before > $window_us then t end as rise,
-  case when pair is distinct from pair_after or t_after - t > $window_us then t + $window_us end as fall
+  v,
+  case when not is_before or t - t_before > $window_us then t end as rise,
+  case when not is_after or t_after - t > $window_us then t + $window_us end as fall
 from (
   select
-    pair,
     g,
+    v,
     t,
-    lag(pair) over () as pair_before,
+    coalesce(lag(g) over () = g and lag(v) over () = v, false) as is_before,
     lag(t) over () as t_before,
-    lead(pair) over () as pair_after,
+    coalesce(lead(g) over () = g and lead(v) over () = v, false) as is_after,
     lead(t) over () as t_after
   from valued
 )
@@ -63,13 +61,15 @@ where rise is not null
   or fall is not null;
 
 -- name: evidence($origin, $since, $window_us, $span_us)
--- The values that count at the peak of each episode, at most twenty, those that came first.
+-- The values that count at the peak of each episode, at most twenty, those that came first. The window of a peak lies in
+-- two stretches of one window each, by which its events are found.
 -- returns: group_key, start, value, first, last, events
 with at_peaks as (
   select
     starts // $span_us as g,
     greatest(epoch_us($origin) + starts % $span_us, epoch_us($since)) as starts_at,
-    greatest(epoch_us($origin) + peak_at % $span_us, epoch_us($since)) as peaks_at
+    greatest(epoch_us($origin) + peak_at % $span_us, epoch_us($since)) as peaks_at,
+    unnest([0, 1]) as stretch
   from episodes
 ),
 
@@ -77,24 +77,27 @@ seen as (
   select
     at_peaks.g,
     at_peaks.starts_at,
-    pairs.value,
+    valued.v,
     min(valued.t) as first_t,
     max(valued.t) as last_t,
     count(*) as events
   from at_peaks
   join valued
     on at_peaks.g = valued.g
+      and at_peaks.peaks_at // $window_us - at_peaks.stretch = valued.t // $window_us
       and valued.t > at_peaks.peaks_at - $window_us
       and valued.t <= at_peaks.peaks_at
-  join pairs on valued.pair = pairs.pair
-  group by at_peaks.g, at_peaks.starts_at, pairs.value
+  group by at_peaks.g, at_peaks.starts_at, valued.v
+  qualify rank() over (partition by at_peaks.g, at_peaks.starts_at order by min(valued.t)) <= 20
 ),
 
 placed as (
   select
-    *,
-    row_number() over (partition by g, starts_at order by first_t, value) as place
+    seen.*,
+    different.value,
+    row_number() over (partition by seen.g, seen.starts_at order by seen.first_t, different.value) as place
   from seen
+  join different on seen.v = different.v
 )
 
 select

@@ -1,11 +1,11 @@
 -- name: entity_times()
--- When each entity was seen, in order.
+-- When each entity was seen.
 create or replace temp table entity_times as
-select distinct
-  entity,
-  t
+select
+  entities.e,
+  matching.t
 from matching
-order by t;
+join entities on matching.entity = entities.entity;
 
 -- name: learned($silence_us, $learn_us)
 -- Only what an entity does that was known: that was seen $learn_us before, and not longer ago than is remembered.
@@ -16,14 +16,12 @@ select
   sighted.t_before
 from (
   select
-    returns.*,
-    subjects.entity,
-    returns.t - $learn_us as known_at
+    *,
+    t - $learn_us as known_at
   from returns
-  join subjects on returns.s = subjects.s
 ) as sighted
 asof join entity_times
-  on sighted.entity = entity_times.entity
+  on sighted.e = entity_times.e
     and sighted.known_at >= entity_times.t
 where entity_times.t > sighted.t - $silence_us;
 
@@ -51,13 +49,13 @@ from (
   select
     at_peaks.*,
     subjects.subject,
-    subjects.entity,
+    subjects.e,
     at_peaks.rise - $silence_us as remembered_after
   from at_peaks
   join subjects on at_peaks.s = subjects.s
 ) as sighted
 asof left join entity_times
-  on sighted.entity = entity_times.entity
+  on sighted.e = entity_times.e
     and sighted.remembered_after < entity_times.t
 join groups on sighted.g = groups.g
 join returns on sighted.s = returns.s and sighted.rise = returns.t

@@ -2,19 +2,23 @@
 -- The measure sequence: the matching events that are in a group and in any step. The slot `steps_of_event` is a number with
 -- one bit for each step, from the first, and one for `until` after the last; 0 for an event that is none of them.
 create or replace temp table matching as
-select
-  key_of_group as group_key,
-  epoch_us("timestamp") as t,
-  cast(steps_of_event as bigint) as steps,
-  source,
-  event_id
-from events
-where list_position($types, event_type) > 0
-  and "timestamp" > $look_back
-  and "timestamp" <= $until
-  and coalesce(try(predicate), false)
-  and key_of_group is not null
-  and steps_of_event > 0;
+select *
+from (
+  -- Unnested, since what a condition reads would be evaluated once more for it.
+  select
+    key_of_group as group_key,
+    epoch_us("timestamp") as t,
+    unnest([cast(steps_of_event as bigint)]) as steps,
+    source,
+    event_id
+  from events
+  where list_position($types, event_type) > 0
+    and "timestamp" > $look_back
+    and "timestamp" <= $until
+    and coalesce(try(predicate), false)
+    and key_of_group is not null
+)
+where steps > 0;
 
 -- name: ordered()
 -- The events of each group in the order in which they count: by time, then by the last and the first step that they are
@@ -35,106 +39,110 @@ from (
   order by
     groups.g,
     matching.t,
-    length(bin(matching.steps)),
-    length(bin(matching.steps & -matching.steps)),
+    (cast(floor(log2(matching.steps)) as bigint) << 32) + (matching.steps & -matching.steps),
     matching.source,
     matching.event_id
 );
 
--- name: chains($step_counts, $step_windows)
--- For each step and each event that can end it: where the chain up to it begins at the latest (`latest`), where its own
--- events begin (`opens`), and which event ends the step before (`via`), all as places in the order. A step takes as many
--- events as $step_counts says, the last of them; they lie within $step_windows, if that is not null.
+-- name: first_step($step_counts, $step_windows)
+-- For each step and each event that can end it: where the chain up to it begins at the latest (`latest`, at `began`),
+-- where its own events begin (`opens`, at `opens_at`), and which event ends the step before (`via`); events are told by
+-- their places in the order. A step takes as many events as $step_counts says, the last of them; they lie within
+-- $step_windows, if that is not null. This is the first step.
 create or replace temp table chains as
-with recursive chain as (
-  select
-    cast(0 as bigint) as step,
-    g,
-    r,
-    t,
-    steps,
-    r as latest,
-    r as opens,
-    r as via
-  from ordered
-  union all
-  select
-    step + 1 as step,
-    g,
-    r,
-    t,
-    steps,
-    case
-      when in_step and t - opens_at < coalesce($step_windows[step + 1], 9223372036854775807) then reached
-    end as latest,
-    opens,
-    reached_via as via
-  from (
-    select
-      *,
-      lag(r, cast($step_counts[step + 1] - 1 as bigint)) over same_step as opens,
-      lag(t, cast($step_counts[step + 1] - 1 as bigint)) over same_step as opens_at,
-      lag(reach, cast($step_counts[step + 1] - 1 as bigint)) over same_step as reached,
-      lag(reach_via, cast($step_counts[step + 1] - 1 as bigint)) over same_step as reached_via
-    from (
-      select
-        step,
-        g,
-        r,
-        t,
-        steps,
-        (steps >> step) & 1 = 1 as in_step,
-        case when step = 0 then r else max(latest) over before end as reach,
-        case when step > 0 then max(case when latest is not null then r end) over before end as reach_via
-      from chain
-      where step < len($step_counts)
-      window before as (partition by g order by r rows between unbounded preceding and 1 preceding)
-    )
-    window same_step as (partition by g, in_step order by r)
-  )
-)
-
 select
-  step,
+  cast(1 as bigint) as step,
   g,
   r,
   t,
-  latest,
+  opens as latest,
+  opens_at as began,
   opens,
-  via
-from chain
-where step > 0
-  and latest is not null;
+  opens_at,
+  cast(null as bigint) as via
+from (
+  select
+    g,
+    r,
+    t,
+    lag(g, cast($step_counts[1] - 1 as bigint)) over (order by r) as opens_g,
+    lag(r, cast($step_counts[1] - 1 as bigint)) over (order by r) as opens,
+    lag(t, cast($step_counts[1] - 1 as bigint)) over (order by r) as opens_at
+  from ordered
+  where steps & 1 = 1
+)
+where opens_g = g
+  and t - opens_at < coalesce($step_windows[1], 9223372036854775807);
+
+-- name: next_step($step_counts, $step_windows)
+-- The step after the last one there is; to be run once for each step after the first. The latest beginning that can be
+-- reached grows with the place in the order, so it is that of the last event before which ends the step before; an event
+-- of another group there says that its own group has none.
+insert into chains
+with done as (
+  select max(step) as step
+  from chains
+),
+
+before as (
+  select chains.*
+  from chains
+  join done on chains.step = done.step
+),
+
+opened as (
+  select
+    done.step,
+    ordered.g,
+    ordered.r,
+    ordered.t,
+    lag(ordered.r, cast($step_counts[done.step + 1] - 1 as bigint)) over (order by ordered.r) as opens,
+    lag(ordered.t, cast($step_counts[done.step + 1] - 1 as bigint)) over (order by ordered.r) as opens_at
+  from ordered
+  cross join done
+  where (ordered.steps >> done.step) & 1 = 1
+)
+
+select
+  opened.step + 1 as step,
+  opened.g,
+  opened.r,
+  opened.t,
+  before.latest,
+  before.began,
+  opened.opens,
+  opened.opens_at,
+  before.r as via
+from opened
+asof join before on opened.opens > before.r
+where opened.g = before.g
+  and opened.t - opened.opens_at < coalesce($step_windows[opened.step + 1], 9223372036854775807);
 
 -- name: completed($window_us, $step_counts)
 -- The events that complete a chain which lies in one window, and when that no longer does: when the event that it begins
 -- with is one window old.
 create or replace temp table completed as
 select
-  chains.g,
-  chains.r,
-  chains.t,
-  chains.latest,
-  opening.t + $window_us as ends
+  g,
+  r,
+  t,
+  latest,
+  began + $window_us as ends
 from chains
-join ordered as opening on chains.latest = opening.r
-where chains.step = len($step_counts)
-  and chains.t < opening.t + $window_us;
+where step = len($step_counts)
+  and t < began + $window_us;
 
 -- name: unstopped($step_counts)
 -- Those whose chain has no event of `until` between its first and its last event.
 create or replace temp table completed as
 select completed.*
 from completed
-join (
-  select
-    r,
-    max(case when (steps >> len($step_counts)) & 1 = 1 then r end) over (
-      partition by g order by r rows between unbounded preceding and 1 preceding
-    ) as stopped
+asof left join (
+  select r
   from ordered
-) as stops on completed.r = stops.r
-where coalesce(stops.stopped, 0) <= completed.latest;
+  where (steps >> len($step_counts)) & 1 = 1
+) as stops on completed.r > stops.r
+where coalesce(stops.r, 0) <= completed.latest;
 
 -- name: spans()
 -- From a completing event until its chain has left the window. Stretches that overlap or touch are one interval; their
@@ -176,23 +184,29 @@ with recursive begun as (
 
 completions as (
   select
-    begun.g,
-    begun.starts_at,
-    max(completed.r) filter (completed.t <= begun.starts_at and completed.ends > begun.starts_at) as r,
-    count(*) filter (completed.t > epoch_us($since) and completed.t <= epoch_us($until)) as events
-  from begun
-  join completed on begun.g = completed.g
-  group by begun.g, begun.starts_at
+    g,
+    count(*) filter (t > epoch_us($since) and t <= epoch_us($until)) as events
+  from completed
+  group by g
 ),
 
 links as (
   select
-    g,
-    starts_at,
-    events,
+    begun.g,
+    begun.starts_at,
+    completions.events,
     cast(len($step_counts) as bigint) as step,
-    r
-  from completions
+    newest.r
+  from begun
+  asof join (
+    select
+      g,
+      t,
+      max(r) as r
+    from completed
+    group by g, t
+  ) as newest on begun.g = newest.g and begun.starts_at >= newest.t
+  join completions on begun.g = completions.g
   union all
   select
     links.g,
@@ -209,11 +223,10 @@ select
   groups.group_key,
   make_timestamptz(cast(links.starts_at as bigint)) as "start",
   links.step,
-  make_timestamptz(opening.t) as "first",
+  make_timestamptz(chains.opens_at) as "first",
   make_timestamptz(chains.t) as "last",
   links.events as completions
 from links
 join chains on links.step = chains.step and links.r = chains.r
-join ordered as opening on chains.opens = opening.r
 join groups on links.g = groups.g
 order by "start", groups.group_key, links.step;

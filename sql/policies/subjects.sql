@@ -15,13 +15,36 @@ where list_position($types, event_type) > 0
   and coalesce(try(predicate), false)
   and entity_of_event is not null;
 
+-- name: groups()
+-- The groups, numbered from 0.
+create or replace temp table groups as
+select
+  row_number() over (order by group_key) - 1 as g,
+  group_key
+from (
+  select distinct group_key
+  from matching
+  where group_key is not null
+);
+
+-- name: entities()
+-- The entities, numbered.
+create or replace temp table entities as
+select
+  row_number() over () as e,
+  entity
+from (
+  select distinct entity
+  from matching
+);
+
 -- name: subjects()
--- The subjects, numbered.
+-- The subjects, numbered, each with its entity.
 create or replace temp table subjects as
 select
   row_number() over () as s,
-  subject,
-  entity
+  found.subject,
+  entities.e
 from (
   select
     subject,
@@ -29,28 +52,35 @@ from (
   from matching
   where subject is not null
   group by subject
-);
+) as found
+join entities on found.entity = entities.entity;
 
 -- name: sightings()
--- When each subject was seen, in order; several events of one instant are one.
+-- When each subject was seen, in order, and in which group, if any.
 create or replace temp table sightings as
-select distinct
+select
   subjects.s,
+  subjects.e,
+  groups.g,
   matching.t
 from matching
 join subjects on matching.subject = subjects.subject
+left join groups on matching.group_key = groups.group_key
 order by subjects.s, matching.t;
 
 -- name: returns($look_back, $silence_us)
--- The sightings that may count: those with nothing of the subject for $silence_us before, or nothing at all.
+-- The sightings that may count: those with nothing of the subject for $silence_us before, or nothing at all. Several of
+-- one instant are one: of these only the first has the one before it that long ago.
 create or replace temp table returns as
 select
   s,
+  e,
   t,
   t_before
 from (
   select
     s,
+    e,
     t,
     case when lag(s) over () = s then lag(t) over () end as t_before
   from sightings
@@ -83,63 +113,42 @@ left join (
   group by subjects.s
 ) as older on returns.s = older.s;
 
--- name: counted()
--- Each of them in every group that an event of it is in.
-create or replace temp table counted as
+-- name: spans($window_us)
+-- Each of them counts for one window, in every group that an event of it is in.
+create or replace temp table spans as
 select distinct
-  matching.group_key,
+  sightings.g,
   returns.s,
-  returns.t,
+  returns.t as rise,
+  returns.t + $window_us as fall,
   returns.t_before
 from returns
-join subjects on returns.s = subjects.s
-join matching on subjects.subject = matching.subject and returns.t = matching.t
-where matching.group_key is not null;
-
--- name: groups()
--- The groups, numbered from 0.
-create or replace temp table groups as
-select
-  row_number() over (order by group_key) - 1 as g,
-  group_key
-from (
-  select distinct group_key
-  from counted
-);
-
--- name: spans($window_us)
--- Each counts for one window.
-create or replace temp table spans as
-select
-  groups.g,
-  counted.s,
-  counted.t as rise,
-  counted.t + $window_us as fall,
-  counted.t_before
-from counted
-join groups on counted.group_key = groups.group_key;
+join sightings on returns.s = sightings.s and returns.t = sightings.t
+where sightings.g is not null;
 
 -- name: at_peaks($origin, $since, $window_us, $span_us)
--- What counts at the peak of each episode, at most twenty, those that came first.
+-- What counts at the peak of each episode, at most twenty, those that came first. The window of a peak lies in two
+-- stretches of one window each, by which it is found.
 create or replace temp table at_peaks as
 select
-  g,
-  starts_at,
-  s,
-  rise,
-  t_before,
-  row_number() over (partition by g, starts_at order by rise, subject) as place
+  found.g,
+  found.starts_at,
+  spans.s,
+  spans.rise,
+  spans.t_before,
+  row_number() over (partition by found.g, found.starts_at order by spans.rise, subjects.subject) as place
 from (
   select
     starts // $span_us as g,
     greatest(epoch_us($origin) + starts % $span_us, epoch_us($since)) as starts_at,
-    greatest(epoch_us($origin) + peak_at % $span_us, epoch_us($since)) as peaks_at
+    greatest(epoch_us($origin) + peak_at % $span_us, epoch_us($since)) as peaks_at,
+    unnest([0, 1]) as stretch
   from episodes
 ) as found
 join spans
-  using (g)
-join subjects
-  using (s)
-where rise > peaks_at - $window_us
-  and rise <= peaks_at
+  on found.g = spans.g
+    and found.peaks_at // $window_us - found.stretch = spans.rise // $window_us
+    and spans.rise > found.peaks_at - $window_us
+    and spans.rise <= found.peaks_at
+join subjects on spans.s = subjects.s
 qualify place <= 20;

@@ -1,14 +1,17 @@
 -- name: threshold_totals($types, $since, $until, $as_of, $window_start)
 -- Question 1's plain counts: matching events of the last window, matching events without a group, events whose
--- condition could not be evaluated, governed events later than as_of, and matching events in a group that have no value
--- to measure. The slots `has_value` and `is_grouped` are filled by the measure.
+-- condition, or for matching ones a condition of the measure, could not be evaluated, governed events later than as_of,
+-- and matching events in a group that have no value to measure. The slots `has_value`, `has_failed` and `is_grouped` are
+-- filled by the measure.
 -- returns: recent_events, ungrouped_events, where_errors, future_events, valueless_events
 select
   count(*) filter (verdict = 1 and "timestamp" > $window_start and "timestamp" <= $as_of) as recent_events,
   count(*) filter (
     verdict = 1 and not grouped and "timestamp" > $since and "timestamp" <= $until
   ) as ungrouped_events,
-  count(*) filter (verdict is null and "timestamp" > $since and "timestamp" <= $until) as where_errors,
+  count(*) filter (
+    (verdict is null or (verdict = 1 and failed)) and "timestamp" > $since and "timestamp" <= $until
+  ) as where_errors,
   count(*) filter ("timestamp" > $as_of) as future_events,
   count(*) filter (
     verdict = 1 and grouped and not valued and "timestamp" > $since and "timestamp" <= $until
@@ -19,7 +22,8 @@ from (
     "timestamp",
     try(coalesce(cast(predicate as integer), 2)) as verdict,
     is_grouped as grouped,
-    has_value as valued
+    has_value as valued,
+    has_failed as failed
   from events
   where list_contains($types, event_type)
     and "timestamp" > least($since, $window_start)

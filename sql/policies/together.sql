@@ -28,17 +28,17 @@ with edges as (
   select
     spans.g,
     spans.rise as t,
-    1 << pairs.value as bit
+    1 << different.value as bit
   from spans
-  join pairs on spans.pair = pairs.pair
+  join different on spans.v = different.v
   where spans.rise is not null
   union all
   select
     spans.g,
     spans.fall as t,
-    -(1 << pairs.value) as bit
+    -(1 << different.value) as bit
   from spans
-  join pairs on spans.pair = pairs.pair
+  join different on spans.v = different.v
   where spans.fall is not null
 ),
 

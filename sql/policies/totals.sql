@@ -1,45 +1,54 @@
--- name: matching($types, $look_back, $until)
+-- name: matching($types, $look_back, $until, $largest)
 -- The measures sum and average: the matching events that are in a group and bring a number, in millionths: whole numbers
 -- of 128 bits, so that a sum is exact and has room. The slots are those of arrivals_by_group.sql, and `number_of_event`:
--- the number as DECIMAL(38, 6), null where it cannot be read as one or is too large.
+-- the number as DECIMAL(38, 6), null where it cannot be read as one. Above $largest it is none.
 create or replace temp table matching as
 select
-  key_of_group as group_key,
-  cast(number_of_event * 1000000 as hugeint) as value,
-  epoch_us("timestamp") as t
-from events
-where list_position($types, event_type) > 0
-  and "timestamp" > $look_back
-  and "timestamp" <= $until
-  and coalesce(try(predicate), false)
-  and key_of_group is not null
-  and number_of_event is not null;
+  group_key,
+  cast(number * 1000000 as hugeint) as value,
+  t
+from (
+  -- Unnested, since what a condition reads would be evaluated once more for it.
+  select
+    key_of_group as group_key,
+    unnest([number_of_event]) as number,
+    epoch_us("timestamp") as t
+  from events
+  where list_position($types, event_type) > 0
+    and "timestamp" > $look_back
+    and "timestamp" <= $until
+    and coalesce(try(predicate), false)
+    and key_of_group is not null
+)
+where abs(number) <= $largest;
 
--- name: levels($since, $until, $window_us, $is_average)
+-- name: movements($window_us)
+-- What comes into the windows of groups and what leaves them, in order.
+create or replace temp table movements as
+select
+  groups.g,
+  unnest([matching.t, matching.t + $window_us]) as t,
+  unnest([matching.value, -matching.value]) as value,
+  unnest([1, -1]) as numbers
+from matching
+join groups on matching.group_key = groups.group_key
+order by groups.g, t;
+
+-- name: levels($since, $until, $is_average)
 -- From when to when a group's window has the same total of so many numbers, as far as it lies in the period. What comes
--- and goes at one instant is one change. The measure is total / parts; of a sum parts is 1. It is shown in whole
--- millionths, rounded half away from zero; where no number is left there is no row.
+-- and goes at one instant is one change, and what a group has brought is gone where the next one begins. The measure is
+-- total / parts; of a sum parts is 1. It is shown in whole millionths, rounded half away from zero; where no number is
+-- left there is no row.
 create or replace temp table levels as
-with changes as (
-  select groups.g, matching.t, matching.value, 1 as numbers
-  from matching
-  join groups on matching.group_key = groups.group_key
-  union all
-  select groups.g, matching.t + $window_us as t, -matching.value as value, -1 as numbers
-  from matching
-  join groups on matching.group_key = groups.group_key
-),
-
-running as (
+with running as (
   select
     g,
     t,
-    sum(sum(value)) over by_group as total,
-    cast(sum(sum(numbers)) over by_group as bigint) as numbers,
-    lead(t) over by_group as ends
-  from changes
-  group by g, t
-  window by_group as (partition by g order by t)
+    lead(g) over () as g_after,
+    lead(t) over () as ends,
+    sum(value) over (rows unbounded preceding) as total,
+    cast(sum(numbers) over (rows unbounded preceding) as bigint) as numbers
+  from movements
 ),
 
 measured as (
@@ -52,6 +61,7 @@ measured as (
     case when $is_average then numbers else 1 end as parts
   from running
   where numbers > 0
+    and (ends <> t or g_after <> g)
     and ends > epoch_us($since)
     and t <= epoch_us($until)
 )

@@ -34,7 +34,7 @@ from (values
   ('policies', 'digest', 'varchar', 'the SHA-256 of its file; null where the condition is'),
   ('findings', 'policy_id', 'varchar', 'which policy found it'),
   ('findings', 'finding_id', 'varchar', 'the same in every run over the same period; another one where the group is masked'),
-  ('findings', 'kind', 'varchar', 'threshold_exceeded, missing_required_type or coverage_gap'),
+  ('findings', 'kind', 'varchar', 'what sort of finding, as in a report: threshold_exceeded, field_incomplete and others'),
   ('findings', 'event_type', 'varchar', 'of a missing type or a gap'),
   ('findings', 'group_values', 'varchar', 'JSON: whose episode it is, of a policy that counts by group; masked like events'),
   ('findings', 'started', 'timestamptz', 'when the threshold was reached, or the gap began'),

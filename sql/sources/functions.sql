@@ -55,6 +55,13 @@ create or replace temp macro text_of_column(written) as case
   when written <> '' and not starts_with(written, '{') and not starts_with(written, '[') then written
 end;
 
+-- name: text_of_first()
+-- The first text of several fields, of which the first that is there is known; that it is none is rare.
+create or replace temp macro text_of_first(first_there, fields) as case
+  when first_there is null or text_of_column(first_there) is not null then first_there
+  else list_filter(fields, lambda shown: text_of_column(shown) is not null)[1]
+end;
+
 -- name: misplaced()
 -- Why a record is refused that has an object or a list in one of these places, by the kinds of what is there.
 create or replace temp macro misplaced(kinds, places) as list_filter(

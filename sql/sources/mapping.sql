@@ -8,60 +8,55 @@ from records;
 
 -- name: unwrapped()
 -- The record that is the text of a field of another, its envelope; of several fields the first that is there counts. A
--- record without these fields is itself; it is its own envelope where they are null. Only what may have a field's key is
--- looked into. DuckDB's JSON also takes NaN, Infinity and trailing commas: they are looked for in what is left when every
--- string is replaced by 0.
+-- record without these fields is itself; it is its own envelope where they are null. One look at the record finds what
+-- the mapping reads of it, these fields, and what the mapping reads of an envelope: of most records only the first. Only
+-- what has one of the others is looked at again. DuckDB's JSON also takes NaN, Infinity and trailing commas: they are
+-- looked for in what is left when every string is replaced by 0.
 select
-  record,
-  case
-    when inside is null or envelope_reason is not null then "text"
-    else inner_json(inside)
-  end as "text",
-  case when is_envelope then "text" end as envelope,
-  envelope_reason
+  *,
+  case when is_itself then written else inner_json(inside) end as "text",
+  case when is_envelope then written end as envelope
 from (
-  select
-    record,
-    "text",
-    inside,
-    is_envelope,
-    case
-      when inside is null then null
-      when not json_valid(inside) then 'the record inside is not valid JSON: ' || slot_field
-      when regexp_matches(regexp_replace(inside, '"(?:[^"\\]|\\.)*"', '0', 'g'), '(?i)nan|inf|,\s*[\]}]')
-        then 'the record inside is not valid JSON: ' || slot_field
-      when json_type(inside) <> 'OBJECT' then 'the record inside is not a JSON object: ' || slot_field
-      when len(json_keys(inside)) <> len(list_distinct(json_keys(inside)))
-        then 'the record inside has a key twice: ' || slot_field
-    end as envelope_reason
+  select *, inside is null or envelope_reason is not null as is_itself
   from (
     select
-      record,
-      "text",
+      *,
       case
-        when may_have
-          then list_filter(try(json_extract_string("text", slot_paths)), lambda each: each is not null)[1]
-      end as inside,
-      case when may_have then try(slot_has) end as is_envelope
+        when inside is null then null
+        when not json_valid(inside) then 'the record inside is not valid JSON: ' || slot_field
+        when regexp_matches(regexp_replace(inside, '"(?:[^"\\]|\\.)*"', '0', 'g'), '(?i)nan|inf|,\s*[\]}]')
+          then 'the record inside is not valid JSON: ' || slot_field
+        when json_type(inside) <> 'OBJECT' then 'the record inside is not a JSON object: ' || slot_field
+        when len(json_keys(inside)) <> len(list_distinct(json_keys(inside)))
+          then 'the record inside has a key twice: ' || slot_field
+      end as envelope_reason
     from (
-      select record, "text", slot_may_have or contains("text", '\u') as may_have
-      from records
+      select *, slot_inside as inside, case when slot_may_have then slot_has end as is_envelope
+      from (
+        select record, "text" as written, values_at("text", slot_paths) as found
+        from records
+      )
     )
   )
 );
 
 -- name: parsed()
 -- The one look at a record: every place that the mapping reads.
-select *, plain_values(try(json_extract_string("text", slot_paths))) as p
+select *, values_at("text", slot_paths) as p
+from opened;
+
+-- name: parsed_inside()
+-- The same of records that may lie in others. Where none of them does, nothing is looked at twice.
+select *, case when is_itself then found else values_at("text", slot_paths) end as p
 from opened;
 
 -- name: enveloped()
-select *, plain_values(try(json_extract_string(envelope, slot_paths))) as e
+select *, values_at(envelope, slot_paths) as e
 from parsed;
 
 -- name: itemised()
 -- The elements of each record's list. A record without one is one event. The text is not carried along: it may be long.
-select *, plain_values(try(json_extract_string(item, slot_paths))) as i
+select *, values_at(item, slot_paths) as i
 from (
   select record, unnest(items) as item, generate_subscripts(items, 1) - 1 as item_number
   from (

@@ -119,7 +119,7 @@ def replay(
 
 
 @given(arrivals(0), st.integers(1, 5), st.integers(0, 30))
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_in_order(events: list[Arrival], threshold: int, lateness: int) -> None:
     """Where events come as they happen, each episode has one alert, at its start, and one resolution, at its end."""
     run = Run(Tally(policy(threshold), lateness * S, -10 * S), lateness * S)
@@ -140,7 +140,7 @@ REPEATS = st.lists(st.integers(0, 23), max_size=6)
 
 
 @given(arrivals(60), st.integers(1, 5), st.integers(1, 30), st.integers(1, 40), REPEATS, STRIDES)
-@settings(max_examples=800, deadline=None)
+@settings(max_examples=250, deadline=None)
 def test_in_any_order(
     events: list[Arrival], threshold: int, lateness: int, every: int, repeats: list[int], strides: list[int]
 ) -> None:

@@ -165,14 +165,14 @@ RELAXED = settings(deadline=None, suppress_health_check=list(HealthCheck))
 
 
 @given(cases((0,)))
-@settings(RELAXED, max_examples=3)
+@settings(RELAXED, max_examples=2)
 def test_in_order(template: Path, tmp_path_factory: pytest.TempPathFactory, case: Case) -> None:
     """Where events come as they happen, each episode has one alert at its start and one resolution at its end."""
     check_in_order(template, tmp_path_factory.getbasetemp(), case)
 
 
 @given(cases(DELAYS))
-@settings(RELAXED, max_examples=3)
+@settings(RELAXED, max_examples=2)
 def test_in_any_order(template: Path, tmp_path_factory: pytest.TempPathFactory, case: Case) -> None:
     """However late events come, and whoever evaluates: each alert lies in an episode, and each episode has one."""
     check_in_any_order(template, tmp_path_factory.getbasetemp(), case)

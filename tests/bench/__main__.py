@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 
-from tests.bench import mapping
+from tests.bench import kinds, mapping
 from tests.bench.child import WORKS
 from tests.bench.data import EVENTS, LINES, small_place
 from tests.bench.landing import CROWDED, FOLLOWED, SYNCED, THREADS, UNSYNCED
@@ -21,6 +21,9 @@ from tests.bench.measure import Asked, Bench, Row, table
 
 _REAL = ("mapping-", "ingest-cloudtrail")
 """How the names of the rows begin that need real records."""
+KINDS = {"distinct": 1.14, "distinct-of-all": 0.51, "sum": 1.84, "first-seen": 3.5, "dormant": 0.52, "sequence": 0.6,
+         "baseline": 0.72}  # fmt: skip
+"""How much processor time the episodes of each kind may take: as long as its statements took when it was specified."""
 COMMANDS = ("auditlake --help", "auditlake stats", 'python -c "import duckdb"')
 
 
@@ -45,6 +48,7 @@ def rows_asked(scale: float) -> tuple[Asked, ...]:
         Asked("everything-by-user", f"episodes and daily peaks by user, {events}", 2),
         Asked("backtest", f"backtest of 50 thresholds, ungrouped, {events}", 3),
         Asked("backtest-by-user", f"backtest of 50 thresholds by user, {events}", 3),
+        *_kinds_rows(scale),
         *_many_rows(scale),
         *_logging_rows(scale),
         Asked("sandbox-command", 'auditlake sql "select 1" from start to end', 3),
@@ -73,6 +77,14 @@ def _logging_rows(scale: float) -> tuple[Asked, ...]:
         Asked("log-threads-slow-disk", f"{threads}, slow disk", 10, rate=True, figure=per_sync, least=15),
         Asked("log-full-lake", f"log, os, into a lake of {EVENTS * scale:,.0f} events", 1.1),
         Asked("log-predecessor", f"log, sync, the last of {followed}", rate=True, figure=per_second),
+    )
+
+
+def _kinds_rows(scale: float) -> tuple[Asked, ...]:
+    events = f"{kinds.ASKED_OF * scale:,.0f} events of a year, processor time"
+    return tuple(
+        Asked(f"kinds-{name}", f"{name.replace('-', ' ')}, {events}", most_seconds=most, memory_mb=1_000)
+        for name, most in KINDS.items()
     )
 
 

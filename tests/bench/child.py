@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
-from tests.bench import backtest, ingest, landing, ledger, many, mapping, report, retention, rolling, sandbox
+from tests.bench import backtest, ingest, kinds, landing, ledger, many, mapping, report, retention, rolling, sandbox
 from tests.bench.data import make, place, small_place
 from tests.bench.work import Work
 
@@ -24,6 +24,7 @@ WORKS: Mapping[str, Callable[[], dict[str, Work]]] = {
     "ingest-without-ledger": lambda: ingest.works(ids=True) | {"ours": ledger.writing()["without a ledger"]},
     "ingest-without-ids": lambda: ingest.works(ids=False),
     "report": report.works,
+    **{f"kinds-{name}": partial(kinds.works, name) for name in kinds.ASKED},
     "many-reports": many.reports,
     "many-stats": many.stands,
     "many-scan": many.scans,

@@ -29,7 +29,7 @@ def _without_ledger(place: Place, scratch: Path) -> Path:
     from auditlake.store import commit
     from auditlake.store.model import Snapshot
 
-    def prepare(_: object, seen: Snapshot, __: object, head: Head) -> Prepared:
+    def prepare(_: object, seen: Snapshot, __: object, head: Head, ___: object) -> Prepared:
         return Prepared(0, b"", seen.version + 1, (), head.settings)
 
     commit.prepare_entry, commit.complete = prepare, lambda *_: None  # type: ignore[assignment]

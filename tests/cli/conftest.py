@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,6 +12,8 @@ from typing import Any
 
 import pytest
 
+import auditlake
+from auditlake import AuditLake
 from auditlake.cli import main
 from tests.waiting import HANG_SECONDS
 
@@ -59,6 +62,20 @@ def write_events(file: Path) -> Path:
     rows.append({"event_id": "l1", "event_type": "login", "timestamp": "2026-11-24T10:00:00Z", "user_id": "alice"})
     file.write_text("".join(json.dumps(row) + "\n" for row in rows))
     return file
+
+
+@pytest.fixture(scope="session")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A lake of these events, to be copied."""
+    folder = tmp_path_factory.mktemp("template")
+    auditlake.create(folder / "lake").ingest(write_events(folder / "audit_20261124.jsonl"))
+    return folder / "lake"
+
+
+@pytest.fixture
+def filled(template: Path, run: Run, tmp_path: Path) -> AuditLake:
+    """A lake of these events in the folder that commands run in."""
+    return auditlake.open(shutil.copytree(template, tmp_path / "lake"))
 
 
 @pytest.fixture

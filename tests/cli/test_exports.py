@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 import auditlake
 from auditlake.config import BUILT_IN_TYPES
 from auditlake.ingest.custody import IngestOptions
@@ -17,7 +19,10 @@ from tests.ingest.test_cloudtrail_ingest import EVENTS
 NAMELESS = {name: value for name, value in EVENTS[0].items() if name != "eventID"} | {"exact": [1.10, "=x", "", None]}
 
 
-def test_exports_of_another_source_come_back(run: Run, events: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("names", [
+    ("x.parquet", "x.csv"), pytest.param(("x.jsonl",), marks=pytest.mark.soak),
+])  # fmt: skip
+def test_exports_of_another_source_come_back(run: Run, events: Path, tmp_path: Path, names: tuple[str, ...]) -> None:
     """CloudTrail events out of a lake are known there in every form, and in another lake they are what they were."""
     run("init")
     vendor = tmp_path / "trail.json"
@@ -29,7 +34,7 @@ def test_exports_of_another_source_come_back(run: Run, events: Path, tmp_path: P
     run("sql", "select * from events where source <> 'auditlake.self'", "--out", tmp_path / "x.parquet")
     lake = auditlake.open(tmp_path / "lake")
     every = "select * exclude (ingested_at) from events where source <> 'auditlake.self' order by event_id"
-    for path in (tmp_path / name for name in ("x.parquet", "x.csv", "x.jsonl")):
+    for path in (tmp_path / name for name in names):
         again = lake.ingest(path, strict=True)
         other = auditlake.create(tmp_path / f"from-{path.name}")
         assert (again.landed, again.duplicates, other.ingest(path, strict=True).landed) == (0, 14, 14)

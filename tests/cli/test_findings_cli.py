@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -19,11 +20,18 @@ Run = Callable[..., tuple[int, str, str]]
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
 
-@pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Runs a command on a lake with one burst of failed logins; gives the exit code and both outputs."""
-    lake = auditlake.create(tmp_path / "lake")
+@pytest.fixture(scope="module")
+def burst(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A lake with one burst of failed logins."""
+    lake = auditlake.create(tmp_path_factory.mktemp("burst") / "lake")
     lake.ingest([AuditEvent("auth_failure", NOON - timedelta(seconds=i), user_id="\x1b[31mann") for i in range(7)])
+    return lake.layout.root
+
+
+@pytest.fixture
+def run(burst: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Runs a command on a lake with one burst of failed logins; gives the exit code and both outputs."""
+    shutil.copytree(burst, tmp_path / "lake")
     monkeypatch.chdir(tmp_path)
 
     def command(*words: str) -> tuple[int, str, str]:

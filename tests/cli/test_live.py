@@ -104,7 +104,7 @@ def test_tail_of_standard_input(run: Run, tmp_path: Path) -> None:
     assert numbers(AuditLake(tmp_path / "lake")) == [0, 1]
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.soak)])
 def test_tail_until_a_signal(run: Run, tmp_path: Path, number: signal.Signals) -> None:
     """It follows a file through a rotation until it is told to stop, and then ends in good order."""
     run("init")
@@ -124,7 +124,7 @@ def test_tail_until_a_signal(run: Run, tmp_path: Path, number: signal.Signals) -
     assert err.startswith(b"following ")
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.soak)])
 def test_a_silent_pipe_ends_too(run: Run, tmp_path: Path, number: signal.Signals) -> None:
     """A signal ends the following of a pipe that says nothing; what it said before has landed, whole or not."""
     run("init")
@@ -144,13 +144,14 @@ def test_a_silent_pipe_ends_too(run: Run, tmp_path: Path, number: signal.Signals
     assert landed(lake)[1] == event(1)[:10]
 
 
-def test_killed_again_and_again(run: Run, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("times", "lines"), [(3, 500), pytest.param(8, 3000, marks=pytest.mark.soak)])
+def test_killed_again_and_again(run: Run, tmp_path: Path, times: int, lines: int) -> None:
     """Killed as it begins or once lines have landed, it goes on, and every line has landed under one id."""
     run("init")
     lake, log = AuditLake(tmp_path / "lake"), tmp_path / "app.log"
     log.touch()
-    for n in range(8):
-        append(log, *(event(i) for i in range(3000 * n, 3000 * (n + 1))))
+    for n in range(times):
+        append(log, *(event(i) for i in range(lines * n, lines * (n + 1))))
         with subprocess.Popen(
             [*CLI, "--lake", str(tmp_path / "lake"), "tail", str(log)], stdout=subprocess.PIPE, stderr=subprocess.PIPE
         ) as process:
@@ -163,4 +164,4 @@ def test_killed_again_and_again(run: Run, tmp_path: Path) -> None:
             process.kill()
     run("tail", log, "--once")
 
-    assert numbers(lake) == list(range(24_000))
+    assert numbers(lake) == list(range(times * lines))

@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 
+import auditlake
 from auditlake import AuditLake
 from auditlake.testing import event, make_lake
 from tests.cli.conftest import Run
 
 
-@pytest.fixture
-def lake(run: Run, tmp_path: Path) -> AuditLake:
-    """A lake of two events, where the command line looks for it."""
-    made = make_lake(tmp_path / "lake")
+@pytest.fixture(scope="module")
+def two(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A lake of two events."""
+    made = make_lake(tmp_path_factory.mktemp("two") / "lake")
     made.ingest([event("login", user_id="ann", event_id="a"), event("api_call", user_id="bob\x1b[2J", event_id="b")])
-    return made
+    return made.layout.root
+
+
+@pytest.fixture
+def lake(two: Path, run: Run, tmp_path: Path) -> AuditLake:
+    """The same, where the command line looks for it."""
+    return auditlake.open(shutil.copytree(two, tmp_path / "lake"))
 
 
 def test_lines_into_a_pipe(run: Run, lake: AuditLake) -> None:

@@ -24,7 +24,7 @@ from auditlake.cli import VERBS, cli
 from auditlake.cli.completion import SHELLS
 from auditlake.cli.exit_codes import EXIT_CODES
 from auditlake.cli.options import BOUNDS
-from tests.cli.conftest import Done, Run, write_events
+from tests.cli.conftest import Done, Run
 
 AS_OF = "2026-11-24T12:00:00Z"
 WHO = ("--reason", "r", "--owner", "o", "--ticket", "t")
@@ -116,17 +116,12 @@ def test_options_of_every_command(path: str) -> None:
     assert (words(rule) in text) == bool(names & {"--since", "--until"})
 
 
-@pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("surface")
-    auditlake.create(folder / "lake").ingest(write_events(folder / "events.jsonl"))
-    return folder / "lake"
-
-
 @pytest.fixture
-def lake(template: Path, run: Run, tmp_path: Path) -> auditlake.AuditLake:
-    """A lake with nine failed logins of one user, and a login of another, in the folder that commands run in."""
-    return auditlake.open(shutil.copytree(template, tmp_path / "lake"))
+def lake(filled: auditlake.AuditLake) -> auditlake.AuditLake:
+    """The lake in the folder that commands run in, with one policy."""
+    for name in ("authentication_monitoring", "security_compliance", "data_access_tracking"):
+        filled.layout.policy(name).unlink()
+    return filled
 
 
 def test_keys_of_json(run: Run, lake: auditlake.AuditLake, events: Path, tmp_path: Path) -> None:
@@ -195,8 +190,6 @@ def test_keys_of_json(run: Run, lake: auditlake.AuditLake, events: Path, tmp_pat
 
 def test_json_of_what_goes_on(run: Run, lake: auditlake.AuditLake, monkeypatch: pytest.MonkeyPatch) -> None:
     """watch prints an object for each alert, and shell one for each answer."""
-    for name in ("authentication_monitoring", "security_compliance", "data_access_tracking"):
-        lake.layout.policy(name).unlink()
     for _ in range(9):
         run("log", "--event-type", "auth_failure", "--user-id", "mallory")
     alerts = [json.loads(line) for line in run("watch", "--once", "--json").out.splitlines()]
@@ -254,6 +247,8 @@ def test_the_lake_after_the_verb(run: Run, lake: auditlake.AuditLake, monkeypatc
 def test_quiet(run: Run, events: Path, tmp_path: Path) -> None:
     """With --quiet a command that succeeds prints its answer or nothing; warnings and errors are printed."""
     assert run("init", "--quiet") == Done(0, "", "")
+    for name in ("authentication_monitoring", "security_compliance", "data_access_tracking"):
+        (tmp_path / "lake" / "policies" / f"{name}.yaml").unlink()
     bad = tmp_path / "bad.jsonl"
     bad.write_text("no json\n" + events.read_text())
     silent = (

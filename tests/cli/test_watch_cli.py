@@ -158,7 +158,7 @@ def test_no_lake(run: Run) -> None:
     assert run("watch").code == 3
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.soak)])
 def test_until_it_is_told_to_end(lake: AuditLake, number: signal.Signals) -> None:
     """It says that it evaluates, and nothing of another process that is not there; alerts come until it is to end."""
     process = subprocess.Popen(

@@ -30,6 +30,7 @@ from auditlake.cli import VERBS, cli
 from auditlake.disk.layout import Layout
 from auditlake.engine.statements import statements
 from auditlake.events.schema import METADATA_KEYS
+from auditlake.packs.schema import pack_schema
 from auditlake.policies.loader import policy_schema
 from auditlake.sandbox.canned import questions
 from auditlake.sources.catalog import built_in
@@ -43,11 +44,12 @@ _NOTICE = "<!-- Made from the code by `make docs`. Do not edit. -->"
 
 
 def main() -> None:
-    """Write every page, and the schema of policy files for editors."""
+    """Write every page, and the schemas of policy files and packs for editors."""
     for name, make in PAGES.items():
         (FOLDER / name).write_text(make(), encoding="utf-8")
-    schema = json.dumps(policy_schema(), indent=2, ensure_ascii=False)
-    (FOLDER.parent / "policies" / "policy.schema.json").write_text(f"{schema}\n", encoding="utf-8")
+    for name, make_schema in (("policies/policy", policy_schema), ("packs/pack", pack_schema)):
+        schema = json.dumps(make_schema(), indent=2, ensure_ascii=False)
+        (FOLDER.parent / f"{name}.schema.json").write_text(f"{schema}\n", encoding="utf-8")
 
 
 # The command line

@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -28,6 +29,7 @@ from auditlake.upkeep.doctor import examine
 from auditlake.verify.check import verify
 from tests.landing.flushing import held, left, line, once, opened, put, quarantined, seen, stored
 from tests.landing.lakes import NOW, event, trail
+from tests.soak import mostly
 from tests.waiting import until
 
 WHY = {"reason": "Article 17", "ticket": "G-1"}
@@ -96,10 +98,16 @@ TAILS = {
 }
 
 
-@pytest.mark.parametrize("whole", [b"", line(0) + line(1)], ids=["alone", "after lines"])
-@pytest.mark.parametrize("tail", TAILS.values(), ids=TAILS)
-def test_torn_lines(tail: bytes, whole: bytes, lake: AuditLake) -> None:
+@pytest.mark.parametrize(
+    ("tail", "before"),
+    mostly(product(TAILS, [0, 2]), always=[*product(TAILS, [2]), ("half a line", 0), ("a block of zeros", 0)]),
+)
+def test_torn_lines(tail: str, before: int, lake: AuditLake) -> None:
     """What a dead writer left behind its last newline is quarantined with its bytes and place, once."""
+    check_torn_line(TAILS[tail], b"".join(map(line, range(before))), lake)
+
+
+def check_torn_line(tail: bytes, whole: bytes, lake: AuditLake) -> None:
     put(lake.layout, 0, 1, whole + tail)
     put(lake.layout, 0, 2, line(2))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import stat
 from hashlib import sha256
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from auditlake.ledger.keys import read_public_key
 from auditlake.store import commit
 from auditlake.store.deltalog import newest_version
 from tests.ledger.lakes import check_ledger, entries, make_old
+from tests.soak import mostly
 from tests.store.lakes import NOW, copied, made, opened, write_events
 
 
@@ -110,8 +112,9 @@ STEPS = {
 }
 
 
-@pytest.mark.parametrize("after", [False, True])
-@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize(
+    ("step", "after"), mostly(product(STEPS, [False, True]), always=[("the entry", False), *product(STEPS, [True])])
+)
 def test_what_a_dead_writer_left_is_finished(
     step: str, after: bool, lake: AuditLake, template: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

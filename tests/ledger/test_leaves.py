@@ -68,7 +68,7 @@ def test_every_column_is_hashed() -> None:
 
 
 @given(rows=st.lists(events, max_size=8, unique_by=lambda event: event["seq"]))
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=12)
 def test_leaves_and_roots_are_those_of_python(
     rows: list[dict[str, Any]], connection: duckdb.DuckDBPyConnection
 ) -> None:

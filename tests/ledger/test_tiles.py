@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from auditlake.errors import LedgerError
 from auditlake.ledger import merkle
 from auditlake.ledger.tiles import LONGEST, Tiles, tile_name
+from tests.templates import copy_of
 
 
 def data(index: int) -> bytes:
@@ -123,13 +124,18 @@ def test_a_reader_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         assert len(list(tiles.entries(0, size))) == size
 
 
+def tree_of_259(folder: Path) -> None:
+    """Make a tree of one whole tile and a few entries."""
+    with pytest.MonkeyPatch.context() as patch:
+        filled(folder, 259, patch)
+
+
 @given(drawn=st.data())
 @settings(deadline=None, max_examples=30)
 def test_damage_is_told(drawn: st.DataObject, tmp_path_factory: pytest.TempPathFactory) -> None:
     """A file that is gone or cut is an error of the ledger; other bytes give another root or other entries."""
-    folder = tmp_path_factory.mktemp("tree")
-    with pytest.MonkeyPatch.context() as patch:
-        tiles = filled(folder, 259, patch)
+    folder = copy_of(tree_of_259, tmp_path_factory.mktemp("tree"))
+    tiles = Tiles(folder)
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     path = drawn.draw(st.sampled_from(files))
     content = bytearray(path.read_bytes())

@@ -9,6 +9,7 @@ import pytest
 
 import auditlake
 from auditlake import AuditEvent, AuditLake
+from tests.templates import copy_of
 
 AS_OF = datetime.fromisoformat("2026-11-24T12:00:00+00:00")
 HOSTILE = '<script>alert("x")</script><img src=x onerror=1>\x1b[31m\u202eb\x00'
@@ -17,7 +18,11 @@ HOSTILE = '<script>alert("x")</script><img src=x onerror=1>\x1b[31m\u202eb\x00'
 @pytest.fixture
 def lake(tmp_path: Path) -> AuditLake:
     """Forty events in two days, most of them by somebody whose name is an attack; six more are not flushed."""
-    lake = auditlake.create(tmp_path / "lake", clock=lambda: AS_OF)
+    return auditlake.open(copy_of(_build, tmp_path) / "lake", clock=lambda: AS_OF)
+
+
+def _build(folder: Path) -> None:
+    lake = auditlake.create(folder / "lake", clock=lambda: AS_OF)
     types = ("auth_failure", "login", "logout", "data_access")
     users = [None if n % 9 == 4 else HOSTILE if n % 3 else "ana" for n in range(40)]
     lake.ingest([
@@ -26,4 +31,3 @@ def lake(tmp_path: Path) -> AuditLake:
         for n, user in enumerate(users)
     ])  # fmt: skip
     lake.log_many([AuditEvent("auth_failure", AS_OF, user_id="eve", status="failure") for _ in range(6)])
-    return lake

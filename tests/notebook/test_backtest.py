@@ -25,6 +25,7 @@ from auditlake.policies.model import Policy
 from auditlake.policies.question import Question
 from tests.oracle import judge
 from tests.strategies import WINDOWS, Case, cases
+from tests.templates import copy_of
 
 THRESHOLDS = [1, 2, 3, 4, 5, 7, 30]
 AS_OF = datetime.fromisoformat("2026-11-24T12:00:00+00:00")
@@ -46,9 +47,21 @@ def register(connection: duckdb.DuckDBPyConnection, case: Case) -> Question:
 
 
 @given(case=cases())
-@settings(max_examples=25, suppress_health_check=list(HealthCheck))
+@settings(max_examples=10, suppress_health_check=list(HealthCheck))
 def test_equals_the_policy_and_the_oracle(connection: duckdb.DuckDBPyConnection, case: Case) -> None:
     """For every window and threshold: as many episodes as the policy with them has, and as the oracle counts."""
+    _compare(connection, case)
+
+
+@pytest.mark.soak
+@given(case=cases())
+@settings(max_examples=200, suppress_health_check=list(HealthCheck))
+def test_equals_them_in_many_cases(connection: duckdb.DuckDBPyConnection, case: Case) -> None:
+    """The same of many more cases."""
+    _compare(connection, case)
+
+
+def _compare(connection: duckdb.DuckDBPyConnection, case: Case) -> None:
     several, one = connection.cursor(), connection.cursor()  # each with temporary tables of its own
     question = register(several, case)
     register(one, case)
@@ -85,14 +98,17 @@ def test_so_many_groups_that_63_bits_overflow(connection: duckdb.DuckDBPyConnect
 @pytest.fixture
 def lake(tmp_path: Path) -> AuditLake:
     """Bursts of 1, 2, … 6 failed logins, an hour apart each, on days of their own; the last day's is not flushed."""
-    lake = auditlake.create(tmp_path / "lake", clock=lambda: AS_OF)
+    return auditlake.open(copy_of(_build, tmp_path) / "lake", clock=lambda: AS_OF)
+
+
+def _build(folder: Path) -> None:
+    lake = auditlake.create(folder / "lake", clock=lambda: AS_OF)
     bursts = [
         AuditEvent("auth_failure", AS_OF - timedelta(days=20 - 3 * burst, hours=n), user_id="ana", status="failure")
         for burst in range(6) for n in range(burst + 1)
     ]  # fmt: skip
     lake.ingest(bursts[:-6])
     lake.log_many(bursts[-6:])
-    return lake
 
 
 def test_a_lake(lake: AuditLake) -> None:

@@ -15,13 +15,18 @@ from auditlake.notebook import bind, read_line
 from auditlake.query.rows import Rows
 
 
-@pytest.fixture
-def shell(lake: AuditLake) -> Iterator[InteractiveShell]:
+@pytest.fixture(scope="module")
+def started() -> InteractiveShell:
     made = InteractiveShell(config=Config({"HistoryManager": {"enabled": False}}))
-    made.user_ns |= {"lake": lake, "other": lake}
     made.run_line_magic("load_ext", "auditlake")
-    yield made
-    made.reset(new_session=False)
+    return made
+
+
+@pytest.fixture
+def shell(started: InteractiveShell, lake: AuditLake) -> Iterator[InteractiveShell]:
+    started.user_ns |= {"lake": lake, "other": lake}
+    yield started
+    started.reset(new_session=False)
 
 
 def run(shell: InteractiveShell, cell: str) -> Any:

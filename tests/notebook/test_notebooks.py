@@ -8,10 +8,9 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from click.testing import CliRunner
 from nbclient import NotebookClient
 
-from auditlake.cli import cli
+from tests.demos import copy_demo
 from tests.notebook.strip import NOTEBOOKS, stripped
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -21,28 +20,42 @@ NAMES = [path.name for path in NOTEBOOKS]
 
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder as a checkout is after `make demo`, with the shared data beside it where it is there."""
+    """A folder as a checkout is after `make demo`."""
     folder = tmp_path_factory.mktemp("work") / "auditlake"
-    made = CliRunner(catch_exceptions=False).invoke(cli, ["demo", str(folder / "demo")])
-    assert made.exit_code == 0
+    copy_demo(folder, tmp_path_factory)
     shutil.copytree(ROOT / "notebooks", folder / "notebooks")
-    if SHARED.is_dir():
-        (folder.parent / "shared").symlink_to(SHARED)
     return folder
 
 
-@pytest.mark.parametrize("name", NAMES)
 @pytest.mark.filterwarnings("default")  # those of Jupyter are not ours
-def test_runs(checkout: Path, name: str) -> None:
-    """Every cell runs, nothing is written to the error stream, and there are pictures to look at."""
-    book = nbformat.read(checkout / "notebooks" / name, as_version=4)
-    client = NotebookClient(book, timeout=None, resources={"metadata": {"path": str(checkout / "notebooks")}})
-    client.execute(env=os.environ | {"PYTHONPATH": str(ROOT)})
-    outputs = [output for cell in book.cells if cell.cell_type == "code" for output in cell.outputs]
+def test_run(checkout: Path) -> None:
+    """Every cell of every notebook runs, one after the other in one kernel that forgets the names in between."""
+    books = [nbformat.read(checkout / "notebooks" / name, as_version=4) for name in NAMES]
+    whole = nbformat.v4.new_notebook()
+    for book in books:
+        whole.cells += [nbformat.v4.new_code_cell("%reset -sf"), *book.cells]
+    judge(whole, books, checkout, pictures=2)
 
-    assert [output.text for output in outputs if output.output_type == "stream" and output.name == "stderr"] == []
-    pictures = [output for output in outputs if "image/svg+xml" in output.get("data", {})]
-    assert len(pictures) >= (3 if SHARED.is_dir() else 2)
+
+@pytest.mark.soak
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.filterwarnings("default")
+def test_runs(checkout: Path, name: str) -> None:
+    """Each notebook runs in a kernel of its own, also with the shared data where that is there."""
+    if SHARED.is_dir() and not (checkout.parent / "shared").exists():
+        (checkout.parent / "shared").symlink_to(SHARED)
+    book = nbformat.read(checkout / "notebooks" / name, as_version=4)
+    judge(book, [book], checkout, pictures=3 if SHARED.is_dir() else 2)
+
+
+def judge(whole: nbformat.NotebookNode, books: list[nbformat.NotebookNode], checkout: Path, *, pictures: int) -> None:
+    """Run a notebook: nothing is written to the error stream, and each book in it has pictures to look at."""
+    client = NotebookClient(whole, timeout=None, resources={"metadata": {"path": str(checkout / "notebooks")}})
+    client.execute(env=os.environ | {"PYTHONPATH": str(ROOT)})
+    for book in books:
+        outputs = [output for cell in book.cells if cell.cell_type == "code" for output in cell.outputs]
+        assert [output.text for output in outputs if output.output_type == "stream" and output.name == "stderr"] == []
+        assert len([output for output in outputs if "image/svg+xml" in output.get("data", {})]) >= pictures
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=NAMES)

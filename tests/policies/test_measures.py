@@ -14,6 +14,10 @@ import auditlake
 from auditlake import AuditEvent, AuditLake
 from auditlake.alerts.watched_policies import Rules
 from auditlake.cli import cli
+from auditlake.cli.docs import FOLDER
+from auditlake.cli.watch import _show_rest
+from auditlake.policies.kinds import BATCH
+from auditlake.reports.sentences import verdict_words
 from auditlake.sandbox.masking import Masking
 from tests.retention.lakes import put_policies
 
@@ -58,7 +62,7 @@ FOUND = {
     "dormant": ("dormant", 1, {"awake"}),
     "sum": ("threshold_exceeded", 1, {"numbers"}),
     "average": ("threshold_exceeded", 2, {"numbers"}),
-    "baseline": ("baseline", 1, {"usual", "limit", "m", "past"}),
+    "baseline": ("baseline", 1, {"usual", "limit", "m", "past", "history_since"}),
 }
 
 
@@ -83,6 +87,27 @@ def test_it_is_reported(lake: AuditLake, name: str, tmp_path: Path) -> None:
     assert packed == sorted(f"events/{each['id']}.parquet" for each in said["violations"])
 
 
+@pytest.mark.parametrize(
+    ("direction", "least", "said"),
+    [
+        ("above", 3, "found 1 episode of at least 3 events in 1 day, and more than 3 times as many as usual."),
+        (
+            "above",
+            90,
+            "No bucket of 1 day had 90 or more events and more than 3 times as many as usual, and no required",
+        ),
+        ("below", 1, "No bucket of 1 day had fewer events than usual divided by 3, where at least 1 are usual, and no"),
+    ],
+    ids=["above", "above, none", "below, none"],
+)
+def test_a_baseline_is_told_in_words(lake: AuditLake, tmp_path: Path, direction: str, least: int, said: str) -> None:
+    """What is unusual, and from which floor on."""
+    asked = f"bucket: 1d, season: 1d, seasons: 60, at_least: 4, ratio: 3, direction: {direction}"
+    (tmp_path / "b.yaml").write_text(f"{HEAD}alert_threshold: {least}\nbaseline: {{{asked}}}\n")
+    (made,) = lake.reports(policies=tmp_path)
+    assert said in verdict_words(made.report)
+
+
 def test_a_group_is_named_by_its_expression(lake: AuditLake) -> None:
     """What the policy writes is the key of the group: in findings, on the page, in an acceptance."""
     (finding,) = lake.findings.list("distinct")
@@ -90,13 +115,18 @@ def test_a_group_is_named_by_its_expression(lake: AuditLake) -> None:
     assert f"no user_id or {REGION}" not in lake.report("distinct").html().decode()
 
 
-def test_no_alert_is_raised(lake: AuditLake) -> None:
-    """They are evaluated in batch: the evaluator leaves them out, and ``policy show`` says so."""
+def test_no_alert_is_raised(lake: AuditLake, capsys: pytest.CaptureFixture[str]) -> None:
+    """They are evaluated in batch: the evaluator leaves them out; ``watch``, ``policy show`` and each page say so."""
     rules = Rules(lake.layout, lake.config.event_types)
     rules.changed()
     assert (set(rules.policies), rules.counted) == (set(ASKED), {})
     out = CliRunner().invoke(cli, ["--lake", str(lake.layout.root), "policy", "show", "sequence"])
     assert "sequence is evaluated in batch" in out.output
+    _show_rest(lake, ())
+    said = capsys.readouterr().err
+    for name in ASKED:
+        assert f"{name} is {BATCH}" in said
+        assert "`auditlake watch` evaluates counts alone" in (FOLDER / "kinds" / f"{name}.md").read_text()
 
 
 def test_what_is_made_of_a_masked_column_is_masked() -> None:

@@ -108,7 +108,7 @@ def _question(rng: Random) -> Question:
     return Question(as_of, until - timedelta(hours=rng.randint(1, 72)), until)
 
 
-def _told(engine: DuckEngine, asked: list[tuple[Policy, Question]], fewest: int) -> list[object]:
+def _told(engine: DuckEngine, asked: list[tuple[Policy, Question]], fewest: int) -> list[tuple[Any, object]]:
     """Return what reports and their pages say of policies."""
     answers = evaluate(engine, asked, [policy for policy, _ in asked], fewest=fewest)
     return [
@@ -151,6 +151,16 @@ def test_a_measure_says_how_far_it_looks_back() -> None:
     bound = {path.stem for path in (ROOT / "sql" / "policies").glob("*.sql") if "$history_start" in path.read_text()}
     assert far == {"first_seen", "dormant", "baseline"}
     assert bound == {"subjects", "baseline"}, "the statements of those"
+
+
+def test_what_looks_far_back_has_its_past(engine: DuckEngine) -> None:
+    """A baseline is judged by seasons before its window, which the scan for the others does not read."""
+    keys = {"bucket": "1h", "season": "1h", "seasons": 8, "at_least": 8, "ratio": 1}
+    far = _policy(0, "source = 'trail'", baseline=keys, alert_threshold=1)
+    question = Question(_AS_OF, _AS_OF - timedelta(hours=2), _AS_OF)
+    policies = [far, *(_policy(number, _CONDITIONS[number], window="1h") for number in range(1, 6))]
+    report, _ = _told(engine, [(each, question) for each in policies], 5)[0]
+    assert (report.threshold.recent_events, report.threshold.unjudged) == (2, 0)
 
 
 def test_a_batch_matters_to_those_whose_condition_it_meets(engine: DuckEngine) -> None:

@@ -64,36 +64,48 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {name: folder / f"{name}.html" for name in PAGES}
 
 
-def opened(browser: Browser, path: Path, screen: str) -> tuple[Page, list[str], list[str]]:
-    """A page on a screen, what it complained about and what it asked for."""
-    width, scheme = SCREENS[screen]
-    complaints: list[str] = []
-    requests: list[str] = []
-    page = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme).new_page()
-    page.on("console", lambda message: complaints.append(message.text))
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.on("dialog", lambda dialog: complaints.append(dialog.message))
-    page.on("request", lambda request: requests.append(request.url))
-    page.set_default_timeout(HANG_SECONDS * 1000)
-    page.goto(path.as_uri(), wait_until="load")
-    return page, complaints, requests
+class Screen:
+    """One page of a browser: what is shown on it, what it complained about and what it asked for."""
+
+    def __init__(self, browser: Browser) -> None:
+        self.page = browser.new_context().new_page()
+        self.complaints: list[str] = []
+        self.requests: list[str] = []
+        self.page.on("console", lambda message: self.complaints.append(message.text))
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.on("dialog", lambda dialog: self.complaints.append(dialog.message))
+        self.page.on("request", lambda request: self.requests.append(request.url))
+        self.page.set_default_timeout(HANG_SECONDS * 1000)
+
+    def show(self, path: Path, screen: str) -> Page:
+        """Load a page afresh, on a screen of this size and scheme."""
+        width, scheme = SCREENS[screen]
+        self.page.emulate_media(media="screen", color_scheme=scheme)
+        self.page.set_viewport_size({"width": width, "height": 900})
+        self.complaints.clear()
+        self.requests.clear()
+        self.page.goto(path.as_uri(), wait_until="load")
+        return self.page
+
+
+@pytest.fixture(scope="module")
+def shown(browser: Browser) -> Screen:
+    """A page for all tests: each of its own would take a process of the browser's."""
+    return Screen(browser)
 
 
 @pytest.mark.parametrize("screen", SCREENS)
 @pytest.mark.parametrize("name", PAGES)
-def test_page_in_browser(browser: Browser, files: dict[str, Path], name: str, screen: str) -> None:
+def test_page_in_browser(shown: Screen, files: dict[str, Path], name: str, screen: str) -> None:
     """No console message, no error, no request but the file itself, no page wider than the screen, style applied."""
-    page, complaints, requests = opened(browser, files[name], screen)
-    try:
-        assert page.evaluate("document.documentElement.scrollWidth") <= SCREENS[screen][0]
-        assert page.evaluate("getComputedStyle(document.body).fontSize") == "15px"
-        assert page.evaluate("document.scripts.length") == 0
-        ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
-        assert (ground == "rgb(16, 19, 22)") == (screen == "dark")
-        assert complaints == []
-        assert requests == [files[name].as_uri()]
-    finally:
-        page.context.close()
+    page = shown.show(files[name], screen)
+    assert page.evaluate("document.documentElement.scrollWidth") <= SCREENS[screen][0]
+    assert page.evaluate("getComputedStyle(document.body).fontSize") == "15px"
+    assert page.evaluate("document.scripts.length") == 0
+    ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert (ground == "rgb(16, 19, 22)") == (screen == "dark")
+    assert shown.complaints == []
+    assert shown.requests == [files[name].as_uri()]
 
 
 _BROKEN = r"""() => {
@@ -116,31 +128,24 @@ _BROKEN = r"""() => {
 
 @pytest.mark.parametrize("screen", ["wide", "phone"])
 @pytest.mark.parametrize("name", ["violation", "index"])
-def test_words_are_whole(browser: Browser, files: dict[str, Path], name: str, screen: str) -> None:
+def test_words_are_whole(shown: Screen, files: dict[str, Path], name: str, screen: str) -> None:
     """No word of a table's value is broken inside, on a phone neither: the table scrolls."""
-    page, _, _ = opened(browser, files[name], screen)
-    try:
-        page.evaluate("document.querySelectorAll('details').forEach(part => part.open = true)")
-        assert page.evaluate(_BROKEN) == []
-    finally:
-        page.context.close()
+    page = shown.show(files[name], screen)
+    page.evaluate("document.querySelectorAll('details').forEach(part => part.open = true)")
+    assert page.evaluate(_BROKEN) == []
 
 
-def test_print(browser: Browser, files: dict[str, Path]) -> None:
+def test_print(shown: Screen, files: dict[str, Path]) -> None:
     """On paper what is folded away is open, nothing scrolls, and SQL is not clipped."""
-    page, complaints, _ = opened(browser, files["violation"], "wide")
-    try:
-        page.evaluate("document.querySelectorAll('details').forEach(part => part.open = false)")
-        page.emulate_media(media="print")
-        page.set_viewport_size({"width": 680, "height": 960})
-        heights = page.evaluate("[...document.querySelectorAll('details')].map(part => part.clientHeight)")
-        assert min(heights) > 60
-        clipped = page.evaluate(
-            "[...document.querySelectorAll('pre, .scroll')].filter(part => part.scrollWidth > part.clientWidth + 1)"
-            ".length"
-        )
-        assert clipped == 0
-        assert len(page.pdf(prefer_css_page_size=True)) > 10_000
-        assert complaints == []
-    finally:
-        page.context.close()
+    page = shown.show(files["violation"], "wide")
+    page.evaluate("document.querySelectorAll('details').forEach(part => part.open = false)")
+    page.emulate_media(media="print")
+    page.set_viewport_size({"width": 680, "height": 960})
+    heights = page.evaluate("[...document.querySelectorAll('details')].map(part => part.clientHeight)")
+    assert min(heights) > 60
+    clipped = page.evaluate(
+        "[...document.querySelectorAll('pre, .scroll')].filter(part => part.scrollWidth > part.clientWidth + 1).length"
+    )
+    assert clipped == 0
+    assert len(page.pdf(prefer_css_page_size=True)) > 10_000
+    assert shown.complaints == []

@@ -146,7 +146,7 @@ def test_interrupted_beside_the_alerts(where: str, lake: AuditLake, monkeypatch:
 
     real = Turn.commit
 
-    def die(turn: Turn, change: Change) -> int:
+    def die(turn: Turn, change: Change, *_: object) -> int:
         if where == "after the commit":
             real(turn, change)
         raise KeyboardInterrupt

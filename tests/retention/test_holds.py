@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,9 @@ from auditlake.engine.statements import statement
 from auditlake.errors import HoldError
 from auditlake.policies.compile import fill_holds, hold_values
 from auditlake.policies.holds import Hold, load_hold
+from tests.cli.conftest import Run
 from tests.retention.lakes import DAY, NOW, Clock, bring, made, policy_text, record
-from tests.store.lakes import cli
+from tests.templates import copy_of
 
 WHO = {"reason": "Smith v. Example", "owner": "legal", "ticket": "L-1"}
 HEAD = "reason: r\nowner: o\nticket: t\ncreated: 2026-01-01T00:00:00Z\n"
@@ -109,6 +111,16 @@ def test_values_are_bound() -> None:
     assert hold_values([hold])["hold_0_user_ids"] == ["'; drop table events; --"]
 
 
+def old_events(folder: Path) -> None:
+    """Make a lake of six events that are older than their policy keeps them, and a hold that matches none."""
+    lake = made(folder / "lake", {"ten": policy_text(["login", "logout"], "10d")})
+    bring(lake, (
+        record(n, NOW - (20 - n) * DAY, ("login", "logout")[n % 2], **({"resource": f"r{n}"} if n != 5 else {}))
+        for n in range(6)
+    ))  # fmt: skip
+    lake.holds.add("other", **WHO, user_ids=["nobody"])
+
+
 CASES: list[tuple[dict[str, Any], set[int]]] = [
     ({}, set(range(6))),
     ({"event_types": ["logout"]}, {1, 3, 5}),
@@ -122,21 +134,23 @@ CASES: list[tuple[dict[str, Any], set[int]]] = [
 
 
 @pytest.mark.parametrize(("names", "held"), CASES)
-def test_reports_count_what_is_held(names: dict[str, Any], held: set[int], lake: AuditLake) -> None:
+def test_reports_count_what_is_held(names: dict[str, Any], held: set[int], tmp_path: Path) -> None:
     """A report's retention counts each old event once: held if a hold names it, else due."""
-    bring(lake, (
-        record(n, NOW - (20 - n) * DAY, ("login", "logout")[n % 2], **({"resource": f"r{n}"} if n != 5 else {}))
-        for n in range(6)
-    ))  # fmt: skip
-    lake.holds.add("other", **WHO, user_ids=["nobody"])
+    lake = AuditLake(copy_of(old_events, tmp_path) / "lake", clock=Clock())
     lake.holds.add("smith", **WHO, **names)
 
     answer = lake.report("ten").report.retention
     assert (answer.held, answer.due, answer.kept_by_other_policies) == (len(held), 6 - len(held), 0)
 
+
+def test_a_released_hold_holds_what_it_held(tmp_path: Path) -> None:
+    """A report of now counts nothing that only a released hold named; one of an earlier instant does."""
+    lake = AuditLake(copy_of(old_events, tmp_path) / "lake", clock=Clock())
+    lake.holds.add("smith", **WHO, event_types=["logout"])
     lake.holds.release("smith", reason="r")
+
     assert lake.report("ten").report.retention.held == 0
-    assert lake.report("ten", as_of=NOW - timedelta(hours=1)).report.retention.held == len(held)
+    assert lake.report("ten", as_of=NOW - timedelta(hours=1)).report.retention.held == 3
 
 
 def test_snapshots_before_a_hold_are_read_as_they_were(lake: AuditLake) -> None:
@@ -181,16 +195,16 @@ def test_a_release_by_hand_is_none(lake: AuditLake) -> None:
         lake.holds.release("smith", reason="again")
 
 
-def test_on_the_command_line(tmp_path: Path) -> None:
+def test_on_the_command_line(run: Run, tmp_path: Path) -> None:
     """The command line adds, lists, shows and releases holds."""
-    root = made(tmp_path / "lake", clock=Clock()).layout.root
+    hold = partial(run, "--lake", made(tmp_path / "lake", clock=Clock()).layout.root, "hold")
     names = ("--user-id", "alice", "--user-id", "bob", "--event-type", "login", "--since", "2026-01-01")
     who = ("--reason", "r", "--owner", "o", "--ticket", "t")
 
-    assert cli(root, "hold", "add", "smith", *who, *names).stdout == ("holding: smith, which matches 0 events now\n")
-    assert "type login; user alice, bob; since 2026-01-01" in cli(root, "hold", "list").stdout
-    assert 'user_ids: ["alice", "bob"]' in cli(root, "hold", "show", "smith").stdout
-    assert cli(root, "hold", "release", "smith", "--reason", "r", "--yes").stdout == "released: smith\n"
-    refused = cli(root, "hold", "release", "smith", "--reason", "r", "--yes")
-    assert refused.returncode == 3
-    assert "was released at" in refused.stderr
+    assert hold("add", "smith", *who, *names).out == ("holding: smith, which matches 0 events now\n")
+    assert "type login; user alice, bob; since 2026-01-01" in hold("list").out
+    assert 'user_ids: ["alice", "bob"]' in hold("show", "smith").out
+    assert hold("release", "smith", "--reason", "r", "--yes").out == "released: smith\n"
+    refused = hold("release", "smith", "--reason", "r", "--yes")
+    assert refused.code == 3
+    assert "was released at" in refused.err

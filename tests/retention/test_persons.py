@@ -18,9 +18,10 @@ from auditlake import AuditLake
 from auditlake.errors import LakeFormatError, RetentionError
 from auditlake.retention.cleanup import certificate_paths
 from auditlake.store.pseudonyms import pseudonyms
+from tests.cli.conftest import Run
 from tests.retention.lakes import DAY, NOW, Clock, bring, graced, made, policy_text, record
 from tests.sources_cloudtrail.mapping import REAL
-from tests.store.lakes import CLI, cli
+from tests.store.lakes import CLI
 
 WHY = {"reason": "Article 17", "ticket": "G-1"}
 ARN, OTHER = "arn:aws:iam::111122223333:user/eng/ann", "arn:aws:iam::111122223333:user/bob"
@@ -122,7 +123,7 @@ def test_a_user_of_real_cloudtrail(lake: AuditLake) -> None:
     assert (again.landed, again.quarantined) == (0, 0)
 
 
-def test_a_name_that_no_event_has(lake: AuditLake) -> None:
+def test_a_name_that_no_event_has(lake: AuditLake, run: Run) -> None:
     """It is an error that names those that are like it; nothing is committed or certified, and twice is no error."""
     bring(lake, [record(1, NOW, user_id="ann"), record(2, NOW, user_id=ARN), record(3, NOW, user_id="bob",
           details={"to": "carol"})])  # fmt: skip
@@ -135,8 +136,8 @@ def test_a_name_that_no_event_has(lake: AuditLake) -> None:
     assert (lake.snapshot().version, list(lake.layout.certificates.iterdir())) == (before, [])
     assert not lake.layout.pseudonyms.exists()
     assert lake.retention.erase("ann", **WHY).events == 1
-    again = cli(lake.layout.root, "erase", "--user-id", "ann", "--reason", "r", "--ticket", "t", "--yes")
-    assert (again.returncode, "nothing is left to erase" in again.stdout) == (0, True)
+    again = run("--lake", lake.layout.root, "erase", "--user-id", "ann", "--reason", "r", "--ticket", "t", "--yes")
+    assert (again.code, "nothing is left to erase" in again.out) == (0, True)
 
 
 def nameless(user: str, **fields: Any) -> str:

@@ -22,9 +22,10 @@ from auditlake.retention.plan import RetentionPlan
 from auditlake.retention.planner import make_plan
 from auditlake.retention.rules import RetentionRules
 from auditlake.store.model import Snapshot
+from tests.cli.conftest import Run
 from tests.retention.lakes import DAY, MIDNIGHT, NOW, US, Clock, bring, made, policy_text, put_policies, record
 from tests.retention.model import Event, Kept, Rule, holds_on, limited_by, verdict
-from tests.store.lakes import cli
+from tests.templates import copy_of
 
 TYPES = ("login", "logout", "data_access", "data_breach")
 LENGTHS = st.sampled_from([0.25, 1, 1.5, 2, 3, 5, 40])
@@ -108,7 +109,7 @@ CASES = {"events": EVENTS, "rules": RULES, "holds": HOLDS, "default": st.none() 
 
 
 @given(**CASES)
-@settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 def test_as_the_definition_says(**case: Any) -> None:
     """Every event is counted once and by the right rule, as a plain-Python model of the definition counts it."""
     check_as_the_definition_says(**case)
@@ -154,13 +155,17 @@ def test_boundaries_at_midnight() -> None:
         assert planned([event], [], [], None, NOW).due == 0
 
 
+def twelve_days(folder: Path) -> None:
+    """Make a lake with a policy of two days and one of ten that share a type, and events of twelve days."""
+    policies = {"two": policy_text(["login", "logout"], "2d", "3d"), "ten": policy_text(["logout"], "10d")}
+    lake = made(folder / "lake", policies)
+    bring(lake, (record(n, NOW - n * DAY, ("login", "logout")[n % 2]) for n in range(12)))
+
+
 @pytest.fixture
 def lake(tmp_path: Path) -> AuditLake:
-    """A lake with a policy of two days and one of ten that share a type, and events of twelve days."""
-    policies = {"two": policy_text(["login", "logout"], "2d", "3d"), "ten": policy_text(["logout"], "10d")}
-    lake = made(tmp_path / "lake", policies)
-    bring(lake, (record(n, NOW - n * DAY, ("login", "logout")[n % 2]) for n in range(12)))
-    return lake
+    """A lake of twelve days of which some are due."""
+    return AuditLake(copy_of(twelve_days, tmp_path) / "lake", clock=Clock(NOW))
 
 
 def test_of_a_lake(lake: AuditLake) -> None:
@@ -205,11 +210,11 @@ def test_what_was_logged_is_judged(lake: AuditLake) -> None:
     assert lake.retention.plan().due == due + 1
 
 
-def test_on_the_command_line(lake: AuditLake) -> None:
+def test_on_the_command_line(lake: AuditLake, run: Run) -> None:
     """The command line shows a plan, for people and for machines."""
-    root = lake.layout.root
-    shown = cli(root, "retention", "plan", "--as-of", NOW.isoformat()).stdout
-    said = json.loads(cli(root, "retention", "plan", "--as-of", NOW.isoformat(), "--json").stdout)
+    words = ("--lake", lake.layout.root, "retention", "plan", "--as-of", NOW.isoformat())
+    shown = run(*words).out
+    said = run(*words, "--json").json
 
     assert "5 events due on 5 days, 4 to be pseudonymised" in shown
     assert "conflict over logout: two limits personal data to 3d, ten needs the event for 10d" in shown

@@ -243,7 +243,7 @@ EVERYTHING: list[Step] = [
 
 @given(steps=STEPS)
 @example(steps=EVERYTHING)
-@settings(max_examples=3, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=2, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 def test_any_sequence(steps: list[Step], template: Path) -> None:
     """After any sequence nothing under a hold or a running policy is gone, and all answers are the model's."""
     same_as_the_model(steps, template)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import auditlake
+from auditlake.sandbox.selfcheck import Holds, examine
 from auditlake.sandbox.session import AuditSession
 from tests.sandbox.lakes import SECRET, make_lake, session
 from tests.waiting import HANG_SECONDS
@@ -35,3 +36,9 @@ def desk(lake: auditlake.AuditLake) -> Iterator[AuditSession]:
     """A session with the whole sandbox on."""
     with session(lake) as opened:
         yield opened
+
+
+@pytest.fixture(scope="session")
+def layers() -> tuple[Holds, ...]:
+    """What doctor finds out of this machine."""
+    return examine()

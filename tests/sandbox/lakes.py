@@ -12,6 +12,7 @@ import auditlake
 from auditlake import testing
 from auditlake.errors import QueryError
 from auditlake.sandbox.session import Answer, AuditSession
+from tests.templates import copy_of
 from tests.waiting import HANG_SECONDS
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -21,13 +22,15 @@ USERS = ("alice", "bob", "carol", "dave")
 
 def make_lake(path: Path, *, settings: str = "") -> auditlake.AuditLake:
     """A lake of ten days with 400 events of four users, two of whom fail to log in now and then."""
-    lake = testing.make_lake(path, clock=testing.Clock(NOW))
+    copy_of(_build, path.parent)
     if settings:
         config = path / "lake.toml"
         config.write_text(f"{config.read_text()}\n[desk]\n{settings}\n")
-        lake = auditlake.open(path, clock=testing.Clock(NOW))
-    lake.ingest(events())
-    return lake
+    return auditlake.open(path, clock=testing.Clock(NOW))
+
+
+def _build(folder: Path) -> None:
+    testing.make_lake(folder / "lake", clock=testing.Clock(NOW)).ingest(events())
 
 
 def events() -> list[auditlake.AuditEvent]:

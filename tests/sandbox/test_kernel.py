@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from auditlake.sandbox import kernel
-from auditlake.sandbox.selfcheck import examine, verdict
+from auditlake.sandbox.selfcheck import Holds, verdict
 
 ROOT = Path(__file__).resolve().parents[2]
 TRY = """
@@ -119,12 +119,10 @@ for put_on in (lambda: kernel.landlock([]), kernel.filter_calls):
     assert done.stdout.count("threads already") == 2
 
 
-def test_doctor() -> None:
+def test_doctor(layers: tuple[Holds, ...]) -> None:
     """Doctor tries each layer by itself, and says whether auditors' SQL can be run."""
-    found = examine()
-
-    assert [each.layer for each in found] == ["process", "landlock", "calls", "limits", "engine", "gate"]
-    assert all(each.holds or each.why for each in found)
-    assert verdict(found)[0]
-    assert not verdict(tuple(each for each in found if each.layer != "engine"))[0]
-    assert "without Landlock" in verdict(tuple(each for each in found if each.layer != "landlock"))[1]
+    assert [each.layer for each in layers] == ["process", "landlock", "calls", "limits", "engine", "gate"]
+    assert all(each.holds or each.why for each in layers)
+    assert verdict(layers)[0]
+    assert not verdict(tuple(each for each in layers if each.layer != "engine"))[0]
+    assert "without Landlock" in verdict(tuple(each for each in layers if each.layer != "landlock"))[1]

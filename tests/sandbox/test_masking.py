@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
 from datetime import timedelta
 from hashlib import sha256
 from pathlib import Path
@@ -16,7 +17,7 @@ from auditlake.errors import LakeFormatError, QueryError, RefusedError
 from auditlake.sandbox.model import Outcome
 from auditlake.sandbox.parent import Reply
 from auditlake.sandbox.principals import masking_of
-from auditlake.sandbox.session import VIEWS
+from auditlake.sandbox.session import VIEWS, AuditSession
 from auditlake.store.pseudonyms import pseudonyms
 from tests.sandbox.lakes import NOW, make_lake, session
 
@@ -38,10 +39,16 @@ def masked(tmp_path_factory: pytest.TempPathFactory) -> auditlake.AuditLake:
     return lake
 
 
-def test_columns(masked: auditlake.AuditLake) -> None:
-    """A hidden column is null, a hashed one a pseudonym, a truncated one its beginning."""
+@pytest.fixture(scope="module")
+def somebody(masked: auditlake.AuditLake) -> Iterator[AuditSession]:
+    """A session of somebody for whom the default holds."""
     with session(masked, principal="somebody") as opened:
-        rows = opened.sql("select user_id, details, ip_address from events where user_id is not null").fetchall()
+        yield opened
+
+
+def test_columns(somebody: AuditSession) -> None:
+    """A hidden column is null, a hashed one a pseudonym, a truncated one its beginning."""
+    rows = somebody.sql("select user_id, details, ip_address from events where user_id is not null").fetchall()
 
     assert {details for _, details, _ in rows} == {None}
     assert {address for _, _, address in rows} == {"10.0."}
@@ -61,12 +68,11 @@ def test_pseudonyms_stay(masked: auditlake.AuditLake) -> None:
     assert found[0] == found[1] == found[2]
 
 
-def test_rows(masked: auditlake.AuditLake) -> None:
+def test_rows(masked: auditlake.AuditLake, somebody: AuditSession) -> None:
     """A row filter hides rows from every view; a row on which it cannot be decided is hidden too."""
-    with session(masked, principal="somebody") as opened:
-        types = opened.sql("select distinct event_type from events order by 1").fetchall()
-        nobody = opened.sql("select count(*) from events where user_id is null").fetchall()
-        found = opened.sql("select distinct event_type from findings where event_type is not null").fetchall()
+    types = somebody.sql("select distinct event_type from events order by 1").fetchall()
+    nobody = somebody.sql("select count(*) from events where user_id is null").fetchall()
+    found = somebody.sql("select distinct event_type from findings where event_type is not null").fetchall()
     with session(masked) as opened:
         everything = opened.sql("select count(*) from events").fetchall()
 
@@ -88,13 +94,12 @@ def test_rows(masked: auditlake.AuditLake) -> None:
         "select * from events e join events f using (event_id) where e.event_type = 'data_deletion'",
     ],
 )
-def test_no_way_around(statement: str, masked: auditlake.AuditLake) -> None:
+def test_no_way_around(statement: str, somebody: AuditSession) -> None:
     """No error, condition or join tells of a row or value that is hidden."""
-    with session(masked, principal="somebody") as opened:
-        try:
-            said = str(opened.sql(statement).fetchall())
-        except QueryError as error:
-            said = str(error)
+    try:
+        said = str(somebody.sql(statement).fetchall())
+    except QueryError as error:
+        said = str(error)
 
     assert "data_deletion" not in said
     assert "dave" not in said
@@ -370,7 +375,7 @@ def test_verdicts(tmp_path: Path) -> None:
 def test_errors_of_judging(masked: auditlake.AuditLake, monkeypatch: pytest.MonkeyPatch) -> None:
     """What goes wrong with true values while policies are judged is not told to who may not see them."""
 
-    def fails(*_: object) -> None:
+    def fails(*_: object, **__: object) -> None:
         raise duckdb.ConversionException("could not convert 'dave' to INT32")
 
     monkeypatch.setattr("auditlake.policies.evaluate.evaluate", fails)

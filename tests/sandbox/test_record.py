@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pwd
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
@@ -15,6 +16,7 @@ import pytest
 import auditlake
 from auditlake.errors import LandingError, QueryError, RefusedError, StoppedError
 from auditlake.landing.segments import OWN, segments
+from auditlake.sandbox.session import AuditSession
 from tests.sandbox.lakes import NOW, asked, make_lake, session
 
 DAY = timedelta(days=1)
@@ -171,15 +173,22 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> auditlake.AuditLake:
     return make_lake(tmp_path_factory.mktemp("own") / "lake")
 
 
+@pytest.fixture(scope="module")
+def opened(own: auditlake.AuditLake) -> Iterator[AuditSession]:
+    """A session of that lake."""
+    with session(own) as opened:
+        yield opened
+
+
 @pytest.mark.parametrize("name", BESIDE)
-def test_what_fails_beside_the_child_is_recorded(name: str, own: auditlake.AuditLake) -> None:
+def test_what_fails_beside_the_child_is_recorded(name: str, opened: AuditSession) -> None:
     """Whatever is asked, and with whatever, is on record."""
     text, values = BESIDE[name]
-    with session(own) as opened:
-        with suppress(QueryError):
-            opened.sql(text, values)
-        assert len(opened._accounts.lines) == 1
-        assert opened.sql("select 42").fetchall() == [(42,)]
+    before = len(opened._accounts.lines)
+    with suppress(QueryError):
+        opened.sql(text, values)
+    assert len(opened._accounts.lines) == before + 1
+    assert opened.sql("select 42").fetchall() == [(42,)]
 
 
 def test_what_nobody_foresaw_is_recorded(own: auditlake.AuditLake, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -80,16 +80,16 @@ ALL = "select " + ", ".join(f"{value} as c{i}" for i, value in enumerate(EXACT))
 def test_exact(lake: auditlake.AuditLake, desk: AuditSession) -> None:
     """Rows of a lake and of the desk, in every form, have these values; so do batches, frames and twice-used names."""
     expected = [tuple(EXACT.values())]
-    for given in (lake.sql(ALL), desk.sql(ALL)):
+    for given in (lake.sql(ALL, snapshot=1), desk.sql(ALL)):
         assert given.fetchall() == expected
         assert given.pl().height == given.arrow().num_rows == 1
         assert given.pl()["c0"].to_list() == [str(MOST)]
         assert list(given.df()["c0"]) == [str(MOST)]
         assert "23:59:59.999999+15:59:59" in given._repr_html_()
-    assert list(lake.sql(ALL).batches()) == [expected]
+    assert list(lake.sql(ALL, snapshot=1).batches()) == [expected]
     twice = 'select 1 as x, $a::uhugeint as x, \'y\' as "a""b" order by 1'
-    assert lake.sql(twice, {"a": 5}).fetchall() == desk.sql(twice, {"a": 5}).fetchall() == [(1, "5", "y")]
-    assert lake.sql(twice, {"a": 5}).arrow().column_names == ["x", "x", 'a"b']
+    assert lake.sql(twice, {"a": 5}, snapshot=1).fetchall() == desk.sql(twice, {"a": 5}).fetchall() == [(1, "5", "y")]
+    assert lake.sql(twice, {"a": 5}, snapshot=1).arrow().column_names == ["x", "x", 'a"b']
 
 
 def test_files(desk: AuditSession) -> None:
@@ -114,7 +114,7 @@ def test_refused(lake: auditlake.AuditLake, desk: AuditSession) -> None:
     child = desk._child.pid
     for value, what in REFUSED.items():
         query = f"select 1 as one, {value} as odd"
-        rows = lake.sql(query)
+        rows = lake.sql(query, snapshot=1)
         for show in (rows.arrow, rows.fetchall, lambda query=query: desk.sql(query)):
             with pytest.raises(QueryError, match=f"the column 'odd' has .*{what}.*; cast it to varchar"):
                 show()
@@ -122,7 +122,7 @@ def test_refused(lake: auditlake.AuditLake, desk: AuditSession) -> None:
         with pytest.raises(QueryError, match="cast it to varchar"):
             show()
     as_text = f"select {', '.join(f'cast({value} as varchar)' for value in REFUSED)}"
-    assert lake.sql(as_text).fetchall() == desk.sql(as_text).fetchall()
+    assert lake.sql(as_text, snapshot=1).fetchall() == desk.sql(as_text).fetchall()
 
     assert desk._child.pid == child
 
@@ -138,7 +138,7 @@ def test_refused(lake: auditlake.AuditLake, desk: AuditSession) -> None:
 def test_what_python_has_not(value: str, lake: auditlake.AuditLake, desk: AuditSession) -> None:
     """A value that Python has no place for is told, by name and with what to do, and Arrow has it."""
     query = f"select {value} as x"
-    for answer in (lake.sql(query), desk.sql(query)):
+    for answer in (lake.sql(query, snapshot=1), desk.sql(query)):
         assert answer.arrow().num_rows == answer.pl().height == 1
         for show in (answer.fetchall, answer._repr_html_):
             with pytest.raises(QueryError, match="Python has not") as failure:

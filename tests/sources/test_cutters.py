@@ -181,6 +181,29 @@ def test_frames() -> None:
     assert [each.get("did", each.get("priority")) for each in found] == ["x", "y", "13"]
 
 
+@pytest.mark.parametrize("size", SIZES)
+def test_messages_that_say_how_long_they_are(size: int) -> None:
+    """They need no line ends between them, and may have some in them; where they no longer fit, lines follow."""
+    first, second, third = b"<13>1 a did x", b"<13>a\ndid y", b"<1>c did \xc3\xa9\n"
+    counted = [b"%d %s" % (len(each), each) for each in (first, second, third)]
+    fits = {"pattern": "(?s)did (?P<did>.+)$"}
+    found = cut(b"".join(counted), "lines", fits, size)
+    assert [(each.raw, each.line) for each in found] == list(
+        zip([counted[0], counted[1], counted[2].rstrip()], (1, 1, 2), strict=True)
+    )
+    assert [each["did"] for each in said(found)] == ["x", "y", "é"]
+    assert [each.raw for each in cut(b"\n".join(counted[:2]) + b"\n", "lines", fits, size)] == counted[:2]
+    short = b"".join(counted)[:-6]
+    assert [each.raw for each in cut(short, "lines", fits, size)] == [*counted[:2], b"".join([counted[2][:-6]])]
+    lost = cut(counted[0] + counted[0] + b"did z\n14 <13>w", "lines", fits, size)
+    assert [(each.raw, each.reason, each.line) for each in lost[2:]] == [
+        (b"did z", "", 1), (b"14 <13>w", NO_PATTERN, 2),
+    ]  # fmt: skip
+    wrong = b"20 <13>1 did x\n20 <13>1 did y\n"
+    assert [each.raw for each in cut(wrong, "lines", fits, size)] == wrong.splitlines()
+    assert [each.reason for each in cut(b"99 <13>" + b"x" * 92, "lines", fits, size, max_record=50)] == [TOO_LONG]
+
+
 def test_many_lines() -> None:
     """More lines than are looked at together keep their numbers, places and order; so do those that are rejected."""
     data = b"".join(b"%d\n" % number if number % 7 else b"x%d\n" % number for number in range(40_000))
@@ -189,7 +212,12 @@ def test_many_lines() -> None:
     assert [each.reason == NO_PATTERN for each in found] == [number % 7 == 0 for number in range(40_000)]
 
 
-@given(st.binary(max_size=60) | st.text(max_size=40).map(str.encode), st.sampled_from(SIZES))
+_MESSAGES = st.lists(
+    st.sampled_from([b"6 <1>a b", b"7 <13>\n=x", b"5 <1>x\n", b"\n", b"9 <1>", b"6 x", b"x=1\n"]), max_size=6
+)
+
+
+@given(st.binary(max_size=60) | st.text(max_size=40).map(str.encode) | _MESSAGES.map(b"".join), st.sampled_from(SIZES))
 def test_any_lines(data: bytes, size: int) -> None:
     """Chunks do not matter, and no line that has anything in it is lost."""
     for read, keys in (("lines", PATTERNS), ("kv", {}), ("auditd", {})):

@@ -8,10 +8,11 @@ from itertools import product
 import pytest
 
 from auditlake.engine.expression_gate import closed_connection
+from auditlake.engine.sql_text import literal
 from auditlake.sources.mappings.infallible import never_fails
 from auditlake.sources.mappings.loader import _any_pattern, _gate_of
 from auditlake.sources.mappings.names import Scope
-from auditlake.sources.mappings.statement import ACTION, functions
+from auditlake.sources.mappings.statement import ACTION, cases, functions
 
 SAFE = [
     "a.b = 'x' and not c in ('a', 'b')",
@@ -24,6 +25,7 @@ SAFE = [
     "case when a = '1' then 99999999999 else 0 end",
     "coalesce(nullif(a, null), b) = null",
     "address(a) is null or ip_address(b) = '::1'",
+    "trim(a) || (try_cast(b as json) ->> '$.b')",
 ]
 CAN_FAIL = [
     "cast(a as integer) > 5",
@@ -32,6 +34,8 @@ CAN_FAIL = [
     "coalesce(b, cast(cast(a as integer) as varchar))",
     "lower(a) || cast(cast(b as date) as varchar)",
     "json_extract_string(a, '$.b') = 'x'",
+    "(a ->> '$.b') = 'x'",
+    "cast(a as json) ->> '$.b'",
     "length(a) - 5 > 0",
     "case when a = 'x' then 99999999999 else 0.00000000000000000000000000000000001 end",
     "case when a = 'x' then 99999999999 end in (0.00000000000000000000000000000000001, 2)",
@@ -59,6 +63,35 @@ def test_what_can_fail_keeps_its_try(expression: str) -> None:
     """An expression of which some record makes an error does not count as safe."""
     scope = Scope()
     assert not never_fails(_gate_of(scope).check(expression).node, scope.columns)
+
+
+def test_patterns_that_are_looked_for_together() -> None:
+    """The first value whose pattern is there, as without the look for any of them; odd patterns stand by themselves."""
+    patterns = ["^a", "b|c", "(?i)D", "'", "e", "(?P<x>f)", "f", "", "g"]
+    choices = [(f"regexp_matches(v, {literal(each)})", literal(f"{i}")) for i, each in enumerate(patterns)]
+    choices[4] = ("v = 'e'", "'4'")
+    plain = " ".join(f"when {condition} then {value}" for condition, value in choices)
+    guarded = cases(choices)
+    texts = [None, "", "a", "xa", "B", "c", "xD", "d", "it's", "e", "f", "g", "zz"]
+    with closed_connection(functions()).cursor() as cursor:
+        query = f"select {guarded}, case {plain} end from (select unnest($texts) as v)"
+        assert all(each == expected for each, expected in cursor.execute(query, {"texts": texts}).fetchall())
+    assert guarded.count("case") == 3
+    assert cases(choices[:2]).count("case") == 1
+
+
+def test_the_first_text_of_many_fields() -> None:
+    """Many fields have a column for the first of them that is a text, with the value that text_of gives them."""
+    scope = Scope()
+    few, many = (_gate_of(scope).check(f"text_of({fields})") for fields in ("a, b", "a, b, c, d, e"))
+    assert (few.spelling[:8].lower(), many.spelling) == ("coalesce", "first_text_1")
+    odd = [None, "", "x", "{", '["y"]']
+    rows = [list(row) for row in product(odd, repeat=3)]
+    query = """
+        select text_of_first(coalesce(v[1], v[2], v[3]), v), coalesce(text_of(v[1]), text_of(v[2]), text_of(v[3]))
+        from (select unnest($rows) as v)"""
+    with closed_connection(functions()).cursor() as cursor:
+        assert all(each == expected for each, expected in cursor.execute(query, {"rows": rows}).fetchall())
 
 
 PATTERNS = ["*", "a*", "*b", "*a*", "a*b", "*a", "a.b", "a.*b*", "**", "*.c*"]

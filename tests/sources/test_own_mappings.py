@@ -256,6 +256,32 @@ def test_a_draft_of_documents(tmp_path: Path) -> None:
     assert [(each.source, each.landed) for each in lake.ingest(sample).inputs] == [("sample", 2)]
 
 
+@pytest.mark.parametrize(("lines", "expected"), [
+    (["at=2026-11-20T08:00:00Z user=ann act=open", "at=2026-11-20T08:00:01Z user=bob act=shut"], "read: kv"),
+    (["When;Who;What", "2026-11-20T08:00:00Z;ann;open", "2026-11-20T08:00:01Z;;shut"], "read: csv"),
+    (["2026-11-20T08:00:00Z door 7: opened, by ann", "2026-11-20T08:00:01Z door 7: shut"], "%{ISO8601:stamp}"),
+    (["<13>Nov  3 09:00:01 door 7: opened by ann"], "parse_time(stamp, "),
+])  # fmt: skip
+def test_a_draft_of_text(lines: list[str], expected: str, tmp_path: Path) -> None:
+    """What is drafted of a table, of pairs and of lines lands the sample; of other lines only the time is known."""
+    sample = put(tmp_path / "sample.log", *lines)
+    draft = Sources().draft("sample", sample)
+    assert expected in draft
+    lake = made(tmp_path / "lake")
+    lake.sources.add(put(tmp_path / "draft.yaml", draft.replace("# action:", "action: act #")))
+
+    assert lake.ingest(sample, source="sample").landed == 2 - (len(lines) == 1)
+
+
+def test_a_draft_of_nothing_known(tmp_path: Path) -> None:
+    """Lines without a known time in front give a pattern to begin with; what is no text gives none."""
+    assert "# timestamp:" in Sources().draft("sample", put(tmp_path / "sample.log", "junk {name}"))
+    for content in (b"", b"\n", b"a\0b", b"{"):
+        (tmp_path / "sample.log").write_bytes(content)
+        with pytest.raises(SourceError, match="neither JSON objects nor lines"):
+            Sources().draft("sample", tmp_path / "sample.log")
+
+
 def test_a_draft_of_documents_of_which_some_are_empty(tmp_path: Path) -> None:
     """A later document may have something else, or nothing, where the records are."""
     full = json.dumps({"kind": "page", "rows": [json.loads(door(1))]})

@@ -52,9 +52,10 @@ def connection() -> duckdb.DuckDBPyConnection:
     return con
 
 
-def map_texts(texts: Sequence[str]) -> list[dict[str, Any]]:
-    """What the statement makes of these texts, in their order."""
+def map_texts(texts: Sequence[str], values: str = "values_as_they_are") -> list[dict[str, Any]]:
+    """What the statement makes of these texts, in their order, with this way to read their values."""
     con = connection()
+    con.execute(statement("ingest/numbers.sql", values).text)
     con.execute("delete from input")
     con.execute("insert into input select unnest(range(len($1))), unnest($1)", [list(texts)])
     rows = con.execute(f"select {', '.join(COLUMNS)} from mapped order by record").fetchall()

@@ -8,6 +8,8 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+import duckdb
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -116,9 +118,11 @@ def test_any_value_may_stand_inside_a_lookup_row() -> None:
 
 
 def test_texts_that_are_no_json_keep_their_rows() -> None:
-    """A text that gets here by mistake spoils itself only, and says so."""
+    """A text that gets here by mistake spoils itself only, and says so, where the statement is run again for it."""
     texts = ["", "{", "nonsense", '{"eventName":"\\ud800"}', json.dumps(FULL), "null", "[]", '"x"', "5"]
-    rows = map_texts(texts)
+    with pytest.raises(duckdb.InvalidInputException):
+        map_texts(texts)
+    rows = map_texts(texts, "values_or_null")
     check(rows, len(texts))
     reasons = [row["reason"] for row in rows]
     assert reasons[:4] == ["not valid JSON"] * 4
@@ -173,13 +177,29 @@ VALUES = st.recursive(
 OBJECTS = st.dictionaries(st.sampled_from(KEYS), VALUES, max_size=12)
 
 
-@given(
-    objects=st.lists(OBJECTS | st.builds(lambda inner: lookup(json.dumps(inner)), OBJECTS), min_size=1, max_size=8),
-    plain=st.booleans(),
-)
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+ROWS = {
+    "objects": st.lists(OBJECTS | st.builds(lambda inner: lookup(json.dumps(inner)), OBJECTS), min_size=1, max_size=8),
+    "plain": st.booleans(),
+}
+QUIET = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow, HealthCheck.large_base_example]}
+
+
+@given(**ROWS)
+@settings(max_examples=6, **QUIET)
 def test_random_objects_with_cloudtrail_keys(objects: list[dict[str, Any]], plain: bool) -> None:
     """Random objects never raise and give one row each, whether escapes are used or not."""
+    _give_a_row_each(objects, plain)
+
+
+@pytest.mark.soak
+@given(**ROWS)
+@settings(max_examples=60, **QUIET)
+def test_many_random_objects(objects: list[dict[str, Any]], plain: bool) -> None:
+    """The same of many more objects."""
+    _give_a_row_each(objects, plain)
+
+
+def _give_a_row_each(objects: list[dict[str, Any]], plain: bool) -> None:
     rows = map_texts([json.dumps(each, ensure_ascii=plain) for each in objects])
     check(rows, len(objects))
 
@@ -193,10 +213,25 @@ ADDRESSES = (
 )
 
 
-@given(texts=st.lists(ADDRESSES, min_size=50, max_size=200))
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.large_base_example])
+TEXTS = st.lists(ADDRESSES, min_size=50, max_size=200)
+
+
+@given(texts=TEXTS)
+@settings(max_examples=3, **QUIET)
 def test_an_address_is_what_python_takes_for_one(texts: list[str]) -> None:
     """The column holds exactly the texts that the standard library parses as IPv4 or IPv6 addresses."""
+    _compare(texts)
+
+
+@pytest.mark.soak
+@given(texts=TEXTS)
+@settings(max_examples=40, **QUIET)
+def test_many_addresses_are_what_python_takes_for_them(texts: list[str]) -> None:
+    """The same of many more texts."""
+    _compare(texts)
+
+
+def _compare(texts: list[str]) -> None:
     found = [row["ip_address"] for row in map_events(event(sourceIPAddress=text) for text in texts)]
     assert found == [text if is_address(text) else None for text in texts]
 

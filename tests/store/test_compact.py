@@ -79,7 +79,7 @@ def same_answers(steps: Sequence[Step], template: Path) -> None:
 
 
 @given(steps=STEPS)
-@settings(max_examples=3, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=2, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 def test_no_answer_changes(steps: list[Step], template: Path) -> None:
     """Ingests with compactions between them give the events, reports and old snapshots that they give without."""
     same_answers(steps, template)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import tempfile
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 
 import duckdb
@@ -13,13 +14,21 @@ import pytest
 from auditlake import AuditLake
 from auditlake.engine import duck
 from auditlake.errors import AuditLakeError, LakeError, QueryError
-from tests.store.lakes import cli, made, opened, write_events
+from tests.cli.conftest import Run, run  # noqa: F401 - a fixture
+from tests.soak import mostly
+from tests.store.lakes import made, opened, write_events
 from tests.templates import copy_of
 
 
 def four_days(folder: Path) -> None:
     """Make a lake of four days."""
     made(folder / "lake").ingest(write_events(folder / "first.jsonl", range(12)))
+
+
+def four_days_twice(folder: Path) -> None:
+    """Make a lake of four days and one ingest more."""
+    four_days(folder)
+    opened(folder / "lake").ingest(write_events(folder / "few.jsonl", range(12, 14)))
 
 
 @pytest.fixture
@@ -51,13 +60,15 @@ SPOILS = (Path.unlink, zero, spoil_the_middle, spoil_the_footer, make_folder, la
           lambda path: path.write_bytes(b""))  # fmt: skip
 
 
-@pytest.mark.parametrize("which", [0, 2])
-@pytest.mark.parametrize("spoil", SPOILS)
-def test_damage_is_named(spoil: Callable[[Path], None], which: int, lake: AuditLake, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("spoil", "which"),
+    mostly(product(SPOILS, [0, 2]), always=[*product(SPOILS[:5], [0]), *product(SPOILS[5:], [2])]),
+)
+def test_damage_is_named(spoil: Callable[[Path], None], which: int, tmp_path: Path) -> None:
     """Events, SQL, reports, statistics, ingest and compaction name the file that is missing or damaged."""
-    path = lake.snapshot().files[which].path
+    lake = opened(copy_of(four_days_twice, tmp_path) / "lake")
+    path = lake.snapshot(1).files[which].path
     more = write_events(tmp_path / "more.jsonl", range(24))
-    lake.ingest(write_events(tmp_path / "few.jsonl", range(12, 14)))
     spoil(lake.layout.events / path)
 
     for ask in (
@@ -77,17 +88,17 @@ def test_damage_is_named(spoil: Callable[[Path], None], which: int, lake: AuditL
 
 
 @pytest.mark.parametrize("spoil", [Path.unlink, zero, spoil_the_footer])
-def test_command_line(spoil: Callable[[Path], None], lake: AuditLake) -> None:
+def test_command_line(spoil: Callable[[Path], None], lake: AuditLake, run: Run) -> None:  # noqa: F811
     """The command line names the file in one line and exits with 3."""
     path = lake.snapshot().files[1].path
     spoil(lake.layout.events / path)
 
     for words in (("events",), ("report",)):
-        done = cli(lake.layout.root, *words)
-        assert done.returncode == 3
-        assert path in done.stderr
-        assert "Traceback" not in done.stderr
-        assert len(done.stderr.splitlines()) == 2
+        done = run("--lake", lake.layout.root, *words)
+        assert done.code == 3
+        assert path in done.err
+        assert "Traceback" not in done.err
+        assert len(done.err.splitlines()) == 2
 
 
 def test_compaction_of_a_damaged_day(lake: AuditLake, tmp_path: Path) -> None:

@@ -5,17 +5,20 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from itertools import cycle, product
 from pathlib import Path
 from typing import TypeVar
 
 import pytest
 
 from auditlake.store.deltalog import keeps_quarantine
+from tests.soak import mostly
 from tests.store import strace
 from tests.store.lakes import BEFORE, BOTH, check, check_orphans_go, cli, copied, expected, ids, opened, words
 from tests.waiting import killed_after, processor_seconds
 
 KILL = "signal=SIGKILL"
+VERBS = ("ingest", "compact", "ingest", "ingest")
 T = TypeVar("T")
 
 
@@ -29,6 +32,7 @@ def check_survived(root: Path, files: Path) -> None:
     assert check(lake) == expected(BOTH)
     check_orphans_go(lake)
     assert check(lake) == ids(lake) == expected(BOTH)
+    assert lake.ledger.verify().ok
     (kept,) = lake.layout.quarantine.iterdir()
     assert keeps_quarantine(lake.layout, lake.snapshot().version, kept)
 
@@ -40,7 +44,7 @@ def in_parallel(work: Callable[[int], T], runs: int) -> Iterable[T]:
 
 def kill_at_random(files: Path, tmp_path: Path, runs: int) -> None:
     seeded = random.Random(runs)
-    plans = [(verb, seeded.random()) for verb in ("ingest", "ingest", "compact", "ingest") for _ in range(runs // 4)]
+    plans = [(verb, seeded.random()) for _, verb in zip(range(runs), cycle(VERBS))]
     timed = copied(files / "lake", tmp_path / "timed")
     usual = processor_seconds(lambda: cli(timed, *words("ingest", files)))
 
@@ -56,7 +60,7 @@ def kill_at_random(files: Path, tmp_path: Path, runs: int) -> None:
 
 def test_killed_at_random_moments(files: Path, tmp_path: Path) -> None:
     """Killed at any moment, an ingest or a compaction leaves a lake that opens and takes the ingest exactly once."""
-    kill_at_random(files, tmp_path, 4)
+    kill_at_random(files, tmp_path, 2)
 
 
 @pytest.mark.soak
@@ -72,7 +76,8 @@ def kill_at_calls(verb: str, files: Path, tmp_path: Path, most: int) -> None:
     assert done.returncode == 0, done.stderr
     places = strace.places(log)
     assert {"fsync", "rename", "linkat", "unlink", "mkdir"} <= {call for call, _ in places}
-    points = strace.evenly(places, most - 2) + strace.evenly(strace.places(log, ["write"]), 2)
+    writes = max(most // 4, 1)
+    points = strace.evenly(places, most - writes) + strace.evenly(strace.places(log, ["write"]), writes)
 
     def work(run: int) -> tuple[Path, int]:
         call, number = points[run]
@@ -83,11 +88,11 @@ def kill_at_calls(verb: str, files: Path, tmp_path: Path, most: int) -> None:
     for root, code in in_parallel(work, len(points)):
         died += code != 0
         check_survived(root, files)
-    assert died >= len(points) - 3  # threads share work as they like, so a late call may not come
+    assert died >= max(len(points) - 3, 1)  # threads share work as they like, so a late call may not come
 
 
 @strace.needed
-@pytest.mark.parametrize(("verb", "most"), [("ingest", 6), ("compact", 4)])
+@pytest.mark.parametrize(("verb", "most"), [("ingest", 3), ("compact", 2)])
 def test_killed_at_chosen_calls(verb: str, most: int, files: Path, tmp_path: Path) -> None:
     """Killed at a sync, rename, link or unlink, it leaves a lake that opens and takes the ingest exactly once."""
     kill_at_calls(verb, files, tmp_path, most)
@@ -102,8 +107,10 @@ def test_killed_at_every_call(verb: str, files: Path, tmp_path: Path) -> None:
 
 
 @strace.needed
-@pytest.mark.parametrize("call", ["linkat", "link"])
-@pytest.mark.parametrize("verb", ["ingest", "compact"])
+@pytest.mark.parametrize(
+    ("verb", "call"),
+    mostly(product(["ingest", "compact"], ["linkat", "link"]), always=[("ingest", "linkat"), ("compact", "link")]),
+)
 def test_killed_before_the_log_entry_has_its_name(verb: str, call: str, files: Path, tmp_path: Path) -> None:
     """Killed while the log entry is made in the copy of the log, or is about to get its name, nothing is committed."""
     root = copied(files / "lake", tmp_path / "lake")

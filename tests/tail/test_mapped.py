@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 import auditlake
 from auditlake import AuditLake
 from auditlake.errors import LakeBusyError, SourceError
+from auditlake.ingest import ingest as ingest_room
 from auditlake.store.deltalog import commit_metadata, newest_version
 from auditlake.tail import destination
 from auditlake.tail.follow import tail
@@ -111,7 +113,7 @@ def test_killed_anywhere_nothing_is_lost_or_doubled(
     lake.sources.add(tmp_path / "pairs.yaml")
     chance = random.Random(seed)
     append(log)
-    pending, files, ingest, write = b"", 1, destination.ingest, Bookmark.write
+    pending, files, ingest, write, rename = b"", 1, destination.ingest, Bookmark.write, ingest_room.rename_synced
 
     def killed_before(*_: object, **__: object) -> None:
         raise Killed
@@ -125,7 +127,14 @@ def test_killed_anywhere_nothing_is_lost_or_doubled(
             raise Killed
         write(mark, known)
 
-    kills = [("ingest", killed_before), ("ingest", killed_after), ("write", killed_before), ("write", killed_marking)]
+    def killed_quarantining(pairs: Any) -> None:
+        rename(pairs)
+        raise Killed
+
+    kills = [
+        (ingest_room, "rename_synced", killed_quarantining), (destination, "ingest", killed_after),
+        (Bookmark, "write", killed_marking), (destination, "ingest", killed_before), (Bookmark, "write", killed_before),
+    ]  # fmt: skip
     followed = follow(source="pairs")
     for number in range(24):
         said = ("in", "out", "noise")[chance.randrange(3)]
@@ -135,10 +144,9 @@ def test_killed_anywhere_nothing_is_lost_or_doubled(
         append(log, written)
         followed.all()
         if number % 8 == 7:
-            name, kill = kills[(seed + number // 8) % len(kills)]
             with monkeypatch.context() as patched:
-                patched.setattr(*((destination, "ingest") if name == "ingest" else (Bookmark, "write")), kill)
-                with pytest.raises(Killed):
+                patched.setattr(*kills[(seed + number // 8) % len(kills)])
+                with suppress(Killed):  # what has nothing for the quarantine is not killed there
                     followed.follower.settle()
             followed.close()
             if number < 20:
@@ -215,6 +223,33 @@ def test_records_that_are_no_lines(source: str, lake: AuditLake, log: Path) -> N
 
     assert "ingest" in (caught.value.hint or "")
     assert rows(lake) == []
+
+
+def test_a_cut_without_a_copy(lake: AuditLake, log: Path, follow: Follow) -> None:
+    """What waits for its commit is in the table as soon as it is seen that the file has it no more."""
+    append(log, *lines_of("okta.jsonl")[:3])
+    followed = follow().all()
+    assert rows(lake) == []
+    log.write_bytes(lines_of("okta.jsonl")[3])
+    followed.all()
+    assert len(rows(lake)) == 3
+
+
+def test_another_source_than_before(lake: AuditLake, log: Path, tmp_path: Path) -> None:
+    """Whoever names another source is told so; lines before and after count as in an ingest of that source."""
+    (tmp_path / "pairs.yaml").write_bytes(OWN)
+    lake.sources.add(tmp_path / "pairs.yaml")
+    twice = b'{"a":1}{"b":2} ts=2026-11-24T09:00:01 act=in\n'
+    append(log, *lines_of("okta.jsonl")[:1], twice)
+    tail(lake, log, once=True)
+    append(log, twice)
+    told: list[str] = []
+    tail(lake, log, once=True, source="pairs", listen=told.append)
+
+    assert any("was followed as okta so far" in each for each in told)
+    other = ingested(tmp_path, "pairs", log)
+    assert rows(lake)[-1][0] in {each[0] for each in rows(other)}
+    assert len(rows(lake)) == 2
 
 
 def test_an_unknown_source(lake: AuditLake, log: Path) -> None:

@@ -32,12 +32,6 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def lake(template: Path, tmp_path: Path) -> AuditLake:
-    """A copy of it."""
-    return opened(copied(template, tmp_path / "lake"))
-
-
-@pytest.fixture
 def authority(tmp_path: Path) -> Authority:
     """An authority."""
     return Authority(tmp_path / "authority")

@@ -25,23 +25,10 @@ from auditlake.verify.prove import canonical, prove, verify_proof
 from auditlake.verify.tree import parse_entry
 from tests.ledger import oracle
 from tests.ledger.test_leaves import events as any_events
-from tests.store.lakes import copied, opened, write_events
-from tests.verify.lakes import ERASED, full_lake, rows_of
+from tests.store.lakes import write_events
+from tests.verify.lakes import ERASED, rows_of
 
 FAULTS = Path(__file__).resolve().parents[3] / "shared" / "data" / "faults"
-
-
-@pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The lake with everything."""
-    with pytest.MonkeyPatch.context() as patch:
-        return full_lake(tmp_path_factory.mktemp("full"), patch).layout.root
-
-
-@pytest.fixture
-def lake(template: Path, tmp_path: Path) -> AuditLake:
-    """A copy of it."""
-    return opened(copied(template, tmp_path / "lake"))
 
 
 def key(lake: AuditLake) -> str:

@@ -14,7 +14,7 @@ import pytest
 
 from auditlake import AuditLake
 from tests.store.lakes import copied, opened, write_events
-from tests.verify.lakes import full_lake, rows_of, write_day
+from tests.verify.lakes import rows_of, write_day
 
 PAGE = (Path(__file__).resolve().parents[2] / "auditlake" / "verify" / "README.md").read_text(encoding="utf-8")
 _BLOCK = r"(?ms)^```%s\n(.*?)^```"
@@ -22,13 +22,6 @@ SH, PYTHON, SQL = (re.findall(_BLOCK % language, PAGE) for language in ("sh", "p
 pytestmark = pytest.mark.skipif(
     None in {shutil.which("openssl"), shutil.which("sha256sum")}, reason="openssl or sha256sum is not here"
 )
-
-
-@pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The lake with everything."""
-    with pytest.MonkeyPatch.context() as patch:
-        return full_lake(tmp_path_factory.mktemp("full"), patch).layout.root
 
 
 @pytest.fixture

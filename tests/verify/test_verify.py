@@ -16,21 +16,8 @@ from auditlake.ledger.book import checkpoint_path
 from auditlake.verify.deltalog import DeltaLog
 from auditlake.verify.model import VerifyReport
 from tests.ledger.lakes import make_old
-from tests.store.lakes import NOW, copied, made, opened, write_events
-from tests.verify.lakes import DELETED, ERASED, change_day, checked, full_lake
-
-
-@pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The lake with everything."""
-    with pytest.MonkeyPatch.context() as patch:
-        return full_lake(tmp_path_factory.mktemp("full"), patch).layout.root
-
-
-@pytest.fixture
-def lake(template: Path, tmp_path: Path) -> AuditLake:
-    """A copy of it."""
-    return opened(copied(template, tmp_path / "lake"))
+from tests.store.lakes import NOW, made, opened, write_events
+from tests.verify.lakes import DELETED, ERASED, change_day, checked
 
 
 def verdicts(report: VerifyReport) -> Counter[str]:

@@ -43,8 +43,9 @@ def shipped(wheel: Path) -> None:
             inside = f"auditlake/_assets/{file.relative_to(ROOT).as_posix()}"
             if file.is_file() and inside not in names:
                 sys.exit(f"{file} is not in the wheel")
-    if "auditlake/policies/policy.schema.json" not in names:
-        sys.exit("the schema of policies is not in the wheel")
+    for name in ("policies/policy.schema.json", "packs/pack.schema.json", "packs/shipped/pci-dss-4.yaml"):
+        if f"auditlake/{name}" not in names:
+            sys.exit(f"{name} is not in the wheel")
     if strangers := [name for name in names if not name.startswith(("auditlake/", "auditlake-"))]:
         sys.exit(f"the wheel holds more than the package: {strangers[:5]}")
 

@@ -14,7 +14,7 @@ from auditlake.engine.statements import Statement, statements
 from auditlake.policies.kinds.model import FindingKind, Inquiry, Key, Query, length
 from auditlake.policies.kinds.threshold import MEASURED, Comparison, Threshold, ThresholdKind, groups, whose
 from auditlake.policies.model import Number, Policy
-from auditlake.policies.question import BEFORE_ALL, Question
+from auditlake.policies.question import BEFORE_ALL, Question, earlier
 
 if TYPE_CHECKING:
     import yaml
@@ -54,6 +54,7 @@ class BaselineKind(ThresholdKind):
     looks_far_back = True
     asked_by = "baseline"
     default_threshold = None
+    floor = "the floor: a bucket is unusual where it is out of proportion as well"
     has_windows = False
     finding_kinds = (FindingKind("baseline", "unusual stretch", MEASURED),)
 
@@ -108,7 +109,7 @@ class BaselineKind(ThresholdKind):
         own = policy.more["baseline"]
         bucket, is_below = own["bucket"].microseconds, own["direction"] == "below"
         season = own["season"].microseconds // bucket
-        zero = -_offset_us(own["offset"]) % bucket - bucket
+        zero = self._zero(policy)
         # A bucket that ends with `since` is judged too: a run that goes on from it has begun before the period.
         first = (_us(question.since) - 1 - zero) // bucket
         reach = zero + (first - season * (own["seasons"] + 1)) * bucket
@@ -124,6 +125,22 @@ class BaselineKind(ThresholdKind):
         ((usual, limit, past),) = rows
         return {"usual": usual, "limit": limit, "m": len(past), "past": list(past)}
 
+    @staticmethod
+    def _zero(policy: Policy) -> int:
+        """Return the instant before 1970 from which buckets are counted, in microseconds."""
+        bucket: int = policy.more["baseline"]["bucket"].microseconds
+        return -_offset_us(policy.more["baseline"]["offset"]) % bucket - bucket
+
+    def looked_back(
+        self, policy: Policy, evidence: Mapping[str, Any], peak_at: datetime
+    ) -> Iterable[tuple[datetime, datetime]]:  # fmt: skip
+        """Return from the first of the seasons before to the bucket of the peak."""
+        own = policy.more["baseline"]
+        bucket, zero = own["bucket"].microseconds, self._zero(policy)
+        begins = peak_at - _MICROSECOND * ((_us(peak_at) - zero) % bucket)
+        past = timedelta(microseconds=own["season"].microseconds * own["seasons"])
+        yield earlier(begins, past), begins
+
     def asked(self, policy: Policy) -> dict[str, Any]:
         """Return its keys as they were written."""
         own = policy.more["baseline"]
@@ -132,6 +149,18 @@ class BaselineKind(ThresholdKind):
     def comparison(self, evidence: Mapping[str, Any], peak: Number) -> Comparison | None:
         """Return the seasons before, and the peak."""
         return Comparison(tuple(reversed(evidence["past"])), int(peak), evidence["usual"], evidence["limit"])
+
+    def compared(self, answer: Threshold, apart: str) -> tuple[str, str]:
+        """Return what is unusual."""
+        own, least, bucket = answer.asked["baseline"], f"{answer.alert_threshold:,}", spelled(answer.window)
+        if own["direction"] == "below":
+            few = f"than usual divided by {own['ratio']}, where at least {least} are usual"
+            return f"fewer events{apart} in {bucket} {few}", f"No bucket of {bucket} had fewer events{apart} {few}"
+        events, many = "event" if answer.alert_threshold == 1 else "events", f"{own['ratio']} times as many as usual"
+        return (
+            f"at least {least} {events}{apart} in {bucket}, and more than {many}",
+            f"No bucket of {bucket} had {least} or more events{apart} and more than {many}",
+        )
 
     def charted(self, answer: Threshold) -> str:
         """Return what the days' peaks count."""

@@ -150,9 +150,9 @@ def _seen_ever(answers: Answers) -> dict[str, tuple[bool, date | None]]:
         return {}
     until = answers.question.until
     over = (until + MICROSECOND).date()  # the day that is not over by then
-    taken = {name: day for name, day in answers.taken.items() if day < over}
+    lost = {name: answers.first_deleted(name) for name, *_ in answers.rows["required_types"]}
     return {
-        name: (first is not None and first <= until, taken.get(name))
+        name: (first is not None and first <= until, None if (day := lost[name]) is None or day >= over else day)
         for name, _, first, _ in answers.rows["required_types"]
     }
 

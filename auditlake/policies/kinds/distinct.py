@@ -32,7 +32,7 @@ class DistinctKind(ThresholdKind):
     def intervals(self, policy: Policy) -> Iterable[Statement]:
         """Return for each value the union of the windows of its events."""
         parts = statements("policies/distinct.sql")
-        return (parts["matching"], groups(), *(parts[name] for name in ("pairs", "valued", "spans")))
+        return (parts["matching"], groups(), *(parts[name] for name in ("different", "valued", "spans")))
 
     def evidence(self, policy: Policy) -> Iterable[Statement]:
         """Return the values that count at the peak of each episode."""

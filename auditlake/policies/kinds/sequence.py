@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from auditlake.engine.statements import Statement, statements
 from auditlake.policies.condition import LONGEST
 from auditlake.policies.kinds.model import FindingKind, Key
-from auditlake.policies.kinds.steps import Step, check_types, condition_sql, read_steps, steps_schema
+from auditlake.policies.kinds.steps import Step, check_types, condition_sql, failing_sql, read_steps, steps_schema
 from auditlake.policies.kinds.threshold import MEASURED, Threshold, ThresholdKind, Trace, groups, seen_times, whose
 from auditlake.policies.kinds.values import read_condition
 from auditlake.policies.model import Number, Policy
@@ -48,7 +48,8 @@ class SequenceKind(ThresholdKind):
         """Return from when to when a chain of the steps lies in the window."""
         parts = statements("policies/sequence.sql")
         stopping = ("unstopped",) if "until" in policy.more else ()
-        rest = ("ordered", "chains", "completed", *stopping, "spans")
+        later = ("next_step",) * (len(policy.more["sequence"]) - 1)
+        rest = ("ordered", "first_step", *later, "completed", *stopping, "spans")
         return (parts["matching"], groups(), *(parts[name] for name in rest))
 
     def evidence(self, policy: Policy) -> Iterable[Statement]:
@@ -60,7 +61,8 @@ class SequenceKind(ThresholdKind):
         until = policy.more.get("until")
         conditions = [step.sql for step in policy.more["sequence"]] + ([condition_sql(until)] if until else [])
         bits = (f"case when {each} then {1 << number} else 0 end" for number, each in enumerate(conditions))
-        return {"steps_of_event": f"({' + '.join(bits)})"}
+        failing = [step.fails for step in policy.more["sequence"]] + ([failing_sql(until)] if until else [])
+        return {"steps_of_event": f"({' + '.join(bits)})", "has_failed": f"({' or '.join(failing)})"}
 
     def values(self, policy: Policy, question: Question) -> Mapping[str, object]:
         """Return how many events each step takes, and within which time."""

@@ -46,6 +46,12 @@ class Step:
         return f"({types} and {condition_sql(self.where)})" if self.where else types
 
     @property
+    def fails(self) -> str:
+        """The SQL of whether the condition of the step cannot be evaluated on an event that it takes."""
+        types = f"event_type in ({', '.join(map(literal, self.types))}) and " if self.types else ""
+        return f"({types}{failing_sql(self.where)})" if self.where else "false"
+
+    @property
     def asked(self) -> dict[str, Any]:
         """The step as JSON values: what was written of it."""
         written = {
@@ -58,6 +64,11 @@ class Step:
 def condition_sql(text: str) -> str:
     """Return the SQL of a condition, false where it is null or fails."""
     return f"coalesce(try({condition_tree(text).sql(dialect='duckdb')}), false)"
+
+
+def failing_sql(text: str) -> str:
+    """Return the SQL of whether a condition cannot be evaluated; null is no failure."""
+    return f"try(coalesce(cast({condition_tree(text).sql(dialect='duckdb')} as integer), 2)) is null"
 
 
 def steps_schema(description: str, keys: Sequence[str], least: int) -> dict[str, Any]:

@@ -50,9 +50,9 @@ class SubjectKind(ThresholdKind):
     def intervals(self, policy: Policy) -> Iterable[Statement]:
         """Return one window for each sighting that counts."""
         shared = statements("policies/subjects.sql")
-        yield from (shared[name] for name in ("matching", "subjects", "sightings", "returns"))
+        yield from (shared[name] for name in ("matching", "groups", "entities", "subjects", "sightings", "returns"))
         yield from self.narrowed(policy)
-        yield from (shared[name] for name in ("counted", "groups", "spans"))
+        yield shared["spans"]
 
     def narrowed(self, policy: Policy) -> Iterable[Statement]:
         """Return the statements that leave out sightings which do not count after all."""
@@ -85,9 +85,10 @@ class SubjectKind(ThresholdKind):
         own = policy.more[self.name]
         return (*own["entity"], *own["value"])
 
-    def lacking(self, policy: Policy, evidence: Mapping[str, Any], begins: datetime | None) -> Mapping[str, Any]:
-        """Return since when the lake has history, where that is later than what is looked back at."""
+    def looked_back(
+        self, policy: Policy, evidence: Mapping[str, Any], peak_at: datetime
+    ) -> Iterable[tuple[datetime, datetime]]:  # fmt: skip
+        """Return for each subject the stretch in which it was not seen."""
         silence = timedelta(microseconds=policy.more[self.name][self.silence].microseconds)
-        seen = [each["at"] for each in (*evidence.get("new", ()), *evidence.get("awake", ()))]
-        is_short = begins is not None and any(earlier(at, silence) < begins for at in seen)
-        return {"history_since": begins} if is_short else {}
+        for each in (*evidence.get("new", ()), *evidence.get("awake", ())):
+            yield earlier(each["at"], silence), each["at"]

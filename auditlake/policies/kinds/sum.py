@@ -51,7 +51,7 @@ class SumKind(ThresholdKind):
     def intervals(self, policy: Policy) -> Iterable[Statement]:
         """Return from when to when the numbers of a group come to the same."""
         own = self.machine(policy)
-        return (own["matching"], groups(), own["levels"])
+        return (own["matching"], groups(), own["movements"], own["levels"])
 
     def machine(self, policy: Policy) -> Mapping[str, Statement]:
         """Return its own: what it measures is no number of intervals."""
@@ -64,12 +64,11 @@ class SumKind(ThresholdKind):
     def own_slots(self, policy: Policy) -> Mapping[str, str]:
         """Return the number of an event."""
         number = f"try(cast({value_sql(policy.more[self.name])} as decimal(38, {PLACES})))"
-        near = f"abs({number}) <= {_LARGEST_VALUE}"
-        return {"number_of_event": f"case when {near} then {number} end", "has_value": f"coalesce({near}, false)"}
+        return {"number_of_event": number, "has_value": f"coalesce(abs({number}) <= {_LARGEST_VALUE}, false)"}
 
     def values(self, policy: Policy, question: Question) -> Mapping[str, object]:
-        """Return the threshold in millionths."""
-        return {"is_average": self.is_average, "least": int(policy.least * _MICROS)}
+        """Return the threshold in millionths, and from which number on one is none."""
+        return {"is_average": self.is_average, "least": int(policy.least * _MICROS), "largest": _LARGEST_VALUE}
 
     def number(self, measure: int) -> Number:
         """Return a measure, which SQL has in millionths."""

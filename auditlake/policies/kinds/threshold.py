@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from auditlake.display.text import count
@@ -113,6 +114,8 @@ class ThresholdKind(Kind):
     """The threshold of a policy that names none; None: a policy has to name one."""
     instead: tuple[Key, ...] = ()
     """Keys of every policy that are read in another way with this measure."""
+    floor = ""
+    """What is said of the threshold, where to reach it is not enough for an episode."""
     has_windows = True
     """Whether other windows can be tried."""
 
@@ -147,7 +150,8 @@ class ThresholdKind(Kind):
 
     def own_slots(self, policy: Policy) -> Mapping[str, str]:
         """Return the SQL of its slots. Those that have SQL without it are ``has_value``, whether an event can be
-        measured, and ``is_grouped``, whether it is in a group.
+        measured, ``is_grouped``, whether it is in a group, and ``has_failed``, whether a condition of the measure
+        cannot be evaluated.
         """
         return {}
 
@@ -159,15 +163,13 @@ class ThresholdKind(Kind):
         """Return the evidence of one episode, from its rows of ``evidence`` without group and start."""
         return {}
 
-    def lacking(self, policy: Policy, evidence: Mapping[str, Any], begins: datetime | None) -> Mapping[str, Any]:
-        """Return what has to be said of an episode where the lake's history is too short to be sure of it.
-
-        Args:
-            policy: The policy.
-            evidence: That of the episode.
-            begins: The first event of the policy's types that the lake has; None: it has none.
+    def looked_back(
+        self, policy: Policy, evidence: Mapping[str, Any], peak_at: datetime
+    ) -> Iterable[tuple[datetime, datetime]]:  # fmt: skip
+        """Return from when to when older events decide on an episode: its history is too short where the lake has none
+        of then, or not all any more.
         """
-        return {}
+        return ()
 
     def traces(self, evidence: Mapping[str, Any]) -> tuple[Trace, ...]:
         """Return what was seen behind an episode, to be drawn; from its evidence, which is not empty."""
@@ -175,6 +177,16 @@ class ThresholdKind(Kind):
 
     def comparison(self, evidence: Mapping[str, Any], peak: Number) -> Comparison | None:
         """Return what an episode is compared with, to be drawn; from its evidence."""
+        return None
+
+    def compared(self, answer: Threshold, apart: str) -> tuple[str, str] | None:
+        """Return what an episode is one of, and what there was not where there is none; None where the measure and its
+        window say it.
+
+        Args:
+            answer: What was asked.
+            apart: What it is grouped by, to be put after a noun.
+        """
         return None
 
     def charted(self, answer: Threshold) -> str:
@@ -214,12 +226,13 @@ class ThresholdKind(Kind):
         """Return the episodes of the period, the groups at the threshold at as_of, and the totals."""
         policy, question = inquiry.policy, inquiry.question
         parts, machine = tuple(self.intervals(policy)), self.machine(policy)
-        now, before = question, parts
-        if question.as_of != question.until:
+        steps = [machine[name] for name in ROLLING if name in machine]
+        if question.as_of == question.until:
+            # The same intervals: they are made once.
+            steps.insert(0, machine["current_counts"])
+        else:
             now = replace(question, since=question.as_of, until=question.as_of)
-            before = tuple(replace(part, name=f"{part.name}_now") for part in parts)
-        yield self._query("current_counts", (*before, machine["current_counts"]), policy, now)
-        steps = (machine[name] for name in ROLLING if name in machine)
+            yield self._query("current_counts", (*parts, machine["current_counts"]), policy, now)
         yield self._query("rolling_counts", (*parts, *steps, *self.evidence(policy)), policy, question)
         totals = statements("policies/threshold_totals.sql")["threshold_totals"]
         yield self._query("threshold_totals", (totals, *every("presence_now")), policy, question)
@@ -234,7 +247,7 @@ class ThresholdKind(Kind):
     def _query(self, name: str, parts: Iterable[Statement], policy: Policy, question: Question) -> Query:
         bounds = {"since": question.since, "until": question.until}
         values = {**bounds, **values_of(policy, question), **self.values(policy, question)}
-        slots = {"has_value": "true", "is_grouped": f"({key_sql(policy.group_by)}) is not null"}
+        slots = {"has_value": "true", "has_failed": "false", "is_grouped": f"({key_sql(policy.group_by)}) is not null"}
         slots |= self.own_slots(policy)
         return Query(name, parts, values, slots, widened="changes")
 
@@ -247,7 +260,8 @@ class ThresholdKind(Kind):
         for key, start, *row in answers.rows.get("evidence", ()):
             behind.setdefault((group_values(key), start), []).append(tuple(row))
         begins = min((first for _, _, first, _ in answers.rows["required_types"] if first), default=None)
-        episodes = [self._episode(policy, row, behind, begins) for row in answers.rows["rolling_counts"]]
+        history = partial(_history, answers, begins)
+        episodes = [self._episode(policy, row, behind, history) for row in answers.rows["rolling_counts"]]
         recent, ungrouped, errors, future, valueless = answers.one("threshold_totals")
         first = answers.first_day
         days = [
@@ -273,8 +287,9 @@ class ThresholdKind(Kind):
         )
 
     def _episode(
-        self, policy: Policy, row: Row, behind: Mapping[Place, Sequence[Row]], begins: datetime | None
-    ) -> Finding:
+        self, policy: Policy, row: Row, behind: Mapping[Place, Sequence[Row]],
+        history: Callable[[Iterable[tuple[datetime, datetime]]], Mapping[str, datetime]],
+    ) -> Finding:  # fmt: skip
         key, start, end, ongoing, before, measure, peak_at = row
         peak = self.number(measure)
         (kind,), values = self.finding_kinds, group_values(key)
@@ -284,8 +299,27 @@ class ThresholdKind(Kind):
         evidence = self.about(behind.get((values, start), ()), policy)
         return Finding(
             number, kind.name, self.told(policy, group or {}, peak, evidence), group=group, start=start, end=end,
-            measures=measures, evidence={**evidence, **self.lacking(policy, evidence, begins)},
+            measures=measures, evidence={**evidence, **history(self.looked_back(policy, evidence, peak_at))},
         )  # fmt: skip
+
+
+def _history(
+    answers: Answers, begins: datetime | None, looked_back: Iterable[tuple[datetime, datetime]]
+) -> Mapping[str, datetime]:
+    """Return since when the lake has history, where that is later than what is looked back at.
+
+    Args:
+        answers: What is known of the policy.
+        begins: The first event of the policy's types that the lake has; None: it has none.
+        looked_back: From when to when it is looked at.
+    """
+    ends = list[datetime]()
+    for after, until in looked_back:
+        if (whole := answers.whole_since(after, until)) is not None:
+            ends.append(whole)
+        if begins is not None and after < begins:
+            ends.append(begins)
+    return {"history_since": max(ends)} if ends else {}
 
 
 def values_of(policy: Policy, question: Question) -> dict[str, object]:

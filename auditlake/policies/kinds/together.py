@@ -59,7 +59,7 @@ class TogetherKind(ThresholdKind):
     def intervals(self, policy: Policy) -> Iterable[Statement]:
         """Return for each step the union of the windows of its events, or where the condition holds."""
         own, shared = statements("policies/together.sql"), statements("policies/distinct.sql")
-        yield from (own["matching"], groups(), *(shared[name] for name in ("pairs", "valued", "spans")))
+        yield from (own["matching"], groups(), *(shared[name] for name in ("different", "valued", "spans")))
         if "condition" in policy.more:
             yield own["spans_together"]
 
@@ -80,7 +80,10 @@ class TogetherKind(ThresholdKind):
         grouped = f"case when {in_steps} then {in_groups} else ({key_sql(policy.group_by)}) is not null end"
         condition = policy.more.get("condition")
         holds = _logic(condition, tuple(step.name for step in steps)) if condition else "true"
-        return {"steps_of_event": f"[{', '.join(cases)}]", "steps_hold": holds, "is_grouped": grouped}
+        return {
+            "steps_of_event": f"[{', '.join(cases)}]", "steps_hold": holds, "is_grouped": grouped,
+            "has_failed": f"({' or '.join(step.fails for step in steps)})",
+        }  # fmt: skip
 
     def about(self, rows: Sequence[Row], policy: Policy) -> Mapping[str, Any]:
         """Return the steps that are present, each with its first and last event in the window of the peak."""

@@ -70,6 +70,15 @@ def _figures(report: Report, _: Detail) -> tuple[Fact, ...]:
     )
 
 
+_FAILED = {
+    "count": "it could not be evaluated: these events are not counted",
+    **dict.fromkeys(
+        ("together", "sequence"), "it could not be evaluated: these events are of no step whose condition failed"
+    ),
+}
+"""What is said of events on which a condition fails, by measure."""
+
+
 def _question(answer: Threshold) -> tuple[Fact, ...]:
     """Return what the threshold asks, and what it leaves out."""
     groups = " in all groups" if answer.group_by else ""
@@ -77,7 +86,7 @@ def _question(answer: Threshold) -> tuple[Fact, ...]:
         ("Without a group", answer.ungrouped_events, f"no {' or '.join(answer.group_by)}: not counted in any group"),
         ("Without a value", answer.valueless_events, "in a group, with nothing to measure"),
         ("Too little past", answer.unjudged, "stretches of time that cannot be compared yet"),
-        ("Condition failed", answer.where_errors, "it could not be evaluated: these events are not counted"),
+        ("Condition failed", answer.where_errors, _FAILED.get(answer.measure, _FAILED["count"])),
         (
             "Dated in the future",
             answer.future_events,
@@ -97,7 +106,7 @@ def _question(answer: Threshold) -> tuple[Fact, ...]:
         ),
         *_asked(answer),
         _length(answer),
-        Fact("Threshold", Text(f"{answer.alert_threshold:,} or more")),
+        Fact("Threshold", Text(f"{answer.alert_threshold:,} or more"), kinds.measure_named(answer.measure).floor),
         Fact("Latest window", Text(f"{answer.recent_events:,}"), f"counted events{groups}"),
         *(Fact(label, Text(f"{number:,}"), note) for label, number, note in left_out if number),
     )

@@ -124,11 +124,9 @@ def fields_words(report: Report) -> str:
         return ""
     incomplete = sum(finding.kind == "field_incomplete" for finding in report.violations)
     none = sum(not numbers["events"] for _, _, numbers in asked)
-    silent = f" Of {none:,} nothing is known: the type has no event in the period." if none else ""
-    if incomplete:
-        lack = "lacks" if incomplete == 1 else "lack"
-        return f"{count(incomplete, 'field of a type', 'fields of a type')} of {len(asked):,} {lack} values.{silent}"
-    return f"No field of a type is filled too seldom.{silent}"
+    unknown = f", and {none:,} {'has' if none == 1 else 'have'} no event to judge by" if none else ""
+    fields = f"Of {count(len(asked), 'field')}, counted for each event type,"
+    return f"{fields} {incomplete:,} {'are' if incomplete > 1 else 'is'} incomplete{unknown}."
 
 
 def _asked(report: Report) -> list[tuple[str, str, Mapping[str, int]]]:
@@ -203,9 +201,7 @@ def _type_row(report: Report, detail: Detail, name: str) -> TypeRow:
     )
     never = "never seen" if seen is None else "missing in the period"
     day = report.coverage.proven.get(name)
-    earlier = (
-        f"none left; deleted with a certificate, from {day} on" if day else "seen before; not required in the period"
-    )
+    earlier = f"none left: deleted with a certificate, from {day} on" if day else "seen before the period"
     none = earlier if report.coverage.is_proven else "none; not required"
     return TypeRow(
         name=shown(name),
@@ -238,15 +234,12 @@ def _gap_row(report: Report, gap: Finding) -> tuple[Text, ...]:
 def _terms(report: Report) -> tuple[Term, ...]:
     if report.is_unread:
         return ()
+    when = "at any time up to the end of" if report.coverage.is_proven else "in"
+    fields = (Term("Incomplete field", "Something that too many events of a type do not say."),)
     return (
-        Term("Missing type", "A required event type without any event at any time up to the period's end.")
-        if report.coverage.is_proven
-        else Term("Missing type", "A required event type without any event in the period."),
+        Term("Missing type", f"A required event type without any event {when} the period."),
         Term("Silent day", "A UTC day of the period without any governed event."),
-        *(
-            (Term("Incomplete field", "Something that too many events of a type do not say."),)
-            * bool(report.coverage.fields)
-        ),
+        *(fields if report.coverage.fields else ()),
     )
 
 

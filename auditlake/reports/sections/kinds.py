@@ -45,6 +45,5 @@ def _body(kind: Kind, report: Report, _: Detail) -> KindAnswer:
 
 
 def _row(finding: Finding) -> tuple[Text, ...]:
-    about = finding.event_type or ", ".join((finding.group or {}).values()) or None
     times = (None if at is None else moment(at, zone=False) for at in (finding.start, finding.end))
-    return (shown(finding.id), shown(about), *map(shown, times), shown(finding.message))
+    return (shown(finding.id), shown(finding.about), *map(shown, times), shown(finding.message))

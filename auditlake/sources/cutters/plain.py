@@ -13,9 +13,9 @@ import numpy as np
 import orjson
 import pyarrow as pa
 
+from auditlake.sources.cutters.frames import split_messages
 from auditlake.sources.mappings.outline import Outline
 from auditlake.sources.model import Batch, Damage, InputFile, Rejected, reject
-from auditlake.sources.split import split_lines
 
 ENCODINGS = ("utf-8", "utf-16", "utf-16-le", "utf-16-be", "latin-1", "cp1252")
 """The encodings that a mapping may name."""
@@ -63,8 +63,8 @@ def as_utf8(stream: Any, outline: Outline) -> Any:
 
 
 def plain_lines(stream: Any, max_record: int, outline: Outline) -> Iterator[Batch]:
-    """Cut a stream into lines of text."""
-    return split_lines(as_utf8(stream, outline), max_record, plain=True)
+    """Cut a stream into lines of text, or into messages of syslog that say how long they are."""
+    return split_messages(as_utf8(stream, outline), max_record)
 
 
 def lines_of(batch: Batch) -> list[str]:

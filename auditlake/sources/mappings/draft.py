@@ -15,9 +15,11 @@ from auditlake.sources.mappings.names import Place
 _DEPTH = 4
 _NAMES = {
     "event_id": "event_?id uuid _?document_id _id id insert_?id request_?id guid",
-    "user_id": "user_?id user_?name user actor actor.id actor.email actor.login principal(email|id)? email login who",
-    "action": "action event_?name event_?type operation(name)? method(name)? verb activity command what type event",
-    "resource": "resource(_?(name|id))? object(_?id)? target(_?id)? path url repo(sitory)?",
+    "user_id": "user_?id user_?name user actor actor.id actor.email actor.login principal(email|id)? email login who"
+    " remote_?user",
+    "action": "action event_?name event_?type operation(name)? method(name)? verb activity command what type event"
+    " (http_?|request_?)?method",
+    "resource": "resource(_?(name|id))? object(_?id)? target(_?id)? path url repo(sitory)? (request_?)?uri",
     "status": "status outcome outcome.result result(_?status)? success ok",
     "session_id": "session_?id session",
 }
@@ -27,13 +29,14 @@ _EPOCHS = (("epoch_s", 1e9, 1e10), ("epoch_ms", 1e12, 1e13), ("epoch_us", 1e15, 
 """Of each function, the numbers of the years 2001 to 2286 in its unit."""
 
 
-def draft_mapping(name: str, records: Sequence[Mapping[str, Any]], wrapper: str = "") -> str:
+def draft_mapping(name: str, records: Sequence[Mapping[str, Any]], *, wrapper: str = "", read: str = "json") -> str:
     """Return the text of a mapping to be finished by hand.
 
     Args:
         name: The source's name.
         records: Some records of the log, one at least.
         wrapper: The key under which its documents keep them; empty where they stand by themselves.
+        read: How it is cut into records.
     """
     values: dict[str, list[Any]] = {}
     for record in records:
@@ -41,7 +44,7 @@ def draft_mapping(name: str, records: Sequence[Mapping[str, Any]], wrapper: str 
             values.setdefault(place, []).append(value)
     always = [place for place, found in values.items() if len(found) == len(records)]
     times = {place: expression for place in values if (expression := _time(place, values[place]))}
-    timed = _best(_TIME, times)
+    timed = _best(_TIME, times) or next(iter(times), None)
     chosen = {column: _named(names, values) for column, names in _NAMES.items()}
     address = next((place for place, found in values.items() if all(map(_is_address, found))), None)
     top = [place for place in always if "." not in place and "[" not in place and not place.startswith('"')]
@@ -50,6 +53,8 @@ def draft_mapping(name: str, records: Sequence[Mapping[str, Any]], wrapper: str 
         f"source: {name}",
         f"match: [{', '.join(top[:4] or map(_plain, always[:4]))}]   # fields of its records and of no other log",
         f"records: [{json.dumps(wrapper)}]   # where documents keep them" if wrapper else "",
+        f"read: {read}" if read != "json" else "",
+        "empty: absent   # an empty text counts as nothing" if any("" in each.values() for each in records) else "",
         _line("event_id", chosen["event_id"], "no field looks like an id: it is made from the record's bytes"),
         _line("timestamp", timed and times[timed], "no field looks like a time"),
         _line("user_id", chosen["user_id"], "no field looks like a person"),

@@ -9,13 +9,13 @@ from collections.abc import Iterable, Mapping
 
 from auditlake.engine.parse_tree import Node
 
-_TEXT, _TRUTH, _NUMBER, _NULL = "VARCHAR", "BOOLEAN", "DOUBLE", "NULL"
+_TEXT, _TRUTH, _NUMBER, _JSON, _NULL = "VARCHAR", "BOOLEAN", "DOUBLE", "JSON", "NULL"
 _CONSTANTS = {"STRING": _TEXT, "BOOLEAN": _TRUTH, "INTEGER": _NUMBER, "NULL_LITERAL": _NULL}
 """The kinds of constants, and their types. One with a decimal point is left out: beside another number it may make that
 a decimal with too few places before the point.
 """
 _OF_TEXTS = {
-    **dict.fromkeys(("lower", "upper", "concat_ws", "||", "nullif", "text_of", "address", "ip_address"), _TEXT),
+    **dict.fromkeys(("lower", "upper", "concat_ws", "||", "nullif", "text_of", "address", "ip_address", "trim"), _TEXT),
     **dict.fromkeys(("~~", "!~~", "contains", "starts_with", "ends_with"), _TRUTH),
     **dict.fromkeys(("regexp_matches", "regexp_full_match"), _TRUTH),
 }
@@ -42,8 +42,8 @@ def _type(node: Node, columns: Mapping[str, str]) -> str:
     if kind == "CONSTANT":
         return _CONSTANTS.get(node["literal"]["kind"], "")
     if kind == "CAST":
-        as_number = node["try_cast"] and node["type_expr"]["type_name"] == _NUMBER
-        return _NUMBER if as_number and _type(node["child"], columns) == _TEXT else ""
+        known = node["try_cast"] and node["type_expr"]["type_name"] in (_NUMBER, _JSON)
+        return str(node["type_expr"]["type_name"]) if known and _type(node["child"], columns) == _TEXT else ""
     if kind == "COMPARISON":
         return _TRUTH if _alike([node["left"], node["right"]], columns) else ""
     if kind == "CONJUNCTION" or name == "OPERATOR_NOT":
@@ -56,6 +56,10 @@ def _type(node: Node, columns: Mapping[str, str]) -> str:
         if _alike([check["when_expr"] for check in node["case_checks"]], columns) not in (_TRUTH, _NULL):
             return ""
         return _alike([*(check["then_expr"] for check in node["case_checks"]), node["else_expr"]], columns)
+    if kind == "FUNCTION" and node["function_name"] == "->>":
+        document, path = (argument["expression"] for argument in node["arguments"])
+        written = path["literal"]["text"] if path.get("class") == "CONSTANT" else "*"
+        return _TEXT if _type(document, columns) == _JSON and "*" not in written else ""
     if kind == "FUNCTION" and node["function_name"] in _OF_TEXTS:
         texts = _alike([argument["expression"] for argument in node["arguments"]], columns)
         return _OF_TEXTS[node["function_name"]] if texts == _TEXT else ""

@@ -372,8 +372,8 @@ class _Reader(PlainKeys):
                     sure = sure and found is not None and found.type in ("VARCHAR", "BOOLEAN")
                     if found and found.type in ("DOUBLE", "FLOAT"):  # JSON knows neither NaN nor infinity
                         sql = f"case when isfinite({sql}) then {sql} end"
-                    if found and found.spelling in self._scope.fields and not self._scope.empty_is_absent:
-                        sql = f"nullif({sql}, '')"
+                    if found and found.spelling in self._scope.fields:
+                        sql = self._scope.filled_column(found.spelling)
                 parts.append(f"{literal(f',{json.dumps(name)}:')} || to_json({sql})")
         sql = f"concat({', '.join(parts)}, '}}')"
         return sql if sure else f"try({sql})"
@@ -401,8 +401,8 @@ class _Reader(PlainKeys):
 
     def _present(self, found: Expression) -> str:
         """Return an expression's text, null where it is empty."""
-        if self._scope.empty_is_absent and found.spelling in self._scope.fields:
-            return found.spelling
+        if found.spelling in self._scope.fields:
+            return self._scope.filled_column(found.spelling)
         return f"nullif(cast({self._tried(found)} as varchar), '')"
 
     def _tried(self, found: Expression) -> str:
@@ -450,6 +450,8 @@ class _Reader(PlainKeys):
                 hint = (
                     '; put a field whose name is a word of SQL or has odd characters in double quotes, as in "group".id'
                 )
+            if "has no end" in str(error) and isinstance(node, yaml.ScalarNode) and not node.style:
+                hint = '; " #" begins a comment in YAML: put the value in quotes'
             line, column = self.inside(node, at)
             self.mistakes.append((line, column, f"{key}: {error}{hint}"))
         return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import cache, lru_cache
 from typing import Any
 
@@ -23,10 +24,12 @@ _WORD = re.compile(r"\w+")
 def matches(outline: Outline, records: Sequence[Mapping[str, Any]]) -> list[bool]:
     """Return of each record whether it has the fields, or enough of them, or meets the condition, of ``match``.
 
-    A record with none of the fields that a condition names does not meet it.
+    A record with none of the fields that a condition names does not meet it. Enough fields may also be those of the
+    record inside.
     """
     if isinstance(outline.match, Marks):
-        return [outline.match.fit(frozenset(record)) for record in records]
+        marks = outline.match
+        return [marks.fit(frozenset(record)) or marks.fit(_keys_inside(record, outline)) for record in records]
     if not isinstance(outline.match, str):
         return [all(_has(record, place) for place in outline.match) for record in records]
     named = _words(outline.match)
@@ -54,6 +57,16 @@ def _statement(condition: str) -> str:
     columns = ", ".join(f"p[{i}] as p{i}" for i in range(1, len(paths) + 1)) or "p"
     text = statement("sources/matching.sql", "matching").text
     return text.replace("slot_paths", f"[{listed}]").replace("slot_columns", columns).replace("slot_condition", sql)
+
+
+def _keys_inside(record: Mapping[str, Any], outline: Outline) -> frozenset[str]:
+    """Return the keys of the record that is the text of a field of this one; none where it is no object."""
+    fields = outline.keys.get("inside", ())
+    for each in (fields,) if isinstance(fields, str) else fields:
+        if isinstance(text := record.get(each), str) and text.lstrip().startswith("{"):
+            with suppress(ValueError, RecursionError):
+                return frozenset(json.loads(text))
+    return frozenset()
 
 
 def _has(record: Any, place: Place) -> bool:

@@ -23,6 +23,8 @@ _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _ORIGINS = {ITEM: "i", ENVELOPE: "e"}
 _HAS_YEAR = re.compile(r"%(?:[YyGcx]|-y)")  # what says a year in a format
 _NUMBERS = frozenset({"INTEGER", "NUMERIC"})
+_MANY = 5
+"""As many fields have a column for the first text in them."""
 _WHERE = ("query_location", "query_location_length")
 
 
@@ -50,6 +52,11 @@ def step_of(key: str) -> str:
     return f".{key}" if _PLAIN.fullmatch(key) else f'."{key}"'
 
 
+def filled(column: str) -> str:
+    """Return the name of the column that has a field's text, null where it is empty."""
+    return f"{column}_filled"
+
+
 @dataclass
 class Scope:
     """What the names of one mapping stand for; it collects the places that its expressions read."""
@@ -71,6 +78,18 @@ class Scope:
     places: dict[str, dict[Place, str]] = field(default_factory=lambda: {"p": {}, "i": {}, "e": {}})
     """The column of each place: in the record, in ``item``, in ``envelope``."""
 
+    filled: set[str] = field(default_factory=set)
+    """The columns of fields of which an empty text is absent somewhere; see :func:`filled`."""
+    first_texts: dict[tuple[str, ...], str] = field(default_factory=dict)
+    """The columns that are the first text of many fields, by the columns of these; see :meth:`_first_text`."""
+
+    def filled_column(self, column: str) -> str:
+        """Return the column of a field's text, null where it is empty."""
+        if self.empty_is_absent:
+            return column
+        self.filled.add(column)
+        return filled(column)
+
     def prepare(self, node: Node) -> Node:
         """Return the tree of an expression with a column in the place of each path."""
         if (found := _steps(node)) is not None:
@@ -79,7 +98,7 @@ class Scope:
         if node.get("class") == "FUNCTION" and node["function_name"].lower() == "parse_time":
             return self._time(node)
         if node.get("class") == "FUNCTION" and node["function_name"].lower() == "text_of":
-            return _first_text(node)
+            return self._first_text(node)
         return self._compared(node)
 
     def column_of(self, text: str) -> Place | None:
@@ -143,6 +162,24 @@ class Scope:
         where: Node = {key: node[key] for key in _WHERE if key in node}
         # What none of the formats fits stays, to be refused as what it is.
         return {"class": "OPERATOR", "type": "OPERATOR_COALESCE", "alias": "", "children": [*calls, value], **where}
+
+    def _first_text(self, node: Node) -> Node:
+        """Return ``text_of(a, b)`` as the first of ``text_of(a)`` and ``text_of(b)`` that there is.
+
+        Many fields have a column of their own for that: few of them are there, and the first of these is nearly always
+        a text, so that no other is looked at.
+        """
+        if len(node["arguments"]) < 2 or node["qualified_name"].get("path") != [node["function_name"]]:
+            return node
+        where: Node = {key: node[key] for key in _WHERE if key in node}
+        each = [{**node, "arguments": [argument]} for argument in node["arguments"]]
+        fields = [argument["expression"] for argument in node["arguments"]]
+        if len(fields) < _MANY or any(each.get("class") != "COLUMN_REF" for each in fields):
+            return {"class": "OPERATOR", "type": "OPERATOR_COALESCE", "alias": "", "children": each, **where}
+        columns = tuple(each["column_names"][0] for each in fields)
+        name = self.first_texts.setdefault(columns, f"first_text_{len(self.first_texts) + 1}")
+        self.columns[name] = "VARCHAR"
+        return _reference(node, name)
 
     def _compared(self, node: Node) -> Node:
         """Return a comparison of a path with a number as one of numbers, and with true or false as one of texts."""
@@ -235,15 +272,6 @@ def _function(node: Node, name: str, arguments: list[Node]) -> dict[str, Any]:
 
 def _constant(like: Node, text: str) -> Node:
     return {**like, "literal": {**like["literal"], "text": text}}
-
-
-def _first_text(node: Node) -> Node:
-    """Return ``text_of(a, b)`` as the first of ``text_of(a)`` and ``text_of(b)`` that there is."""
-    if len(node["arguments"]) < 2 or node["qualified_name"].get("path") != [node["function_name"]]:
-        return node
-    where: Node = {key: node[key] for key in _WHERE if key in node}
-    each = [{**node, "arguments": [argument]} for argument in node["arguments"]]
-    return {"class": "OPERATOR", "type": "OPERATOR_COALESCE", "alias": "", "children": each, **where}
 
 
 def _number(node: Node) -> Node:

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
+from itertools import groupby
 
 from auditlake.engine.sql_text import literal
 from auditlake.engine.statements import statement, statements
-from auditlake.sources.mappings.names import Place, Scope
+from auditlake.sources.mappings.names import Place, Scope, filled
 
 ACTION = "mapped_action"
 """The column of the last step that holds the mapped action, which patterns of event types are compared with."""
 _STEPS = "sources/mapping.sql"
-_LITERAL_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-"""A key that no record spells in another way but with escapes."""
+_PATTERN = re.compile(r"regexp_matches\((?P<column>\w+), '(?P<pattern>(?:[^']|'')*)'\)")
+_APART = re.compile(r"\(\?P?<|\\Q")
+"""What a pattern has that cannot be one of several in another: names of groups, and text to the pattern's end."""
+_MANY = 3
+"""As many patterns in a row are looked for together first."""
 _SLOT = re.compile(r"\bslot_[a-z_]+\b")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -64,8 +68,11 @@ def functions() -> tuple[str, ...]:
 def mapping_statement(steps: Steps) -> str:
     """Return the statement that maps ``records``."""
     scope = steps.scope
-    parts = [("opened", _unwrapped(steps.inside) if steps.inside else _filled("opened"))]
-    parts.append(("parsed", _filled("parsed", paths=_paths(scope.places["p"]))))
+    paths = _paths(scope.places["p"])
+    if steps.inside:
+        parts = [("opened", _unwrapped(steps)), ("parsed", _filled("parsed_inside", paths=paths))]
+    else:
+        parts = [("opened", _filled("opened")), ("parsed", _filled("parsed", paths=paths))]
     last = "parsed"
     if scope.places["e"]:
         parts.append(("enveloped", _filled("enveloped", paths=_paths(scope.places["e"]))))
@@ -76,9 +83,9 @@ def mapping_statement(steps: Steps) -> str:
         parts.append(("joined", _reading("parsed", last, _filled("joined"))))
         last = "joined"
     read = "nullif({}[{}], '') as {}" if scope.empty_is_absent else "{}[{}] as {}"
-    named = [
-        read.format(origin, i, name) for origin in "pei" for i, name in enumerate(scope.places[origin].values(), 1)
-    ]
+    numbered = [(origin, i, name) for origin in "pei" for i, name in enumerate(scope.places[origin].values(), 1)]
+    named = [read.format(*each) for each in numbered]
+    named += [f"nullif({origin}[{i}], '') as {filled(name)}" for origin, i, name in numbered if name in scope.filled]
     parts.append(("named", _reading("parsed", last, _filled("named", columns=_listed(named)))))
     last = "named"
     for number, calls in enumerate(_rounds(_calls(steps)), 1):
@@ -100,6 +107,7 @@ def underivable(steps: Steps) -> frozenset[str]:
     names = set(steps.scope.places["e"].values())
     if steps.each:
         names |= {name for place, name in steps.scope.places["p"].items() if place.steps[0] == steps.each_top}
+    names |= {*map(filled, names)}
     for name, sql in _calls(steps).items():
         if names & set(_NAME.findall(sql)):
             names.add(name)
@@ -109,7 +117,11 @@ def underivable(steps: Steps) -> frozenset[str]:
 
 def _calls(steps: Steps) -> dict[str, str]:
     """Return the columns that are expressions with a name, in order."""
-    return {**{f"let_{name}": sql for name, sql in steps.lets}, ACTION: steps.action}
+    firsts: dict[str, str] = {}
+    for columns, name in steps.scope.first_texts.items():
+        firsts[f"{name}_there"] = f"coalesce({_listed(columns)})"
+        firsts[name] = f"text_of_first({name}_there, [{_listed(columns)}])"
+    return {**firsts, **{f"let_{name}": sql for name, sql in steps.lets}, ACTION: steps.action}
 
 
 def _rounds(calls: Mapping[str, str]) -> list[dict[str, str]]:
@@ -156,15 +168,17 @@ _TEXTS = (
 )  # fmt: skip
 
 
-def _unwrapped(inside: Sequence[Place]) -> str:
-    keys = {str(place.steps[-1]) for place in inside}
-    plain = sorted(f'{key}"' if _LITERAL_KEY.fullmatch(key) else "}" for key in keys)
+def _unwrapped(steps: Steps) -> str:
+    places, inside = steps.scope.places, steps.inside
+    before = len(places["p"])
+    seen = [f"found[{before + i}]" for i in range(1, len(inside) + len(places["e"]) + 1)]
     return _filled(
         "unwrapped",
-        paths=f"[{_listed(literal(place.path) for place in inside)}]",
-        may_have=" or ".join(f'contains("text", {literal(key)})' for key in plain),
-        has=" or ".join(f'json_exists("text", {literal(place.path)})' for place in inside),
-        field=literal(" or ".join(place.shown for place in inside)),
+        paths=_paths([*places["p"], *inside, *places["e"]]),
+        inside=f"coalesce({_listed(seen[: len(inside)])}, null)",
+        may_have=" or ".join(f"{each} is not null" for each in seen),
+        has=" or ".join(f"json_exists(written, {literal(place.path)})" for place in inside),
+        field=cases((f"{each} is not null", literal(place.shown)) for each, place in zip(seen, inside, strict=False)),
     )
 
 
@@ -184,8 +198,27 @@ def _misplaced(event: Event) -> str:
 
 def cases(choices: Iterable[tuple[str, str]]) -> str:
     """Return the SQL of the first value whose condition holds; each condition is tried already, if it can fail."""
-    whens = [f"when {condition} then {value}" for condition, value in choices]
+    whens: list[str] = []
+    for column, run in groupby(choices, lambda choice: _column_of_pattern(choice[0])):
+        some = list(run)
+        own = " ".join(f"when {condition} then {value}" for condition, value in some)
+        if column and len(some) >= _MANY:
+            own = f"when {_any_of([condition for condition, _ in some])} then case {own} end"
+        whens.append(own)
     return f"case {' '.join(whens)} end" if whens else "cast(null as varchar)"
+
+
+def _column_of_pattern(condition: str) -> str:
+    """Return the column that a condition looks for a pattern in, if it does nothing else; else an empty text."""
+    match = _PATTERN.fullmatch(condition)
+    return "" if match is None or _APART.search(match["pattern"]) else match["column"]
+
+
+def _any_of(conditions: Iterable[str]) -> str:
+    """Return the condition that one of several patterns is in a column: one look where most have none of them."""
+    found = [match for match in map(_PATTERN.fullmatch, conditions) if match]
+    patterns = "|".join(f"(?:{match['pattern']})" for match in found)
+    return f"regexp_matches({found[0]['column']}, '{patterns}')"
 
 
 def _filled(name: str, **slots: str) -> str:

@@ -78,8 +78,9 @@ ORDER BY
 -- threshold_totals {'alert_threshold': 3, 'as_of': datetime.datetime(2026, 11, 24, 12, 0, tzinfo=datetime.timezone.utc), 'since': datetime.datetime(2026, 10, 25, 12, 0, tzinfo=datetime.timezone.utc), 'types': ['auth_failure', 'login'], 'until': datetime.datetime(2026, 11, 24, 12, 0, tzinfo=datetime.timezone.utc), 'window_start': datetime.datetime(2026, 11, 23, 12, 0, tzinfo=datetime.timezone.utc)}
 /* name: threshold_totals($types, $since, $until, $as_of, $window_start) */
 /* Question 1's plain counts: matching events of the last window, matching events without a group, events whose */
-/* condition could not be evaluated, governed events later than as_of, and matching events in a group that have no value */
-/* to measure. The slots `has_value` and `is_grouped` are filled by the measure. */
+/* condition, or for matching ones a condition of the measure, could not be evaluated, governed events later than as_of, */
+/* and matching events in a group that have no value to measure. The slots `has_value`, `has_failed` and `is_grouped` are */
+/* filled by the measure. */
 /* returns: recent_events, ungrouped_events, where_errors, future_events, valueless_events */
 SELECT
   COUNT(*) FILTER(WHERE
@@ -87,7 +88,13 @@ SELECT
   COUNT(*) FILTER(WHERE
     verdict = 1 AND NOT grouped AND "timestamp" > $since AND "timestamp" <= $until) AS ungrouped_events,
   COUNT(*) FILTER(WHERE
-    verdict IS NULL AND "timestamp" > $since AND "timestamp" <= $until) AS where_errors,
+    (
+      verdict IS NULL OR (
+        verdict = 1 AND failed
+      )
+    )
+    AND "timestamp" > $since
+    AND "timestamp" <= $until) AS where_errors,
   COUNT(*) FILTER(WHERE
     "timestamp" > $as_of) AS future_events,
   COUNT(*) FILTER(WHERE
@@ -120,7 +127,8 @@ FROM (
         THEN ["user_id", "ip_address"]
       END
     ) IS NULL AS grouped,
-    TRUE AS valued
+    TRUE AS valued,
+    FALSE AS failed
   FROM events
   WHERE
     ARRAY_CONTAINS($types, event_type) AND "timestamp" > LEAST($since, $window_start)

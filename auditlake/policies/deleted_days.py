@@ -1,0 +1,78 @@
+"""Which days of a lake lost events, as the certificates of its deletions say: questions that look far back ask it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+from auditlake.disk.layout import Layout
+from auditlake.policies import kinds
+from auditlake.policies.model import Policy
+from auditlake.store.deltalog import Commits
+
+
+@dataclass(frozen=True, slots=True)
+class Deletion:
+    """What one certificate says was deleted."""
+
+    days: tuple[date, ...]
+    """The UTC days that lost events."""
+    types: frozenset[str]
+    """The event types of the policies by which they were deleted."""
+    kept: frozenset[str] | None = None
+    """Where ``default_retention`` deleted any: the types that it is not about."""
+    first: Mapping[str, date] = field(default_factory=dict)
+    """The event types that surely lost events, each with the first day of these. Certificates of forms 1 to 3 do not
+    say so: those have none."""
+
+    def concerns(self, types: Iterable[str]) -> bool:
+        """Return whether events of any of some types may be among what was deleted."""
+        if self.first:
+            return any(name in self.first for name in types)
+        return any(name in self.types or (self.kept is not None and name not in self.kept) for name in types)
+
+
+def deletions(layout: Layout, version: int, policies: Sequence[Policy]) -> tuple[Deletion, ...]:
+    """Return what was deleted up to a version, the newest first; nothing where no policy asks that far back."""
+    if not any(policy.coverage == "proven" or kinds.measure_of(policy).looks_far_back for policy in policies):
+        return ()
+    return tuple(_deletions(Commits(layout, version).of_retention()))
+
+
+def first_deleted(deleted: Iterable[Deletion], event_type: str) -> date | None:
+    """Return the first day of which events of a type surely were deleted; None where none were."""
+    return min((each.first[event_type] for each in deleted if event_type in each.first), default=None)
+
+
+def whole_since(deleted: Iterable[Deletion], types: Sequence[str], after: datetime, until: datetime) -> datetime | None:
+    """Return from when on a stretch of time still has all of its events; None where it has lost none.
+
+    Args:
+        deleted: What was deleted.
+        types: The event types that are asked about.
+        after: Where the stretch begins.
+        until: Where it ends, later than that.
+    """
+    ends = (
+        datetime(day.year, day.month, day.day, tzinfo=UTC) + timedelta(days=1)
+        for each in deleted if each.concerns(types) for day in each.days
+    )  # fmt: skip
+    lost = [end for end in ends if end > after and end - timedelta(days=1) < until]
+    return min(max(lost), until) if lost else None
+
+
+def _deletions(commits: Iterable[tuple[int, Mapping[str, Any]]]) -> Iterator[Deletion]:
+    for _, own in commits:
+        certificate, policies = own.get("certificate") or {}, own.get("terms", {}).get("policies", {})
+        days = tuple(date.fromisoformat(each["day"]) for each in certificate.get("partitions", ()) if each["deleted"])
+        rules = {rule["id"] for rule in certificate.get("rules", ()) if rule["deleted"]}
+        if not days:
+            continue
+        named = {name: frozenset(each["required_events"]) for name, each in policies.items()}
+        kept = frozenset().union(*(named[name] for name, each in policies.items() if each["retention_us"]))
+        types = frozenset[str]().union(*(named[name] for name in rules & named.keys()))
+        lost = certificate.get("event_types") or {}
+        first = {name: date.fromisoformat(each["first_day"]) for name, each in lost.items()}
+        yield Deletion(days, types, None if rules <= named.keys() else kept, first)

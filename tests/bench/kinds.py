@@ -1,0 +1,196 @@
+"""Each kind of question over a year of events: all that a report asks, against a statement by hand that finds less.
+
+The rival is what one would write by hand: a window function, or a join of the events with themselves. It gives only who
+reached the threshold, and how far, and judges only where events arrive; ours gives episodes, their evidence, the peaks
+of the days and what is left out. Times are of the processor, of all threads together.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tests.bench.data import Place
+from tests.bench.work import Work
+
+if TYPE_CHECKING:
+    from auditlake.engine.duck_engine import DuckEngine
+    from auditlake.reports.model import Report
+
+ASKED_OF = 1_000_000
+"""How many events, at the full scale."""
+USERS, ADDRESSES = 5_000, 20_000
+_FIRST, _DAYS = datetime(2025, 12, 1, tzinfo=UTC), 365
+_TYPES = ("auth_failure", "login", "data_access")
+_US = 1_000_000
+_HOUR = 3_600 * _US
+_DAY = 24 * _HOUR
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A question, and how one would ask it by hand."""
+
+    policy: Mapping[str, Any]
+    naive: str
+    """Gives (group, largest measure) of each group that reached the threshold, of the table ``e``."""
+    is_counted: bool = True
+    """Whether the largest measure is compared, or only which groups there are."""
+
+
+def _rolling(measure: str, least: float, *, by: str = "user_id", window: int = _DAY, of: str = "e") -> str:
+    partition = f"partition by {by} " if by else ""
+    return f"""select {by or "''"} as g, max(m) as peak from (
+        select *, {measure} over ({partition}order by t range between {window - 1} preceding and current row) as m
+        from {of}
+    ) where m >= {least} group by g"""
+
+
+_NEW = f"""(select user_id, t from (
+    select user_id, t, lag(t) over (partition by user_id, ip_address order by t) as before from e
+) as n where (before is null or t - before >= {30 * _DAY}) and exists (
+    select 1 from e where e.user_id = n.user_id and e.t > n.t - {30 * _DAY} and e.t <= n.t - {7 * _DAY}
+))"""
+_HOURS = f"(select user_id, t // {_HOUR} as h, count(*) as x from e group by all)"
+_BASELINE = f"""with hours as materialized {_HOURS},
+    past as (
+        select now.user_id, now.h, now.x,
+            min(earlier.h) filter (earlier.h >= now.h - 9 * 168 and earlier.h < now.h) as first_h
+        from hours as now join hours as earlier using (user_id) where now.x >= 4 group by all
+    ),
+    compared as (
+        select past.user_id, past.h, past.x, list_sort(list(coalesce(hours.x, 0))) as numbers
+        from past cross join range(1, 9) as seasons(j)
+        left join hours on hours.user_id = past.user_id and hours.h = past.h - 168 * j
+        where past.h - 168 * j >= past.first_h group by all
+    )
+    select user_id as g, max(x) as peak from compared
+    where len(numbers) >= 4 and x > 3 * numbers[(len(numbers) + 1) // 2] group by g"""
+_FAILURES = {"where": "event_type = 'auth_failure'", "count": 3}
+_LOGIN = {"where": "event_type = 'login'"}
+
+ASKED: Mapping[str, Asked] = {
+    "distinct": Asked(
+        {"distinct": "ip_address", "alert_threshold": 8, "window": "24h", "group_by": ["user_id"]},
+        _rolling("count(distinct ip_address)", 8),
+    ),
+    "distinct-of-all": Asked(
+        {"distinct": "ip_address", "alert_threshold": 2600, "window": "24h"},
+        _rolling("count(distinct ip_address)", 2600, by=""),
+    ),
+    "sum": Asked(
+        {"sum": "metadata ->> '$.n'", "alert_threshold": 600, "window": "24h", "group_by": ["user_id"]},
+        _rolling("sum(try_cast(metadata ->> '$.n' as decimal(38, 6)))", 600),
+    ),
+    "first-seen": Asked(
+        {"first_seen": {"value": ["ip_address"], "entity": ["user_id"], "memory": "30d", "learn": "7d"},
+         "alert_threshold": 8, "window": "24h"},
+        _rolling("count(*)", 8, of=_NEW),
+    ),
+    "dormant": Asked(
+        {"dormant": {"entity": ["user_id"], "silence": "30d"}, "window": "24h"},
+        f"""select user_id as g, 1 as peak from (
+            select user_id, t - lag(t) over (partition by user_id order by t) as silence from e
+        ) where silence >= {30 * _DAY} group by g""",
+        is_counted=False,
+    ),
+    "sequence": Asked(
+        {"sequence": [_FAILURES, _LOGIN], "window": "6h", "group_by": ["user_id"]},
+        f"""select user_id as g, 1 as peak from (
+            select login.user_id, login.event_id from e as login join e as failure
+                on failure.user_id = login.user_id and failure.t <= login.t and failure.t > login.t - {6 * _HOUR}
+            where login.event_type = 'login' and failure.event_type = 'auth_failure'
+            group by all having count(*) >= 3
+        ) group by g""",
+        is_counted=False,
+    ),
+    "baseline": Asked(
+        {"baseline": {"bucket": "1h", "season": "7d", "seasons": 8, "at_least": 4, "ratio": 3}, "alert_threshold": 4,
+         "group_by": ["user_id"]},
+        _BASELINE,
+    ),
+}  # fmt: skip
+"""What is asked, by the name of its row."""
+
+
+def works(name: str) -> dict[str, Work]:
+    """Ours, and the statement by hand."""
+    asked = ASKED[name]
+    sides = {"ours": partial(_ours, asked), "by hand": partial(_naive, asked)}
+    return {side: Work(run, lambda each: each[1], lambda each: each[0]) for side, run in sides.items()}
+
+
+@contextmanager
+def _events(place: Place, scratch: Path) -> Iterator[DuckEngine]:
+    """Give an engine over a year of events; users are skewed, so that some have many."""
+    from auditlake.engine.duck import connect
+    from auditlake.engine.duck_engine import DuckEngine
+    from auditlake.policies.condition import COLUMNS
+
+    number = ASKED_OF * place.events // 10_000_000 or 1_000
+    made = {
+        "event_id": "'e' || i", "source": "'auditlake'", "user_id": f"'u' || floor({USERS} * power({_random(2)}, 2))",
+        "event_type": f"case when {_random(1)} < 0.3 then 'auth_failure' when {_random(1)} < 0.6 then 'login' "
+                      "else 'data_access' end",
+        "ip_address": f"'10.' || (hash(i, 3) % {ADDRESSES}) // 256 || '.' || (hash(i, 3) % {ADDRESSES}) % 256 || '.1'",
+        "metadata": "json_object('n', hash(i, 4) % 100)",
+        '"timestamp"': f"timestamptz '{_FIRST}' + to_microseconds(cast(i * {_DAYS * _DAY / number} as bigint))",
+    }  # fmt: skip
+    other = [f"cast(null as {kind}) as {name}" for name, kind in COLUMNS.items() if name not in made
+             and name != "timestamp"]  # fmt: skip
+    columns = ", ".join([*(f"{sql} as {name}" for name, sql in made.items()), *other])
+    file = scratch / "events.parquet"
+    with connect() as connection:
+        connection.execute(f"copy (select {columns} from range({number}) as numbers(i)) to '{file}'")
+    with connect() as connection:
+        connection.execute(f"create temp view events as select * from '{file}'")
+        yield DuckEngine(connection)
+
+
+def _random(seed: int) -> str:
+    return f"(hash(i, {seed}) % 1000003 / 1000003.0)"
+
+
+def _timed(run: Callable[[], Any]) -> tuple[float, Any]:
+    start = time.process_time()
+    found = run()
+    return time.process_time() - start, found
+
+
+def _ours(asked: Asked, place: Place, scratch: Path) -> tuple[float, Any]:
+    from auditlake.policies.evaluate import evaluate
+    from auditlake.policies.loader import load_policy
+    from auditlake.policies.question import Question
+    from auditlake.reports.build import build_report
+
+    head = {"name": "n", "description": "d", "required_events": list(_TYPES), "coverage": "optional"}
+    text = json.dumps(head | dict(asked.policy))
+    policy = load_policy(text, file="p.yaml", policy_id="p", event_types=frozenset(_TYPES))
+    question = Question(until := _FIRST + timedelta(days=_DAYS), _FIRST - timedelta(hours=1), until)
+
+    def run(engine: DuckEngine) -> Report:
+        (answers,) = evaluate(engine, [(policy, question)], [policy])
+        return build_report(answers)
+
+    with _events(place, scratch) as engine:
+        seconds, report = _timed(lambda: run(engine))
+    peaks: dict[str, Any] = {}
+    for each in report.violations:
+        group = "".join(value or "" for value in (each.group or {}).values())
+        peaks[group] = max(peaks.get(group, 0), each.peak or 0) if asked.is_counted else 1
+    return seconds, sorted(peaks.items())
+
+
+def _naive(asked: Asked, place: Place, scratch: Path) -> tuple[float, Any]:
+    with _events(place, scratch) as engine:
+        view = 'create temp view e as select *, epoch_us("timestamp") as t from events where user_id is not null'
+        engine.connection.execute(view)
+        seconds, rows = _timed(lambda: engine.rows(asked.naive))
+    return seconds, sorted((str(group), int(peak)) for group, peak in rows)
