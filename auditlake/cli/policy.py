@@ -47,7 +47,7 @@ def policy() -> None:
 
 
 @policy.command("list")
-@click.option("--ready", is_flag=True, help="List the ready policies that policy add takes by name.")
+@click.option("--ready", is_flag=True, help="List the policies that policy add takes by name.")
 @json_option("policies")
 @click.pass_obj
 def list_(path: str, ready: bool) -> None:
@@ -69,14 +69,15 @@ def list_(path: str, ready: bool) -> None:
 
 def _list_ready() -> None:
     from auditlake.events.schema import BUILT_IN_TYPES
-    from auditlake.policies.files import READY
+    from auditlake.policies.files import READY, SETS
     from auditlake.policies.loader import load_policies
 
     policies = load_policies(READY, frozenset(BUILT_IN_TYPES))
+    starter = {file.stem for file in SETS["starter"]}
     if not machine(policies=[_as_dict(each) for each in policies]):
-        table(
-            ("policy", "severity", "what it finds"), ((each.id, each.severity, each.description) for each in policies)
-        )
+        table(("policy", "severity", "what it finds", "a new lake"), (
+            (each.id, each.severity, each.description, "has it" if each.id in starter else "") for each in policies
+        ))  # fmt: skip
 
 
 @policy.command()
