@@ -23,7 +23,7 @@ What the application logs is in the next answer; no test needs to wait, and time
 
     def test_logins_are_kept_for_a_month():
         clock = Clock()
-        with temporary_lake(clock=clock) as lake:
+        with temporary_lake(clock=clock, default_retention="30d") as lake:
             my_application(lake).sign_in("alice")
             assert lake.sql("select user_id from events").fetchall() == [("alice",)]
             clock.move("31d")
