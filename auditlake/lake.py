@@ -354,7 +354,7 @@ class AuditLake(Shown):
             return write_pack(Path(out), judged.reports[0], judged.policies, judged.connection, checkpoint=checkpoint)
 
     def reperform(self, report: str | Path, *, policies: str | Path | None = None) -> Reperformance:
-        """Do a report again: the same policy on the same snapshot, compared number by number.
+        """Do a report of a policy or a framework again on the same snapshot, compared number by number.
 
         Args:
             report: Its JSON file; or an evidence pack (``.zip``), which is checked first, with the policies in it.
@@ -363,21 +363,15 @@ class AuditLake(Shown):
         Raises:
             ReportError: The file is no report or whole pack, or one of another lake.
         """
-        from auditlake.reports.reperform import reperform
+        from auditlake.frameworks.reperform import reperform_any
 
-        def judge_again(policy_id: str, **options: Unpack[ReportOptions]) -> tuple[ComplianceReport, ...]:
-            with self._judged(policy_id, again=True, **options) as judged:
-                return judged.reports
+        return reperform_any(self._context, self.frameworks.judged, Path(report), policies=policies)
 
-        return reperform(Path(report), self.config.id, judge_again, policies=policies)
-
-    def _judged(
-        self, *policy_ids: str, again: bool = False, **options: Unpack[ReportOptions]
-    ) -> AbstractContextManager[Judged]:
+    def _judged(self, *policy_ids: str, **options: Unpack[ReportOptions]) -> AbstractContextManager[Judged]:
         from auditlake.policies.request import ReportRequest
         from auditlake.reports.run import judged
 
-        asked = ReportRequest(policy_ids=policy_ids, again=again, **options)
+        asked = ReportRequest(policy_ids=policy_ids, **options)
         return judged(self._context, asked, holds=self.holds.binding(), flush=lambda: self.flush(reading=True).snapshot)
 
     # Upkeep

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from auditlake.cli import completers
 from auditlake.cli.exit_codes import FAILED, NEGATIVE
 from auditlake.cli.options import BOUNDS, Folder, Words, instant, json_option, period_options, policy_argument
 from auditlake.cli.output import is_quiet, machine, opened, report_progress, say, table, warn
@@ -17,9 +18,12 @@ from auditlake.lake import AuditLake
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from auditlake.frameworks.framework import Framework
     from auditlake.reports.compliance import ComplianceReport
 
 STATUSES = ("violation", "no_data", "compliant", "error")
+OF_FRAMEWORKS = ("fail", "not_evaluated")
+"""The statuses that ``--fail-on`` takes for frameworks alone; ``no_data`` is one of both."""
 
 
 @click.command(epilog=BOUNDS)
@@ -46,38 +50,51 @@ STATUSES = ("violation", "no_data", "compliant", "error")
     show_default=True,
     help="The version of the JSON's form.",
 )
-@click.option("--fail-on", type=Words(*STATUSES), default=(), metavar="STATUS,...",
-              help=f"Exit with 1 if a policy has one of these statuses: {', '.join(STATUSES)}.")  # fmt: skip
-@json_option("reports", "index")
+@click.option("--framework", "packs", multiple=True, metavar="ID", shell_complete=completers.packs,
+              help="Judge this pack, with the policies that it needs; given again, several.")  # fmt: skip
+@click.option("--fail-on", type=Words(*STATUSES, *OF_FRAMEWORKS), default=(), metavar="STATUS,...",
+              help=f"Exit with 1 if a policy has one of these statuses: {', '.join(STATUSES)}; "
+                   f"or a framework: {', '.join(OF_FRAMEWORKS)}, no_data.")  # fmt: skip
+@json_option("reports", "index", "frameworks")
 @click.pass_obj
 def report(
     path: str, /, policies: tuple[str, ...], out: Path | None, formats: tuple[str, ...], fail_on: tuple[str, ...],
-    form: int, **options: Any,
+    form: int, packs: tuple[str, ...], **options: Any,
 ) -> None:  # fmt: skip
-    """Judge policies and write their JSON and HTML reports.
+    """Judge policies and frameworks, and write their JSON and HTML reports.
 
-    Without a name, every policy is judged. The exit code is 3 if a policy cannot be judged, or its report does not
-    exist in the form asked for: it is named with the reason, and the others are written.
+    Without a name, every policy is judged, and every framework of the lake. The exit code is 3 if a policy or a
+    framework cannot be judged, or a report does not exist in the form asked for: it is named with the reason, and the
+    others are written.
 
     A status is about the whole period. By default that is the policy's retention period until now, or the
     report_period of lake.toml for a policy without one. auditlake stats shows status_now, that of the last window.
     """
     lake = opened(path)
     with lake.runs.recorded("report") as run:
-        made = run.reports(*policies, pages="html" in formats, listen=report_progress(), **options)
+        judged = run.judged(
+            policies, packs or (None if policies else ()), only=bool(packs) and not policies,
+            pages="html" in formats, listen=report_progress(), **options,
+        )  # fmt: skip
+        made, frameworks = judged.all_reports, judged.frameworks
         lacking = _lacking(made, formats, form)
         formed = [each for each in made if each.policy_id not in lacking]
         paths, index = write_reports(lake, formed, out, formats, form)
+        of_packs = [each.write(out or lake.layout.reports, formats) for each in frameworks]
     if run.missing:
         warn(f"note: this run is not on record: {run.missing}")
-    written = dict(zip((each.policy_id for each in formed), paths, strict=True))
+    written = dict(zip((id(each) for each in formed), paths, strict=True))
     with suppress(BrokenPipeError):  # a closed pipe does not change the exit code
-        reports = [_as_dict(each, written.get(each.policy_id, ())) for each in made]
-        if not (machine(reports=reports, index=index) or is_quiet()):
+        reports = [_as_dict(each, written.get(id(each), ())) for each in made]
+        of_frameworks = [_of_framework(each, files) for each, files in zip(frameworks, of_packs, strict=True)]
+        if not (machine(reports=reports, index=index, frameworks=of_frameworks) or is_quiet()):
             show_statuses(made)
+            show_frameworks(frameworks)
             say(f"reports in {index.parent}; begin with {index.name}")
     faults = [(each.policy_id, each.report.error) for each in made if each.report.error is not None]
-    is_failed = any(each.status in fail_on for each in made)
+    faults += [(name or "frameworks.yaml", "; ".join(why)) for name, why in judged.faults.items()]
+    statuses: set[str] = {each.status for each in made} | {each.status for each in frameworks}
+    is_failed = not statuses.isdisjoint(fail_on)
     for why in (why for policy_id, why in lacking.items() if policy_id not in dict(faults)):
         warn(f"error: {why}")
     tell_faults(faults, code=NEGATIVE if is_failed else FAILED)
@@ -116,6 +133,22 @@ def write_reports(
     if out is not None:
         index.check_index(out)
     return compliance.write_reports(made, folder, formats, form=form), index.write_index(folder, lake.layout)
+
+
+def show_frameworks(frameworks: Sequence[Framework]) -> None:
+    """Print the table of frameworks, with the numbers in a sentence."""
+    if frameworks:
+        rows = [(each.pack_id, each.report.verdict, each.report.sentence) for each in frameworks]
+        table(("framework", "verdict", "controls"), rows)
+
+
+def _of_framework(made: Framework, files: Sequence[Path]) -> dict[str, Any]:
+    report = made.report
+    return {
+        "pack_id": report.pack_id, "status": report.status, "verdict": report.verdict, "as_of": report.as_of,
+        "snapshot": report.evidence.snapshot, "controls": {each.id: each.status for each in report.controls},
+        "files": [str(file) for file in files],
+    }  # fmt: skip
 
 
 def show_statuses(made: Sequence[ComplianceReport]) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Unpack
 from auditlake.context import Facet, LakeContext
 
 if TYPE_CHECKING:
+    from auditlake.frameworks.evidence import FrameworkPack
     from auditlake.frameworks.framework import Framework
     from auditlake.frameworks.run import JudgedFrameworks, Where
     from auditlake.policies.request import ReportOptions
@@ -84,7 +85,7 @@ class Frameworks(Facet):
             self._context, request, pack_ids, holds=holds, flush=self._flush, only=only, where=where
         )
 
-    def evidence(self, pack_id: str, out: str | Path, **options: Unpack[ReportOptions]) -> Path:
+    def evidence(self, pack_id: str, out: str | Path, **options: Unpack[ReportOptions]) -> FrameworkPack:
         """Write a framework's report with all that it was judged by: see :mod:`auditlake.frameworks.evidence`.
 
         Args:

@@ -73,7 +73,8 @@ def _row(
     case: Case,
 ) -> CoverageRow:  # fmt: skip
     by_day = {each.day: each.events for each in counts if each.day is not None}
-    places = {column: case.facts.columns.index(column) for column in columns_of(case.pack)}
+    wanted = {*columns_of(case.pack)}
+    places = {column: at for at, column in enumerate(case.facts.columns) if column in wanted}
     filled = {column: sum(each.filled[at] for each in counts if each.filled) for column, at in places.items()}
     return CoverageRow(
         event_type, source, sum(by_day.values()), min((each.first for each in counts), default=None),

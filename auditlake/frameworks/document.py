@@ -8,7 +8,16 @@ from typing import Any
 from auditlake.display.canonical_json import canonical, json_value
 from auditlake.display.templates import check_schema
 from auditlake.findings.journal import entry_dict
-from auditlake.frameworks.model import CheckResult, ControlResult, Coverage, FrameworkReport, Setting, Slot, SourceLife
+from auditlake.frameworks.model import (
+    CheckResult,
+    ControlResult,
+    Coverage,
+    FrameworkReport,
+    PolicyAnswer,
+    Setting,
+    Slot,
+    SourceLife,
+)
 from auditlake.reports.document import finding_dict
 
 FRAMEWORK_VERSION = 1
@@ -61,7 +70,7 @@ def framework_dict(report: FrameworkReport) -> dict[str, Any]:
         "controls": [_control(each) for each in report.controls],
         "coverage": _coverage(report.coverage),
         "retention": [_values(each) for each in report.retention],
-        "policies": [_values(each) for each in report.policies],
+        "policies": [_policy(each) for each in report.policies],
         "resolutions": [_entry(each) for each in report.resolutions],
         "sources": [_values(each) for each in report.sources],
         "evidence": _values(report.evidence),
@@ -114,6 +123,13 @@ def _check(check: CheckResult) -> dict[str, Any]:
 def _slot(slot: Slot) -> dict[str, Any]:
     """Return an interval; what it does not have is left out, since there are many."""
     return {name: json_value(value) for name, value in asdict(slot).items() if value is not None}
+
+
+def _policy(policy: PolicyAnswer) -> dict[str, Any]:
+    """Return what a policy's report says in short; its file's name follows from settings that a report has not."""
+    values: dict[str, Any] = _values(policy)
+    del values["stem"]
+    return values
 
 
 def _coverage(coverage: Coverage) -> dict[str, Any]:

@@ -28,6 +28,8 @@ class Framework:
     """What it was judged by."""
     policies: Mapping[str, ComplianceReport] = field(default_factory=dict, repr=False, compare=False)
     """The reports over its period of the policies that it asks about, by id."""
+    files_of_packs: Mapping[str, bytes] = field(default_factory=dict, repr=False, compare=False)
+    """The files of the lake's packs by id, and ``frameworks.yaml`` under ``""``."""
     usual_period: bool = True
     """Whether its period is the one that it is judged on unless another is asked for."""
     _cache: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)

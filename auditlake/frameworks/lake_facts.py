@@ -118,8 +118,8 @@ class Reading:
             queries.append(self._query("ahead", {}, rows, lengths=list(asked.ahead)))
         values, batches = self._looked_at(case)
         if values:
-            rows = self._rows("looks", {}, **values)
-            looks = [Look(at, name, batch, events, frozenset(who or ())) for at, name, batch, events, who in rows]
+            found = self._rows("looks", {}, **values)
+            looks = [Look(at, name, batch, events, frozenset(who or ())) for at, name, batch, events, who in found]
             queries.append(self._query("looks", {}, len(looks), **values))
             facts = replace(facts, looks=looks, last_batches=batches)
         return facts, tuple(queries)

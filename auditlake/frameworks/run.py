@@ -53,6 +53,13 @@ class JudgedFrameworks:
     faults: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Why packs could not be judged, by their ids; under ``""`` what is wrong with ``frameworks.yaml``."""
 
+    @property
+    def all_reports(self) -> tuple[ComplianceReport, ...]:
+        """The reports of policies, each once: those that were asked for, and those that the frameworks rest on."""
+        needed = (each for framework in self.frameworks for each in framework.policies.values())
+        by_name = {each.stem: each for each in (*self.judged.reports, *needed)}
+        return tuple(sorted(by_name.values(), key=lambda each: each.policy_id))
+
 
 @contextmanager
 def judged_frameworks(
@@ -158,7 +165,7 @@ class _Run:
             made={name: (_digest(each.json()) or "", each.stem) for name, each in own.items()},
             places=self._places(case.pack.id),
         )  # fmt: skip
-        return Framework(report, case, own, usual_period=self._is_usual)
+        return Framework(report, case, own, self._packs.files, usual_period=self._is_usual)
 
     def _places(self, pack_id: str) -> Mapping[str, str]:
         chosen = self._packs.settings.packs.get(pack_id)

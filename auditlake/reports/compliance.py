@@ -276,11 +276,12 @@ def write_reports(
     chosen = [(each, formats if with_pages or not each.is_quiet else ("json",)) for each in made]
     for each, own in chosen:
         each.files(own, form)
-    written: dict[str, tuple[Path, ...]] = {}
+    written: list[tuple[Path, ...]] = []
     try:
         for each, own in chosen:
-            written[each.policy_id] = each.write(folder, own, form=form)
+            written.append(each.write(folder, own, form=form))
     except ReportError as error:
-        hints = (error.hint, f"written before it: {', '.join(written)}" if written else "")
+        before = ", ".join(each.policy_id for each, _ in chosen[: len(written)])
+        hints = (error.hint, f"written before it: {before}" if before else "")
         raise ReportError(str(error), hint="; ".join(filter(None, hints))) from error
-    return list(written.values())
+    return written

@@ -101,10 +101,12 @@ def write_pack(
         for each, data in _texts(made, policies, checkpoint, events):
             (folder / each).parent.mkdir(parents=True, exist_ok=True)
             (folder / each).write_bytes(data)
-        files = _listed(folder)
-        _write_manifest(folder, made, files)
-        digest = _zip(folder, out)
-    return EvidencePack(out, digest, made, events, len(files) + 2)
+        about = {
+            "form": FORM, "lake_id": report.evidence.lake_id, "snapshot": report.evidence.snapshot,
+            "policy_id": report.policy_id, "as_of": print_instant(report.as_of), "status": report.status,
+        }  # fmt: skip
+        digest, files = zip_folder(folder, out, about)
+    return EvidencePack(out, digest, made, events, files)
 
 
 def _texts(
@@ -284,23 +286,27 @@ def _listed(folder: Path) -> dict[str, dict[str, Any]]:
     return files
 
 
-def _write_manifest(folder: Path, made: ComplianceReport, files: Mapping[str, Mapping[str, Any]]) -> None:
-    """Write what lists everything else: for programs, and for ``sha256sum -c``."""
-    report = made.report
-    manifest = {
-        "form": FORM,
-        "lake_id": report.evidence.lake_id,
-        "snapshot": report.evidence.snapshot,
-        "policy_id": report.policy_id,
-        "as_of": print_instant(report.as_of),
-        "status": report.status,
-        "versions": {name: version(name) for name in _LIBRARIES},
-        "files": files,
-    }
+def zip_folder(folder: Path, out: Path, about: Mapping[str, Any]) -> tuple[str, int]:
+    """List what is in a folder, for programs and for ``sha256sum -c``, and pack all of it into a new file.
+
+    Args:
+        folder: The folder.
+        out: The file.
+        about: What the list says ahead of the versions of libraries and the files.
+
+    Returns:
+        The SHA-256 of the file, and how many files are in it.
+
+    Raises:
+        ReportError: The file is there already, or cannot be written.
+    """
+    files = _listed(folder)
+    manifest = {**about, "versions": {name: version(name) for name in _LIBRARIES}, "files": files}
     (folder / "MANIFEST.json").write_bytes(canonical(manifest))
     sums = "".join(f"{each['sha256']}  {name}\n" for name, each in files.items())
     own = hashlib.sha256((folder / "MANIFEST.json").read_bytes()).hexdigest()
     (folder / "SHA256SUMS").write_text(f"{sums}{own}  MANIFEST.json\n", encoding="utf-8")
+    return _zip(folder, out), len(files) + 2
 
 
 def _zip(folder: Path, out: Path) -> str:

@@ -15,17 +15,19 @@ from auditlake.disk.files import LARGE, SMALL, open_file
 from auditlake.errors import LedgerError, ReportError
 from auditlake.verify.checkpoints import read_checkpoint
 
-_SAME = ("policy_id", "as_of", "status")
-"""What a manifest says as its report does."""
-_KEYS = {1: ("form", "lake_id", "snapshot", "policy_id", "as_of", "status", "versions", "files")}
+_SAME = {1: ("policy_id", "as_of", "status"), 2: ("pack_id", "as_of", "status")}
+"""What a manifest says as its report does, by its form: of a policy, or of a framework."""
+_KEYS = {form: ("form", "lake_id", "snapshot", *same, "versions", "files") for form, same in _SAME.items()}
 """What a manifest says, by its form."""
+_READ = ("policies/", "packs/", "frameworks.yaml")
+"""What of a pack is read again beside its report."""
 _OWN = ("MANIFEST.json", "SHA256SUMS")
 """What a manifest does not list: itself, and the sums that are over it too."""
 
 
 @contextmanager
 def unpacked(path: Path) -> Iterator[Path]:
-    """Check a pack and give a folder with its report and its policies, which goes away at the end.
+    """Check a pack and give a folder with its report, policies, packs and their settings, which goes away at the end.
 
     Raises:
         ReportError: It cannot be read, is no pack, or is not what its manifest says.
@@ -39,7 +41,7 @@ def _unpack(path: Path, folder: Path) -> None:
     try:
         with open_file(path) as file, zipfile.ZipFile(file) as archive:
             files = _checked(archive)
-            for each in ("report.json", *(name for name in files if name.startswith("policies/"))):
+            for each in ("report.json", *(name for name in files if name.startswith(_READ))):
                 (folder / each).parent.mkdir(exist_ok=True)
                 (folder / each).write_bytes(_read(archive, each, LARGE if each == "report.json" else SMALL))
     except OSError as error:
@@ -79,7 +81,9 @@ def _checked(archive: zipfile.ZipFile) -> Mapping[str, Any]:
     if _read(archive, "SHA256SUMS", LARGE) != "".join(sums).encode():
         raise ValueError("its SHA256SUMS are not those of its manifest")
     report = evidence_json.parse(_read(archive, "report.json", LARGE))
-    same = {name: report[name] for name in _SAME} | {name: report["evidence"][name] for name in ("lake_id", "snapshot")}
+    same = {name: report[name] for name in _SAME[form]} | {
+        name: report["evidence"][name] for name in ("lake_id", "snapshot")
+    }
     if differing := [name for name, value in same.items() if manifest[name] != value]:
         raise ValueError(f"its manifest says {manifest[differing[0]]!r} as {differing[0]}, and its report does not")
     if "checkpoint.txt" in files:

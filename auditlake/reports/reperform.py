@@ -51,6 +51,7 @@ class Reperformance:
     """What doing a report again gave."""
 
     policy_id: str
+    """The policy's id, or that of a pack."""
     as_of: str
     snapshot: int
     identical: bool
@@ -107,7 +108,7 @@ def reperform(
         _clip_cutoff(then, now)
     except (PolicyNotFoundError, SnapshotError, ReportError) as error:  # the last: it has no report of that form now
         return Reperformance(*which, identical=False, differences=(), reasons=(str(error),))
-    differences, statements = _told_apart(then, now)
+    differences, statements = told_apart(then, now)
     return Reperformance(*which, not differences, differences, tuple(_reasons(differences, statements)), statements)
 
 
@@ -118,7 +119,7 @@ def _clip_cutoff(then: Mapping[str, Any], now: Mapping[str, Any]) -> None:
         now["retention"]["cutoff"] = first
 
 
-def _told_apart(
+def told_apart(
     then: Mapping[str, Any], now: Mapping[str, Any]
 ) -> tuple[tuple[Difference, ...], tuple[Difference, ...]]:
     """Return the differences in numbers, and those in the statements that gave them.

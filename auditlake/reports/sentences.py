@@ -68,8 +68,8 @@ def verdict_words(report: Report) -> str:
     incomplete = found_kinds.count("field_incomplete")
     parts = []
     if answer and answer.episodes:
-        counted = f"{answer.alert_threshold:,} {measured(report, answer.alert_threshold)}{apart(report)}"
-        parts.append(f"{count(answer.episodes, 'episode')} of at least {counted} within {spelled(answer.window)}")
+        what, _ = _reached(report, answer)
+        parts.append(f"{count(answer.episodes, 'episode')} of {what}")
     if missing:
         parts.append(f"{count(missing, 'required event type')} without a single event")
     if gaps:
@@ -84,6 +84,19 @@ def verdict_words(report: Report) -> str:
     return f"The policy found {_listed(parts)}.{_accepted_words(report)}"
 
 
+def _reached(report: Report, answer: Threshold) -> tuple[str, str]:
+    """Return what an episode is one of, and what there was not where there is none."""
+    from auditlake.policies import kinds  # slow to import
+
+    if words := kinds.measure_named(answer.measure).compared(answer, apart(report)):
+        return visible(words[0]), visible(words[1])
+    least, window = f"{answer.alert_threshold:,}", spelled(answer.window)
+    return (
+        f"at least {least} {measured(report, answer.alert_threshold)}{apart(report)} within {window}",
+        f"No window of {window} contained {least} or more {measured(report)}{apart(report)}",
+    )
+
+
 def _nothing_found(report: Report, answer: Threshold | None) -> str:
     whole = all(report.events_by_type.values())
     fewer = "The policy does not require every event type to appear."
@@ -91,10 +104,10 @@ def _nothing_found(report: Report, answer: Threshold | None) -> str:
         fewer = "Not every required event type appeared in the period, but each did at some time, as the policy asks."
     fields = " No field of a type is filled too seldom." if report.coverage.fields else ""
     if answer:
-        below = f"No window of {spelled(answer.window)} contained {answer.alert_threshold:,} or more {measured(report)}"
+        _, below = _reached(report, answer)
         if whole:
-            return f"{below}{apart(report)}, and no required event type is missing.{fields}"
-        return f"{below}{apart(report)}. {fewer}{fields}"
+            return f"{below}, and no required event type is missing.{fields}"
+        return f"{below}. {fewer}{fields}"
     sentences = ["No required event type is missing."] if whole else []
     if report.coverage.max_gap is not None:
         sentences.append(f"No gap in the events of a required type is longer than {gap_limit(report)}.")

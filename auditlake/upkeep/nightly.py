@@ -21,8 +21,8 @@ from auditlake.sources.catalog import catalog_of
 
 if TYPE_CHECKING:
     from auditlake.collect.model import CollectSummary
+    from auditlake.frameworks.run import JudgedFrameworks
     from auditlake.landing.flush import FlushSummary
-    from auditlake.reports.compliance import ComplianceReport
     from auditlake.retention.apply import Applied
     from auditlake.retention.plan import RetentionPlan
     from auditlake.store.compact import CompactSummary
@@ -48,7 +48,7 @@ class _Routine(Protocol):
 class _Recording(Protocol):
     @property
     def missing(self) -> str: ...
-    def reports(self) -> tuple[ComplianceReport, ...]: ...
+    def judged(self) -> JudgedFrameworks: ...
 
 
 class _Runs(Protocol):
@@ -198,13 +198,17 @@ class _Run:
 
         layout = self._context.layout
         with self._verbs.runs.recorded("nightly") as run:
-            made = run.reports()
+            judged = run.judged()
+            made = judged.all_reports
             compliance.write_reports(made, layout.reports, ("json", "html"))
+            for framework in judged.frameworks:
+                framework.write(layout.reports)
         index.write_index(layout.reports, layout)
         statuses: dict[str, int] = {}
         for each in made:
             statuses[each.status] = statuses.get(each.status, 0) + 1
         faults = [(each.policy_id, each.report.error) for each in made if each.report.error is not None]
+        faults += [(name or "frameworks.yaml", "; ".join(why)) for name, why in judged.faults.items()]
         self._misjudged = tuple(policy_id for policy_id, _ in faults)
         told = [f"{visible(policy_id)} could not be judged: {visible(why)}" for policy_id, why in faults]
         bad = [each for each in made if each.status in self._fail_on and each.policy_id not in self._misjudged]
@@ -214,6 +218,7 @@ class _Run:
         outcome: Outcome = "failed" if faults else "no" if bad else "done"
         facts = {
             "policies": {each.policy_id: each.status for each in made},
+            "frameworks": {each.pack_id: each.status for each in judged.frameworks},
             "index": str(layout.reports / "index.html"),
         }
         return Step("report", outcome, said or "there is no policy", facts, tuple(told))

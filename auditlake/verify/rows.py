@@ -136,13 +136,12 @@ def _keep_leaves(connection: duckdb.DuckDBPyConnection, parts: Sequence[Part]) -
     batches, days = {part.batch for part in parts}, {(part.day - _EPOCH).days for part in parts}
     listed = [", ".join(map(str, sorted(numbers))) for numbers in (batches, days)]
     leaves(connection).filter(f"batch in ({listed[0]}) and day in ({listed[1]})").create_view("some_leaves")
-    connection.execute("create or replace temp table leaves_now as from some_leaves")
+    connection.execute(statement("ledger/leaves.sql", "keep_leaves").text)
 
 
 def _kept_leaves(connection: duckdb.DuckDBPyConnection, part: Part) -> list[tuple[int, bytes]]:
     which = {"batch": part.batch, "day": (part.day - _EPOCH).days}
-    select = "select seq, leaf from leaves_now where batch = $batch and day = $day order by seq, leaf"
-    return connection.execute(select, which).fetchall()
+    return connection.execute(statement("ledger/leaves.sql", "kept_leaves").text, which).fetchall()
 
 
 def as_appended(rows: Sequence[tuple[int, bytes]], replaced: Replaced) -> list[tuple[int, bytes]]:

@@ -47,6 +47,22 @@ select
   )) as leaf
 from events;
 
+-- name: keep_leaves()
+-- The table of leaves that are asked for part by part.
+create or replace temp table leaves_now as
+select batch, day, seq, leaf
+from some_leaves;
+
+-- name: kept_leaves($batch, $day)
+-- Those of one part of that table, in order.
+-- returns: seq, leaf
+select
+  seq,
+  leaf
+from leaves_now
+where batch = $batch and day = $day
+order by seq, leaf;
+
 -- name: event($event_id)
 -- Every event of this id, as its canonical bytes have it: times in microseconds, a blob in hexadecimal.
 -- returns: the columns of an event, in the order in which they are hashed, and its day (since 1970)

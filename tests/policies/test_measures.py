@@ -16,6 +16,7 @@ from auditlake.cli import cli
 from auditlake.cli.docs import FOLDER
 from auditlake.cli.watch import _show_rest
 from auditlake.policies.kinds import BATCH
+from auditlake.reports.sentences import verdict_words
 from auditlake.sandbox.masking import Masking
 from tests.lakes import create
 from tests.retention.lakes import put_policies
@@ -84,6 +85,27 @@ def test_it_is_reported(lake: AuditLake, name: str, tmp_path: Path) -> None:
     with ZipFile(tmp_path / "pack.zip") as pack:
         packed = [each for each in pack.namelist() if each.endswith(".parquet")]
     assert packed == sorted(f"events/{each['id']}.parquet" for each in said["violations"])
+
+
+@pytest.mark.parametrize(
+    ("direction", "least", "said"),
+    [
+        ("above", 3, "found 1 episode of at least 3 events in 1 day, and more than 3 times as many as usual."),
+        (
+            "above",
+            90,
+            "No bucket of 1 day had 90 or more events and more than 3 times as many as usual, and no required",
+        ),
+        ("below", 1, "No bucket of 1 day had fewer events than usual divided by 3, where at least 1 are usual, and no"),
+    ],
+    ids=["above", "above, none", "below, none"],
+)
+def test_a_baseline_is_told_in_words(lake: AuditLake, tmp_path: Path, direction: str, least: int, said: str) -> None:
+    """What is unusual, and from which floor on."""
+    asked = f"bucket: 1d, season: 1d, seasons: 60, at_least: 4, ratio: 3, direction: {direction}"
+    (tmp_path / "b.yaml").write_text(f"{HEAD}alert_threshold: {least}\nbaseline: {{{asked}}}\n")
+    (made,) = lake.reports(policies=tmp_path)
+    assert said in verdict_words(made.report)
 
 
 def test_a_group_is_named_by_its_expression(lake: AuditLake) -> None:

@@ -376,7 +376,7 @@ def test_verdicts(tmp_path: Path) -> None:
 def test_errors_of_judging(masked: auditlake.AuditLake, monkeypatch: pytest.MonkeyPatch) -> None:
     """What goes wrong with true values while policies are judged is not told to who may not see them."""
 
-    def fails(*_: object) -> None:
+    def fails(*_: object, **__: object) -> None:
         raise duckdb.ConversionException("could not convert 'dave' to INT32")
 
     monkeypatch.setattr("auditlake.policies.evaluate.evaluate", fails)

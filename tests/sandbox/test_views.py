@@ -166,9 +166,9 @@ def test_what_was_judged_in_time_is_kept(tmp_path: Path, monkeypatch: pytest.Mon
     """Where one question has not the time for all policies, the next goes on behind those that are judged."""
     asked: list[int] = []
 
-    def slow(engine: Any, wanted: Sequence[Any], *others: Any) -> Iterator[Any]:
+    def slow(engine: Any, wanted: Sequence[Any], *others: Any, **more: Any) -> Iterator[Any]:
         asked.append(len(wanted))
-        for answers in evaluate(engine, wanted, *others):
+        for answers in evaluate(engine, wanted, *others, **more):
             yield answers
             if len(asked) == 1:
                 raise TooMuch("it took longer than it may")

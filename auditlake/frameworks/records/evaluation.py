@@ -40,8 +40,7 @@ def _slot(check: RecordCheck, case: Case, start: datetime, end: datetime) -> Slo
     last, policies = end - MICROSECOND, case.named(check.of)
     whole = (
         run for run in case.runs
-        if isinstance(run, Run) and run.as_of is not None and run.as_of >= last
-        and policies and all(run.judged(each, start, last) for each in policies)
+        if isinstance(run, Run) and policies and all(run.judged(each, start, last) for each in policies)
     )  # fmt: skip
     if (run := min(whole, key=lambda each: (each.at, each.number), default=None)) is not None:
         return Slot(start, end, due, state_of(run.at, due, case.question.as_of), run.at, run.number, run.user)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import chain
 
 from auditlake.events.durations import Duration, length_of
@@ -69,18 +69,18 @@ def _names(check: RecordCheck, case: Case, types: list[str]) -> Iterator[Found]:
 
 def _beginning(check: RecordCheck, case: Case) -> tuple[Status, str]:
     """Return how it stands where nothing is wrong: whether the lake reaches as far back as must be kept."""
+    if case.facts.first_event is None:
+        return "no_data", "the lake holds no event"
     parts = [f"events are kept {check.min} or longer, and none was deleted too early"] if check.min else []
     parts += [f"the last {check.hot} were read"] if check.hot else []
     parts += [f"no event older than {check.max} names anybody"] if check.max else []
-    if check.min and (short := _short(check.min, case)):
+    if check.min and (short := _short(check.min, case.facts.first_event, case.question.until)):
         return "no_data", short
     return "pass", "; ".join(parts)
 
 
-def _short(least: Duration, case: Case) -> str | None:
-    first, until = case.facts.first_event, case.question.until
-    if first is None:
-        return "the lake holds no event"
+def _short(least: Duration, first: datetime, until: datetime) -> str | None:
+    """Return how many days are missing; None if none is."""
     if first <= until - timedelta(microseconds=least.microseconds):
         return None
     asked = least.microseconds // (_DAY // timedelta(microseconds=1))

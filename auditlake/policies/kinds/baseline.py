@@ -54,6 +54,7 @@ class BaselineKind(ThresholdKind):
     looks_far_back = True
     asked_by = "baseline"
     default_threshold = None
+    floor = "the floor: a bucket is unusual where it is out of proportion as well"
     has_windows = False
     finding_kinds = (FindingKind("baseline", "unusual stretch", MEASURED),)
 
@@ -148,6 +149,18 @@ class BaselineKind(ThresholdKind):
     def comparison(self, evidence: Mapping[str, Any], peak: Number) -> Comparison | None:
         """Return the seasons before, and the peak."""
         return Comparison(tuple(reversed(evidence["past"])), int(peak), evidence["usual"], evidence["limit"])
+
+    def compared(self, answer: Threshold, apart: str) -> tuple[str, str]:
+        """Return what is unusual."""
+        own, least, bucket = answer.asked["baseline"], f"{answer.alert_threshold:,}", spelled(answer.window)
+        if own["direction"] == "below":
+            few = f"than usual divided by {own['ratio']}, where at least {least} are usual"
+            return f"fewer events{apart} in {bucket} {few}", f"No bucket of {bucket} had fewer events{apart} {few}"
+        events, many = "event" if answer.alert_threshold == 1 else "events", f"{own['ratio']} times as many as usual"
+        return (
+            f"at least {least} {events}{apart} in {bucket}, and more than {many}",
+            f"No bucket of {bucket} had {least} or more events{apart} and more than {many}",
+        )
 
     def charted(self, answer: Threshold) -> str:
         """Return what the days' peaks count."""

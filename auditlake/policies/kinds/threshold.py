@@ -114,6 +114,8 @@ class ThresholdKind(Kind):
     """The threshold of a policy that names none; None: a policy has to name one."""
     instead: tuple[Key, ...] = ()
     """Keys of every policy that are read in another way with this measure."""
+    floor = ""
+    """What is said of the threshold, where to reach it is not enough for an episode."""
     has_windows = True
     """Whether other windows can be tried."""
 
@@ -175,6 +177,16 @@ class ThresholdKind(Kind):
 
     def comparison(self, evidence: Mapping[str, Any], peak: Number) -> Comparison | None:
         """Return what an episode is compared with, to be drawn; from its evidence."""
+        return None
+
+    def compared(self, answer: Threshold, apart: str) -> tuple[str, str] | None:
+        """Return what an episode is one of, and what there was not where there is none; None where the measure and its
+        window say it.
+
+        Args:
+            answer: What was asked.
+            apart: What it is grouped by, to be put after a noun.
+        """
         return None
 
     def charted(self, answer: Threshold) -> str:

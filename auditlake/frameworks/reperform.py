@@ -1,0 +1,129 @@
+"""A framework report done again: the same pack, settings and journals on the same snapshot, compared value by value."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from auditlake.context import LakeContext
+from auditlake.disk import evidence_json
+from auditlake.disk.files import SMALL, read_file
+from auditlake.errors import LakeFormatError, PackError, PolicyError, ReportError, SnapshotError
+from auditlake.frameworks.document import check_framework
+from auditlake.frameworks.run import JudgedFrameworks, Where
+from auditlake.packs.effective import LakePacks, lake_files, read_packs
+from auditlake.reports.evidence_pack import unpacked
+from auditlake.reports.reperform import Difference, Reperformance, reperform, told_apart
+
+Judge = Callable[..., AbstractContextManager[JudgedFrameworks]]
+_SAID = {
+    "evidence.pack_digest": "the pack has changed", "evidence.base_digest": "the pack that it extends has changed",
+    "evidence.settings_digest": "frameworks.yaml has changed",
+    "evidence.journal.digest": "the journal of findings has changed before the entry that the report names",
+    "evidence.runs.digest": "the journal of runs has changed before the entry that the report names",
+    "evidence.rows": "the rows of the snapshot have changed",
+}  # fmt: skip
+"""Why a report differs, by the place that tells."""
+
+
+def reperform_any(
+    context: LakeContext, judge: Judge, path: Path, *, policies: str | Path | None = None
+) -> Reperformance:
+    """Do a report of a policy or of a framework again.
+
+    Args:
+        context: The lake.
+        judge: Judges policies and packs, as :meth:`auditlake.facets.frameworks.Frameworks.judged` does.
+        path: The report's JSON, or an evidence pack (``.zip``), which is checked first.
+        policies: A folder with the policies as they were then; those in the pack, else the lake's, if None.
+
+    Raises:
+        ReportError: The file is no report or whole pack, or one of another lake.
+    """
+    if path.suffix == ".zip":
+        with unpacked(path) as folder:
+            found = _framework(folder / "report.json")
+            there = policies or folder / "policies"
+            if found is not None:
+                return _again(context, judge, folder / "report.json", found, folder, there)
+            return reperform(folder / "report.json", context.config.id, _judge_policy(judge), policies=there)
+    found = _framework(path)
+    if found is not None:
+        return _again(context, judge, path, found, None, policies)
+    return reperform(path, context.config.id, _judge_policy(judge), policies=policies)
+
+
+def _judge_policy(judge: Judge) -> Callable[..., Any]:
+    def again(policy_id: str, **options: Any) -> Sequence[Any]:
+        with judge((policy_id,), None, again=True, **options) as made:
+            return made.judged.reports
+
+    return again
+
+
+def _framework(path: Path) -> dict[str, Any] | None:
+    """Return a framework report's JSON; None if the file is something else."""
+    try:
+        report = evidence_json.parse(read_file(path))
+    except (OSError, ValueError, RecursionError):
+        return None  # told by whoever takes it for a report of a policy
+    if not isinstance(report, dict) or "framework_version" not in report:
+        return None
+    try:
+        check_framework(report)
+    except ReportError as error:
+        message = f"{path} is no framework report of auditlake: {' '.join(str(error).split())[:300]}"
+        raise ReportError(message, hint="expected the JSON that auditlake report writes") from error
+    return report
+
+
+def _again(
+    context: LakeContext, judge: Judge, path: Path, then: Mapping[str, Any], folder: Path | None,
+    policies: str | Path | None,
+) -> Reperformance:  # fmt: skip
+    evidence, pack_id = then["evidence"], then["pack_id"]
+    if evidence["lake_id"] != context.config.id:
+        message = f"{path} is a report of lake {evidence['lake_id']}, not of this one, {context.config.id}"
+        raise ReportError(message, hint="name the lake that it was made from with --lake")
+    which = (pack_id, then["as_of"], evidence["snapshot"])
+    period = {name: datetime.fromisoformat(text) for name, text in then["period"].items()}
+    try:
+        where = Where(_packs(context, folder, then), evidence["runs"]["entries"])
+        with judge(
+            (), (pack_id,), only=True, again=True, where=where, as_of=then["as_of"], **period,
+            snapshot=evidence["snapshot"], generated_at=then["generated_at"],
+            entries=evidence["journal"]["entries"], pages=False, policies=policies,
+        ) as judged:  # fmt: skip
+            for why in judged.faults.values():
+                raise PackError(why)
+            now = json.loads(judged.frameworks[0].json())
+    except (PackError, PolicyError, SnapshotError, ReportError, LakeFormatError) as error:
+        return Reperformance(*which, identical=False, differences=(), reasons=(str(error),))
+    differences, statements = told_apart(then, now)
+    return Reperformance(*which, not differences, differences, tuple(_reasons(differences)), statements)
+
+
+def _packs(context: LakeContext, folder: Path | None, then: Mapping[str, Any]) -> LakePacks:
+    """Return the packs to judge by: those of an evidence pack, or the lake's, of which it may have a newer revision."""
+    layout = context.layout
+    if folder is None:
+        files, settings = lake_files(layout)
+        old = layout.old_pack(then["pack_id"], then["revision"])
+        if old.is_file():
+            files[then["pack_id"]] = read_file(old, within=layout.root, limit=SMALL)
+    else:
+        files = {each.stem: each.read_bytes() for each in folder.glob("packs/*.yaml")}
+        there = folder / "frameworks.yaml"
+        settings = there.read_bytes() if there.is_file() else None
+    return read_packs(files, settings, context.config.event_types, is_later=True)
+
+
+def _reasons(differences: Sequence[Difference]) -> Iterator[str]:
+    places = {each.where for each in differences}
+    yield from (why for place, why in _SAID.items() if place in places)
+    if differences and not places & _SAID.keys():
+        yield "no file that the report names has changed: the report or the data was, or what the lake is judged by"
