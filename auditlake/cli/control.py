@@ -7,15 +7,11 @@ from typing import Any
 
 import click
 
-from auditlake.cli.decision import tell
-from auditlake.cli.options import instant, json_option, operator_option, several
+from auditlake.cli.decision import ENTRY_KEYS, expires_option, tell
+from auditlake.cli.options import json_option, operator_option, several
 from auditlake.cli.output import opened
 
-_KEYS = ("kind", "number", "at", "the entry's own keys")
 _control = several(click.argument("pack", metavar="PACK"), click.argument("control", metavar="CONTROL"))
-_expires_option = click.option(
-    "--expires", "until", type=instant, required=True, help="When to look at it again: the end of a date."
-)
 
 
 @click.group()
@@ -35,9 +31,9 @@ def control() -> None:
     "--evidence", multiple=True, type=click.Path(dir_okay=False, path_type=Path), metavar="FILE",
     help="A file that it rests on: its name and SHA-256 are recorded; repeatable.",
 )  # fmt: skip
-@_expires_option
+@expires_option
 @operator_option("by")
-@json_option(*_KEYS)
+@json_option(*ENTRY_KEYS)
 @click.pass_obj
 def state(path: str, /, pack: str, control: str, result: str | None, **options: Any) -> None:
     """State whether a control is met, for at most 400 days."""
@@ -50,9 +46,9 @@ def state(path: str, /, pack: str, control: str, result: str | None, **options: 
 @_control
 @click.option("--reason", required=True, metavar="TEXT", help="Why it does not apply.")
 @click.option("--owner", required=True, metavar="NAME", help="Who answers for it.")
-@_expires_option
+@expires_option
 @operator_option("by")
-@json_option(*_KEYS)
+@json_option(*ENTRY_KEYS)
 @click.pass_obj
 def not_applicable(path: str, /, pack: str, control: str, **options: Any) -> None:
     """Say that a control does not apply to this lake."""

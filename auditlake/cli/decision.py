@@ -25,6 +25,13 @@ if TYPE_CHECKING:
     from datetime import date, datetime
 
 
+ENTRY_KEYS = ("kind", "number", "at", "the entry's own keys")
+"""What a command that writes an entry of the journal prints as JSON."""
+expires_option = click.option(
+    "--expires", "until", type=instant, required=True, help="When to look at it again: the end of a date."
+)
+
+
 @click.group()
 def decision() -> None:
     """List what people decided, and take it back."""
@@ -54,7 +61,7 @@ def list_(path: str, as_of: datetime | date | None) -> None:
 @click.argument("number", type=click.IntRange(min=1))
 @click.option("--reason", required=True, metavar="TEXT", help="Why it is taken back.")
 @operator_option("by")
-@json_option("kind", "number", "at", "the entry's own keys")
+@json_option(*ENTRY_KEYS)
 @click.pass_obj
 def retract(path: str, /, number: int, **options: Any) -> None:
     """Take an entry back by its number.

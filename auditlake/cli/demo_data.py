@@ -39,6 +39,7 @@ _USERS = tuple(
 )
 _SERVICES = ("svc-gateway", "svc-rag", "svc-batch", "svc-eval", "svc-billing", "svc-guard", "svc-reindex", "svc-cron")
 _VICTIM, _NIGHT_VICTIM, _THIEF = "frank", "ingrid", "svc-reindex"
+_SILENCE = "pci-dss-4--cardholder_access"
 _ATTACKER, _NIGHT_ATTACKER = "198.51.100.23", "2001:db8:bad::66"
 _UTC_OFFSETS = (2, -4, 5)  # offices in Berlin, New York and Karachi: no working day crosses midnight UTC
 _MODELS = (("atlas-large", 3, 15), ("atlas-small", 1, 4), ("borealis-2", 2, 8), ("embed-v3", 1, 1))
@@ -87,6 +88,9 @@ _KINDS: Mapping[str, tuple[int, int, str, str, str]] = {
     "data_export": (12, 0, "download", "exports/{}", "success"),
     "human_oversight": (20, 0, "approve override reject", "reviews/{}", "success"),
     "api_call": (0, 220, "list describe get", "api/v1/models api/v1/usage api/v1/keys", "success"),
+    "network_change": (0, 0, "update_rule", "firewall/office firewall/inference", "success"),
+    "privilege_use": (0, 0, "sudo", "hosts/inference-{} hosts/db-{}", "success"),
+    "audit_log_control": (0, 0, "start", "trail", "success"),
 }
 _PEOPLE_DO = tuple(kind for kind, row in _KINDS.items() for _ in range(row[0]))
 _SERVICES_DO = tuple(kind for kind, row in _KINDS.items() for _ in range(row[1]))
@@ -98,9 +102,9 @@ class Incident:
     """Something that was written into the trail for a policy to find."""
 
     kind: str
-    """``brute_force``, ``silent_family``, ``silent_day``, ``missing_type`` or ``exfiltration``."""
-    policy: str | None
-    """Id of the built-in policy that governs the events; None for the day on which nothing at all happened."""
+    """``brute_force``, ``silent_family``, ``silent_day`` or ``exfiltration``."""
+    policy: str
+    """Id of the policy of the demo lake that finds it."""
     user: str | None
     start: datetime
     """The first event's time, or where the silence begins (00:00 UTC)."""
@@ -310,7 +314,7 @@ def _brute_force(trail: _Trail, start: int, user: str, ip: str, count: int) -> I
     for at in instants:
         trail.put(at, trail.record(at, "auth_failure", user, ip))
     begin, end = trail.plan.instant(instants[0]), trail.plan.instant(instants[-1])
-    return Incident("brute_force", "authentication_monitoring", user, begin, end, count, ("auth_failure",), ip)
+    return Incident("brute_force", "failed_logins", user, begin, end, count, ("auth_failure",), ip)
 
 
 def _exfiltration(trail: _Trail) -> Incident:
@@ -325,7 +329,7 @@ def _exfiltration(trail: _Trail) -> Incident:
             instants.append(at)
     begin, end = trail.plan.instant(min(instants)), trail.plan.instant(max(instants))
     count, kinds = len(instants), ("data_access",)
-    return Incident("exfiltration", "data_access_tracking", _THIEF, begin, end, count, kinds, "10.0.9.9")
+    return Incident("exfiltration", "taken_documents", _THIEF, begin, end, count, kinds, "10.0.9.9")
 
 
 def _incidents(trail: _Trail) -> tuple[Incident, ...]:
@@ -338,15 +342,24 @@ def _incidents(trail: _Trail) -> tuple[Incident, ...]:
     night = _brute_force(trail, (plan.at(30) + 1) * _DAY - 9 * 60 * _SECOND, _NIGHT_VICTIM, _NIGHT_ATTACKER, 41)
     silent = (plan.instant(plan.silent.start * _DAY), plan.instant(plan.silent.stop * _DAY))
     nothing = (plan.instant(plan.nothing * _DAY), plan.instant((plan.nothing + 1) * _DAY))
-    whole = (plan.start, plan.instant(plan.days * _DAY))
     return (
         burst,
         night,
-        Incident("silent_family", "data_access_tracking", None, *silent, len(plan.silent), _DATA),
-        Incident("silent_day", None, None, *nothing, 1),
-        Incident("missing_type", "security_compliance", None, *whole, plan.days, ("data_breach",)),
+        Incident("silent_family", _SILENCE, None, *silent, len(plan.silent), _DATA),
+        Incident("silent_day", _SILENCE, None, *nothing, 1),
         _exfiltration(trail),
     )
+
+
+def _upkeep(trail: _Trail) -> None:
+    """Write what the administrators of a quiet company do: little, and on Tuesdays."""
+    for day in range(trail.plan.days):
+        number = trail.plan.instant(day * _DAY).toordinal()
+        if number % 7 != 2 or day == trail.plan.nothing:
+            continue
+        for kind in ("privilege_use", "network_change", "audit_log_control")[: 3 if number % 28 < 7 else 2]:
+            at = day * _DAY + 9 * _HOUR + trail.below(_HOUR)
+            trail.put(at, trail.record(at, kind, "maya", "203.0.113.7"))
 
 
 def _broken(trail: _Trail) -> tuple[tuple[str, bytes], ...]:
@@ -458,6 +471,7 @@ def write_demo(
         if day != plan.nothing:
             _ordinary_day(trail, day, events_per_day)
     incidents, broken = _incidents(trail), _broken(trail)
+    _upkeep(trail)
     for events in (*trail.daily, trail.admin, trail.guard, trail.late):
         events.sort()
     guard = _llmguardian(line for _, line in trail.guard)

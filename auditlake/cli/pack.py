@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from auditlake.cli import completers
+from auditlake.cli.decision import ENTRY_KEYS, expires_option, tell
 from auditlake.cli.exit_codes import DONE, FAILED, NEGATIVE
-from auditlake.cli.options import json_option, yes_option
+from auditlake.cli.options import json_option, operator_option, yes_option
 from auditlake.cli.output import as_json, ask, is_json, is_quiet, machine, opened, say, table
 from auditlake.cli.policy import show_effect, show_results
 from auditlake.display.text import count, visible
+from auditlake.errors import PackError
 
 if TYPE_CHECKING:
     from datetime import date
@@ -30,7 +32,7 @@ _HEAD = ("id", "framework", "edition", "revision", "state", "recheck")
 
 @click.group()
 def pack() -> None:
-    """Manage frameworks: list, show, add, check, compare, upgrade.
+    """Manage frameworks: list, add, check, compare, upgrade, weaken.
 
     A pack says what one edition of a framework asks of an audit trail: `auditlake docs packs` has the form of its file.
     Once it is in a lake, its policies are judged like the lake's own. PACK is the id of a pack, such as pci-dss-4.
@@ -200,6 +202,32 @@ def _show_diff(found: PackDiff) -> None:
     table(("what", "name", "change", found.old, found.new), (
         (each.what, each.name, each.change, each.before, each.after) for each in found.differences
     ))  # fmt: skip
+
+
+@pack.command()
+@click.argument("pack", metavar="PACK", shell_complete=completers.packs)
+@click.argument("parameter", metavar="PARAMETER")
+@click.option("--reason", required=True, metavar="TEXT", help="Why less is enough.")
+@click.option("--owner", required=True, metavar="NAME", help="Who answers for it.")
+@expires_option
+@operator_option("by")
+@json_option(*ENTRY_KEYS)
+@click.pass_obj
+def weaken(path: str, /, pack: str, parameter: str, **options: Any) -> None:
+    """Record that a parameter may ask for less than the control that cites it.
+
+    It is about the value that LAKE/frameworks.yaml has now. While the decision is in force, the controls that use the
+    value are at best an exception; when it has ended, they fail. `auditlake decision retract` takes it back.
+    """
+    from auditlake.packs.check import weaker_values
+
+    lake = opened(path)
+    chosen = lake.packs.get(pack)
+    weaker = weaker_values(chosen)
+    if parameter not in weaker:
+        message = f"{pack} has no weaker value of {visible(parameter)!r}: there is nothing to decide"
+        raise PackError(message, hint=f"weaker values: {', '.join(weaker) or 'none'}; LAKE/frameworks.yaml sets them")
+    tell(lake.decisions.weaken(pack, parameter, weaker[parameter], **options))
 
 
 @pack.command()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +13,6 @@ from auditlake.errors import PackError, RetentionError
 if TYPE_CHECKING:
     from auditlake.analysis.policy_effect import PolicyEffect
     from auditlake.analysis.policy_tests import CheckResult
-    from auditlake.packs.check import Decision
     from auditlake.packs.diff import PackDiff
     from auditlake.packs.effective import LakePacks
     from auditlake.packs.model import Pack
@@ -121,6 +120,7 @@ class Packs(Facet):
             *named: Ids of packs, or ``.yaml`` files; every pack of the lake if none is named.
         """
         from auditlake.analysis.policy_tests import check_policies
+        from auditlake.findings.journal import decisions_as_of, read
         from auditlake.packs.check import problems_of
         from auditlake.packs.effective import lake_packs
         from auditlake.packs.files import read_file_of_pack
@@ -138,14 +138,11 @@ class Packs(Facet):
             found = lake_packs(layout, types, in_use=False)
             for name in ids - found.known:
                 found.get(name)
-            problems += problems_of(found.only(ids) if ids else found, self._decisions)
+            decided = decisions_as_of(read(layout), self._context.now)
+            problems += problems_of(found.only(ids) if ids else found, decided.weakened)
             packs += [pack for name, pack in found.packs.items() if name in ids or not ids]
         policies = [policy for pack in packs for policy in pack.policies.values()]
         return PackCheck(tuple(problems), check_policies(policies))
-
-    def _decisions(self, _pack_id: str) -> Mapping[str, Decision]:
-        """Return the decisions about a pack's parameters that are in force."""
-        return {}  # the journal of findings has none of that kind
 
     def diff(self, pack_id: str, *, to: str | Path | None = None) -> PackDiff:
         """Return what another revision of a pack asks otherwise.

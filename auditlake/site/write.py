@@ -132,9 +132,7 @@ def _served_by(report: ComplianceReport, pages: Pages) -> Iterator[Served]:
             )  # fmt: skip
 
 
-def _write(
-    pages: Pages, files: Mapping[str, bytes], policy_files: Mapping[str, str], folder: Path
-) -> tuple[Path, ...]:
+def _write(pages: Pages, files: Mapping[str, bytes], policy_files: Mapping[str, str], folder: Path) -> tuple[Path, ...]:
     """Write the files of a framework; under a name of its own where another report has the usual one."""
     if is_free(folder, pages.made.stem, files):
         try:

@@ -192,6 +192,10 @@ def test_the_command_line(lake: AuditLake, run: Callable[..., Any]) -> None:
     lake.layout.frameworks.write_text(lake.layout.frameworks.read_text() + "    parameters: {keep: 3d}\n")
     checked = run(*at, "pack", "check")
     assert (checked.code, "keep: 3d is weaker than 6mo" in checked.out) == (1, True)
+    decided = ("--reason", "r", "--owner", "o", "--expires", "2027-01-31")
+    assert "nothing to decide" in run(*at, "pack", "weaken", "house-rules", "review", *decided).err
+    weakened = run(*at, "pack", "weaken", "house-rules", "keep", *decided, "--json").json
+    assert (weakened["kind"], weakened["value"], run(*at, "pack", "check").code) == ("weaken", "3d", 0)
     assert "2026-11-30.2 now" in run(*at, "pack", "upgrade", "house-rules", "--to", weak).out
     assert run(*at, "pack", "add", "gdpr", "--yes", "--json").json["policies"][0] == "gdpr--data_use"
     assert run(*at, "policy", "sql", "gdpr--data_use").code == 0

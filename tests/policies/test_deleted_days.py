@@ -36,7 +36,7 @@ def test_a_value_is_new_to_what_is_left(tmp_path: Path) -> None:
     since = (NOW - 39 * DAY).date()
     assert finding["evidence"]["history_since"] == f"{since}T00:00:00.000000Z"
     assert f"since {since} 00:00" in made_again.html().decode()
-    (violation,) = lake.stats().recent_violations
+    (violation,) = lake.statistics().recent_violations
     assert f"{violation.finding.evidence['history_since']:%Y-%m-%d}" == f"{since}"
 
 

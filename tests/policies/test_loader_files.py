@@ -421,7 +421,13 @@ print(heavy())
 
 @pytest.mark.parametrize(
     "text",
-    ["- a\n" * 250_000, "[" * 1_000_000, "a: &a [*a, *a]\n" * 60_000, "{a: " * 250_000, "- - - " * 170_000],
+    [
+        pytest.param("- a\n" * 250_000, marks=pytest.mark.soak),
+        "[" * 1_000_000,
+        pytest.param("a: &a [*a, *a]\n" * 60_000, marks=pytest.mark.soak),
+        "{a: " * 250_000,
+        "- - - " * 170_000,
+    ],
     ids=["a long list", "brackets", "aliases", "mappings", "dashes"],
 )
 def test_large_nonsense_is_refused_soon(text: str) -> None:

@@ -19,6 +19,7 @@ from auditlake.errors import ReportError
 from auditlake.reports.compliance import ComplianceReport
 from auditlake.site import entries
 from auditlake.site.index import write_index
+from tests.lakes import create
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 NOISY = """
@@ -36,7 +37,7 @@ group_by: [user_id]
 def lake(tmp_path_factory: pytest.TempPathFactory) -> AuditLake:
     """A lake with 24 episodes of three users, of which those of one are accepted."""
     folder = tmp_path_factory.mktemp("noisy")
-    lake = auditlake.create(folder / "lake", clock=lambda: NOON)
+    lake = create(folder / "lake", clock=lambda: NOON)
     lake.ingest([
         AuditEvent("auth_failure", NOON - timedelta(minutes=5 * (24 - number)), user_id="abc"[min(number // 8, 2)])
         for number in range(24)

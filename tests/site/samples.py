@@ -126,7 +126,9 @@ def framework(text: str = "what others wrote") -> FrameworkReport:
     )  # fmt: skip
 
 
-def _control(name: str, text: str, shows: str, status: str, checks: tuple[CheckResult, ...], **more: Any) -> ControlResult:
+def _control(
+    name: str, text: str, shows: str, status: str, checks: tuple[CheckResult, ...], **more: Any
+) -> ControlResult:
     reasons = more.pop("reasons", (text or "x", f"{text} and more"))
     return ControlResult(
         name, text, shows, text, text, status, more.pop("basis", "log"), reasons, checks, **more  # type: ignore[arg-type]
@@ -157,7 +159,10 @@ def runs() -> tuple[Run | FailedRun, ...]:
 
     months = [datetime(2025, 9, 30, tzinfo=UTC), datetime(2026, 9, 1, tzinfo=UTC), datetime(2026, 9, 30, tzinfo=UTC),
               datetime(2026, 10, 31, tzinfo=UTC)]  # fmt: skip
-    made = [run(n, at, status) for n, (at, status) in enumerate(zip(months, ("fail", "fail", "pass", "fail"), strict=True), 1)]
+    made = [
+        run(n, at, status)
+        for n, (at, status) in enumerate(zip(months, ("fail", "fail", "pass", "fail"), strict=True), 1)
+    ]
     failed = FailedRun(5, "5" * 16, AS_OF, AS_OF, "report", "1", "root")
     last = run(6, AS_OF, "fail", snapshot=None, rows=None, state="error", error="the disk is full", packs={})
     return (*made, failed, last)

@@ -38,7 +38,9 @@ def test_a_framework_says_all_of_it() -> None:
         assert part in text, part
 
 
-@pytest.mark.parametrize("page", [samples.pages()[f"{samples.STEM}.html"], samples.control(), render_bytes(samples.index())])
+@pytest.mark.parametrize(
+    "page", [samples.pages()[f"{samples.STEM}.html"], samples.control(), render_bytes(samples.index())]
+)
 def test_there_is_no_percentage(page: bytes) -> None:
     """No page says how many per cent of anything."""
     assert not re.search(r"\d\s?%|per cent", Words(page.replace(b"<style>", b"<!--").replace(b"</style>", b"-->")).text)
@@ -101,7 +103,9 @@ def test_names_of_control_pages_are_plain_and_apart() -> None:
     ids = ["12(2)(a)", "12-2-a", "..", "/etc/passwd", "A", "a", "x" * 300]
     files = control_files("framework_p_20260930T235959Z_v1", ids)
     assert len({name.lower() for name in files.values()}) == len(ids)
-    assert all(re.fullmatch(r"control_p_[A-Za-z0-9.-]{1,70}_20260930T235959Z_v1\.html", name) for name in files.values())
+    assert all(
+        re.fullmatch(r"control_p_[A-Za-z0-9.-]{1,70}_20260930T235959Z_v1\.html", name) for name in files.values()
+    )
 
 
 @cache

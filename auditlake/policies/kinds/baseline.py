@@ -54,6 +54,7 @@ class BaselineKind(ThresholdKind):
     looks_far_back = True
     asked_by = "baseline"
     default_threshold = None
+    floor = "the floor: a bucket is unusual where it is out of proportion as well"
     has_windows = False
     finding_kinds = (FindingKind("baseline", "unusual stretch", MEASURED),)
 

@@ -114,6 +114,8 @@ class ThresholdKind(Kind):
     """The threshold of a policy that names none; None: a policy has to name one."""
     instead: tuple[Key, ...] = ()
     """Keys of every policy that are read in another way with this measure."""
+    floor = ""
+    """What is said of the threshold, where to reach it is not enough for an episode."""
     has_windows = True
     """Whether other windows can be tried."""
 

@@ -106,7 +106,7 @@ def _question(answer: Threshold) -> tuple[Fact, ...]:
         ),
         *_asked(answer),
         _length(answer),
-        Fact("Threshold", Text(f"{answer.alert_threshold:,} or more")),
+        Fact("Threshold", Text(f"{answer.alert_threshold:,} or more"), kinds.measure_named(answer.measure).floor),
         Fact("Latest window", Text(f"{answer.recent_events:,}"), f"counted events{groups}"),
         *(Fact(label, Text(f"{number:,}"), note) for label, number, note in left_out if number),
     )
