@@ -12,10 +12,10 @@ from auditlake.policies.kinds.coverage import CoverageAnswer
 from auditlake.policies.kinds.retention_due import RetentionAnswer
 from auditlake.policies.kinds.threshold import DailyPeak, Threshold
 from auditlake.policies.model import RetentionConflict
+from auditlake.reports.model import Detail, Evidence, Query, Report, SampleEvent
 from auditlake.site.entries import Folder, IndexEntry
 from auditlake.site.index import IndexPage
 from auditlake.site.index import index_pages as pages_of
-from auditlake.reports.model import Detail, Evidence, Query, Report, SampleEvent
 
 GOLDEN = Path(__file__).parent / "small.json"
 AS_OF = datetime(2026, 11, 24, 6, 0, tzinfo=UTC)
@@ -310,7 +310,8 @@ def entries() -> tuple[IndexEntry, ...]:
             policy_id=policy, policy_name=name, status=status, severity=severity, as_of=moment, snapshot=snapshot,
             since=moment - timedelta(days=31), until=moment,
             findings=findings, html_file=f"compliance_{policy}_{moment:%Y%m%dT%H%M%SZ}_v{snapshot}.html",
-            json_file=f"compliance_{policy}_{moment:%Y%m%dT%H%M%SZ}_v{snapshot}.json", missing=missing, episodes=episodes,
+            json_file=f"compliance_{policy}_{moment:%Y%m%dT%H%M%SZ}_v{snapshot}.json",
+            missing=missing, episodes=episodes,
         )
         for moment, snapshot in ((AS_OF - timedelta(days=1), 1398), (AS_OF, 1412))
         for policy, name, status, severity, findings, missing, episodes in rows

@@ -46,6 +46,7 @@ DAYS = tuple(date(2026, 11, 15) + number * DAY for number in range(10))
 STEM = "framework_house_20261124T060000Z_v1412"
 POLICY = "house--sign_ins"
 SNAPSHOT = 1412
+DIGEST = "sha256:" + "0" * 64
 
 
 def finding(kind: str, message: str, number: int = 0, **more: Any) -> Finding:
@@ -102,8 +103,9 @@ def framework(text: str = "what others wrote") -> FrameworkReport:
     asker = Asker(POLICY, "12mo", 12, full)
     return FrameworkReport(
         pack_id="house", framework=text, edition="2026", publisher=text, about=text, revision="2026-09-01.1",
-        digest="sha256:" + "0" * 64, extends="base", recheck=date(2026, 1, 1), is_recheck_due=True,
-        state=State(date(2026, 1, 1), "deferred", ("S1",), text), next_state=State(date(2027, 1, 1), "in_force", (), text),
+        digest=DIGEST, extends="base", recheck=date(2026, 1, 1), is_recheck_due=True,
+        state=State(date(2026, 1, 1), "deferred", ("S1",), text),
+        next_state=State(date(2027, 1, 1), "in_force", (), text),
         watch=(Watch(date(2027, 1, 1), text, ("S1",)),), as_of=AS_OF, since=SINCE, until=AS_OF, generated_at=AS_OF,
         status="fail", verdict="Not met, were it in force", sentence="4 of 10 controls fail.", counts=counts,
         applicable=10, failing=4, showable=8, passing=1, passing_only_logging=1,
@@ -117,11 +119,11 @@ def framework(text: str = "what others wrote") -> FrameworkReport:
             RetentionRow("logout", asker, None, None, False), RetentionRow(full, asker, None, None, False),
         ),
         policies=(PolicyAnswer(
-            POLICY, text, text, "high", "violation", None, 9, 3, 3, ("1", "5"), "sha256:" + "0" * 64,
-            "sha256:" + "0" * 64, "compliance_x"),),
+            POLICY, text, text, "high", "violation", None, 9, 3, 3, ("1", "5"), DIGEST,
+            DIGEST, "compliance_x"),),
         sources=(Source("S1", text, "copy", text, date(2026, 1, 1)), Source("S2", text, "memory")),
         evidence=Evidence(
-            "00000000-0000-4000-8000-000000000000", SNAPSHOT, 1, 9, "sha256:" + "0" * 64, "sha256:" + "0" * 64, None, None, Extent(4, "sha256:" + "0" * 64),
+            "00000000-0000-4000-8000-000000000000", SNAPSHOT, 1, 9, DIGEST, DIGEST, None, None, Extent(4, DIGEST),
             Extent(0, ""), Extent(0, ""), (Query("looks", full, {"types": [text]}, 1),)),
     )  # fmt: skip
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from auditlake.errors import ReportError
 from auditlake.reports.compliance import SHARING, ComplianceReport, write_reports
 from auditlake.reports.document import render_json
 from auditlake.reports.model import Detail, Report
-from auditlake.errors import ReportError
 from auditlake.site import entries
 from auditlake.site.causes import causes_of
 from auditlake.site.entries import Folder
@@ -75,7 +75,8 @@ def test_leaves_out_what_is_no_report(tmp_path: Path) -> None:
         b"", good[:-40], b"\xff\xfe\x00", b"[" * 200_000, b"9" * 10_000, b"[]", b"null", b"{}",
         json.dumps(other | {"status": ["violation"]}).encode(), json.dumps(other | {"severity": "dire"}).encode(),
         json.dumps(other | {"policy_name": 7}).encode(), json.dumps(other | {"violations": [{}]}).encode(),
-        json.dumps(other | {"as_of": "2026-02-31T00:00:00.000000Z"}).encode(), good.replace(b'"policy_id": "', b'"policy_id": "x'),
+        json.dumps(other | {"as_of": "2026-02-31T00:00:00.000000Z"}).encode(),
+        good.replace(b'"policy_id": "', b'"policy_id": "x'),
     ]  # fmt: skip
     (tmp_path / name(report)).write_bytes(good)
     for number, data in enumerate(wrong, 1):  # each is newer than the good one
@@ -126,8 +127,11 @@ def test_frameworks_causes_and_runs() -> None:
 
 def test_a_cause_names_nobody() -> None:
     """What an episode is about stays on the page of its policy, which retention and erasure know."""
-    check = {"status": "fail", "policy": "p--a", "slots": [], "kind": "policy", "reason": "ana", "measures": {}, "findings": [
-        {"id": "1", "kind": "threshold_exceeded", "message": "ana", "group": {"user_id": "ana"}}]}  # fmt: skip
+    finding = {"id": "1", "kind": "threshold_exceeded", "message": "ana", "group": {"user_id": "ana"}}
+    check = {
+        "status": "fail", "policy": "p--a", "slots": [], "kind": "policy", "reason": "ana", "measures": {},
+        "findings": [finding],
+    }  # fmt: skip
     control = {"id": "1", "status": "fail", "parts": [], "checks": [check]}
     (cause,) = causes_of([{"controls": [control]}])
     assert cause.words == "1 finding of p--a"
