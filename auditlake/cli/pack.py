@@ -32,7 +32,7 @@ _HEAD = ("id", "framework", "edition", "revision", "state", "recheck")
 
 @click.group()
 def pack() -> None:
-    """Manage frameworks: list, show, add, check, compare, upgrade, weaken.
+    """Manage frameworks: list, add, check, compare, upgrade, weaken.
 
     A pack says what one edition of a framework asks of an audit trail: `auditlake docs packs` has the form of its file.
     Once it is in a lake, its policies are judged like the lake's own. PACK is the id of a pack, such as pci-dss-4.

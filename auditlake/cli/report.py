@@ -61,7 +61,7 @@ def report(
     path: str, /, policies: tuple[str, ...], out: Path | None, formats: tuple[str, ...], fail_on: tuple[str, ...],
     form: int, packs: tuple[str, ...], **options: Any,
 ) -> None:  # fmt: skip
-    """Judge policies and frameworks, and write their JSON and HTML reports.
+    """Judge policies and frameworks, and write the reports.
 
     Without a name, every policy is judged, and every framework of the lake. The exit code is 3 if a policy or a
     framework cannot be judged, or a report does not exist in the form asked for: it is named with the reason, and the

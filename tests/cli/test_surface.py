@@ -369,7 +369,7 @@ def test_completion(run: Run, lake: auditlake.AuditLake) -> None:
     assert completed("query", "run", "failed") == ["failed_logins"]
     assert completed("events", "--event-type", "log") == ["login", "logout"]
     assert completed("finding", "show", found["id"][:3]) == [found["id"]]
-    assert completed("report", "--fail-on", "violation,no") == ["violation,no_data"]
+    assert completed("report", "--fail-on", "violation,no_") == ["violation,no_data"]
     assert "--event-type" in completed("events", "--")
     assert "--type" not in completed("events", "--")
     for shell in SHELLS:
