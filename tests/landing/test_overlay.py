@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from auditlake import AuditEvent, AuditLake
-from auditlake.landing import newest_view, positions
+from auditlake.landing import positions
 from auditlake.store.snapshot import read_snapshot
 from tests.landing.flushing import held, left, line, once, opened, put, seen, stored
 from tests.landing.lakes import NOW, event, made, trail
