@@ -109,7 +109,7 @@ def test_verify_while_it_is_finished(place: str, grace: str, lake: AuditLake, mo
     assert problems(lake) == []
     of_others = [
         each for each in lake.ledger.verify().notices if each.where != "runs/journal.jsonl"
-    ]  # of verify itself
+    ]
     assert of_others == [] or grace != "0h"
 
 
