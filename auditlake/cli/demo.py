@@ -64,7 +64,7 @@ def demo(context: click.Context, folder: Path) -> None:
     """
     from auditlake.cli.demo_data import write_demo
     from auditlake.cli.ingest import show_summary
-    from auditlake.cli.report import show_statuses, write_reports
+    from auditlake.cli.report import show_frameworks, show_statuses, write_index, write_pages
 
     lake_folder, inputs_folder = folder / "lake", folder / "inputs"
     if lake_folder.exists():
@@ -79,12 +79,15 @@ def demo(context: click.Context, folder: Path) -> None:
         show_summary(summary)
     as_of = _last_instant(made)
     with lake.runs.recorded("report") as run:
-        reports = run.reports(as_of=as_of, last="90d", listen=report_progress())
-        _, index = write_reports(lake, reports, None, ("json", "html"))
+        judged = run.judged(as_of=as_of, last="90d", listen=report_progress())
+        reports = judged.all_reports
+        write_pages(lake, reports, judged.frameworks, None, ("json", "html"))
+    index = write_index(lake, None)
     statuses = [pick(each, "policy_id", "status") for each in reports]
     is_told = machine(lake=lake_folder, inputs=inputs_folder, as_of=as_of, index=index, reports=statuses)
     if not (is_told or is_quiet()):
         show_statuses(reports)
+        show_frameworks(judged.frameworks)
     say(f"the reports are in {index.parent}; open {index} in a browser")
     say(f"try: {_command()} --lake {lake_folder} events --event-type auth_failure --user-id frank")
 
