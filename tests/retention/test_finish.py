@@ -107,9 +107,7 @@ def test_verify_while_it_is_finished(place: str, grace: str, lake: AuditLake, mo
         assert problems(lake) == []
     lake.retention.apply()
     assert problems(lake) == []
-    of_others = [
-        each for each in lake.ledger.verify().notices if each.where != "runs/journal.jsonl"
-    ]
+    of_others = [each for each in lake.ledger.verify().notices if each.where != "runs/journal.jsonl"]
     assert of_others == [] or grace != "0h"
 
 
