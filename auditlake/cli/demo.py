@@ -103,9 +103,9 @@ def build(folder: Path, made: DemoInputs, **options: Any) -> tuple[auditlake.Aud
         **options: Those of :meth:`auditlake.AuditLake.ingest`.
     """
     now = min(system_clock(), made.as_of + timedelta(hours=8))
-    lake = auditlake.create(folder, clock=lambda: now)
+    lake = auditlake.create(folder, packs=list(_SETTINGS), clock=lambda: now)
     for pack_id, parameters in _SETTINGS.items():
-        revision = f"    revision: {lake.packs.add(pack_id).revision}\n"
+        revision = f"    revision: {lake.packs.get(pack_id).revision}\n"
         settings = lake.layout.frameworks.read_text(encoding="utf-8")
         before, found, after = settings.partition(f"  {pack_id}:\n{revision}")
         lake.layout.frameworks.write_text(f"{before}{found}    parameters:\n{parameters}{after}", encoding="utf-8")
@@ -121,12 +121,11 @@ def build(folder: Path, made: DemoInputs, **options: Any) -> tuple[auditlake.Aud
 def _decide(lake: auditlake.AuditLake, made: DemoInputs) -> None:
     """Accept a finding that has a reason, deal with one, and sign the days off."""
     period: dict[str, Any] = {"since": made.as_of - timedelta(days=90), "as_of": _last_instant(made)}
-    contents = lake.findings.list("pci-dss-4--log_content", **period)
-    (nobody,) = (each.finding.id for each in contents if each.finding.event_type == "auth_failure")
-    lake.findings.accept(
-        nobody, reason="the services' endpoints refuse a wrong key before they know whose it is", owner="maya",
-        by="maya", ticket="SEC-118", expires=made.as_of + timedelta(days=365),
-    )  # fmt: skip
+    for each in lake.findings.list("pci-dss-4--log_content", **period):  # no user; none in a trail of few events
+        lake.findings.accept(
+            each.finding.id, reason="the services' endpoints refuse a wrong key before they know whose it is",
+            owner="maya", by="maya", ticket="SEC-118", expires=made.as_of + timedelta(days=365),
+        )  # fmt: skip
     attack = lake.findings.list("failed_logins", **period)[0].finding.id
     lake.findings.resolve(attack, note="password changed, sessions ended, address blocked", by="maya", ticket="SEC-92")
     own = ("data_breach", "failed_logins", "guessed_password", "injected_prompt", "taken_documents")
