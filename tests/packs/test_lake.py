@@ -94,6 +94,20 @@ def test_retention(lake: AuditLake) -> None:
     assert (lake.retention.plan(lake._context.now).due, lake.policies.get("own").retention_period.text) == (0, "2d")
 
 
+def test_terms_of_policies_that_are_not_judged(lake: AuditLake) -> None:
+    """A policy about types that the lake does not know keeps nothing, so that its terms never get weaker."""
+    config = lake.layout.config.read_text()
+    lake.layout.config.write_text(config.replace("# default_ret", 'default_retention = "30d"\n# default_ret'))
+    lake = AuditLake(lake.layout.root, clock=Clock())
+    traffic = "\npolicies:\n  traffic: {name: Traffic, description: d, required_events: [traffic]}"
+    changes = ("\nstatus:", "needs_types: [traffic]\n\nstatus:"), ("\npolicies:", traffic)
+    lake.packs.upgrade("house-rules", to=revision(lake, 2, *changes))
+    lake.retention.apply(accept_weaker="tests")
+
+    assert lake.packs.get("house-rules").unready == {"traffic": ("traffic",)}
+    assert lake.retention.plan().weaker == ()
+
+
 def test_recorded(lake: AuditLake) -> None:
     """The ledger has the digests of packs and settings, keeps their bytes, and tells changes by hand from others."""
     settings = lake.layout.frameworks
