@@ -36,6 +36,9 @@ _RULE: dict[str, Any] = {
         "zone": {"type": "string", "default": "UTC", "description": "By whose clocks, such as Europe/Berlin."},
     },
 }  # fmt: skip
+_MINUTE = 60_000_000
+_LONGEST_WEEKS = 200 * 366 // 7
+"""The most weeks that the hours of a length may take to pass: 200 years, the most that any length may be."""
 _MAX_GAP = length(
     "max_gap", "A longer stretch between two events of a required type is a finding; one length, or one for each type.",
     type=["string", "object", "null"], minProperties=1,
@@ -67,7 +70,14 @@ def _rule(reader: Reader, node: yaml.Node, key: str) -> GapRule | None:
         return longest and GapRule(longest)
     within = fields["within"]
     spans = reader.parsed(within, "within", "days and hours", parse_hours)
-    return GapRule(longest, Hours(str(within.value), zone, spans)) if longest and zone and spans else None
+    if not (longest and zone and spans):
+        return None
+    hours = Hours(str(within.value), zone, spans)
+    most = _LONGEST_WEEKS * hours.of_week
+    if longest.microseconds > most:
+        message = f"{key}: {longest} within {hours.text!r} take more than 200 years; write at most {most // _MINUTE}min"
+        reader.wrong(fields["longest"], message)
+    return GapRule(longest, hours)
 
 
 @dataclass(frozen=True, slots=True)
