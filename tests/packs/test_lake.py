@@ -168,7 +168,7 @@ def test_a_broken_pack_stops_no_other(lake: AuditLake) -> None:
         lake.packs.get("house-rules")
 
 
-def test_an_id_that_two_files_have(lake: AuditLake) -> None:
+def test_an_id_that_two_files_have(lake: AuditLake, caplog: pytest.LogCaptureFixture) -> None:
     """A policy of the lake's own with the id of a pack's is an error that names both files, and neither is judged."""
     lake.layout.policy(SIGN_INS).write_text(policy_text(["login"], "2d"))
     (fault,) = (each.fault for each in lake.policies.all(tolerant=True) if each.id == SIGN_INS)
@@ -177,6 +177,15 @@ def test_an_id_that_two_files_have(lake: AuditLake) -> None:
     assert "packs/house-rules.yaml" in fault
     with pytest.raises(PolicyError, match="rename one"):
         lake.policies.all()
+    rules = Rules(lake.layout, lake.config.event_types)
+    assert rules.changed()
+    assert {*rules.policies} == {"house-rules--refused_sign_ins", "limit", "own"}
+    lake.layout.policy("limit").unlink()
+    assert rules.changed()
+    assert [each.getMessage() for each in caplog.records] == [f"a policy is not evaluated as it is now: {fault}"]
+    lake.layout.frameworks.unlink()
+    assert rules.changed()
+    assert {*rules.policies} == {SIGN_INS, "own"}
 
 
 def test_alerts_follow(lake: AuditLake) -> None:
