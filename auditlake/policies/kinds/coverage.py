@@ -110,8 +110,8 @@ class CoverageKind(Kind):
     name = "coverage"
     keys = (
         Key("coverage", {"enum": ("required", "proven", "optional"), "default": "required", "description":
-            "Whether a required event type without any event is a finding: in the period; at any time up to its end; "
-            "never."}, asks=True),
+            "When a required event type is a finding: required, if the period has no event of it; proven, if there is "
+            "none at any time up to the period's end; optional, never."}, asks=True),
         Key("max_gap", _MAX_GAP, read=read_max_gap, asks=True),
         Key("scope", {"type": ["string", "null"], "maxLength": LONGEST, "description":
             "A SQL condition over an event's columns that narrows coverage, gaps, fields and threshold."},
