@@ -32,6 +32,7 @@ def create(
     event_types: Sequence[str] = (),
     default_retention: str | None = None,
     policies: PolicySet = "starter",
+    packs: Sequence[str] = (),
     unsigned: bool = False,
     clock: Clock = system_clock,
 ) -> AuditLake:
@@ -43,6 +44,7 @@ def create(
         default_retention: How long events are kept that no policy keeps, e.g. ``365d``; for ever if None.
         policies: Which it begins with: ``starter``, a few detections of general use that keep nothing; ``llmguardian``,
             the three of LLMGuardian; or ``none``.
+        packs: The frameworks that it is judged by: ids of packs that ship with auditlake, or files.
         unsigned: Make no key: the ledger's checkpoints are then not signed, and a person who can write the
             lake can make new ones.
         clock: Where the present comes from.
@@ -50,12 +52,13 @@ def create(
     Raises:
         LakeExistsError: There is something at the path already.
         LakeError: A setting is not well formed, there is no such set, or the folder cannot be made.
+        PackError: There is no such pack, or it cannot be used.
     """
     from auditlake.upkeep.create import create_lake
 
     create_lake(
         Path(path), now=clock(), event_types=event_types, default_retention=default_retention, policies=policies,
-        unsigned=unsigned,
+        packs=packs, unsigned=unsigned,
     )  # fmt: skip
     return AuditLake(path, clock=clock)
 

@@ -64,7 +64,7 @@ def demo(context: click.Context, folder: Path) -> None:
     """
     from auditlake.cli.demo_data import write_demo
     from auditlake.cli.ingest import show_summary
-    from auditlake.cli.report import show_statuses, write_reports
+    from auditlake.cli.report import show_frameworks, show_statuses, write_index, write_pages
 
     lake_folder, inputs_folder = folder / "lake", folder / "inputs"
     if lake_folder.exists():
@@ -79,12 +79,15 @@ def demo(context: click.Context, folder: Path) -> None:
         show_summary(summary)
     as_of = _last_instant(made)
     with lake.runs.recorded("report") as run:
-        reports = run.reports(as_of=as_of, last="90d", listen=report_progress())
-        _, index = write_reports(lake, reports, None, ("json", "html"))
+        judged = run.judged(as_of=as_of, last="90d", listen=report_progress())
+        reports = judged.all_reports
+        write_pages(lake, reports, judged.frameworks, None, ("json", "html"))
+    index = write_index(lake, None)
     statuses = [pick(each, "policy_id", "status") for each in reports]
     is_told = machine(lake=lake_folder, inputs=inputs_folder, as_of=as_of, index=index, reports=statuses)
     if not (is_told or is_quiet()):
         show_statuses(reports)
+        show_frameworks(judged.frameworks)
     say(f"the reports are in {index.parent}; open {index} in a browser")
     say(f"try: {_command()} --lake {lake_folder} events --event-type auth_failure --user-id frank")
 
@@ -100,9 +103,9 @@ def build(folder: Path, made: DemoInputs, **options: Any) -> tuple[auditlake.Aud
         **options: Those of :meth:`auditlake.AuditLake.ingest`.
     """
     now = min(system_clock(), made.as_of + timedelta(hours=8))
-    lake = auditlake.create(folder, clock=lambda: now)
+    lake = auditlake.create(folder, packs=list(_SETTINGS), clock=lambda: now)
     for pack_id, parameters in _SETTINGS.items():
-        revision = f"    revision: {lake.packs.add(pack_id).revision}\n"
+        revision = f"    revision: {lake.packs.get(pack_id).revision}\n"
         settings = lake.layout.frameworks.read_text(encoding="utf-8")
         before, found, after = settings.partition(f"  {pack_id}:\n{revision}")
         lake.layout.frameworks.write_text(f"{before}{found}    parameters:\n{parameters}{after}", encoding="utf-8")
@@ -118,12 +121,11 @@ def build(folder: Path, made: DemoInputs, **options: Any) -> tuple[auditlake.Aud
 def _decide(lake: auditlake.AuditLake, made: DemoInputs) -> None:
     """Accept a finding that has a reason, deal with one, and sign the days off."""
     period: dict[str, Any] = {"since": made.as_of - timedelta(days=90), "as_of": _last_instant(made)}
-    contents = lake.findings.list("pci-dss-4--log_content", **period)
-    (nobody,) = (each.finding.id for each in contents if each.finding.event_type == "auth_failure")
-    lake.findings.accept(
-        nobody, reason="the services' endpoints refuse a wrong key before they know whose it is", owner="maya",
-        by="maya", ticket="SEC-118", expires=made.as_of + timedelta(days=365),
-    )  # fmt: skip
+    for each in lake.findings.list("pci-dss-4--log_content", **period):  # no user; none in a trail of few events
+        lake.findings.accept(
+            each.finding.id, reason="the services' endpoints refuse a wrong key before they know whose it is",
+            owner="maya", by="maya", ticket="SEC-118", expires=made.as_of + timedelta(days=365),
+        )  # fmt: skip
     attack = lake.findings.list("failed_logins", **period)[0].finding.id
     lake.findings.resolve(attack, note="password changed, sessions ended, address blocked", by="maya", ticket="SEC-92")
     own = ("data_breach", "failed_logins", "guessed_password", "injected_prompt", "taken_documents")

@@ -6,23 +6,19 @@ machine and Python version, and :class:`Expected` says what an ingest must find 
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
-import json
 import random
-import struct
 import sys
-import zlib
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import orjson
 
+from auditlake.cli.demo_files import as_csv, as_llmguardian, gzipped
 from auditlake.events.schema import CANONICAL_FIELDS
 
 _SECOND = 1_000_000
@@ -401,40 +397,8 @@ def _daily_files(trail: _Trail, broken: Sequence[bytes]) -> dict[str, bytes]:
         mark = b"\xef\xbb\xbf" if day == plan.at(78) else b""
         data = mark + end.join(lines) + end + (_TORN if day == plan.at(40) else b"")
         name = f"audit_{plan.instant(day * _DAY):%Y%m%d}.jsonl"
-        files |= {f"{name}.gz": _gzip(data)} if day % 3 == 2 else {name: data}
+        files |= {f"{name}.gz": gzipped(data)} if day % 3 == 2 else {name: data}
     return files
-
-
-def _gzip(data: bytes) -> bytes:
-    """Gzip without compression: what a compressor makes of the same bytes differs between versions of zlib."""
-    parts = [b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"]  # no name, no time, no operating system
-    for start in range(0, len(data), 0xFFFF):
-        block = data[start : start + 0xFFFF]
-        parts += (struct.pack("<BHH", start + 0xFFFF >= len(data), len(block), len(block) ^ 0xFFFF), block)
-    parts.append(struct.pack("<II", zlib.crc32(data), len(data) & 0xFFFFFFFF))
-    return b"".join(parts)
-
-
-def _csv(lines: Iterable[bytes]) -> bytes:
-    """As an identity system exports it: local time with an offset, nothing for null, JSON in a column."""
-    berlin = timezone(timedelta(hours=2))
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(CANONICAL_FIELDS)
-    for line in lines:
-        record = orjson.loads(line)
-        record["timestamp"] = datetime.fromisoformat(record["timestamp"]).astimezone(berlin).isoformat()
-        for name in ("details", "metadata"):
-            record[name] = record[name] and orjson.dumps(record[name]).decode()
-        writer.writerow([record[name] for name in CANONICAL_FIELDS])
-    return text.getvalue().encode()
-
-
-def _llmguardian(lines: Iterable[bytes]) -> list[bytes]:
-    """As LLMGuardian's audit monitor writes it: no id, naive time, everything beyond ASCII escaped."""
-    records = [orjson.loads(line) for line in lines]
-    naive = ({**record, "timestamp": record["timestamp"].removesuffix("Z")} for record in records)
-    return [json.dumps({key: record[key] for key in CANONICAL_FIELDS[1:]}).encode() for record in naive]
 
 
 def _redelivered(events: Sequence[_At]) -> tuple[list[bytes], list[bytes]]:
@@ -474,7 +438,7 @@ def write_demo(
     _upkeep(trail)
     for events in (*trail.daily, trail.admin, trail.guard, trail.late):
         events.sort()
-    guard = _llmguardian(line for _, line in trail.guard)
+    guard = as_llmguardian(line for _, line in trail.guard)
     repeated = guard[:5]
     trail.types.update(orjson.loads(line)["event_type"] for line in repeated)
     again, conflicts = _redelivered(trail.daily[plan.at(84)])
@@ -483,7 +447,7 @@ def write_demo(
     bad["id_conflict"] = len(conflicts)
     contents = {
         **_daily_files(trail, [line for _, line in broken] + [b""] * _BLANK_LINES),
-        f"iam_export_{until:%Y%m%d}.csv": _csv(line for _, line in trail.admin),
+        f"iam_export_{until:%Y%m%d}.csv": as_csv(line for _, line in trail.admin),
         f"llmguardian_audit_{until:%Y%m%d}.jsonl": b"\n".join([*guard, *repeated, b""]),
         f"audit_{until:%Y%m%d}_late.jsonl": b"\n".join([*(line for _, line in trail.late), b""]),
         f"audit_{until:%Y%m%d}_redelivered.jsonl": b"\n".join([*again, *conflicts, b""]),

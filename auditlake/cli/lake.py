@@ -38,16 +38,17 @@ def init(
     llmguardian has the three policies of LLMGuardian, which count all users together, ask that each of their types
     occurs, and keep events from 30 days to a year.
     """
-    from auditlake.events.schema import BUILT_IN_TYPES
-    from auditlake.packs.files import read_file_of_pack, shipped_or_file
     from auditlake.policies.files import SETS
 
-    for name in packs:  # before there is a lake that lacks one of them
-        read_file_of_pack(shipped_or_file(name), frozenset({*BUILT_IN_TYPES, *event_types}))
     lake = auditlake.create(
-        path, event_types=event_types, default_retention=default_retention, policies=policies, unsigned=unsigned
+        path,
+        event_types=event_types,
+        default_retention=default_retention,
+        policies=policies,
+        packs=packs,
+        unsigned=unsigned,
     )
-    added = [lake.packs.add(name) for name in dict.fromkeys(packs)]
+    added = lake.packs.all()
     own = [each.stem for each in SETS[policies]]
     machine(lake=lake.layout.root, id=lake.config.id, policies=own, packs=[each.id for each in added])
     say(f"made a lake at {lake.layout.root}")

@@ -34,6 +34,18 @@ def test_frameworks(run: Run) -> None:
     assert [each.id for each in lake.packs] == ["eu-ai-act", "pci-dss-4"]
 
 
+def test_a_framework_from_the_start_weakens_nothing(run: Run, events: Path) -> None:
+    """What a first framework does not keep was never kept: no apply asks why, also once its parameters are set."""
+    run("init", "--pack", "pci-dss-4")
+    run("ingest", events)
+    with Path("lake/frameworks.yaml").open("a") as settings:
+        settings.write("    parameters: {keep: 2y}\n")
+
+    assert run("policy", "list").code == 0
+    assert run("retention", "apply", "--yes").code == 0
+    assert run("verify").code == 0
+
+
 def test_refused(run: Run, tmp_path: Path) -> None:
     """A framework or a set that is none leaves no lake behind."""
     pack = run("init", "--pack", "pci-dss-4", "--pack", "pci-dss-3")
