@@ -23,15 +23,17 @@ class Deletion:
     """The event types of the policies by which they were deleted."""
     kept: frozenset[str] | None = None
     """Where ``default_retention`` deleted any: the types that it is not about."""
-    first: Mapping[str, date] = field(default_factory=dict)
-    """The event types that surely lost events, each with the first day of these. Certificates of forms 1 to 3 do not
-    say so: those have none."""
+    lost: Mapping[str, tuple[date, date]] = field(default_factory=dict)
+    """The event types that surely lost events, each with the first and the last day of these. Certificates of forms 1
+    to 3 do not say so: those have none."""
 
-    def concerns(self, types: Iterable[str]) -> bool:
-        """Return whether events of any of some types may be among what was deleted."""
-        if self.first:
-            return any(name in self.first for name in types)
-        return any(name in self.types or (self.kept is not None and name not in self.kept) for name in types)
+    def days_of(self, types: Iterable[str]) -> tuple[date, ...]:
+        """Return the days that may have lost events of any of some types."""
+        if self.lost:
+            spans = [self.lost[name] for name in types if name in self.lost]
+            return tuple(day for day in self.days if any(first <= day <= last for first, last in spans))
+        concerned = any(name in self.types or (self.kept is not None and name not in self.kept) for name in types)
+        return self.days if concerned else ()
 
 
 def deletions(layout: Layout, version: int, policies: Sequence[Policy]) -> tuple[Deletion, ...]:
@@ -43,7 +45,7 @@ def deletions(layout: Layout, version: int, policies: Sequence[Policy]) -> tuple
 
 def first_deleted(deleted: Iterable[Deletion], event_type: str) -> date | None:
     """Return the first day of which events of a type surely were deleted; None where none were."""
-    return min((each.first[event_type] for each in deleted if event_type in each.first), default=None)
+    return min((each.lost[event_type][0] for each in deleted if event_type in each.lost), default=None)
 
 
 def whole_since(deleted: Iterable[Deletion], types: Sequence[str], after: datetime, until: datetime) -> datetime | None:
@@ -57,7 +59,7 @@ def whole_since(deleted: Iterable[Deletion], types: Sequence[str], after: dateti
     """
     ends = (
         datetime(day.year, day.month, day.day, tzinfo=UTC) + timedelta(days=1)
-        for each in deleted if each.concerns(types) for day in each.days
+        for each in deleted for day in each.days_of(types)
     )  # fmt: skip
     lost = [end for end in ends if end > after and end - timedelta(days=1) < until]
     return min(max(lost), until) if lost else None
@@ -73,6 +75,8 @@ def _deletions(commits: Iterable[tuple[int, Mapping[str, Any]]]) -> Iterator[Del
         named = {name: frozenset(each["required_events"]) for name, each in policies.items()}
         kept = frozenset().union(*(named[name] for name, each in policies.items() if each["retention_us"]))
         types = frozenset[str]().union(*(named[name] for name in rules & named.keys()))
-        lost = certificate.get("event_types") or {}
-        first = {name: date.fromisoformat(each["first_day"]) for name, each in lost.items()}
-        yield Deletion(days, types, None if rules <= named.keys() else kept, first)
+        lost = {
+            name: (date.fromisoformat(each["first_day"]), date.fromisoformat(each["last_day"]))
+            for name, each in (certificate.get("event_types") or {}).items()
+        }
+        yield Deletion(days, types, None if rules <= named.keys() else kept, lost)
