@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from itertools import groupby
 
+from auditlake.engine.expression_gate import closed_connection
 from auditlake.engine.sql_text import literal
 from auditlake.engine.statements import statement, statements
 from auditlake.sources.mappings.names import Place, Scope, filled
@@ -202,8 +203,8 @@ def cases(choices: Iterable[tuple[str, str]]) -> str:
     for column, run in groupby(choices, lambda choice: _column_of_pattern(choice[0])):
         some = list(run)
         own = " ".join(f"when {condition} then {value}" for condition, value in some)
-        if column and len(some) >= _MANY:
-            own = f"when {_any_of([condition for condition, _ in some])} then case {own} end"
+        if column and len(some) >= _MANY and (any_of := _any_of(tuple(condition for condition, _ in some))):
+            own = f"when {any_of} then case {own} end"
         whens.append(own)
     return f"case {' '.join(whens)} end" if whens else "cast(null as varchar)"
 
@@ -214,10 +215,20 @@ def _column_of_pattern(condition: str) -> str:
     return "" if match is None or _APART.search(match["pattern"]) else match["column"]
 
 
-def _any_of(conditions: Iterable[str]) -> str:
-    """Return the condition that one of several patterns is in a column: one look where most have none of them."""
+@lru_cache(maxsize=1024)
+def _any_of(conditions: tuple[str, ...]) -> str:
+    """Return the condition that one of several patterns is in a column: one look where most have none of them.
+
+    It is empty where the patterns make one that RE2 does not take: together they may be too large.
+    """
+    import duckdb
+
     found = [match for match in map(_PATTERN.fullmatch, conditions) if match]
     patterns = "|".join(f"(?:{match['pattern']})" for match in found)
+    try:
+        closed_connection().cursor().execute(f"select regexp_matches('', '{patterns}')")
+    except duckdb.Error:
+        return ""
     return f"regexp_matches({found[0]['column']}, '{patterns}')"
 
 
