@@ -193,10 +193,13 @@ def test_the_command_writes_reports_and_records_the_answers(
 
 def test_an_evidence_pack_is_enough_to_judge_again(lake: AuditLake, tmp_path: Path) -> None:
     """It has the packs, the settings and the journals: what the lake has now plays no part."""
-    made = lake.frameworks.evidence("house", tmp_path / "pack.zip", **PERIOD)
     settings = lake.layout.frameworks.read_text()
-    lake.layout.frameworks.write_text("packs: {}\n")
+    longer = "house: {revision: 2026-09-01.1, parameters: {keep: 31d}}"
+    lake.layout.frameworks.write_text(settings.replace("house: {revision: 2026-09-01.1}", longer))
     try:
+        made = lake.frameworks.evidence("house", tmp_path / "pack.zip", **PERIOD)
+        assert [each.place for each in made.framework.report.settings] == ["frameworks.yaml:2:48"]
+        lake.layout.frameworks.write_text("packs: {}\n")
         assert lake.reperform(made.path).identical
     finally:
         lake.layout.frameworks.write_text(settings)
