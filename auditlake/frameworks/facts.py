@@ -66,9 +66,10 @@ class Facts:
     counts: Sequence[Count] = ()
     """By type, source and day, those among them that auditlake writes about itself."""
     arrived: Mapping[str, int] = field(default_factory=dict)
-    """By source, the period's events that did not come as history."""
-    history: Mapping[str, int] = field(default_factory=dict)
-    """By source, the period's events that came in loads marked as history."""
+    """By source, the period's events, those aside that auditlake writes about itself."""
+    history: Mapping[int, Mapping[str, int]] = field(default_factory=dict)
+    """By length in microseconds and source, the period's events that came in loads marked as history, of such loads in
+    which an event arrived later than that."""
     late: Mapping[int, Mapping[str, int]] = field(default_factory=dict)
     """By length in microseconds and source, the events that arrived later than that and not as history."""
     ahead: Mapping[int, Mapping[str, int]] = field(default_factory=dict)

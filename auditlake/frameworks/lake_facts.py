@@ -95,11 +95,11 @@ class Reading:
         """Return what the lake holds, without what reviews ask."""
         counts = tuple(self._cube(asked.columns))
         others = [each for each in counts if each.source != SELF]
-        arrived, history, late = self._arrivals(asked.within) if asked.within else (_arrived(others), {}, {})
+        history, late = self._arrivals(asked.within) if asked.within else ({}, {})
         return Facts(
             received=any(each.day is not None for each in others),
             first_event=min((each.first for each in others), default=None), columns=asked.columns, counts=counts,
-            arrived=arrived, history=history, late=late, ahead=self._ahead(asked.ahead) if asked.ahead else {},
+            arrived=_arrived(others), history=history, late=late, ahead=self._ahead(asked.ahead) if asked.ahead else {},
             deletions=tuple(self._deletions()),
             named={length: self._named(length, types) for length, types in sorted(asked.limits.items())},
         )  # fmt: skip
@@ -130,18 +130,21 @@ class Reading:
             number = None if day is None else day_of(day)
             yield Count(event_type, source, number, events, first, last, tuple(filled))
 
-    def _arrivals(self, within: tuple[int, ...]) -> tuple[Counter[str], Counter[str], dict[int, Counter[str]]]:
-        """Return how many events of each source arrived, how many as history, and how many later than each length."""
-        arrived, history = Counter[str](), Counter[str]()
+    def _arrivals(self, within: tuple[int, ...]) -> tuple[dict[int, Counter[str]], dict[int, Counter[str]]]:
+        """Return, for each length, how many events of each source came as history, and how many arrived later.
+
+        Each length has its own answer, so that a pack's does not depend on the packs that it is judged with.
+        """
+        history = {length: Counter[str]() for length in within}
         late = {length: Counter[str]() for length in within}
         for source, batch, events, lates in self._rows("arrivals", _slots(Asked((), within))):
-            if any(lates) and self._is_history(batch):
-                history[source] += events
-                continue
-            arrived[source] += events
+            is_history = any(lates) and self._is_history(batch)
             for length, number in zip(within, lates, strict=True):
-                late[length][source] += number
-        return arrived, history, late
+                if number and is_history:
+                    history[length][source] += events
+                elif number:
+                    late[length][source] += number
+        return history, late
 
     def _is_history(self, batch: int) -> bool:
         """Return whether a load marked as history brought a batch; only one with late events is asked about."""

@@ -298,8 +298,9 @@ def test_enough_events_arrive_in_time_and_history_is_left_out() -> None:
 
     def arrived(late: int, *, events: int = 100, history: int = 50) -> CheckResult:
         facts = replace(
-            RECEIVED, arrived={"sshd": events} if events else {}, history={"old": history}, late={day: {"sshd": late}}
-        )
+            RECEIVED, arrived={"sshd": events, "old": history}, history={1: {"sshd": 1}, day: {"old": history}},
+            late={day: {"sshd": late}},
+        )  # fmt: skip
         return judged(check, with_policies("a", facts=facts))
 
     assert arrived(1).status == "pass"
