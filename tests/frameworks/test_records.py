@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from auditlake.events.durations import Duration
 from auditlake.findings.decisions import Decisions, Resolution, Review, Subject
+from auditlake.findings.finding import subject_of
 from auditlake.frameworks.facts import Deletion, Facts, Look
 from auditlake.frameworks.model import CheckResult
 from auditlake.frameworks.records.catalog import CHECKS
@@ -285,6 +286,12 @@ def test_what_is_not_due_yet_and_what_could_not_be_judged() -> None:
 
     assert answered(reports={"p--a": report("p--a", [fresh])}).status == "pass"
     assert answered(reports={"p--a": report("p--a", error="broken")}).status == "not_evaluated"
+    both = with_policies("a", "b", reports={"p--a": report("p--a", [EPISODE]), "p--b": report("p--b", error="broken")})
+    check = replace(RESPONSE, of=("a", "b"))
+    assert judged(check, both).status == "fail"
+    known = accepted("p/1", judged(check, both).findings[0])
+    known = replace(known, subject=subject_of("p/1", judged(check, both).findings[0]))
+    assert judged(check, replace(both, decisions=Decisions(UNTIL, acceptances=(known,)))).status == "not_evaluated"
     assert answered(reports={"p--a": report("p--a")}, facts=replace(RECEIVED, received=False)).status == "no_data"
 
 
