@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 
+from auditlake.policies.deleted_days import Deletion
+
 
 @dataclass(frozen=True, slots=True)
 class Count:
@@ -33,24 +35,6 @@ class Look:
     events: int
     users: frozenset[str]
     """Those of their users who gave reviews."""
-
-
-@dataclass(frozen=True, slots=True)
-class Deletion:
-    """What one certificate of a deletion says."""
-
-    at: datetime
-    """The instant that was judged at: what was taken was old enough then."""
-    days: Mapping[date, int]
-    """The UTC days that lost events, with how many."""
-    types: frozenset[str]
-    """The event types that may have lost some."""
-    others_than: frozenset[str] | None = None
-    """Beside these, every type may have lost some that is not among these; None: no other type did."""
-
-    def may_have_taken(self, event_type: str) -> bool:
-        """Return whether an event of a type may have gone."""
-        return event_type in self.types or (self.others_than is not None and event_type not in self.others_than)
 
 
 @dataclass(frozen=True, slots=True)

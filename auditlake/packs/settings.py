@@ -37,7 +37,7 @@ class Chosen:
     values: Mapping[str, Value] = field(default_factory=dict)
     """What it sets of the pack's parameters."""
     places: Mapping[str, str] = field(default_factory=dict)
-    """Where it sets them, as ``frameworks.yaml:line:column``: reports have it, and must not depend on the lake's path."""
+    """Where it sets them, as ``frameworks.yaml:line:column``: reports say it, whatever the lake's path."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,13 +13,14 @@ from hypothesis import strategies as st
 from auditlake.events.durations import Duration
 from auditlake.findings.decisions import Decisions, Resolution, Review, Subject
 from auditlake.findings.finding import subject_of
-from auditlake.frameworks.facts import Deletion, Facts, Look
+from auditlake.frameworks.facts import Facts, Look
 from auditlake.frameworks.model import CheckResult
 from auditlake.frameworks.records.catalog import CHECKS
 from auditlake.frameworks.records.model import Case
 from auditlake.frameworks.records.slots import intervals
 from auditlake.packs.model import Control, RecordCheck
 from auditlake.packs.settings import Schedule
+from auditlake.policies.deleted_days import Deletion
 from auditlake.policies.question import Question
 from auditlake.runs.model import FailedRun
 from tests.frameworks.cases import (
@@ -350,11 +351,20 @@ def test_events_are_kept_long_enough_and_were_not_taken_early() -> None:
     assert kept(check, first_event=FIRST).reason == "the lake begins on 2026-09-01, so 30 of 90 days can be shown"
     assert kept(check, first_event=None).status == "no_data"
     assert kept(check, keep="89d").findings[0].kind == "kept_too_short"
-    assert kept(check, deletions=(Deletion(UNTIL, old, frozenset({"login"})),)).status == "pass"
-    assert kept(check, deletions=(Deletion(UNTIL, young, frozenset({"login"})),)).status == "fail"
-    assert kept(check, deletions=(Deletion(UNTIL, young, frozenset({"logout"})),)).status == "pass"
-    assert kept(check, deletions=(Deletion(UNTIL, young, frozenset(), frozenset({"login"})),)).status == "pass"
-    assert kept(check, deletions=(Deletion(UNTIL, young, frozenset(), frozenset()),)).status == "fail"
+
+    def taken(days: dict, *types: str, kept_types: frozenset | None = None, **more: object) -> str:
+        return kept(check, deletions=(Deletion(days, frozenset(types), kept_types, at=UNTIL, **more),)).status
+
+    assert taken(old, "login") == "pass"
+    assert taken(young, "login") == "fail"
+    assert taken(young, "logout") == "pass"
+    assert taken(young, kept_types=frozenset({"login"})) == "pass"
+    assert taken(young, kept_types=frozenset()) == "fail"
+    assert taken(young, "login", "logout", lengths={"login": 90 * DAY // MICRO, "logout": 1}) == "pass", "others went"
+    assert taken(young, "login", lengths={"login": 89 * DAY // MICRO}) == "fail"
+    assert taken(young, "login", first={"logout": UNTIL.date()}) == "pass"
+    gone = Deletion(old, frozenset({"login"}), at=UNTIL)
+    assert kept(check, first_event=began + MICRO, deletions=(gone,)).status == "pass", "it began before"
     assert kept(check, first_event=FIRST, keep="89d").status == "fail", "a failure goes before the beginning"
 
 
