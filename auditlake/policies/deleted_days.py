@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from auditlake.disk.layout import Layout
+from auditlake.events.times import EPOCH
 from auditlake.policies import kinds
 from auditlake.policies.model import Policy
 from auditlake.store.deltalog import Commits
@@ -17,8 +18,8 @@ from auditlake.store.deltalog import Commits
 class Deletion:
     """What one certificate says was deleted."""
 
-    days: tuple[date, ...]
-    """The UTC days that lost events."""
+    days: Mapping[date, int]
+    """The UTC days that lost events, with how many."""
     types: frozenset[str]
     """The event types of the policies by which they were deleted."""
     kept: frozenset[str] | None = None
@@ -26,6 +27,16 @@ class Deletion:
     lost: Mapping[str, tuple[date, date]] = field(default_factory=dict)
     """The event types that surely lost events, each with the first and the last day of these. Certificates of forms 1
     to 3 do not say so: those have none."""
+    at: datetime = EPOCH
+    """The instant that was judged at: what was taken was old enough then."""
+    lengths: Mapping[str, int] = field(default_factory=dict)
+    """How long policies kept events of a type then, in microseconds."""
+    default: int = 0
+    """How long events of all other types were kept; 0 where that is not known."""
+
+    def keeps(self, event_type: str) -> int:
+        """Return how long events of a type were kept, in microseconds: none that was taken was younger."""
+        return self.lengths.get(event_type, self.default)
 
     def days_of(self, types: Iterable[str]) -> tuple[date, ...]:
         """Return the days that may have lost events of any of some types."""
@@ -40,7 +51,8 @@ def deletions(layout: Layout, version: int, policies: Sequence[Policy]) -> tuple
     """Return what was deleted up to a version, the newest first; nothing where no policy asks that far back."""
     if not any(policy.coverage == "proven" or kinds.measure_of(policy).looks_far_back for policy in policies):
         return ()
-    return tuple(_deletions(Commits(layout, version).of_retention()))
+    made = (deletion_of(commit) for _, commit in Commits(layout, version).of_retention())
+    return tuple(each for each in made if each is not None)
 
 
 def first_deleted(deleted: Iterable[Deletion], event_type: str) -> date | None:
@@ -65,18 +77,29 @@ def whole_since(deleted: Iterable[Deletion], types: Sequence[str], after: dateti
     return min(max(lost), until) if lost else None
 
 
-def _deletions(commits: Iterable[tuple[int, Mapping[str, Any]]]) -> Iterator[Deletion]:
-    for _, own in commits:
-        certificate, policies = own.get("certificate") or {}, own.get("terms", {}).get("policies", {})
-        days = tuple(date.fromisoformat(each["day"]) for each in certificate.get("partitions", ()) if each["deleted"])
-        rules = {rule["id"] for rule in certificate.get("rules", ()) if rule["deleted"]}
-        if not days:
-            continue
-        named = {name: frozenset(each["required_events"]) for name, each in policies.items()}
-        kept = frozenset().union(*(named[name] for name, each in policies.items() if each["retention_us"]))
-        types = frozenset[str]().union(*(named[name] for name in rules & named.keys()))
-        lost = {
-            name: (date.fromisoformat(each["first_day"]), date.fromisoformat(each["last_day"]))
-            for name, each in (certificate.get("event_types") or {}).items()
-        }
-        yield Deletion(days, types, None if rules <= named.keys() else kept, lost)
+def deletion_of(commit: Mapping[str, Any]) -> Deletion | None:
+    """Return what the certificate of a commit says was deleted; None if it deleted nothing."""
+    certificate, terms = commit.get("certificate") or {}, commit.get("terms") or {}
+    days = {
+        date.fromisoformat(each["day"]): each["deleted"]
+        for each in certificate.get("partitions", ())
+        if each["deleted"]
+    }
+    if not days:
+        return None
+    policies = terms.get("policies", {})
+    rules = {rule["id"] for rule in certificate.get("rules", ()) if rule["deleted"]}
+    named = {name: frozenset(each["required_events"]) for name, each in policies.items()}
+    lengths: dict[str, int] = {}
+    for name, each in policies.items():
+        for event_type in named[name] if each["retention_us"] else ():
+            lengths[event_type] = max(lengths.get(event_type, 0), each["retention_us"])
+    types = frozenset[str]().union(*(named[name] for name in rules & named.keys()))
+    lost = {
+        name: (date.fromisoformat(each["first_day"]), date.fromisoformat(each["last_day"]))
+        for name, each in (certificate.get("event_types") or {}).items()
+    }
+    return Deletion(
+        days, types, None if rules <= named.keys() else frozenset(lengths), lost,
+        datetime.fromisoformat(certificate["as_of"]), lengths, terms.get("default_retention_us") or 0,
+    )  # fmt: skip

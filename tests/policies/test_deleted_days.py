@@ -64,8 +64,8 @@ def test_from_when_on_all_is_there(
     types: list[str], after: datetime, until: datetime, since: datetime | None
 ) -> None:  # fmt: skip
     """A stretch is whole from the end of its last day that lost events of a type; what no policy keeps may be any."""
-    logins = Deletion((date(2026, 4, 3), date(2026, 4, 5)), frozenset({"login"}))
-    others = Deletion((date(2026, 4, 2),), frozenset(), frozenset({"login", "logout", "model_access"}))
+    logins = Deletion({date(2026, 4, 3): 1, date(2026, 4, 5): 1}, frozenset({"login"}))
+    others = Deletion({date(2026, 4, 2): 1}, frozenset(), frozenset({"login", "logout", "model_access"}))
     first, last = date(2026, 3, 30), date(2026, 3, 31)
-    dated = Deletion((first, last, FIFTH.date()), frozenset(), lost={"model_access": (first, last)})
+    dated = Deletion(dict.fromkeys((first, last, FIFTH.date()), 1), frozenset(), lost={"model_access": (first, last)})
     assert whole_since([logins, others, dated], types, after, until) == since
