@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +38,8 @@ tests:
       - {type: data_access, at: 2026-11-02T01:00:00Z, user_id: ana, resource: documents/sales/1, count: 1000, every: 5s}
     expect: {status: compliant, episodes: 0}
 """
+_MORNING = timedelta(hours=8)
+"""How long after the last day people decide and report."""
 _SETTINGS = {
     "pci-dss-4": """\
       # What holds card data, and what leads to it.
@@ -54,7 +56,7 @@ _SETTINGS = {
 
 @click.command()
 @click.argument("folder", type=Folder(path_type=Path), default=Path("demo"))
-@json_option("lake", "inputs", "as_of", "index", "reports")
+@json_option("lake", "inputs", "as_of", "index", "reports", "frameworks")
 @click.pass_context
 def demo(context: click.Context, folder: Path) -> None:
     """Build a demo lake in FOLDER: 90 days of an LLM service.
@@ -64,7 +66,7 @@ def demo(context: click.Context, folder: Path) -> None:
     """
     from auditlake.cli.demo_data import write_demo
     from auditlake.cli.ingest import show_summary
-    from auditlake.cli.report import show_statuses, write_reports
+    from auditlake.cli.report import show_frameworks, show_statuses, write_reports
 
     lake_folder, inputs_folder = folder / "lake", folder / "inputs"
     if lake_folder.exists():
@@ -77,14 +79,20 @@ def demo(context: click.Context, folder: Path) -> None:
         lake, summary = build(lake_folder, made, listen=listen)
     if not (is_json() or is_quiet()):
         show_summary(summary)
-    as_of = _last_instant(made)
+    as_of = made.as_of + _MORNING
     with lake.runs.recorded("report") as run:
-        reports = run.reports(as_of=as_of, last="90d", listen=report_progress())
-        _, index = write_reports(lake, reports, None, ("json", "html"))
-    statuses = [pick(each, "policy_id", "status") for each in reports]
-    is_told = machine(lake=lake_folder, inputs=inputs_folder, as_of=as_of, index=index, reports=statuses)
+        judged = run.judged(**_period(made), as_of=as_of, listen=report_progress())
+        _, index = write_reports(lake, judged.all_reports, None, ("json", "html"))
+        for each in judged.frameworks:
+            each.write(lake.layout.reports, ("json", "html"))
+    statuses = [pick(each, "policy_id", "status") for each in judged.all_reports]
+    of_frameworks = [pick(each, "pack_id", "status") for each in judged.frameworks]
+    is_told = machine(
+        lake=lake_folder, inputs=inputs_folder, as_of=as_of, index=index, reports=statuses, frameworks=of_frameworks
+    )
     if not (is_told or is_quiet()):
-        show_statuses(reports)
+        show_statuses(judged.all_reports)
+        show_frameworks(judged.frameworks)
     say(f"the reports are in {index.parent}; open {index} in a browser")
     say(f"try: {_command()} --lake {lake_folder} events --event-type auth_failure --user-id frank")
 
@@ -99,7 +107,7 @@ def build(folder: Path, made: DemoInputs, **options: Any) -> tuple[auditlake.Aud
         made: The company's audit trail.
         **options: Those of :meth:`auditlake.AuditLake.ingest`.
     """
-    now = min(system_clock(), made.as_of + timedelta(hours=8))
+    now = min(system_clock(), made.as_of + _MORNING)
     lake = auditlake.create(folder, packs=list(_SETTINGS), clock=lambda: now)
     for pack_id, parameters in _SETTINGS.items():
         revision = f"    revision: {lake.packs.get(pack_id).revision}\n"
@@ -117,7 +125,7 @@ def build(folder: Path, made: DemoInputs, **options: Any) -> tuple[auditlake.Aud
 
 def _decide(lake: auditlake.AuditLake, made: DemoInputs) -> None:
     """Accept a finding that has a reason, deal with one, and sign the days off."""
-    period: dict[str, Any] = {"since": made.as_of - timedelta(days=90), "as_of": _last_instant(made)}
+    period = _period(made)
     for each in lake.findings.list("pci-dss-4--log_content", **period):  # no user; none in a trail of few events
         lake.findings.accept(
             each.finding.id, reason="the services' endpoints refuse a wrong key before they know whose it is",
@@ -127,11 +135,14 @@ def _decide(lake: auditlake.AuditLake, made: DemoInputs) -> None:
     lake.findings.resolve(attack, note="password changed, sessions ended, address blocked", by="maya", ticket="SEC-92")
     own = ("data_breach", "failed_logins", "guessed_password", "injected_prompt", "taken_documents")
     lake.findings.review(*own, note="two attacks on passwords, one thief; SEC-92 to SEC-94", by="uma", **period)
+    stated: dict[str, Any] = {"met": True, "until": made.as_of + timedelta(days=365), "by": "uma"}
+    lake.decisions.state("pci-dss-4", "10.1", note="the logging standard of 2026-05 names the roles", **stated)
+    lake.decisions.state("pci-dss-4", "10.4.2.1", note="risk analysis RA-7 asks for a review each week", **stated)
 
 
-def _last_instant(made: DemoInputs) -> datetime:
-    """Return the last instant of the last day, so that the period is whole days."""
-    return made.as_of - timedelta(microseconds=1)
+def _period(made: DemoInputs) -> dict[str, Any]:
+    """Return the 90 whole days."""
+    return {"since": made.as_of - timedelta(days=90, microseconds=1), "until": made.as_of - timedelta(microseconds=1)}
 
 
 def _command() -> str:
