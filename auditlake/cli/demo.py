@@ -66,7 +66,7 @@ def demo(context: click.Context, folder: Path) -> None:
     """
     from auditlake.cli.demo_data import write_demo
     from auditlake.cli.ingest import show_summary
-    from auditlake.cli.report import show_frameworks, show_statuses, write_reports
+    from auditlake.cli.report import show_frameworks, show_statuses, write_index, write_pages
 
     lake_folder, inputs_folder = folder / "lake", folder / "inputs"
     if lake_folder.exists():
@@ -82,16 +82,16 @@ def demo(context: click.Context, folder: Path) -> None:
     as_of = made.as_of + _MORNING
     with lake.runs.recorded("report") as run:
         judged = run.judged(**_period(made), as_of=as_of, listen=report_progress())
-        _, index = write_reports(lake, judged.all_reports, None, ("json", "html"))
-        for each in judged.frameworks:
-            each.write(lake.layout.reports, ("json", "html"))
-    statuses = [pick(each, "policy_id", "status") for each in judged.all_reports]
+        reports = judged.all_reports
+        write_pages(lake, reports, judged.frameworks, None, ("json", "html"))
+    index = write_index(lake, None)
+    statuses = [pick(each, "policy_id", "status") for each in reports]
     of_frameworks = [pick(each, "pack_id", "status") for each in judged.frameworks]
     is_told = machine(
         lake=lake_folder, inputs=inputs_folder, as_of=as_of, index=index, reports=statuses, frameworks=of_frameworks
     )
     if not (is_told or is_quiet()):
-        show_statuses(judged.all_reports)
+        show_statuses(reports)
         show_frameworks(judged.frameworks)
     say(f"the reports are in {index.parent}; open {index} in a browser")
     say(f"try: {_command()} --lake {lake_folder} events --event-type auth_failure --user-id frank")

@@ -313,7 +313,7 @@ def test_a_report_that_cannot_be_written(
 
     def refuse(path: Path) -> None:
         seen.append(path)
-        if len(seen) == 5:
+        if seen.count(out) == 5:
             raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
