@@ -7,7 +7,7 @@ from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import cache, cached_property
 from math import gcd
 from typing import Any
@@ -22,12 +22,13 @@ from auditlake.events.schema import SELF
 from auditlake.events.times import EPOCH, day_of
 from auditlake.findings.decisions import Review
 from auditlake.frameworks.coverage import columns_of
-from auditlake.frameworks.facts import Count, Deletion, Facts, Look
+from auditlake.frameworks.facts import Count, Facts, Look
 from auditlake.frameworks.model import Extent
 from auditlake.frameworks.records.model import Case
 from auditlake.frameworks.records.review import reviews_of
 from auditlake.frameworks.records.slots import intervals
 from auditlake.packs.model import Pack
+from auditlake.policies.deleted_days import deletion_of
 from auditlake.policies.model import Policy
 from auditlake.policies.question import Question
 from auditlake.reports.model import Query
@@ -95,12 +96,12 @@ class Reading:
         """Return what the lake holds, without what reviews ask."""
         counts = tuple(self._cube(asked.columns))
         others = [each for each in counts if each.source != SELF]
-        arrived, history, late = self._arrivals(asked.within) if asked.within else (_arrived(others), {}, {})
+        history, late = self._arrivals(asked.within) if asked.within else ({}, {})
         return Facts(
             received=any(each.day is not None for each in others),
             first_event=min((each.first for each in others), default=None), columns=asked.columns, counts=counts,
-            arrived=arrived, history=history, late=late, ahead=self._ahead(asked.ahead) if asked.ahead else {},
-            deletions=tuple(self._deletions()),
+            arrived=_arrived(others), history=history, late=late, ahead=self._ahead(asked.ahead) if asked.ahead else {},
+            deletions=tuple(filter(None, (deletion_of(commit) for _, commit in self._certified))),
             named={length: self._named(length, types) for length, types in sorted(asked.limits.items())},
         )  # fmt: skip
 
@@ -130,18 +131,21 @@ class Reading:
             number = None if day is None else day_of(day)
             yield Count(event_type, source, number, events, first, last, tuple(filled))
 
-    def _arrivals(self, within: tuple[int, ...]) -> tuple[Counter[str], Counter[str], dict[int, Counter[str]]]:
-        """Return how many events of each source arrived, how many as history, and how many later than each length."""
-        arrived, history = Counter[str](), Counter[str]()
+    def _arrivals(self, within: tuple[int, ...]) -> tuple[dict[int, Counter[str]], dict[int, Counter[str]]]:
+        """Return, for each length, how many events of each source came as history, and how many arrived later.
+
+        Each length has its own answer, so that a pack's does not depend on the packs that it is judged with.
+        """
+        history = {length: Counter[str]() for length in within}
         late = {length: Counter[str]() for length in within}
         for source, batch, events, lates in self._rows("arrivals", _slots(Asked((), within))):
-            if any(lates) and self._is_history(batch):
-                history[source] += events
-                continue
-            arrived[source] += events
+            is_history = any(lates) and self._is_history(batch)
             for length, number in zip(within, lates, strict=True):
-                late[length][source] += number
-        return arrived, history, late
+                if number and is_history:
+                    history[length][source] += events
+                elif number:
+                    late[length][source] += number
+        return history, late
 
     def _is_history(self, batch: int) -> bool:
         """Return whether a load marked as history brought a batch; only one with late events is asked about."""
@@ -184,12 +188,6 @@ class Reading:
         users = sorted({each.by for each in reviews.values()})
         values = {"types": sorted(types), "first": min(bounds), "behind": max(bounds), "unit": gcd(*units)}
         return values | {"reviewers": users}, batches
-
-    def _deletions(self) -> Iterator[Deletion]:
-        """Yield what the certificates of deletions say that are part of the snapshot and not later than as_of."""
-        for certificate, own in self._certified:
-            if own["kind"] == "retention" and certificate["deleted"]:
-                yield _deletion(datetime.fromisoformat(certificate["as_of"]), certificate, own.get("terms") or {})
 
     @property
     def certificates(self) -> Extent:
@@ -270,15 +268,3 @@ def _arrived(counts: Iterable[Count]) -> Counter[str]:
     for each in counts:
         arrived[each.source] += each.events if each.day is not None else 0
     return Counter({name: number for name, number in arrived.items() if number})
-
-
-def _deletion(at: datetime, certificate: Mapping[str, Any], terms: Mapping[str, Any]) -> Deletion:
-    """Return what a certificate says, with the event types that its rules governed then."""
-    policies = {name: frozenset(each["required_events"]) for name, each in (terms.get("policies") or {}).items()}
-    days = {date.fromisoformat(each["day"]): each["deleted"] for each in certificate["partitions"]}
-    ids = [rule["id"] for rule in certificate["rules"] if rule["deleted"]]
-    types = frozenset(name for each in ids for name in policies.get(each, ()))
-    if all(each in policies for each in ids):
-        return Deletion(at, days, types)
-    kept = (names for each, names in policies.items() if terms["policies"][each].get("retention_us"))
-    return Deletion(at, days, types, frozenset[str]().union(*kept))  # default_retention took what no policy kept

@@ -48,6 +48,8 @@ def rows_asked(scale: float) -> tuple[Asked, ...]:
         Asked("everything-by-user", f"episodes and daily peaks by user, {events}", 2),
         Asked("backtest", f"backtest of 50 thresholds, ungrouped, {events}", 3),
         Asked("backtest-by-user", f"backtest of 50 thresholds by user, {events}", 3),
+        Asked("frameworks-facts", f"counts by type, source, day and filled columns, {events}", most_seconds=0.8),
+        Asked("frameworks", f"two packs beside their policies, {events}", most_seconds=1.5),
         *_kinds_rows(scale),
         *_many_rows(scale),
         *_logging_rows(scale),

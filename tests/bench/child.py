@@ -15,7 +15,20 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
-from tests.bench import backtest, ingest, kinds, landing, ledger, many, mapping, report, retention, rolling, sandbox
+from tests.bench import (
+    backtest,
+    frameworks,
+    ingest,
+    kinds,
+    landing,
+    ledger,
+    many,
+    mapping,
+    report,
+    retention,
+    rolling,
+    sandbox,
+)
 from tests.bench.data import make, place, small_place
 from tests.bench.work import Work
 
@@ -30,6 +43,8 @@ WORKS: Mapping[str, Callable[[], dict[str, Work]]] = {
     "many-scan": many.scans,
     "many-alerts": lambda: many.alerts(source="cloudtrail"),
     "many-alerts-any-source": lambda: many.alerts(source=None),
+    "frameworks-facts": frameworks.facts,
+    "frameworks": frameworks.judged,
     "breaches": lambda: rolling.works(by_user=False, everything=False),
     "breaches-by-user": lambda: rolling.works(by_user=True, everything=False),
     "everything": lambda: rolling.works(by_user=False, everything=True),

@@ -144,7 +144,7 @@ def test_nothing_is_deleted_without_reports(due: Collecting, monkeypatch: pytest
         raise ReportError("the disk refused")
 
     lake = due(APPLY)
-    monkeypatch.setattr("auditlake.facets.runs.Recording.reports", reports)
+    monkeypatch.setattr("auditlake.facets.runs.Recording.judged", reports)
     done = lake.routine.nightly()
 
     assert outcomes(done) == ["done", "done", "done", "failed", "done", "no"]

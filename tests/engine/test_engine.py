@@ -10,14 +10,14 @@ from pathlib import Path
 import duckdb
 import pytest
 
-import auditlake
 from auditlake import AuditEvent, AuditLake
-from auditlake.engine.duck import connect
+from auditlake.engine.duck import beside, connect
 from auditlake.engine.duck_engine import DuckEngine
 from auditlake.engine.model import Engine, RangeError, Row, StatementError
 from auditlake.policies.evaluate import evaluate
 from auditlake.policies.question import Question
 from auditlake.reports.build import build_report
+from tests.lakes import create
 
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
 
@@ -50,7 +50,7 @@ class Recorder:
 @pytest.fixture
 def lake(tmp_path: Path) -> AuditLake:
     """Seven failed logins of one user within an hour."""
-    lake = auditlake.create(tmp_path / "lake", clock=lambda: NOW)
+    lake = create(tmp_path / "lake", clock=lambda: NOW)
     for minute in range(7):
         at = NOW - timedelta(minutes=5 * minute)
         lake.log(AuditEvent("auth_failure", timestamp=at, user_id="ana", status="failure"))
@@ -102,3 +102,12 @@ def test_others_are_not(tmp_path: Path) -> None:
     with pytest.raises(duckdb.IOException):
         engine.leaf([tmp_path / "event_date=2026-01-01" / "none.parquet"])
     engine.close()
+
+
+def test_a_connection_beside_another_is_in_utc() -> None:
+    """Another connection to a DuckDB reads times in UTC, whatever the zone of the machine is."""
+    with connect() as database:
+        database.execute("set global timezone = 'Asia/Tokyo'")
+        with beside(database) as connection:
+            ((hours,),) = connection.execute("select date_part('hour', to_timestamp(0))").fetchall()
+    assert hours == 0

@@ -17,7 +17,7 @@ from auditlake.ledger.sidecars import kept_path
 from auditlake.retention.terms import states_since, terms_of
 from auditlake.testing import Clock, events
 from tests.ledger.lakes import entries
-from tests.packs.text import HOUSE
+from tests.packs.text import HOUSE, STRICT
 from tests.retention.lakes import made, policy_text
 from tests.store.lakes import copied
 
@@ -78,12 +78,16 @@ def test_refused_additions(lake: AuditLake, tmp_path: Path) -> None:
 
 
 def test_what_a_pack_changes(lake: AuditLake, tmp_path: Path) -> None:
-    """Before it is added, a pack tells which events are kept how long, and which policies have no event."""
-    (tmp_path / "mine.yaml").write_text(HOUSE.replace("id: house-rules", "id: mine").replace("6mo", "1y"))
+    """Before it is added, a pack tells which events are kept how long, and which policies lack events."""
+    text = HOUSE.replace("id: house-rules", "id: mine").replace("6mo", "1y")
+    (tmp_path / "mine.yaml").write_text(text)
     effect = lake.packs.effect(str(tmp_path / "mine.yaml"))
 
     assert effect.without_data == {"refused_sign_ins": ("auth_failure",)}
     assert [(each.event_type, each.change) for each in effect.effect.types] == [("auth_failure", 1), ("login", 1)]
+    assert effect.missed == {}
+    (tmp_path / "mine.yaml").write_text(text.replace("[login]", "[login, logout]"))
+    assert lake.packs.effect(str(tmp_path / "mine.yaml")).missed == {"sign_ins": ("logout",)}
     assert not lake.layout.pack("mine").exists()
 
 
@@ -92,6 +96,20 @@ def test_retention(lake: AuditLake) -> None:
     conflicts = {(each.keep_policy, each.keep_clause, each.limit_clause) for each in lake.retention.plan().conflicts}
     assert conflicts == {(SIGN_INS, "House rules 7.3, mandatory", "GDPR 5(1)(e)")}
     assert (lake.retention.plan(lake._context.now).due, lake.policies.get("own").retention_period.text) == (0, "2d")
+
+
+def test_terms_of_policies_that_are_not_judged(lake: AuditLake) -> None:
+    """A policy about types that the lake does not know keeps nothing, so that its terms never get weaker."""
+    config = lake.layout.config.read_text()
+    lake.layout.config.write_text(config.replace("# default_ret", 'default_retention = "30d"\n# default_ret'))
+    lake = AuditLake(lake.layout.root, clock=Clock())
+    traffic = "\npolicies:\n  traffic: {name: Traffic, description: d, required_events: [traffic]}"
+    changes = ("\nstatus:", "needs_types: [traffic]\n\nstatus:"), ("\npolicies:", traffic)
+    lake.packs.upgrade("house-rules", to=revision(lake, 2, *changes))
+    lake.retention.apply(accept_weaker="tests")
+
+    assert lake.packs.get("house-rules").unready == {"traffic": ("traffic",)}
+    assert lake.retention.plan().weaker == ()
 
 
 def test_recorded(lake: AuditLake) -> None:
@@ -129,6 +147,19 @@ def test_upgrade(lake: AuditLake) -> None:
         lake.packs.upgrade("house-rules", to=revision(lake, 2))
 
 
+def test_what_another_pack_extends_is_upgraded_and_judges_nothing_by_itself(lake: AuditLake, tmp_path: Path) -> None:
+    """The file is replaced, and the settings name the packs that they named before."""
+    (tmp_path / "house-rules-strict.yaml").write_text(STRICT)
+    added = lake.packs.add(str(tmp_path / "house-rules-strict.yaml"))
+    settings = f"packs:\n  house-rules-strict: {{revision: {added.revision}}}\n"
+    lake.layout.frameworks.write_text(settings)
+
+    assert lake.packs.upgrade("house-rules", to=revision(lake, 2)).new == "2026-11-30.2"
+    assert lake.layout.frameworks.read_text() == settings
+    assert b"2026-11-30.2" in lake.layout.pack("house-rules").read_bytes()
+    assert [each.id for each in lake.packs] == ["house-rules-strict"]
+
+
 def test_shortened_and_hidden(lake: AuditLake) -> None:
     """A term that a pack had since the last deletion counts, whatever it says now: it is in the ledger."""
     lake.retention.apply(accept_weaker="tests")
@@ -154,7 +185,7 @@ def test_a_broken_pack_stops_no_other(lake: AuditLake) -> None:
         lake.packs.get("house-rules")
 
 
-def test_an_id_that_two_files_have(lake: AuditLake) -> None:
+def test_an_id_that_two_files_have(lake: AuditLake, caplog: pytest.LogCaptureFixture) -> None:
     """A policy of the lake's own with the id of a pack's is an error that names both files, and neither is judged."""
     lake.layout.policy(SIGN_INS).write_text(policy_text(["login"], "2d"))
     (fault,) = (each.fault for each in lake.policies.all(tolerant=True) if each.id == SIGN_INS)
@@ -163,6 +194,15 @@ def test_an_id_that_two_files_have(lake: AuditLake) -> None:
     assert "packs/house-rules.yaml" in fault
     with pytest.raises(PolicyError, match="rename one"):
         lake.policies.all()
+    rules = Rules(lake.layout, lake.config.event_types)
+    assert rules.changed()
+    assert {*rules.policies} == {"house-rules--refused_sign_ins", "limit", "own"}
+    lake.layout.policy("limit").unlink()
+    assert rules.changed()
+    assert [each.getMessage() for each in caplog.records] == [f"a policy is not evaluated as it is now: {fault}"]
+    lake.layout.frameworks.unlink()
+    assert rules.changed()
+    assert {*rules.policies} == {SIGN_INS, "own"}
 
 
 def test_alerts_follow(lake: AuditLake) -> None:

@@ -19,6 +19,7 @@ from auditlake.engine import duck
 from auditlake.engine.model import Row
 from auditlake.errors import LakeFormatError, PolicyError
 from auditlake.policies.condition import ConditionError, check_condition
+from tests.lakes import create
 from tests.templates import copy_of
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -67,7 +68,7 @@ def test_what_try_catches_is_accepted(text: str) -> None:
 
 def six_failures(folder: Path) -> None:
     """Make a lake with six failures of an admin."""
-    auditlake.create(folder / "lake", clock=lambda: NOON).ingest([
+    create(folder / "lake", clock=lambda: NOON).ingest([
         AuditEvent("auth_failure", NOON - timedelta(minutes=i), user_id="ann", action="admin", status="x")
         for i in range(6)
     ])  # fmt: skip
@@ -244,7 +245,7 @@ def test_the_exit_code_says_so(lake: AuditLake, tmp_path: Path, run: Callable[..
     code, out, err = run("report", "--out", str(tmp_path / "o"), "--format", "json")
     assert (code, len(list((tmp_path / "o").glob("*.json")))) == (3, 5)
     assert "error: wrong could not be judged: wrong.yaml:2:1" in err
-    assert "1 not judged" in (tmp_path / "o" / "index.html").read_text()
+    assert "</svg>\nError</td>" in (tmp_path / "o" / "index.html").read_text()
     assert run("report", "--fail-on", "error", "--out", str(tmp_path / "p"))[0] == 1
     assert run("report", "failed_logins", "--out", str(tmp_path / "q"))[0] == 0
     assert run("report", "wrong", "--out", str(tmp_path / "q"))[0] == 3

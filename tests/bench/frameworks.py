@@ -1,0 +1,174 @@
+"""Frameworks: the one scan for all packs, and two packs judged beside the statements of their own policies.
+
+The rival of the scan is what one would write by hand, with the words for nothing compared on every row. That of the two
+packs is each by itself.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
+
+from tests.bench.data import AS_OF, SINCE, Place
+from tests.bench.work import Work
+
+if TYPE_CHECKING:
+    from auditlake.packs.effective import LakePacks
+
+TWO = ("eu-ai-act", "pci-dss-4")
+
+
+@dataclass(frozen=True, slots=True)
+class Timed:
+    """What a side found, and how long it took without what is not to count."""
+
+    seconds: float
+    found: Any
+
+
+def facts() -> dict[str, Work]:
+    """Counts by type, source, day and filled columns, for all packs that ship."""
+    return {
+        "ours": Work(_facts, lambda made: made.found, lambda made: made.seconds),
+        "by hand": Work(_by_hand, lambda made: made.found, lambda made: made.seconds),
+    }
+
+
+def judged() -> dict[str, Work]:
+    """Two packs; what their policies' statements and reports take is not counted."""
+    return {
+        "ours": Work(_together, lambda made: made.found, lambda made: made.seconds),
+        "a pack at a time": Work(_one_by_one, lambda made: made.found, lambda made: made.seconds),
+    }
+
+
+def _packs(names: Sequence[str] | None = None) -> LakePacks:
+    from auditlake.events.schema import BUILT_IN_TYPES
+    from auditlake.packs.effective import SHIPPED, read_packs
+
+    files = {each.stem: each.read_bytes() for each in sorted(SHIPPED.glob("*.yaml"))}
+    chosen = names or [*files]
+    lines = {
+        name: next(line for line in files[name].decode().splitlines() if line.startswith("revision: "))
+        for name in chosen
+    }
+    settings = "packs:\n" + "".join(f"  {name}: {{{line}}}\n" for name, line in lines.items())
+    return read_packs(files, settings.encode(), BUILT_IN_TYPES)
+
+
+@contextmanager
+def _reading(place: Place) -> Iterator[Any]:
+    import auditlake
+    from auditlake.engine.duck_engine import DuckEngine
+    from auditlake.frameworks.lake_facts import Reading
+    from auditlake.policies.question import Question
+    from auditlake.query.view import engine
+
+    lake = auditlake.open(place.lake, clock=lambda: AS_OF)
+    with engine(lake._context, lake.snapshot().version) as (connection, snapshot):
+        yield Reading(lake._context, DuckEngine(connection), snapshot, Question(AS_OF, SINCE, AS_OF)), connection
+
+
+def _facts(place: Place, _: Path) -> Timed:
+    import sqlglot  # noqa: F401 - the policies that come before need it, too
+
+    from auditlake.frameworks.lake_facts import asked_by
+
+    asked = asked_by(_packs().packs.values())
+    with _reading(place) as (reading, _):
+        began = time.perf_counter()
+        found = reading.facts(replace(asked, within=(), ahead=(), limits={}))
+        seconds = time.perf_counter() - began
+    return Timed(seconds, sorted((each.event_type, each.source, str(each.day), each.events, each.filled)
+                                 for each in found.counts))  # fmt: skip
+
+
+def _by_hand(place: Place, _: Path) -> Timed:
+    from auditlake.frameworks.lake_facts import asked_by
+
+    columns = asked_by(_packs().packs.values()).columns
+    nothing = "('', '-', 'unknown', 'n/a', 'none', 'null')"
+    counts = ", ".join(
+        f"count(*) filter (day is not null and lower(trim({name}, e' \\t\\n\\r\\f\\x0b')) not in {nothing})"
+        for name in columns
+    )
+    with _reading(place) as (_, connection):
+        began = time.perf_counter()
+        rows = connection.execute(
+            f"""select event_type, source, cast(day as varchar), count(*), {counts}
+            from (select *, case when "timestamp" > $1 then cast("timestamp" as date) end as day from events)
+            where "timestamp" <= $2 group by event_type, source, day""",
+            [SINCE, AS_OF],
+        ).fetchall()
+        seconds = time.perf_counter() - began
+    return Timed(seconds, sorted((kind, source, str(day), n, tuple(filled)) for kind, source, day, n, *filled in rows))
+
+
+def _together(place: Place, folder: Path) -> Timed:
+    return _judged(place, folder, [TWO])
+
+
+def _one_by_one(place: Place, folder: Path) -> Timed:
+    return _judged(place, folder, [(each,) for each in TWO])
+
+
+def _judged(place: Place, folder: Path, groups: Sequence[Sequence[str]]) -> Timed:
+    import auditlake
+    from auditlake.frameworks.run import Where
+    from auditlake.reports import run
+    from auditlake.reports.compliance import ComplianceReport
+
+    packs, aside = _packs(TWO), _Aside()
+    for policy in packs.policies():
+        (folder / f"{policy.id}.yaml").write_text(policy.text)
+    lake = auditlake.open(place.lake, clock=lambda: AS_OF)
+    found = {}
+    with (
+        patch.object(run, "evaluate", aside.each(run.evaluate)), patch.object(run, "_report", aside.once(run._report)),
+        patch.object(ComplianceReport, "json", aside.once(ComplianceReport.json)),
+    ):  # fmt: skip
+        began = time.perf_counter()
+        for group in groups:
+            with lake.frameworks.judged(
+                (), group, only=True, where=Where(packs), as_of=AS_OF, since=SINCE, pages=False, policies=folder
+            ) as made:
+                found |= {each.pack_id: each.json() for each in made.frameworks}
+        seconds = time.perf_counter() - began - aside.seconds
+    return Timed(seconds, sorted(found.items()))
+
+
+class _Aside:
+    """Adds up what functions take that is not to count."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def once(self, function: Any) -> Any:
+        def timed(*arguments: Any, **named: Any) -> Any:
+            began = time.perf_counter()
+            try:
+                return function(*arguments, **named)
+            finally:
+                self.seconds += time.perf_counter() - began
+
+        return timed
+
+    def each(self, function: Any) -> Any:
+        def timed(*arguments: Any, **named: Any) -> Any:
+            iterator = iter(function(*arguments, **named))
+            while True:
+                began = time.perf_counter()
+                try:
+                    item = next(iterator)
+                except StopIteration:
+                    return
+                finally:
+                    self.seconds += time.perf_counter() - began
+                yield item
+
+        return timed
