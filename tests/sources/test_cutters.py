@@ -22,6 +22,7 @@ from auditlake.sources.catalog import built_in, own_source
 from auditlake.sources.cutters.catalog import CUTTERS
 from auditlake.sources.cutters.patterns import PIECES, PatternError, compiled
 from auditlake.sources.cutters.text_lines import Years
+from auditlake.sources.in_memory import MemoryLines, MemoryStream
 from auditlake.sources.mappings.loader import load_mapping
 from auditlake.sources.mappings.outline import outline_of
 from auditlake.sources.model import (
@@ -205,6 +206,16 @@ def test_messages_that_say_how_long_they_are(size: int) -> None:
     wrong = b"20 <13>1 did x\n20 <13>1 did y\n"
     assert [each.raw for each in cut(wrong, "lines", fits, size)] == wrong.splitlines()
     assert [each.reason for each in cut(b"99 <13>" + b"x" * 92, "lines", fits, size, max_record=50)] == [TOO_LONG]
+
+
+def test_a_followed_line_of_several_messages() -> None:
+    """Where lines are followed, one that holds several messages is rejected, since ids are counted by line."""
+    message = b"%d %s" % (len(LOGINS[0]), LOGINS[0])
+    data = b"x did 5 <1>1 y\n" + message + b"\n" + message * 2 + b"\n"
+    stream = MemoryStream(MemoryLines("x", 0, 1, data, b""))
+    outline = outline_of(json.dumps({"source": "doors", "timestamp": "at", "read": "lines", **ANY}))
+    found = seen(CUTTERS["lines"](stream, 1 << 24, outline))
+    assert [each.reason for each in found] == ["", "", NO_LENGTH]
 
 
 LOGINS = [f"<38>1 2026-11-20T08:00:{n:02}Z h sshd did {'é' if n == 7 else 'x'}{'x' * n}".encode() for n in range(12)]

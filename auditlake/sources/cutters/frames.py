@@ -167,12 +167,31 @@ def split_messages(stream: Chunks, max_record: int) -> Iterator[Batch]:
     yield from broken(damages(stream), number, line, at)
 
 
+def needs_no_lines(beginning: bytes) -> bool:
+    """Return whether a stream begins with messages that say how long they are, of which two share a line."""
+    frames = _Frames()
+    frames.take(beginning, last=False)
+    return frames.counted and not frames.by_line
+
+
+def split_followed(stream: Chunks, max_record: int) -> Iterator[Batch]:
+    """Cut a stretch of a file that is followed into lines; one that holds several such messages is rejected."""
+    for batch in split_lines(stream, max_record, plain=True):
+        counted = compute.match_substring_regex(batch.text, _OWN_HEAD).to_numpy(zero_copy_only=False)
+        yield _without(batch, counted & _holds_another(batch), max_record)
+
+
 def _judged(batch: Batch, frames: _Frames, max_record: int) -> Batch:
     """Return a batch of lines behind the last message without those that may be no message, or several."""
     if not frames.by_line:
         return _without(batch, np.ones(len(batch), np.bool_), max_record)
+    return _without(batch, _holds_another(batch), max_record)
+
+
+def _holds_another(batch: Batch) -> npt.NDArray[np.bool_]:
     bare = compute.replace_substring_regex(batch.text, _OWN_HEAD, "", max_replacements=1)
-    return _without(batch, compute.match_substring_regex(bare, _OTHER).to_numpy(zero_copy_only=False), max_record)
+    found: npt.NDArray[np.bool_] = compute.match_substring_regex(bare, _OTHER).to_numpy(zero_copy_only=False)
+    return found
 
 
 def _without(batch: Batch, wrong: npt.NDArray[np.bool_], max_record: int) -> Batch:
