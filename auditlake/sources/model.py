@@ -33,6 +33,8 @@ NOT_CSV = "not valid CSV"
 NOT_A_ROW = "row cannot be written as JSON"
 NO_PATTERN = "no pattern fits"
 """Only of lines that patterns cut into fields."""
+NO_LENGTH = "message length does not fit"
+"""Only of messages of syslog that say how long they are."""
 NO_PAIR = "no key=value pair"
 NO_AUDIT_LINE = "no line of auditd"
 _TAIL = 256

@@ -14,6 +14,7 @@ from auditlake.errors import LakeBusyError, SourceError, UnrecognisedInputError
 from auditlake.ingest.custody import IngestOptions
 from auditlake.ingest.ingest import ingest
 from auditlake.ingest.quarantine import Quarantine
+from auditlake.sources.cutters.frames import needs_no_lines
 from auditlake.sources.in_memory import MemoryLines
 from auditlake.sources.model import Rejected
 from auditlake.sources.recognise import recognise
@@ -157,6 +158,7 @@ class Destination:
         """
         if self._known is not None or not lines.strip():
             return
+        self.refuse_messages(lines)
         try:
             found = recognise(lines, self._name, self._named, None, self._lake.sources.catalog)
         except UnrecognisedInputError as error:
@@ -171,6 +173,16 @@ class Destination:
         followed = ", ".join(_FOLLOWED.values())
         message = f"{self._name} holds {found.source} records as {what}: only {followed} in UTF-8 can be followed"
         raise SourceError(message, hint="auditlake ingest reads it as it is")
+
+    def refuse_messages(self, beginning: bytes) -> None:
+        """Refuse a stream of messages of syslog that need no line ends: a line is no record of it.
+
+        Raises:
+            SourceError: It begins with such messages.
+        """
+        if needs_no_lines(beginning):
+            message = f"{self._name} holds messages that say how long they are: only lines can be followed"
+            raise SourceError(message, hint="auditlake ingest reads it as it is")
 
     def take(self, found: Sequence[Stretch | Rejected], occurrences: Occurrences, modified: float | None) -> None:
         """Land lines, durable when this returns; or hold those that a mapping is for until they are committed.

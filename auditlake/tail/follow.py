@@ -165,8 +165,10 @@ class Follower:
         current = self._family.current()
         if current is None:
             raise SourceError(f"{self._family.path} does not exist", hint="what is followed has to be there once")
+        beginning = os.pread(current, CHUNK, 0)
+        self._sink.refuse_messages(beginning)
         if from_end:
-            self._sink.look(os.pread(current, CHUNK, 0).rpartition(b"\n")[0])
+            self._sink.look(beginning.rpartition(b"\n")[0])
         self._add(current, *(_end(current) if from_end else ()))
         self._tell_where()
         self._save()  # from now on nothing is missed, should the file be rotated before it is read

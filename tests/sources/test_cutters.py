@@ -22,10 +22,12 @@ from auditlake.sources.catalog import built_in, own_source
 from auditlake.sources.cutters.catalog import CUTTERS
 from auditlake.sources.cutters.patterns import PIECES, PatternError, compiled
 from auditlake.sources.cutters.text_lines import Years
+from auditlake.sources.in_memory import MemoryLines, MemoryStream
 from auditlake.sources.mappings.loader import load_mapping
 from auditlake.sources.mappings.outline import outline_of
 from auditlake.sources.model import (
     NO_AUDIT_LINE,
+    NO_LENGTH,
     NO_PAIR,
     NO_PATTERN,
     NOT_CSV,
@@ -183,7 +185,7 @@ def test_frames() -> None:
 
 @pytest.mark.parametrize("size", SIZES)
 def test_messages_that_say_how_long_they_are(size: int) -> None:
-    """They need no line ends between them, and may have some in them; where they no longer fit, lines follow."""
+    """They need no line ends between them, and may have some in them; where they no longer fit, nothing is a record."""
     first, second, third = b"<13>1 a did x", b"<13>a\ndid y", b"<1>c did \xc3\xa9\n"
     counted = [b"%d %s" % (len(each), each) for each in (first, second, third)]
     fits = {"pattern": "(?s)did (?P<did>.+)$"}
@@ -194,14 +196,73 @@ def test_messages_that_say_how_long_they_are(size: int) -> None:
     assert [each["did"] for each in said(found)] == ["x", "y", "é"]
     assert [each.raw for each in cut(b"\n".join(counted[:2]) + b"\n", "lines", fits, size)] == counted[:2]
     short = b"".join(counted)[:-6]
-    assert [each.raw for each in cut(short, "lines", fits, size)] == [*counted[:2], b"".join([counted[2][:-6]])]
+    assert [(each.raw, each.reason) for each in cut(short, "lines", fits, size)] == [
+        (counted[0], ""), (counted[1], ""), (counted[2][:-6], NO_LENGTH),
+    ]  # fmt: skip
     lost = cut(counted[0] + counted[0] + b"did z\n14 <13>w", "lines", fits, size)
-    assert [(each.raw, each.reason, each.line) for each in lost[2:]] == [
-        (b"did z", "", 1), (b"14 <13>w", NO_PATTERN, 2),
+    assert [(each.raw, each.reason, each.line) for each in lost[1:]] == [
+        (counted[0] + b"did z", NO_LENGTH, 1), (b"14 <13>w", NO_LENGTH, 2),
     ]  # fmt: skip
     wrong = b"20 <13>1 did x\n20 <13>1 did y\n"
     assert [each.raw for each in cut(wrong, "lines", fits, size)] == wrong.splitlines()
     assert [each.reason for each in cut(b"99 <13>" + b"x" * 92, "lines", fits, size, max_record=50)] == [TOO_LONG]
+
+
+def test_a_followed_line_of_several_messages() -> None:
+    """Where lines are followed, one that holds several messages is rejected, since ids are counted by line."""
+    message = b"%d %s" % (len(LOGINS[0]), LOGINS[0])
+    data = b"x did 5 <1>1 y\n" + message + b"\n" + message * 2 + b"\n"
+    stream = MemoryStream(MemoryLines("x", 0, 1, data, b""))
+    outline = outline_of(json.dumps({"source": "doors", "timestamp": "at", "read": "lines", **ANY}))
+    found = seen(CUTTERS["lines"](stream, 1 << 24, outline))
+    assert [each.reason for each in found] == ["", "", NO_LENGTH]
+
+
+LOGINS = [f"<38>1 2026-11-20T08:00:{n:02}Z h sshd did {'é' if n == 7 else 'x'}{'x' * n}".encode() for n in range(12)]
+BY_CHARACTERS = [b"%d %s" % (len(each.decode()), each) for each in LOGINS]
+"""Messages of a sender that counts characters: the length of one of them is short by a byte."""
+ANY = {"pattern": "did (?P<did>.+)$"}
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_messages_whose_length_is_wrong(size: int) -> None:
+    """They never become one record together with others: what nobody can tell apart is rejected, all bytes of it."""
+    data = b"".join(BY_CHARACTERS)
+    found = cut(data, "lines", ANY, size)
+    assert [each.raw for each in found if not each.reason] == BY_CHARACTERS[:7]
+    assert {each.reason for each in found[7:]} == {NO_LENGTH}
+    assert b"".join(each.raw for each in found) == data
+    assert {each.reason for each in cut(b"".join(BY_CHARACTERS[7:]), "lines", ANY, size)} == {NO_LENGTH}
+    last = cut(b"".join(BY_CHARACTERS[6:9]), "lines", ANY, size)
+    assert [each.reason == NO_LENGTH for each in last] == [False, True]
+    for between in (b"\n", b"\r\n"):  # then a line is a message
+        lines = cut(between.join(BY_CHARACTERS), "lines", ANY, size)
+        assert [each.raw for each in lines if not each.reason] == BY_CHARACTERS
+    two = BY_CHARACTERS[7] + BY_CHARACTERS[8]
+    mixed = cut(b"\n".join([BY_CHARACTERS[0], two, BY_CHARACTERS[1]]), "lines", ANY, size)
+    assert [(each.raw, each.reason) for each in mixed] == [
+        (BY_CHARACTERS[0], ""), (two, NO_LENGTH), (BY_CHARACTERS[1], ""),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_a_message_that_holds_the_beginning_of_another(size: int) -> None:
+    """It is rejected alone, where those around it fit."""
+    odd = b"<38>1 - h sshd did 5 <38>1 root"
+    messages = [b"%d %s" % (len(each), each) for each in (LOGINS[0], odd, LOGINS[1], LOGINS[2])]
+    found = cut(b"\n".join(messages), "lines", ANY, size)
+    assert [(each.raw, each.reason) for each in found] == list(zip(messages, ("", NO_LENGTH, "", ""), strict=True))
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_a_long_message_among_others(size: int) -> None:
+    """One over the limit is rejected by its length, in whatever chunks it comes; a byte order mark is none of them."""
+    each, long = b"18 <13>1 a did abcdef", b"300 <13>1 " + b"x" * 294
+    data = b"\xef\xbb\xbf" + each * 3 + long + each * 4
+    found = cut(data, "lines", ANY, size, max_record=100)
+    assert [one.reason for one in found] == [""] * 3 + [TOO_LONG] + [""] * 4
+    assert [one.offset for one in found[:2]] == [3, 3 + len(each)]
+    assert found[3].detail.startswith("304 bytes") and data[found[3].offset :].startswith(long)
 
 
 def test_a_message_of_several_lines() -> None:
@@ -224,7 +285,22 @@ def test_many_lines() -> None:
 
 
 _MESSAGES = st.lists(
-    st.sampled_from([b"6 <1>a b", b"7 <13>\n=x", b"5 <1>x\n", b"\n", b"9 <1>", b"6 x", b"x=1\n"]), max_size=6
+    st.sampled_from(
+        [
+            b"8 <1>1 a b",
+            b"20 <1>1 a",
+            b"19 <1>1 \xc3\xa9",
+            b"\xef\xbb\xbf",
+            b"6 <1>a b",
+            b"7 <13>\n=x",
+            b"5 <1>x\n",
+            b"\n",
+            b"9 <1>",
+            b"6 x",
+            b"x=1\n",
+        ]
+    ),
+    max_size=6,
 )
 
 

@@ -225,6 +225,17 @@ def test_records_that_are_no_lines(source: str, lake: AuditLake, log: Path) -> N
     assert rows(lake) == []
 
 
+@pytest.mark.parametrize("end", [b"", b"\n"])
+def test_messages_that_say_how_long_they_are(end: bytes, lake: AuditLake, log: Path) -> None:
+    """They need no line ends, so that they cannot be followed line by line; without one they are refused, too."""
+    message = b"<38>1 2026-11-20T08:00:00Z h sshd 7 - - Accepted password for ann from 192.0.2.1 port 22 ssh2"
+    log.write_bytes(b"%d %s" % (len(message), message) * 2 + end)
+    with pytest.raises(SourceError, match="messages that say how long they are"):
+        tail(lake, log, once=True, source="sshd")
+
+    assert rows(lake) == []
+
+
 def test_a_cut_without_a_copy(lake: AuditLake, log: Path, follow: Follow) -> None:
     """What waits for its commit is in the table as soon as it is seen that the file has it no more."""
     append(log, *lines_of("okta.jsonl")[:3])

@@ -13,7 +13,8 @@ import numpy as np
 import orjson
 import pyarrow as pa
 
-from auditlake.sources.cutters.frames import split_messages
+from auditlake.sources.cutters.frames import split_followed, split_messages
+from auditlake.sources.in_memory import MemoryStream
 from auditlake.sources.mappings.outline import Outline
 from auditlake.sources.model import Batch, Damage, InputFile, Rejected, reject
 
@@ -63,7 +64,9 @@ def as_utf8(stream: Any, outline: Outline) -> Any:
 
 
 def plain_lines(stream: Any, max_record: int, outline: Outline) -> Iterator[Batch]:
-    """Cut a stream into lines of text, or into messages of syslog that say how long they are."""
+    """Cut a stream into lines, or messages of syslog that say how long they are; what is followed, into lines."""
+    if isinstance(stream, MemoryStream):
+        return split_followed(stream, max_record)
     return split_messages(as_utf8(stream, outline), max_record)
 
 

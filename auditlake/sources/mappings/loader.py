@@ -142,8 +142,7 @@ class _Reader(PlainKeys):
         digest = digest_of(content)
         own = "" if self._built_in else f"@{digest.removeprefix('sha256:')[:12]}"
         self._label = f"{name}/{version}{own}"
-        if "match" in keys:
-            self._check_match(keys["match"])
+        marks = self._check_match(keys["match"]) if "match" in keys else ((), 0)
         inside = tuple(self._inside(keys["inside"])) if "inside" in keys else ()
         each, list_steps = self._each(keys["each"]) if "each" in keys else ("", ())
         top = str(list_steps[0]) if list_steps else ""
@@ -173,7 +172,7 @@ class _Reader(PlainKeys):
         steps = Steps(
             self._scope, lets, first.columns["action"],
             tuple(Event(each.columns, tuple(each.misplaced), each.when) for each in events), skips, inside, each, top,
-            requires,
+            requires, *marks,
         )  # fmt: skip
         return SourceMapping(
             label=self._label, statement=mapping_statement(steps),
@@ -182,23 +181,25 @@ class _Reader(PlainKeys):
             events=len(events), underivable=underivable(steps),
         )  # fmt: skip
 
-    def _check_match(self, node: yaml.Node) -> None:
-        """Note what is wrong with it; :func:`load_match` compiles a condition when it is asked for."""
+    def _check_match(self, node: yaml.Node) -> tuple[tuple[str, ...], int]:
+        """Return the keys that are counted, and how many are enough; none where it counts none.
+
+        What is wrong with it is noted; :func:`load_match` compiles a condition when it is asked for.
+        """
         if isinstance(node, yaml.SequenceNode):
             for item in node.value:
                 self._place(item, "match")
             if not node.value:
                 self.wrong(node, "match: expected one field at least: every record has none")
             self.several(node, "match", self.text)
-            return
+            return (), 0
         if isinstance(node, yaml.MappingNode):
             keys = self.mapping(node, "match", ("at_least", "of", "or"), ("at_least", "of"))
-            most = len(self.several(keys["of"], "match", self.text)) if "of" in keys else 1
-            if "at_least" in keys:
-                self.integer(keys["at_least"], "at_least", 1, max(most, 1))
+            marks = tuple(self.several(keys["of"], "match", self.text)) if "of" in keys else ()
+            enough = self.integer(keys["at_least"], "at_least", 1, max(len(marks), 1)) if "at_least" in keys else 0
             if "or" in keys:
                 self.several(keys["or"], "match", self.text)
-            return
+            return marks, enough or 0
         scope, gate = self._scope, self._gate
         self._scope = Scope()
         self._gate = _gate_of(self._scope)
@@ -206,6 +207,7 @@ class _Reader(PlainKeys):
         if not self.mistakes and not self._scope.places["p"]:
             self.wrong(node, "match: expected a condition that names a field of the records")
         self._scope, self._gate = scope, gate
+        return (), 0
 
     def _lets(self, node: yaml.Node) -> Iterator[tuple[str, str]]:
         if not self.is_a(node, yaml.MappingNode, "let", "names with expressions"):

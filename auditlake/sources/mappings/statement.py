@@ -57,6 +57,10 @@ class Steps:
     """The field of the record that this list lies in."""
     requires: tuple[tuple[str, str], ...] = ()
     """What a record must have, and the expression that is null where it has it not."""
+    marks: tuple[str, ...] = ()
+    """Keys of which a record that has enough is itself, whatever lies in it."""
+    enough: int = 0
+    """How many of them are enough."""
 
 
 @cache
@@ -176,11 +180,14 @@ _TEXTS = (
 def _unwrapped(steps: Steps) -> str:
     places, inside = steps.scope.places, steps.inside
     before = len(places["p"])
+    keys = f"list_filter(json_keys(written), lambda key: key in ({_listed(map(literal, steps.marks))}))"
+    itself = f"len({keys}) >= {steps.enough}" if steps.marks else "false"
     seen = [f"found[{before + i}]" for i in range(1, len(inside) + len(places["e"]) + 1)]
     return _filled_slots(
         "unwrapped",
         paths=_paths([*places["p"], *inside, *places["e"]]),
-        inside=f"coalesce({_listed(seen[: len(inside)])}, null)",
+        inside=f"case when coalesce({_listed(seen[: len(inside)])}, null) is null then null when {itself} then null "
+        f"else coalesce({_listed(seen[: len(inside)])}, null) end",
         may_have=" or ".join(f"{each} is not null" for each in seen),
         has=" or ".join(f"json_exists(written, {literal(place.path)})" for place in inside),
         field=cases((f"{each} is not null", literal(place.shown)) for each, place in zip(seen, inside, strict=False)),
