@@ -66,7 +66,7 @@ class Facts:
     counts: Sequence[Count] = ()
     """By type, source and day, those among them that auditlake writes about itself."""
     arrived: Mapping[str, int] = field(default_factory=dict)
-    """By source, the period's events that did not come as history."""
+    """By source, the period's events that did not come as history; empty where no pack asks when events arrive."""
     history: Mapping[str, int] = field(default_factory=dict)
     """By source, the period's events that came in loads marked as history."""
     late: Mapping[int, Mapping[str, int]] = field(default_factory=dict)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from bisect import bisect_left
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
@@ -90,32 +90,36 @@ class Reading:
         self._commits = Commits(context.layout, snapshot.version)
         self._found: dict[str, int] = {}
         """How many rows statements gave that serve all packs."""
+        self._delays: list[tuple[str, int, int, dict[int, int], dict[int, int]]] = []
+        """Source, batch, events, and how many are late and ahead by each length."""
 
     def facts(self, asked: Asked) -> Facts:
-        """Return what the lake holds, without what reviews ask."""
+        """Return what the lake holds, as far as it is the same for all packs."""
         counts = tuple(self._cube(asked.columns))
         others = [each for each in counts if each.source != SELF]
-        arrived, history, late = self._arrivals(asked.within) if asked.within else (_arrived(others), {}, {})
+        if asked.within or asked.ahead:
+            self._delays = [
+                (source, batch, events, dict(zip(asked.within, late, strict=True)),
+                 dict(zip(asked.ahead, ahead, strict=True)))
+                for source, batch, events, late, ahead in self._rows("arrivals", _slots(asked))
+            ]  # fmt: skip
         return Facts(
             received=any(each.day is not None for each in others),
             first_event=min((each.first for each in others), default=None), columns=asked.columns, counts=counts,
-            arrived=arrived, history=history, late=late, ahead=self._ahead(asked.ahead) if asked.ahead else {},
             deletions=tuple(self._deletions()),
             named={length: self._named(length, types) for length, types in sorted(asked.limits.items())},
         )  # fmt: skip
 
     def of_pack(self, case: Case, facts: Facts) -> tuple[Facts, tuple[Query, ...]]:
-        """Return the facts with what reviews of a pack ask, and the statements that give what the pack asks.
+        """Return the facts with what a pack alone asks, and the statements that give all that it asks.
 
-        They are those of the pack alone, whichever packs it was judged with.
+        Both are the same whichever packs it is judged with.
         """
         asked = asked_by([case.pack])
         queries = [self._query("cube", _slots(asked), self._found["cube"])]
-        if asked.within:
+        if asked.within or asked.ahead:
             queries.append(self._query("arrivals", _slots(asked), self._found["arrivals"]))
-        if asked.ahead:
-            rows = sum(len(facts.ahead[length]) for length in asked.ahead)
-            queries.append(self._query("ahead", {}, rows, lengths=list(asked.ahead)))
+            facts = self._with_arrivals(facts, asked)
         values, batches = self._looked_at(case)
         if values:
             found = self._rows("looks", {}, **values)
@@ -130,18 +134,21 @@ class Reading:
             number = None if day is None else day_of(day)
             yield Count(event_type, source, number, events, first, last, tuple(filled))
 
-    def _arrivals(self, within: tuple[int, ...]) -> tuple[Counter[str], Counter[str], dict[int, Counter[str]]]:
-        """Return how many events of each source arrived, how many as history, and how many later than each length."""
+    def _with_arrivals(self, facts: Facts, asked: Asked) -> Facts:
+        """Return the facts with when the period's events arrived; a batch with late ones may have come as history."""
         arrived, history = Counter[str](), Counter[str]()
-        late = {length: Counter[str]() for length in within}
-        for source, batch, events, lates in self._rows("arrivals", _slots(Asked((), within))):
-            if any(lates) and self._is_history(batch):
+        late = {length: Counter[str]() for length in asked.within}
+        ahead = {length: Counter[str]() for length in asked.ahead}
+        for source, batch, events, lates, aheads in self._delays:
+            for length in asked.ahead:
+                ahead[length][source] += aheads[length]
+            if any(lates[length] for length in asked.within) and self._is_history(batch):
                 history[source] += events
                 continue
             arrived[source] += events
-            for length, number in zip(within, lates, strict=True):
-                late[length][source] += number
-        return arrived, history, late
+            for length in asked.within:
+                late[length][source] += lates[length]
+        return replace(facts, arrived=arrived, history=history, late=late, ahead=ahead)
 
     def _is_history(self, batch: int) -> bool:
         """Return whether a load marked as history brought a batch; only one with late events is asked about."""
@@ -155,12 +162,6 @@ class Reading:
             if (own := self._commits.metadata(earlier)) and own.get("batch") is not None:
                 return int(own["batch"])
         return 0
-
-    def _ahead(self, lengths: Sequence[int]) -> dict[int, Counter[str]]:
-        ahead = {length: Counter[str]() for length in lengths}
-        for source, length, events in self._rows("ahead", {}, lengths=list(lengths)):
-            ahead[length][source] += events
-        return ahead
 
     def _looked_at(self, case: Case) -> tuple[dict[str, Any], dict[int, int]]:
         """Return which events reviews of a pack are about, none if there are none, and the last batch in each snapshot
@@ -246,6 +247,7 @@ def _slots(asked: Asked) -> dict[str, str]:
     return {
         "filled_counts": ", ".join(f"count(*) filter ({period} and is_filled({name}))" for name in asked.columns),
         "late_counts": ", ".join(f"count(*) filter ({delay} > {length})" for length in asked.within),
+        "ahead_counts": ", ".join(f"count(*) filter ({delay} < {-length})" for length in asked.ahead),
     }
 
 
@@ -263,13 +265,6 @@ def _filled(text: str, lists: tuple[tuple[str, str], ...]) -> str:
         return filling[node.name].copy() if isinstance(node, exp.Column) and node.name in filling else node
 
     return str(parse_one(text, dialect="duckdb").transform(put).sql(dialect="duckdb", pretty=True))
-
-
-def _arrived(counts: Iterable[Count]) -> Counter[str]:
-    arrived: dict[str, int] = defaultdict(int)
-    for each in counts:
-        arrived[each.source] += each.events if each.day is not None else 0
-    return Counter({name: number for name, number in arrived.items() if number})
 
 
 def _deletion(at: datetime, certificate: Mapping[str, Any], terms: Mapping[str, Any]) -> Deletion:
