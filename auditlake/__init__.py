@@ -11,13 +11,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from auditlake.errors import AuditLakeError
 from auditlake.events.event import AuditEvent
 from auditlake.events.schema import EventType
 from auditlake.lake import AuditLake
 from auditlake.machine import Clock, system_clock
+
+if TYPE_CHECKING:
+    from auditlake.policies.files import PolicySet
 
 __version__ = "0.1.0"
 __all__ = ["AuditEvent", "AuditLake", "AuditLakeError", "EventType", "create", "open"]
@@ -28,28 +31,35 @@ def create(
     *,
     event_types: Sequence[str] = (),
     default_retention: str | None = None,
+    policies: PolicySet = "starter",
+    packs: Sequence[str] = (),
     unsigned: bool = False,
     clock: Clock = system_clock,
 ) -> AuditLake:
-    """Make a lake, with the built-in policies in it.
+    """Make a lake, with a first set of policies in it.
 
     Args:
         path: Its folder; it must not exist yet, or be empty.
         event_types: Types beside the built-in ones.
         default_retention: How long events are kept that no policy keeps, e.g. ``365d``; for ever if None.
+        policies: Which it begins with: ``starter``, a few detections of general use that keep nothing; ``llmguardian``,
+            the three of LLMGuardian; or ``none``.
+        packs: The frameworks that it is judged by: ids of packs that ship with auditlake, or files.
         unsigned: Make no key: the ledger's checkpoints are then not signed, and a person who can write the
             lake can make new ones.
         clock: Where the present comes from.
 
     Raises:
         LakeExistsError: There is something at the path already.
-        LakeError: A setting is not well formed, or the folder cannot be made.
+        LakeError: A setting is not well formed, there is no such set, or the folder cannot be made.
+        PackError: There is no such pack, or it cannot be used.
     """
     from auditlake.upkeep.create import create_lake
 
     create_lake(
-        Path(path), now=clock(), event_types=event_types, default_retention=default_retention, unsigned=unsigned
-    )
+        Path(path), now=clock(), event_types=event_types, default_retention=default_retention, policies=policies,
+        packs=packs, unsigned=unsigned,
+    )  # fmt: skip
     return AuditLake(path, clock=clock)
 
 

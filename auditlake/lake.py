@@ -79,7 +79,7 @@ class AuditLake(Shown):
         """What lake.toml says."""
         self._context = LakeContext(self.layout, self.config, clock, wait_seconds)
         self.policies = Policies(self._context)
-        """What the lake is judged by: ``all``, ``get``, ``add``, ``remove``, ``check``, ``sql``, ``effect``."""
+        """What it is judged by: ``all``, ``get``, ``draft``, ``add``, ``remove``, ``check``, ``sql``, ``effect``."""
         self.packs = Packs(self._context)
         """By which frameworks: ``all``, ``get``, ``add``, ``effect``, ``check``, ``diff``, ``upgrade``."""
         self.sources = Sources(self._context)

@@ -23,7 +23,7 @@ What the application logs is in the next answer; no test needs to wait, and time
 
     def test_logins_are_kept_for_a_month():
         clock = Clock()
-        with temporary_lake(clock=clock) as lake:
+        with temporary_lake(clock=clock, default_retention="30d") as lake:
             my_application(lake).sign_in("alice")
             assert lake.sql("select user_id from events").fetchall() == [("alice",)]
             clock.move("31d")
@@ -53,6 +53,7 @@ from auditlake.events.durations import parse_duration
 from auditlake.events.event import AuditEvent
 from auditlake.events.times import Instant, as_instant
 from auditlake.lake import AuditLake
+from auditlake.policies.files import PolicySet
 from auditlake.policies.model import Policy
 
 NOW = datetime(2026, 4, 1, 12, tzinfo=UTC)
@@ -82,7 +83,7 @@ class Clock:
 
 
 class LakeOptions(TypedDict, total=False):
-    """The options of :func:`auditlake.create` but for the clock."""
+    """The options of :func:`auditlake.create` but for the clock and the policies."""
 
     event_types: Sequence[str]
     default_retention: str | None
@@ -93,7 +94,7 @@ class SmallLakeOptions(LakeOptions, total=False):
     """The options of :func:`make_lake`."""
 
     clock: Clock | None
-    policies: Mapping[str, str] | None
+    policies: Mapping[str, str] | PolicySet
     settings: Mapping[str, str | int] | None
 
 
@@ -119,7 +120,7 @@ def make_lake(
     path: str | Path,
     *,
     clock: Clock | None = None,
-    policies: Mapping[str, str] | None = None,
+    policies: Mapping[str, str] | PolicySet = "starter",
     settings: Mapping[str, str | int] | None = None,
     **options: Unpack[LakeOptions],
 ) -> AuditLake:
@@ -128,12 +129,13 @@ def make_lake(
     Args:
         path: Its folder.
         clock: Its clock; one that stands at :data:`NOW` if None.
-        policies: Their YAML text by their id, and no others; the built-in ones if None.
+        policies: Their YAML text by their id, and no others; or the name of a set, as for :func:`auditlake.create`.
         settings: Keys of lake.toml and their values, as :func:`change_settings` takes them.
         **options: Those of :func:`auditlake.create`.
     """
-    lake = auditlake.create(path, clock=clock or Clock(), **options)
-    if policies is not None:
+    named: PolicySet = policies if isinstance(policies, str) else "none"
+    lake = auditlake.create(path, clock=clock or Clock(), policies=named, **options)
+    if not isinstance(policies, str):
         set_policies(lake, policies)
     return change_settings(lake, **settings) if settings else lake
 

@@ -15,10 +15,10 @@ from typing import Any
 
 import pytest
 
-import auditlake
 from auditlake import AuditEvent, AuditLake
 from auditlake.audited import audited
 from auditlake.errors import EventError, LandingError
+from tests.lakes import create
 from tests.tail.conftest import landed
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -26,7 +26,7 @@ NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
 @pytest.fixture
 def lake(tmp_path: Path) -> AuditLake:
-    return auditlake.create(tmp_path / "lake")
+    return create(tmp_path / "lake")
 
 
 def said(lake: AuditLake) -> list[dict[str, Any]]:

@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-import auditlake
 from auditlake import AuditEvent, AuditLake, AuditLakeError
 from auditlake.cli import cli
 from auditlake.errors import HoldError
@@ -19,6 +18,7 @@ from auditlake.events.times import as_end, as_exclusive, as_instant
 from auditlake.policies.holds import load_hold
 from auditlake.policies.loader import load_policy
 from auditlake.sandbox.canned import chosen
+from tests.lakes import create
 
 US = timedelta(microseconds=1)
 DAY = timedelta(days=1)
@@ -42,7 +42,7 @@ WHO = {"reason": "r", "owner": "o", "ticket": "t"}
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A lake with one login at each of the instants."""
     folder = tmp_path_factory.mktemp("dates")
-    lake = auditlake.create(folder / "lake", clock=lambda: NOW)
+    lake = create(folder / "lake", clock=lambda: NOW)
     for file in lake.layout.policies.iterdir():
         file.unlink()
     lake.layout.policy("watched").write_text(POLICY)
@@ -118,7 +118,7 @@ def test_the_words_of_the_command_line(root: Path) -> None:
 
 def test_a_hold_keeps_the_whole_day(tmp_path: Path) -> None:
     """A hold until a date keeps that day from deletion, and a new one says how many events it matches."""
-    lake = auditlake.create(tmp_path / "lake", clock=lambda: NOW)
+    lake = create(tmp_path / "lake", clock=lambda: NOW)
     lake.layout.policy("watched").write_text(POLICY)
     lake.ingest([AuditEvent("login", at, user_id="ann") for at in INSTANTS[:2]])
     lake.log_many([AuditEvent("login", at, user_id="ann") for at in INSTANTS[2:]])

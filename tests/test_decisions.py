@@ -37,6 +37,7 @@ from auditlake.findings.decisions import (
 )  # fmt: skip
 from auditlake.findings.journal import Line, append, concerning, decisions_as_of, read
 from auditlake.testing import Clock
+from tests.lakes import create
 from tests.templates import copy_of
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -58,7 +59,7 @@ EVERY: tuple[Entry, ...] = (
 
 
 def with_a_finding(folder: Path) -> None:
-    lake = auditlake.create(folder / "lake", clock=lambda: NOON)
+    lake = create(folder / "lake", clock=lambda: NOON)
     lake.ingest([AuditEvent("auth_failure", NOON - timedelta(seconds=i), user_id="ann") for i in range(7)])
 
 

@@ -18,13 +18,13 @@ import pytest
 from auditlake.cli import demo_data
 from auditlake.cli.demo_data import DemoInputs, Incident, write_demo
 
-DIGEST_OF_SEVEN_DAYS = "76dea04d79d180dce9997b0953bb7432bcbe7296e0633a243e8b21d28bb9a8f6"
+DIGEST_OF_SEVEN_DAYS = "3cee0255e19fe6eab2615f36761372b71d712dcd2c945476c103bb4b09dc408c"
 
 TYPES = frozenset(
     "login logout auth_failure access_granted access_denied permission_change data_access data_modification "
     "data_deletion config_change system_error security_alert model_access model_update prompt_injection "
     "compliance_check policy_violation data_breach account_change privilege_use audit_log_access audit_log_control "
-    "data_export human_oversight api_call".split()
+    "data_export human_oversight api_call network_change".split()
 )
 TIMESTAMP = re.compile(
     r"\d{4}-\d\d-\d\dT([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d+)?(Z|[+-](0\d|1[0-7]):[0-5]\d|[+-]18:00)?"
@@ -253,17 +253,6 @@ def test_silences(trail: tuple[DemoInputs, Found]) -> None:
     assert nothing.end == nothing.start + timedelta(days=1)
     assert silent <= set(days)
     assert not [e for day in silent for e in days[day] if e["event_type"].startswith("data_")]
-
-
-def test_missing_type(trail: tuple[DemoInputs, Found]) -> None:
-    """A data breach never happens, everything else that the three default policies require does."""
-    inputs, found = trail
-    (missing,) = incidents(inputs, "missing_type")
-    seen = {event["event_type"] for event in found.events}
-    required = {"login", "logout", "auth_failure", *DATA, "security_alert", "prompt_injection", "data_breach"}
-    assert required - seen == set(missing.event_types) == {"data_breach"}
-    assert missing.end == inputs.as_of
-    assert missing.end - missing.start == timedelta(days=missing.count)
 
 
 def test_late_events(trail: tuple[DemoInputs, Found]) -> None:

@@ -25,6 +25,7 @@ from click.testing import CliRunner
 
 import auditlake
 from auditlake.cli import cli, main
+from auditlake.cli.demo import build
 from auditlake.cli.demo_data import write_demo
 from auditlake.cli.docs import FOLDER, topics
 from auditlake.cli.exit_codes import EXIT_CODES
@@ -167,7 +168,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a demo of fewer days and events than `auditlake demo` has, with the same incidents."""
     folder = tmp_path_factory.mktemp("docs") / "demo"
     made = write_demo(folder / "inputs", days=14, events_per_day=100)
-    auditlake.create(folder / "lake").ingest(*made.files)
+    build(folder / "lake", made)
     return folder
 
 

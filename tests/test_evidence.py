@@ -19,9 +19,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-import auditlake
 from auditlake import AuditEvent, AuditLake
 from auditlake.errors import ReportError
+from tests.lakes import create
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -38,7 +38,7 @@ max_gap: {max_gap}
 
 
 def make(path: Path, group_by: str = "[user_id]", window: str = "1h", threshold: int = 2, gap: str = "2h") -> AuditLake:
-    lake = auditlake.create(path / "lake", clock=lambda: NOON)
+    lake = create(path / "lake", clock=lambda: NOON)
     text = POLICY.format(group_by=group_by, window=window, threshold=threshold, max_gap=gap)
     (path / "watched.yaml").write_text(text)
     lake.policies.add(path / "watched.yaml")

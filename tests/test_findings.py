@@ -22,6 +22,7 @@ from auditlake.findings.journal import append, concerning, read
 from auditlake.reports.document import check_report
 from auditlake.reports.sections.evidence import _journal
 from auditlake.testing import Clock
+from tests.lakes import create
 from tests.templates import copy_of
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -44,7 +45,7 @@ def clock() -> Clock:
 
 def four_findings(folder: Path) -> None:
     """Make a lake with two bursts of ann on different days, one of ben, and no logout."""
-    lake = auditlake.create(folder / "lake", clock=lambda: NOON)
+    lake = create(folder / "lake", clock=lambda: NOON)
     for name in ("authentication_monitoring", "data_access_tracking", "security_compliance"):
         lake.policies.remove(name)
     (folder / "watched.yaml").write_text(POLICY)

@@ -17,9 +17,9 @@ from typing import Any
 
 import pytest
 
-import auditlake
 from auditlake import AuditEvent, AuditLake, EventType
 from auditlake.handler import AuditHandler
+from tests.lakes import create
 from tests.tail.conftest import landed
 from tests.waiting import HANG_SECONDS
 
@@ -33,7 +33,7 @@ def logger_of_its_own(name: str) -> logging.Logger:
 
 @pytest.fixture
 def lake(tmp_path: Path) -> AuditLake:
-    return auditlake.create(tmp_path / "lake")
+    return create(tmp_path / "lake")
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ import pytest
 
 import auditlake
 from auditlake import AuditEvent, AuditLake, AuditLakeError
+from tests.lakes import create
 from tests.templates import copy_of
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -19,7 +20,7 @@ NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
 def one_login(folder: Path) -> None:
     """Make a lake with one event."""
-    lake = auditlake.create(folder / "lake", clock=lambda: NOON)
+    lake = create(folder / "lake", clock=lambda: NOON)
     lake.ingest(AuditEvent("login", NOON, user_id="alice", event_id="e"))
 
 
@@ -61,7 +62,7 @@ def test_wrong_arguments_are_told(lake: AuditLake, name: str) -> None:
 def test_the_first_instant_counts(tmp_path: Path) -> None:
     """Events at 1970-01-01T00:00:00Z, of a clock that was reset, are counted like any others."""
     epoch = datetime(1970, 1, 1, tzinfo=UTC)
-    lake = auditlake.create(tmp_path / "lake")
+    lake = create(tmp_path / "lake")
     lake.ingest([AuditEvent("login", epoch, event_id=f"{i}") for i in range(4)])
     report = lake.report("authentication_monitoring", as_of=date(1970, 1, 10)).report
 

@@ -19,6 +19,7 @@ import pytest
 
 from auditlake import EventType
 from auditlake.llmguardian import AuditEvent, AuditEventType, AuditMonitor, CompliancePolicy, MonitoringError
+from auditlake.policies.files import READY
 from tests.tail.conftest import landed
 from tests.waiting import HANG_SECONDS
 
@@ -122,7 +123,7 @@ def test_parity_03_policy_fields(monitor: AuditMonitor) -> None:
 
 
 def test_parity_04_default_policies(monitor: AuditMonitor) -> None:
-    """The three default policies are there as they were; failed_logins is there besides."""
+    """The three default policies are there as they were, and no others."""
     got = monitor.policies
     assert {
         key: (set(each.required_events), each.retention_period.days, each.alert_threshold) for key, each in got.items()
@@ -130,7 +131,6 @@ def test_parity_04_default_policies(monitor: AuditMonitor) -> None:
         "data_access_tracking": ({"data_access", "data_modification", "data_deletion"}, 90, 5),
         "authentication_monitoring": ({"login", "logout", "auth_failure"}, 30, 3),
         "security_compliance": ({"security_alert", "prompt_injection", "data_breach"}, 365, 1),
-        "failed_logins": ({"auth_failure"}, 30, 5),
     }
     assert got["data_access_tracking"].name == "Data Access Tracking"
 
@@ -213,7 +213,7 @@ def test_parity_10_clear_old_events(monitor: AuditMonitor) -> None:
 
     assert told["deleted"] == 0
     assert told["due"] == {
-        "authentication_monitoring": 1, "data_access_tracking": 0, "failed_logins": 0, "security_compliance": 0,
+        "authentication_monitoring": 1, "data_access_tracking": 0, "security_compliance": 0,
     }  # fmt: skip
     assert len(monitor.get_events()) == 2
 
@@ -306,6 +306,7 @@ def test_b05_no_alert_storm(watched: AuditMonitor, lines: Lines) -> None:
 
 def test_b06_only_what_counts_is_counted(watched: AuditMonitor, lines: Lines) -> None:
     """A policy may count by user, only what failed, and in another window; failed_logins does."""
+    watched.lake.policies.add(READY / "failed_logins.yaml")
     watched.add_policy("failures", policy(
         required_events={"login"}, group_by=["user_id"], where="status = 'failure'", window=timedelta(minutes=10),
     ))  # fmt: skip
@@ -354,6 +355,7 @@ def test_b08_a_report_is_about_a_period(monitor: AuditMonitor) -> None:
 
 def test_b09_the_time_of_events_counts(watched: AuditMonitor, lines: Lines) -> None:
     """A burst that comes in a day late is a violation at its time, and what lies in the future is not recent."""
+    watched.lake.policies.add(READY / "failed_logins.yaml")
     for n in range(50):
         watched.log_event(event(AuditEventType.AUTH_FAILURE, ago=timedelta(hours=30, seconds=n)))
         watched.log_event(event(AuditEventType.DATA_ACCESS, ago=timedelta(hours=-30, seconds=n)))
@@ -567,7 +569,7 @@ def test_b21_many_processes(tmp_path: Path) -> None:
 def test_b22_for_the_owner_only(monitor: AuditMonitor) -> None:
     """Nobody else may read or write what is there, whatever the umask says."""
     monitor.log_event(event())
-    monitor.generate_compliance_report("failed_logins")
+    monitor.generate_compliance_report("security_compliance")
     monitor.add_policy("mine", policy())
     open_to_others = [
         path for path in (monitor.audit_dir, *monitor.audit_dir.rglob("*"))

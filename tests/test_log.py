@@ -8,16 +8,16 @@ from typing import Any
 
 import pytest
 
-import auditlake
 from auditlake import AuditEvent, AuditLake
 from auditlake.errors import EventError
+from tests.lakes import create
 
 NOW = datetime(2026, 11, 24, 9, 30, tzinfo=UTC)
 
 
 @pytest.fixture
 def lake(tmp_path: Path) -> AuditLake:
-    return auditlake.create(tmp_path / "lake", event_types=["badge_read"], clock=lambda: NOW)
+    return create(tmp_path / "lake", event_types=["badge_read"], clock=lambda: NOW)
 
 
 def test_the_three_ways(lake: AuditLake) -> None:

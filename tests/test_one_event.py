@@ -22,10 +22,10 @@ import duckdb
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-import auditlake
 from auditlake import AuditLake
 from auditlake.ingest.custody import IngestSummary
 from auditlake.reports.compliance import ComplianceReport
+from tests.lakes import create
 
 NOW = datetime.fromisoformat("2026-11-24T12:00:00+00:00")
 LINES = [
@@ -81,7 +81,7 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
     folder = tmp_path_factory.mktemp("one")
     source = folder / "audit_20261124.jsonl"
     source.write_text("".join(f"{line}\n" for line in LINES))
-    lake = auditlake.create(folder / "lake", clock=lambda: NOW)
+    lake = create(folder / "lake", clock=lambda: NOW)
     summary = lake.ingest(source)
     made = lake.report("failed_logins", as_of=NOW)
     json_file, *_ = made.write(folder / "reports")

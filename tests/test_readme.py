@@ -11,7 +11,9 @@ from typing import Any
 
 import pytest
 
+import auditlake
 from auditlake.cli import cli
+from auditlake.findings.journal import read
 from auditlake.testing import events
 from tests.demos import DEMO, copy_demo, run
 
@@ -51,6 +53,28 @@ def test_python(demo: Path) -> None:
             names = test.globs
 
     assert "report" in names
+
+
+def test_company(demo: Path) -> None:
+    """The company of the demo is believable: what was written into its trail is found, and nothing else is."""
+    lake = auditlake.open(demo / "demo" / "lake")
+    reports = {each.policy_id: each for each in lake.reports(as_of="2026-09-30", last="90d", pages=False)}
+    found = {name: each.findings for name, each in reports.items() if each.status == "violation"}
+    users = {name: {(each.group or {}).get("user_id") for each in findings} for name, findings in found.items()}
+    outages = [(f"{each.start:%m-%d}", f"{each.end:%m-%d}") for each in found["pci-dss-4--cardholder_access"]]
+    (accepted,) = reports["pci-dss-4--log_content"].findings
+
+    assert {each.status for each in reports.values()} == {"compliant", "violation"}
+    assert users == {
+        "failed_logins": {"frank", "ingrid"}, "pci-dss-4--refused_access": {"frank", "ingrid"},
+        "guessed_password": {"frank"}, "taken_documents": {"svc-reindex"}, "pci-dss-4--cardholder_access": {None},
+    }  # fmt: skip
+    assert outages == [("07-20", "07-28"), ("08-23", "08-25")]
+    assert len(users) * 4 < len(reports)
+    assert [each.id for each in lake.packs] == ["eu-ai-act", "pci-dss-4"]
+    assert accepted.accepted is not None
+    assert [type(line.entry).__name__ for line in read(lake.layout)] == ["Acceptance", "Resolution", "Review"]
+    assert [(each.policy_id, each.differences) for each in lake.policies.check() if not each.passed] == []
 
 
 def test_commands(demo: Path, capsys: pytest.CaptureFixture[str]) -> None:

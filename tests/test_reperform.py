@@ -14,6 +14,7 @@ import auditlake
 from auditlake import AuditEvent, AuditLake
 from auditlake.errors import ReportError
 from auditlake.reports.reperform import NOTHING, _differences
+from tests.lakes import create
 from tests.templates import copy_of
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -21,7 +22,7 @@ NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
 def three_ingests(folder: Path) -> None:
     """Make a lake with seven failures on each of three days."""
-    lake = auditlake.create(folder / "lake", clock=lambda: NOON)
+    lake = create(folder / "lake", clock=lambda: NOON)
     for day in range(3):
         at = NOON - timedelta(days=day)
         lake.ingest([AuditEvent("auth_failure", at - timedelta(seconds=i), user_id="ann") for i in range(7)])
@@ -186,6 +187,6 @@ def test_what_is_no_report_is_told(lake: AuditLake, tmp_path: Path, name: str) -
 
 def test_a_report_of_another_lake_is_refused(report: Path, tmp_path: Path) -> None:
     """The report's lake is named."""
-    other = auditlake.create(tmp_path / "other")
+    other = create(tmp_path / "other")
     with pytest.raises(ReportError, match="is a report of lake"):
         other.reperform(report)

@@ -15,6 +15,7 @@ from auditlake.errors import QueryError
 from auditlake.query.rows import Rows, Table
 from auditlake.sandbox.answer import Answer
 from auditlake.sandbox.model import Outcome
+from tests.lakes import create
 
 NOW = datetime(2026, 11, 24, 9, 30, tzinfo=UTC)
 ROWS = [("a", 1, NOW), ("b", None, NOW)]
@@ -23,7 +24,7 @@ COLUMNS = ["col0", "col1", "col2"]
 
 @pytest.fixture(scope="module")
 def lake(tmp_path_factory: pytest.TempPathFactory) -> auditlake.AuditLake:
-    return auditlake.create(tmp_path_factory.mktemp("rows") / "lake", clock=lambda: NOW)
+    return create(tmp_path_factory.mktemp("rows") / "lake", clock=lambda: NOW)
 
 
 def answer(table: pa.Table) -> Answer:

@@ -6,23 +6,19 @@ machine and Python version, and :class:`Expected` says what an ingest must find 
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
-import json
 import random
-import struct
 import sys
-import zlib
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import orjson
 
+from auditlake.cli.demo_files import as_csv, as_llmguardian, gzipped
 from auditlake.events.schema import CANONICAL_FIELDS
 
 _SECOND = 1_000_000
@@ -39,6 +35,7 @@ _USERS = tuple(
 )
 _SERVICES = ("svc-gateway", "svc-rag", "svc-batch", "svc-eval", "svc-billing", "svc-guard", "svc-reindex", "svc-cron")
 _VICTIM, _NIGHT_VICTIM, _THIEF = "frank", "ingrid", "svc-reindex"
+_SILENCE = "pci-dss-4--cardholder_access"
 _ATTACKER, _NIGHT_ATTACKER = "198.51.100.23", "2001:db8:bad::66"
 _UTC_OFFSETS = (2, -4, 5)  # offices in Berlin, New York and Karachi: no working day crosses midnight UTC
 _MODELS = (("atlas-large", 3, 15), ("atlas-small", 1, 4), ("borealis-2", 2, 8), ("embed-v3", 1, 1))
@@ -87,6 +84,9 @@ _KINDS: Mapping[str, tuple[int, int, str, str, str]] = {
     "data_export": (12, 0, "download", "exports/{}", "success"),
     "human_oversight": (20, 0, "approve override reject", "reviews/{}", "success"),
     "api_call": (0, 220, "list describe get", "api/v1/models api/v1/usage api/v1/keys", "success"),
+    "network_change": (0, 0, "update_rule", "firewall/office firewall/inference", "success"),
+    "privilege_use": (0, 0, "sudo", "hosts/inference-{} hosts/db-{}", "success"),
+    "audit_log_control": (0, 0, "start", "trail", "success"),
 }
 _PEOPLE_DO = tuple(kind for kind, row in _KINDS.items() for _ in range(row[0]))
 _SERVICES_DO = tuple(kind for kind, row in _KINDS.items() for _ in range(row[1]))
@@ -98,9 +98,9 @@ class Incident:
     """Something that was written into the trail for a policy to find."""
 
     kind: str
-    """``brute_force``, ``silent_family``, ``silent_day``, ``missing_type`` or ``exfiltration``."""
-    policy: str | None
-    """Id of the built-in policy that governs the events; None for the day on which nothing at all happened."""
+    """``brute_force``, ``silent_family``, ``silent_day`` or ``exfiltration``."""
+    policy: str
+    """Id of the policy of the demo lake that finds it."""
     user: str | None
     start: datetime
     """The first event's time, or where the silence begins (00:00 UTC)."""
@@ -310,7 +310,7 @@ def _brute_force(trail: _Trail, start: int, user: str, ip: str, count: int) -> I
     for at in instants:
         trail.put(at, trail.record(at, "auth_failure", user, ip))
     begin, end = trail.plan.instant(instants[0]), trail.plan.instant(instants[-1])
-    return Incident("brute_force", "authentication_monitoring", user, begin, end, count, ("auth_failure",), ip)
+    return Incident("brute_force", "failed_logins", user, begin, end, count, ("auth_failure",), ip)
 
 
 def _exfiltration(trail: _Trail) -> Incident:
@@ -325,7 +325,7 @@ def _exfiltration(trail: _Trail) -> Incident:
             instants.append(at)
     begin, end = trail.plan.instant(min(instants)), trail.plan.instant(max(instants))
     count, kinds = len(instants), ("data_access",)
-    return Incident("exfiltration", "data_access_tracking", _THIEF, begin, end, count, kinds, "10.0.9.9")
+    return Incident("exfiltration", "taken_documents", _THIEF, begin, end, count, kinds, "10.0.9.9")
 
 
 def _incidents(trail: _Trail) -> tuple[Incident, ...]:
@@ -338,15 +338,24 @@ def _incidents(trail: _Trail) -> tuple[Incident, ...]:
     night = _brute_force(trail, (plan.at(30) + 1) * _DAY - 9 * 60 * _SECOND, _NIGHT_VICTIM, _NIGHT_ATTACKER, 41)
     silent = (plan.instant(plan.silent.start * _DAY), plan.instant(plan.silent.stop * _DAY))
     nothing = (plan.instant(plan.nothing * _DAY), plan.instant((plan.nothing + 1) * _DAY))
-    whole = (plan.start, plan.instant(plan.days * _DAY))
     return (
         burst,
         night,
-        Incident("silent_family", "data_access_tracking", None, *silent, len(plan.silent), _DATA),
-        Incident("silent_day", None, None, *nothing, 1),
-        Incident("missing_type", "security_compliance", None, *whole, plan.days, ("data_breach",)),
+        Incident("silent_family", _SILENCE, None, *silent, len(plan.silent), _DATA),
+        Incident("silent_day", _SILENCE, None, *nothing, 1),
         _exfiltration(trail),
     )
+
+
+def _upkeep(trail: _Trail) -> None:
+    """Write what the administrators of a quiet company do: little, and on Tuesdays."""
+    for day in range(trail.plan.days):
+        number = trail.plan.instant(day * _DAY).toordinal()
+        if number % 7 != 2 or day == trail.plan.nothing:
+            continue
+        for kind in ("privilege_use", "network_change", "audit_log_control")[: 3 if number % 28 < 7 else 2]:
+            at = day * _DAY + 9 * _HOUR + trail.below(_HOUR)
+            trail.put(at, trail.record(at, kind, "maya", "203.0.113.7"))
 
 
 def _broken(trail: _Trail) -> tuple[tuple[str, bytes], ...]:
@@ -388,40 +397,8 @@ def _daily_files(trail: _Trail, broken: Sequence[bytes]) -> dict[str, bytes]:
         mark = b"\xef\xbb\xbf" if day == plan.at(78) else b""
         data = mark + end.join(lines) + end + (_TORN if day == plan.at(40) else b"")
         name = f"audit_{plan.instant(day * _DAY):%Y%m%d}.jsonl"
-        files |= {f"{name}.gz": _gzip(data)} if day % 3 == 2 else {name: data}
+        files |= {f"{name}.gz": gzipped(data)} if day % 3 == 2 else {name: data}
     return files
-
-
-def _gzip(data: bytes) -> bytes:
-    """Gzip without compression: what a compressor makes of the same bytes differs between versions of zlib."""
-    parts = [b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"]  # no name, no time, no operating system
-    for start in range(0, len(data), 0xFFFF):
-        block = data[start : start + 0xFFFF]
-        parts += (struct.pack("<BHH", start + 0xFFFF >= len(data), len(block), len(block) ^ 0xFFFF), block)
-    parts.append(struct.pack("<II", zlib.crc32(data), len(data) & 0xFFFFFFFF))
-    return b"".join(parts)
-
-
-def _csv(lines: Iterable[bytes]) -> bytes:
-    """As an identity system exports it: local time with an offset, nothing for null, JSON in a column."""
-    berlin = timezone(timedelta(hours=2))
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(CANONICAL_FIELDS)
-    for line in lines:
-        record = orjson.loads(line)
-        record["timestamp"] = datetime.fromisoformat(record["timestamp"]).astimezone(berlin).isoformat()
-        for name in ("details", "metadata"):
-            record[name] = record[name] and orjson.dumps(record[name]).decode()
-        writer.writerow([record[name] for name in CANONICAL_FIELDS])
-    return text.getvalue().encode()
-
-
-def _llmguardian(lines: Iterable[bytes]) -> list[bytes]:
-    """As LLMGuardian's audit monitor writes it: no id, naive time, everything beyond ASCII escaped."""
-    records = [orjson.loads(line) for line in lines]
-    naive = ({**record, "timestamp": record["timestamp"].removesuffix("Z")} for record in records)
-    return [json.dumps({key: record[key] for key in CANONICAL_FIELDS[1:]}).encode() for record in naive]
 
 
 def _redelivered(events: Sequence[_At]) -> tuple[list[bytes], list[bytes]]:
@@ -458,9 +435,10 @@ def write_demo(
         if day != plan.nothing:
             _ordinary_day(trail, day, events_per_day)
     incidents, broken = _incidents(trail), _broken(trail)
+    _upkeep(trail)
     for events in (*trail.daily, trail.admin, trail.guard, trail.late):
         events.sort()
-    guard = _llmguardian(line for _, line in trail.guard)
+    guard = as_llmguardian(line for _, line in trail.guard)
     repeated = guard[:5]
     trail.types.update(orjson.loads(line)["event_type"] for line in repeated)
     again, conflicts = _redelivered(trail.daily[plan.at(84)])
@@ -469,7 +447,7 @@ def write_demo(
     bad["id_conflict"] = len(conflicts)
     contents = {
         **_daily_files(trail, [line for _, line in broken] + [b""] * _BLANK_LINES),
-        f"iam_export_{until:%Y%m%d}.csv": _csv(line for _, line in trail.admin),
+        f"iam_export_{until:%Y%m%d}.csv": as_csv(line for _, line in trail.admin),
         f"llmguardian_audit_{until:%Y%m%d}.jsonl": b"\n".join([*guard, *repeated, b""]),
         f"audit_{until:%Y%m%d}_late.jsonl": b"\n".join([*(line for _, line in trail.late), b""]),
         f"audit_{until:%Y%m%d}_redelivered.jsonl": b"\n".join([*again, *conflicts, b""]),

@@ -4,27 +4,58 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 import auditlake
+from auditlake.cli import completers
 from auditlake.cli.options import json_option, option
 from auditlake.cli.output import machine, opened, say
 from auditlake.display.text import count, visible
+
+if TYPE_CHECKING:
+    from auditlake.policies.files import PolicySet
 
 
 @click.command()
 @option("--event-type", "event_types", multiple=True, metavar="TYPE", help="A type of your own; repeatable.")
 @click.option("--default-retention", metavar="DURATION", help="Keep events that no policy keeps this long, e.g. 365d.")
+@click.option("--policies", type=click.Choice(("starter", "llmguardian", "none")), default="starter", show_default=True,
+              help="The policies to begin with.")  # fmt: skip
+@option("--pack", "packs", multiple=True, metavar="PACK", shell_complete=completers.packs,
+        help="A framework to judge the lake by, e.g. pci-dss-4; repeatable.")  # fmt: skip
 @click.option("--unsigned", is_flag=True, help="Make no key: checkpoints of the ledger are not signed.")
-@json_option("lake", "id")
+@json_option("lake", "id", "policies", "packs")
 @click.pass_obj
-def init(path: str, event_types: tuple[str, ...], default_retention: str | None, unsigned: bool) -> None:
-    """Make a lake, with the built-in policies in it."""
-    lake = auditlake.create(path, event_types=event_types, default_retention=default_retention, unsigned=unsigned)
-    machine(lake=lake.layout.root, id=lake.config.id)
+def init(
+    path: str, event_types: tuple[str, ...], default_retention: str | None, policies: PolicySet, packs: tuple[str, ...],
+    *, unsigned: bool,
+) -> None:  # fmt: skip
+    """Make a lake, with a first set of policies in it.
+
+    The starter set has a few detections of general use. They find nothing on an ordinary day, and keep no event.
+    llmguardian has the three policies of LLMGuardian, which count all users together, ask that each of their types
+    occurs, and keep events from 30 days to a year.
+    """
+    from auditlake.policies.files import SETS
+
+    lake = auditlake.create(
+        path,
+        event_types=event_types,
+        default_retention=default_retention,
+        policies=policies,
+        packs=packs,
+        unsigned=unsigned,
+    )
+    added = lake.packs.all()
+    own = [each.stem for each in SETS[policies]]
+    machine(lake=lake.layout.root, id=lake.config.id, policies=own, packs=[each.id for each in added])
     say(f"made a lake at {lake.layout.root}")
+    say(f"it is judged by {', '.join(own)}" if own else "no policy judges it yet; see: auditlake policy list --ready")
+    for each in added:
+        say(f"added {each.id}: {count(len(each.policies), 'policy', 'policies')}, "
+            f"{count(len(each.controls), 'control')}; set its parameters in {lake.layout.frameworks}")  # fmt: skip
 
 
 class Hours(click.FloatRange):

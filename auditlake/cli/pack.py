@@ -106,14 +106,14 @@ def show(path: str, pack_id: str) -> None:
 @pack.command()
 @click.argument("name", metavar="PACK|FILE", shell_complete=completers.packs)
 @yes_option
-@json_option(*_HEAD, "policies", "without_data", "undeclared", "changes")
+@json_option(*_HEAD, "policies", "without_data", "missed", "undeclared", "changes")
 @click.pass_obj
 def add(path: str, name: str, yes: bool) -> None:
     """Copy a pack into the lake, which is judged by it from then on.
 
     The pack's file goes to LAKE/packs, and LAKE/frameworks.yaml names its revision; set its parameters there. The
-    command first lists which events are kept longer or shorter, and which policies have no event in the lake. If
-    events become due for deletion, it asks.
+    command first lists which events are kept longer or shorter, and which policies have no event in the lake, or
+    lack a type of event. If events become due for deletion, it asks.
     """
     from auditlake.machine import system_clock
 
@@ -129,6 +129,7 @@ def add(path: str, name: str, yes: bool) -> None:
     machine(_head(added, system_clock().date()) | {
         "policies": [each.id for each in added.policies.values()],
         "without_data": {name: list(types) for name, types in effect.without_data.items()},
+        "missed": {name: list(types) for name, types in effect.missed.items()},
         "undeclared": undeclared, "changes": effect.effect.as_dict(),
     })  # fmt: skip
     say(f"added {added.id}: {count(len(added.policies), 'policy', 'policies')}, "
@@ -137,6 +138,8 @@ def add(path: str, name: str, yes: bool) -> None:
 
 def _show_pack_effect(effect: PackEffect) -> None:
     show_effect(effect.effect)
+    for name, types in effect.missed.items():
+        click.echo(visible(f"{name} will miss {', '.join(types)}: the lake holds no such event"))
     for name, types in effect.without_data.items():
         click.echo(visible(f"{name} has no data: the lake holds no event of {', '.join(types)}"))
     for name, types in effect.pack.unready.items():

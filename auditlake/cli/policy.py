@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from auditlake.cli import completers
 from auditlake.cli.exit_codes import DONE, NEGATIVE
 from auditlake.cli.options import (
     BOUNDS,
@@ -43,11 +44,11 @@ _KEYS = (
 
 @click.group()
 def policy() -> None:
-    """Manage policies: list, test, add, remove, backtest, print SQL."""
+    """Manage policies: list, draft, test, add, remove, backtest, print SQL."""
 
 
 @policy.command("list")
-@click.option("--ready", is_flag=True, help="List the ready policies that policy add takes by name.")
+@click.option("--ready", is_flag=True, help="List the policies that policy add takes by name.")
 @json_option("policies")
 @click.pass_obj
 def list_(path: str, ready: bool) -> None:
@@ -69,14 +70,42 @@ def list_(path: str, ready: bool) -> None:
 
 def _list_ready() -> None:
     from auditlake.events.schema import BUILT_IN_TYPES
-    from auditlake.policies.files import READY
+    from auditlake.policies.files import READY, SETS
     from auditlake.policies.loader import load_policies
 
     policies = load_policies(READY, frozenset(BUILT_IN_TYPES))
+    starter = {file.stem for file in SETS["starter"]}
     if not machine(policies=[_as_dict(each) for each in policies]):
-        table(
-            ("policy", "severity", "what it finds"), ((each.id, each.severity, each.description) for each in policies)
-        )
+        table(("policy", "severity", "what it finds", "a new lake"), (
+            (each.id, each.severity, each.description, "has it" if each.id in starter else "") for each in policies
+        ))  # fmt: skip
+
+
+@policy.command()
+@click.argument("event_types", nargs=-1, metavar="[TYPE...]", shell_complete=completers.event_types)
+@json_option("types", "text", "no_data")
+@click.pass_obj
+def new(path: str, event_types: tuple[str, ...]) -> None:
+    """Draft a policy about event types from what the lake holds.
+
+    The draft says what was usual in the newest 90 days. Its threshold is above that, and to be finished by hand.
+    Without a TYPE, what the lake holds is listed.
+    """
+    lake = opened(path)
+    drafted = lake.policies.draft(*event_types) if event_types else None
+    types = lake.policies.usual() if drafted is None else ()
+    no_data = list(drafted.no_data) if drafted else []
+    if machine(types=list(types), text=drafted and drafted.text, no_data=no_data):
+        return
+    if drafted is None:
+        table(("type", "events", "days", "usual day", "busiest day", "last"), (
+            (each.event_type, each.events, each.days, each.usual, each.busiest, each.last) for each in types
+        ), right=(1, 2, 3, 4))  # fmt: skip
+        say("name what the policy is about: auditlake policy new TYPE...")
+        return
+    click.echo(visible(drafted.text, keep="\n"), nl=False)
+    if no_data:
+        click.echo(f"no data: the lake has no event of {', '.join(no_data)} in its newest 90 days", err=True)
 
 
 @policy.command()

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from auditlake.frameworks.framework import Framework
     from auditlake.reports.compliance import ComplianceReport
+    from auditlake.site.write import Written
 
 STATUSES = ("violation", "no_data", "compliant", "error")
 OF_FRAMEWORKS = ("fail", "not_evaluated")
@@ -52,6 +53,8 @@ OF_FRAMEWORKS = ("fail", "not_evaluated")
 )
 @click.option("--framework", "packs", multiple=True, metavar="ID", shell_complete=completers.packs,
               help="Judge this pack, with the policies that it needs; given again, several.")  # fmt: skip
+@click.option("--all", "every_control", is_flag=True,
+              help="Write a page for every control of a pack, not only for those with findings.")  # fmt: skip
 @click.option("--fail-on", type=Words(*STATUSES, *OF_FRAMEWORKS), default=(), metavar="STATUS,...",
               help=f"Exit with 1 if a policy has one of these statuses: {', '.join(STATUSES)}; "
                    f"or a framework: {', '.join(OF_FRAMEWORKS)}, no_data.")  # fmt: skip
@@ -59,7 +62,7 @@ OF_FRAMEWORKS = ("fail", "not_evaluated")
 @click.pass_obj
 def report(
     path: str, /, policies: tuple[str, ...], out: Path | None, formats: tuple[str, ...], fail_on: tuple[str, ...],
-    form: int, packs: tuple[str, ...], **options: Any,
+    form: int, packs: tuple[str, ...], every_control: bool, **options: Any,
 ) -> None:  # fmt: skip
     """Judge policies and frameworks, and write the reports.
 
@@ -79,14 +82,14 @@ def report(
         made, frameworks = judged.all_reports, judged.frameworks
         lacking = _lacking(made, formats, form)
         formed = [each for each in made if each.policy_id not in lacking]
-        paths, index = write_reports(lake, formed, out, formats, form)
-        of_packs = [each.write(out or lake.layout.reports, formats) for each in frameworks]
+        files = write_pages(lake, formed, frameworks, out, formats, form=form, every_control=every_control)
+    index = write_index(lake, out)
     if run.missing:
         warn(f"note: this run is not on record: {run.missing}")
-    written = dict(zip((id(each) for each in formed), paths, strict=True))
+    written = dict(zip((id(each) for each in formed), files.reports, strict=True))
     with suppress(BrokenPipeError):  # a closed pipe does not change the exit code
         reports = [_as_dict(each, written.get(id(each), ())) for each in made]
-        of_frameworks = [_of_framework(each, files) for each, files in zip(frameworks, of_packs, strict=True)]
+        of_frameworks = [_of_framework(each, own) for each, own in zip(frameworks, files.frameworks, strict=True)]
         if not (machine(reports=reports, index=index, frameworks=of_frameworks) or is_quiet()):
             show_statuses(made)
             show_frameworks(frameworks)
@@ -123,16 +126,25 @@ def tell_faults(faults: Sequence[tuple[str, str]], *, code: int = FAILED) -> Non
         raise click.exceptions.Exit(code)
 
 
-def write_reports(
-    lake: AuditLake, made: Sequence[ComplianceReport], out: Path | None, formats: Sequence[str], form: int = 2
-) -> tuple[list[tuple[Path, ...]], Path]:
-    """Write reports and the index of their folder, and return both."""
-    from auditlake.reports import compliance, index
+def write_pages(
+    lake: AuditLake, made: Sequence[ComplianceReport], frameworks: Sequence[Framework], out: Path | None,
+    formats: Sequence[str], *, form: int = 2, every_control: bool = False,
+) -> Written:  # fmt: skip
+    """Write reports of policies and frameworks, and the pages of controls."""
+    from auditlake.site.index import check_index
+    from auditlake.site.write import write_site
 
-    folder = out or lake.layout.reports
     if out is not None:
-        index.check_index(out)
-    return compliance.write_reports(made, folder, formats, form=form), index.write_index(folder, lake.layout)
+        check_index(out)
+    folder = out or lake.layout.reports
+    return write_site(made, frameworks, folder, formats=formats, form=form, every_control=every_control)
+
+
+def write_index(lake: AuditLake, out: Path | None) -> Path:
+    """Write the page that leads to all others, with the run that was just put on record."""
+    from auditlake.site import index
+
+    return index.write_index(out or lake.layout.reports, lake.layout)
 
 
 def show_frameworks(frameworks: Sequence[Framework]) -> None:

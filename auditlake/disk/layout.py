@@ -256,8 +256,8 @@ def report_stem(
     It names the period only where that is not the policy's usual one, and the last entry of the journal of findings
     that concerns the policy only where there is one.
     """
-    stem = f"compliance_{policy_id}_{_compact(as_of)}_v{snapshot}"
-    stem += "".join(f"_{_compact(instant)}" for instant in period or ())
+    stem = f"compliance_{policy_id}_{instant_in_name(as_of)}_v{snapshot}"
+    stem += "".join(f"_{instant_in_name(instant)}" for instant in period or ())
     return f"{stem}_j{entries}" if entries else stem
 
 
@@ -265,8 +265,8 @@ def framework_stem(
     pack_id: str, as_of: datetime, snapshot: int, period: tuple[datetime, datetime] | None = None
 ) -> str:
     """Return a framework report's file name without its ending; it names the period only where that is no usual one."""
-    stem = f"framework_{pack_id}_{_compact(as_of)}_v{snapshot}"
-    return stem + "".join(f"_{_compact(instant)}" for instant in period or ())
+    stem = f"framework_{pack_id}_{instant_in_name(as_of)}_v{snapshot}"
+    return stem + "".join(f"_{instant_in_name(instant)}" for instant in period or ())
 
 
 REPORT_FILE = re.compile(
@@ -276,16 +276,17 @@ REPORT_FILE = re.compile(
 """The names of a report's files: :func:`report_stem`, and a digest where another report had taken that name."""
 
 FRAMEWORK_FILE = re.compile(
-    r"framework_[a-z0-9-]+_(?P<as_of>\d{8}T\d{6}(?:\.\d{6})?Z)_v\d+(?:_\d{8}T\d{6}(?:\.\d{6})?Z){0,2}"
+    r"(?:framework_[a-z0-9-]+|control_[a-z0-9-]+_[A-Za-z0-9.-]+)_(?P<as_of>\d{8}T\d{6}(?:\.\d{6})?Z)_v\d+(?:_\d{8}T\d{6}(?:\.\d{6})?Z){0,2}"
     r"(?:_[0-9a-f]{12})?\.(?:json|html)\Z"
 )
-"""The names of a framework report's files: :func:`framework_stem`, and a digest where another had taken that name."""
+"""The names of a framework report's files: :func:`framework_stem`, and a digest where another had taken that name;
+and of the pages of its controls."""
 
 FINDINGS_FILE = re.compile(r"findings_[0-9a-f]{32}\.parquet\Z")
 """The names of the lists of all findings beside the reports that list only the first of theirs."""
 
 
-def _compact(instant: datetime) -> str:
+def instant_in_name(instant: datetime) -> str:
     """Return an instant for a name, without the microseconds of a whole second and of the last one of a day."""
     fraction = "" if instant.microsecond in (0, 999_999) else f".{instant.microsecond:06d}"
     return f"{instant:%Y%m%dT%H%M%S}{fraction}Z"

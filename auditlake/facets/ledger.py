@@ -42,9 +42,9 @@ class Ledger(Facet):
         Raises:
             LedgerError: The kept checkpoint or public key is not one.
         """
-        from auditlake.reports.index import write_index
         from auditlake.runs.journal import append
         from auditlake.runs.model import Verification
+        from auditlake.site.index import write_index
         from auditlake.verify.check import verify
         from auditlake.verify.model import Problem
 

@@ -42,6 +42,8 @@ class PackEffect:
     """Which events are kept longer or shorter."""
     without_data: dict[str, tuple[str, ...]]
     """The policies that the lake has no event for, by id within the pack, with their event types."""
+    missed: dict[str, tuple[str, ...]]
+    """The other policies that ask for event types of which the lake has none: each is a finding from the start."""
 
 
 class Packs(Facet):
@@ -111,7 +113,9 @@ class Packs(Facet):
             changes = effect(connection, self._context, self._context.now, pack.id, (), tuple(ready.values()))
         seen = {each.event_type for each in changes.types if each.events}
         without = {name: each.required_events for name, each in ready.items() if not seen & {*each.required_events}}
-        return PackEffect(pack, changes, without)
+        asking = {name: each for name, each in ready.items() if name not in without and each.coverage != "optional"}
+        lacking = {name: tuple(sorted({*each.required_events} - seen)) for name, each in asking.items()}
+        return PackEffect(pack, changes, without, {name: types for name, types in lacking.items() if types})
 
     def check(self, *named: str) -> PackCheck:
         """Look for mistakes in packs, for weaker values that nobody has decided, and run the tests of their policies.

@@ -11,6 +11,7 @@ from auditlake.events.times import Instant, judged_as_of
 from auditlake.policies.model import Policy
 
 if TYPE_CHECKING:
+    from auditlake.analysis.draft import PolicyDraft, UsualType
     from auditlake.analysis.policy_effect import PolicyEffect
     from auditlake.analysis.policy_tests import CheckResult
     from auditlake.policies.compile import CompiledQuery
@@ -50,6 +51,24 @@ class Policies(Facet):
         (policy,) = chosen(self.all(tolerant=True), [policy_id])
         refuse_unreadable([policy])
         return policy
+
+    def usual(self) -> tuple[UsualType, ...]:
+        """Return what the newest 90 days of the lake hold: events a day and the longest silence, by event type."""
+        from auditlake.analysis.draft import usual_types
+
+        return usual_types(self._context)
+
+    def draft(self, *event_types: str) -> PolicyDraft:
+        """Return a first policy about these types, to be finished by hand; its threshold is above what was usual.
+
+        Usual is what the newest 90 days of the lake hold. Nothing is changed.
+
+        Raises:
+            PolicyError: No type is named, or the lake does not know one of them.
+        """
+        from auditlake.analysis.draft import draft_policy
+
+        return draft_policy(self._context, event_types)
 
     def add(self, file: str | Path, *, replace: bool = False) -> Policy:
         """Check a policy file and copy it into the lake; its name is the policy's id.

@@ -217,6 +217,7 @@ def begin(layout: Layout, version: int, existing: Record, *, signed: bool = True
     ledger = layout.ledger
     make_folders(ledger / "policies", below=layout.root)
     settings = read_settings(layout)
+    _keep_files(layout, _pack_files(layout), "packs")
     if signed:
         existing = replace(existing, details={**existing.details, KEY: str(make_key(layout, settings))})
     return complete(layout, _put(layout, _read_rules(layout, settings), 0, existing, version, version))
@@ -242,7 +243,6 @@ def settle(layout: Layout, version: int, committed: Committed, existing: Callabl
             message = f"the ledger of {layout.root} is gone: its log says that there was one"
             raise LedgerError(message, hint="restore LAKE/ledger from a backup")
         _keep_files(layout, layout.policies.glob("*.yaml"), "policies")
-        _keep_files(layout, _pack_files(layout), "packs")
         return begin(layout, version, existing())
     if tiles(layout).root(head.size) != head.root:
         raise LedgerError("the ledger's tree is not that of its checkpoint", hint="restore LAKE/ledger from a backup")

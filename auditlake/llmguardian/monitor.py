@@ -46,8 +46,7 @@ class AuditMonitor:
     - Events are in the lake, neither in ``events/audit_YYYYMMDD.jsonl`` nor in memory, so a restart loses nothing. The
       lines that lie in ``events/`` are ingested when a monitor is made, each once; the monitor writes no file there.
     - Reports, statistics and alerts count by the time at which events happened, over all events of the lake; so does a
-      policy that is added later. Besides the three policies of LLMGuardian the lake has ``failed_logins``, which counts
-      only failures, per user.
+      policy that is added later. A new lake has the three policies of LLMGuardian.
     - An event that cannot be recorded (an unknown type, not JSON, ``NaN``, no time) raises and leaves nothing behind.
     - The security logger gets one ``compliance_threshold_exceeded`` for each time that a count reaches its threshold,
       not one for each event from then on; within about two seconds, and not from within ``log_event``. An exception of
@@ -321,7 +320,7 @@ class AuditMonitor:
         with suppress(LakeNotFoundError):
             return AuditLake(path, clock=self._clock)
         try:
-            return create(path, clock=self._clock)
+            return create(path, policies="llmguardian", clock=self._clock)
         except LakeError:
             if not (path / "lake.toml").exists():
                 raise

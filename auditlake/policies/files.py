@@ -1,10 +1,11 @@
-"""The policies of a lake: files in ``LAKE/policies``, the built-in ones among them."""
+"""The policies of a lake: files in ``LAKE/policies``, and those that auditlake brings for them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Literal
 
 from auditlake.context import LakeContext
 from auditlake.disk.durable import sync_folder, write_whole
@@ -16,11 +17,28 @@ from auditlake.policies.model import Policy
 from auditlake.store.turn import recorded_policies
 
 _MEND = "correct every line listed; auditlake policy add --replace takes the file again"
-BUILT_IN = Path(__file__).resolve().parent / "builtin"
-"""Where the policies lie that init writes into a lake."""
-
 READY = Path(__file__).resolve().parent / "ready"
-"""Where policies of general use lie, which a lake has once they are added by name."""
+"""Where policies of general use lie; a lake takes them by name."""
+
+LLMGUARDIAN = Path(__file__).resolve().parent / "llmguardian"
+"""Where the policies of LLMGuardian lie, which its audit monitor is judged by."""
+
+PolicySet = Literal["starter", "llmguardian", "none"]
+"""What a new lake is judged by."""
+
+SETS: Mapping[PolicySet, tuple[Path, ...]] = {
+    "starter": tuple(READY / f"{name}.yaml" for name in (
+        "data_breach", "failed_logins", "guessed_password", "injected_prompt", "logging_off", "refused_access",
+    )),
+    "llmguardian": tuple(LLMGUARDIAN / f"{name}.yaml" for name in (
+        "authentication_monitoring", "data_access_tracking", "security_compliance",
+    )),
+    "none": (),
+}  # fmt: skip
+"""Which policies init writes into a lake, by the name of the set.
+
+Those of the starter set find nothing on an ordinary day, miss nothing where a log has no such events, and keep nothing.
+"""
 
 
 def ready_names() -> list[str]:
@@ -43,9 +61,9 @@ def ready_or_file(name: str) -> Path:
     raise PolicyNotFoundError(f"there is neither a file nor a ready policy {name!r}", hint=hint)
 
 
-def write_built_in(layout: Layout) -> None:
-    """Copy the built-in policies into a new lake."""
-    for file in sorted(BUILT_IN.glob("*.yaml")):
+def write_policies(layout: Layout, files: Iterable[Path]) -> None:
+    """Copy policies into a new lake."""
+    for file in files:
         write_whole(layout.policies / file.name, file.read_bytes())
 
 

@@ -22,7 +22,7 @@ from auditlake.reports.document import FORMS, REPORT_VERSION, render_json
 from auditlake.reports.files import FORMATS, TakenError, is_free, write_files
 from auditlake.reports.findings_card import Findings, findings_card
 from auditlake.reports.model import Detail, Report, Status
-from auditlake.reports.page import render_page
+from auditlake.reports.page import Served, render_page
 from auditlake.reports.sentences import nothing_met, verdict_words
 
 if TYPE_CHECKING:
@@ -48,6 +48,8 @@ class ComplianceReport(Shown):
     """Whether its period is the one that the policy is judged on unless another is asked for."""
     max_findings: int = MAX_FINDINGS
     """How many findings its JSON lists; where there are more, all of them lie beside it as Parquet."""
+    served: tuple[Served, ...] = field(default=(), repr=False, compare=False)
+    """The controls that its page names."""
     asked: Policy | None = field(default=None, repr=False, compare=False)
     """The policy as it was asked, where that passes over events on which its condition fails."""
     _ask: Ask | None = field(default=None, repr=False, compare=False)
@@ -185,6 +187,13 @@ class ComplianceReport(Shown):
 
         return self._once(f"json {form}", made)
 
+    def serving(self, served: tuple[Served, ...]) -> ComplianceReport:
+        """Return the same report, whose page names these controls."""
+        if served == self.served:
+            return self
+        kept = {name: made for name, made in self._cache.items() if not name.startswith("page")}
+        return replace(self, served=served, _cache=kept)
+
     def relisted(self, listed: int) -> ComplianceReport:
         """Return the same report, whose JSON lists so many findings."""
         return replace(self, max_findings=listed, _cache={})
@@ -250,7 +259,7 @@ class ComplianceReport(Shown):
             raise ReportError(message, hint="make it with pages=True")
         return self._once(
             f"page {json_file} {index_file}",
-            lambda: render_page(self.report, detail, json_file=json_file, index_file=index_file),
+            lambda: render_page(self.report, detail, self.served, json_file=json_file, index_file=index_file),
         )
 
     def _once(self, name: str, make: Callable[[], T]) -> T:
@@ -259,6 +268,12 @@ class ComplianceReport(Shown):
             self._cache[name] = make()
         made: T = self._cache[name]
         return made
+
+
+def formats_of(made: Sequence[ComplianceReport], formats: Sequence[str]) -> list[Sequence[str]]:
+    """Return in which forms :func:`write_reports` writes each report."""
+    with_pages = len(made) < SHARING or "json" not in formats
+    return [formats if with_pages or not each.is_quiet else ("json",) for each in made]
 
 
 def write_reports(
@@ -272,8 +287,7 @@ def write_reports(
     Raises:
         ReportError: One cannot be rendered or written; the hint names those that were written before it.
     """
-    with_pages = len(made) < SHARING or "json" not in formats
-    chosen = [(each, formats if with_pages or not each.is_quiet else ("json",)) for each in made]
+    chosen = list(zip(made, formats_of(made, formats), strict=True))
     for each, own in chosen:
         each.files(own, form)
     written: list[tuple[Path, ...]] = []

@@ -6,7 +6,7 @@ on its way out. Nothing from an event becomes a link.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from auditlake.display.templates import Document, file_name, render_bytes, style_digest
@@ -34,6 +34,22 @@ class PageSection:
     """Its heading."""
     body: Document
     """What its fragment is filled with."""
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A control that a policy is a check of."""
+
+    id: Text
+    """The framework, and the control as it is cited."""
+    title: Text
+    """Its title."""
+    status: str
+    """Which mark and colour."""
+    word: str
+    """The status in a word or two."""
+    file: str | None
+    """Its page or that of its framework, beside this one; None: there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +83,8 @@ class CompliancePage:
     """How things stand at ``as_of``; empty where the policy sets no threshold."""
     counted_words: str
     """What is counted."""
+    served: tuple[Served, ...]
+    """The controls that it is a check of."""
     accepted_words: str
     """How many of them there are, where not all are shown; else empty."""
     sections: tuple[PageSection, ...]
@@ -77,19 +95,21 @@ class CompliancePage:
     """The handful of numbers that sum it up."""
 
 
-def render_page(report: Report, detail: Detail, **siblings: str | None) -> bytes:
+def render_page(report: Report, detail: Detail, served: tuple[Served, ...] = (), **siblings: str | None) -> bytes:
     """Return the report as a self-contained HTML page; see :func:`compliance_page`."""
-    return render_bytes(compliance_page(report, detail, **siblings))
+    return render_bytes(compliance_page(report, detail, served, **siblings))
 
 
 def compliance_page(
-    report: Report, detail: Detail, *, json_file: str | None = None, index_file: str | None = None
-) -> CompliancePage:
+    report: Report, detail: Detail, served: tuple[Served, ...] = (), *, json_file: str | None = None,
+    index_file: str | None = None,
+) -> CompliancePage:  # fmt: skip
     """Put a report into words.
 
     Args:
         report: What was found.
         detail: What only the page shows.
+        served: The controls that the policy is a check of.
         json_file: The same report as JSON, by its name beside the page; no link if None.
         index_file: The list of reports, likewise.
 
@@ -113,6 +133,7 @@ def compliance_page(
         json_file=file_name(json_file),
         index_file=file_name(index_file),
         facts=_facts(report),
+        served=tuple(replace(each, file=file_name(each.file)) for each in served),
         status=report.status,
         verdict=VERDICTS[report.status],
         verdict_words=verdict_words(report),

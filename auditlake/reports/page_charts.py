@@ -374,7 +374,7 @@ def _begins(columns: Sequence[Bin], days: Sequence[date], unit: Unit) -> Marks:
 
 
 def _x_tick(at: float, label: str) -> Tick:
-    edge = 3.0
+    edge = 4.0
     if at < edge:
         return Tick(_pc(at), _pc(0), label, "start")
     if at > 100 - edge:

@@ -55,7 +55,8 @@ def quarantine_files(layout: Layout) -> list[Path]:
 def report_files(layout: Layout) -> list[Path]:
     """Return every report in the lake's own folder, then the lists of all findings of those that find many."""
     reports = sorted(path for path in layout.reports.glob("compliance_*") if REPORT_FILE.match(path.name))
-    reports += sorted(path for path in layout.reports.glob("framework_*") if FRAMEWORK_FILE.match(path.name))
+    of_packs = (*layout.reports.glob("framework_*"), *layout.reports.glob("control_*"))
+    reports += sorted(path for path in of_packs if FRAMEWORK_FILE.match(path.name))
     return reports + sorted(path for path in layout.reports.glob("findings_*") if FINDINGS_FILE.match(path.name))
 
 

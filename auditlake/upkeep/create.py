@@ -11,6 +11,7 @@ from datetime import datetime
 from pathlib import Path
 
 from auditlake.config import LakeConfig, dump_config, new_config
+from auditlake.context import LakeContext
 from auditlake.disk.durable import FOLDER_MODE, make_folders, sync_folder, write_whole
 from auditlake.disk.files import check_folder
 from auditlake.disk.layout import Layout
@@ -19,8 +20,9 @@ from auditlake.engine.paths import check_path
 from auditlake.errors import LakeError, LakeExistsError
 from auditlake.ledger.book import begin
 from auditlake.ledger.entry import Record
-from auditlake.policies.files import write_built_in
-from auditlake.policies.loader import load_policies
+from auditlake.packs.effective import lake_policies
+from auditlake.packs.files import adding
+from auditlake.policies.files import SETS, PolicySet, write_policies
 from auditlake.retention.terms import terms_of
 from auditlake.store.commit import create_table
 
@@ -29,14 +31,27 @@ _TAKEN = {errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR, errno.ENOENT}
 
 
 def create_lake(
-    path: Path, *, now: datetime, event_types: Sequence[str], default_retention: str | None, unsigned: bool = False
+    path: Path,
+    *,
+    now: datetime,
+    event_types: Sequence[str],
+    default_retention: str | None,
+    policies: PolicySet | Sequence[Path] = "starter",
+    packs: Sequence[str] = (),
+    unsigned: bool = False,
 ) -> Layout:
-    """Make the folders, the empty table, lake.toml, the built-in policies, and the ledger with its key.
+    """Make the folders, the empty table, lake.toml, the first policies and packs, and the ledger with its key.
 
     Raises:
         LakeExistsError: There is something at the path already.
-        LakeError: A setting is not well formed, the folder cannot be made, or a lake cannot lie on its file system.
+        LakeError: A setting is not well formed, there is no such set of policies, the folder cannot be made, or a lake
+            cannot lie on its file system.
+        PackError: A pack cannot be used.
     """
+    if isinstance(policies, str) and policies not in SETS:
+        known = ", ".join(SETS)
+        raise LakeError(f"there is no set of policies {policies!r}", hint=f"there are: {known}")
+    files = SETS[policies] if isinstance(policies, str) else policies
     path = Path(os.path.expanduser(path)).absolute()  # noqa: PTH111 - Path's own fails on ~somebody
     check_path(path)
     try:
@@ -54,7 +69,7 @@ def create_lake(
             raise OSError(errno.EPERM, f"{staging} belongs to the user {owner}; remove it or choose another folder")
         check_file_system(staging, path)
         with workspace(staging) as folder:
-            _make(Layout(folder / "lake"), config, now, unsigned=unsigned)
+            _make(Layout(folder / "lake"), config, now, files, packs, unsigned=unsigned)
             os.replace(folder / "lake", path)
         sync_folder(path.parent)
     except OSError as error:
@@ -74,13 +89,17 @@ def _check_free(path: Path) -> None:
         raise LakeExistsError(f"there is {what} at {path} already", hint="name an empty or a new folder")
 
 
-def _make(layout: Layout, config: LakeConfig, now: datetime, *, unsigned: bool) -> None:
+def _make(
+    layout: Layout, config: LakeConfig, now: datetime, policies: Sequence[Path], packs: Sequence[str], *, unsigned: bool
+) -> None:
     layout.root.mkdir(mode=FOLDER_MODE)
     for folder in layout.folders:
         folder.mkdir(mode=FOLDER_MODE)
-    write_built_in(layout)
+    write_policies(layout, policies)
     write_whole(layout.config, dump_config(config))
-    terms = terms_of(load_policies(layout.policies, config.event_types), (), config.default_retention)
+    for name in dict.fromkeys(packs):  # before the terms: what they let go was never kept longer
+        adding(LakeContext(layout, config, lambda: now, 0), name).write(layout)
+    terms = terms_of(lake_policies(layout, config.event_types), (), config.default_retention)
     create_table(layout, {"kind": "init", "lake": config.id, "at": now.isoformat(), "terms": terms})
     begin(layout, 0, Record("begin", now.isoformat()), signed=not unsigned)
     sync_folder(layout.root)

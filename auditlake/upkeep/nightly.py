@@ -194,16 +194,15 @@ class _Run:
         return Step("verify", "wrong", "the lake is not as it was recorded", facts, told)
 
     def _report(self) -> Step:
-        from auditlake.reports import compliance, index
+        from auditlake.site.index import write_index
+        from auditlake.site.write import write_site
 
         layout = self._context.layout
         with self._verbs.runs.recorded("nightly") as run:
             judged = run.judged()
             made = judged.all_reports
-            compliance.write_reports(made, layout.reports, ("json", "html"))
-            for framework in judged.frameworks:
-                framework.write(layout.reports)
-        index.write_index(layout.reports, layout)
+            write_site(made, judged.frameworks, layout.reports)
+        write_index(layout.reports, layout)
         statuses: dict[str, int] = {}
         for each in made:
             statuses[each.status] = statuses.get(each.status, 0) + 1

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-import auditlake
 from auditlake.alerts import watch
 from tests.alerts.lakes import Play
+from tests.lakes import create
 from tests.waiting import HANG_SECONDS
 
 
@@ -17,7 +17,7 @@ from tests.waiting import HANG_SECONDS
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A lake to copy."""
     path = tmp_path_factory.mktemp("template") / "lake"
-    auditlake.create(path)
+    create(path)
     return path
 
 

@@ -6,18 +6,18 @@ from pathlib import Path
 
 import pytest
 
-import auditlake
 from auditlake import AuditLake
 from auditlake.alerts.sinks import JsonlSink, LogSink
 from auditlake.alerts.watch import all_sinks
 from auditlake.alerts.webhook import Webhook
 from auditlake.config import AlertSettings
 from auditlake.errors import LakeFormatError
+from tests.lakes import create
 
 
 @pytest.fixture
 def lake(tmp_path: Path) -> AuditLake:
-    return auditlake.create(tmp_path / "lake")
+    return create(tmp_path / "lake")
 
 
 def with_alerts(lake: AuditLake, *lines: str) -> AuditLake:

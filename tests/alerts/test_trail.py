@@ -12,6 +12,7 @@ import pytest
 
 import auditlake
 from auditlake import AuditEvent, AuditLake
+from tests.lakes import create
 
 NOW = datetime(2026, 11, 24, 9, 30, tzinfo=UTC)
 
@@ -19,7 +20,7 @@ NOW = datetime(2026, 11, 24, 9, 30, tzinfo=UTC)
 @pytest.fixture
 def lake(tmp_path: Path) -> AuditLake:
     """A new lake whose clock stands still."""
-    return auditlake.create(tmp_path / "lake", clock=lambda: NOW)
+    return create(tmp_path / "lake", clock=lambda: NOW)
 
 
 def failures(count: int) -> list[AuditEvent]:

@@ -14,6 +14,8 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tests.lakes import create
+
 if TYPE_CHECKING:
     import duckdb
 
@@ -106,12 +108,10 @@ def make(folder: Path, scale: float) -> None:
         draft.root.rename(target.root)
     target = small_place(folder)
     if not target.root.exists():
-        import auditlake
-
         draft = replace(target, root=_emptied(target.root.with_name(f"{target.root.name}.draft")))
         with _connection(target.events) as connection:
             _write_lines(connection, draft, SMALL)
-        auditlake.create(draft.lake).ingest(draft.lines)
+        create(draft.lake).ingest(draft.lines)
         draft.root.rename(target.root)
 
 
@@ -204,11 +204,10 @@ def _write_lines(connection: duckdb.DuckDBPyConnection, target: Place, total: in
 
 def _write_lake(connection: duckdb.DuckDBPyConnection, target: Place, total: int) -> None:
     """A lake as one ingest of all its events would leave it."""
-    import auditlake
     from auditlake.store.model import Change
     from auditlake.store.turn import writer_turn
 
-    lake = auditlake.create(target.lake)
+    lake = create(target.lake)
     layout = lake.layout
     with writer_turn(lake._context) as turn:
         days = _day_ranges(FIRST_DAY, DAYS, total)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from tests.bench.data import Place
 from tests.bench.work import Work
+from tests.lakes import create
 
 if TYPE_CHECKING:
     import duckdb
@@ -40,9 +41,8 @@ def works(*, ids: bool) -> dict[str, Work]:
 
 
 def _ours(place: Place, scratch: Path, *, ids: bool) -> Path:
-    import auditlake
 
-    lake = auditlake.create(scratch / "lake")
+    lake = create(scratch / "lake")
     lake.ingest(_lines(place, ids=ids))
     return lake.layout.events
 

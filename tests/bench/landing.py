@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from tests.bench.data import EVENTS, Place
 from tests.bench.work import Work
+from tests.lakes import create
 
 if TYPE_CHECKING:
     from auditlake import AuditEvent
@@ -98,9 +99,8 @@ def _lines(found: Logged) -> list[bytes]:
 
 def _ours(place: Place, scratch: Path, *, most: int, durability: str, full: bool | None = None) -> Logged:
     """Events made and logged one after the other, into an empty lake or one that has the place's table."""
-    import auditlake
 
-    lake = auditlake.create(scratch / "lake")
+    lake = create(scratch / "lake")
     if full:
         shutil.rmtree(lake.layout.events)
         shutil.copytree(place.lake / "events", lake.layout.events, copy_function=os.link)
@@ -156,10 +156,9 @@ def full_lake() -> dict[str, Work]:
 
 def _crowd(place: Place, scratch: Path, *, threads: int, slow: bool) -> Logged:
     """Events logged durably by some threads."""
-    import auditlake
     from auditlake.landing.trail import Terms, Trail
 
-    lake = auditlake.create(scratch / "lake")
+    lake = create(scratch / "lake")
     events, syncs = _many(place, CROWDED) // THREADS * THREADS, [0]
 
     def sync(descriptor: int) -> None:
@@ -249,9 +248,8 @@ def _followed(place: Place, scratch: Path) -> Logged:
 
 
 def _followed_by_us(place: Place, scratch: Path) -> Logged:
-    import auditlake
 
-    lake, events = auditlake.create(scratch / "lake"), _many(place, FOLLOWED)
+    lake, events = create(scratch / "lake"), _many(place, FOLLOWED)
     last = range(events - _last(events), events)
     with lake.trail() as trail:
         trail.log_many([_event(number) for number in range(last.start)])

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from tests.bench.data import AS_OF, Place
 from tests.bench.work import Work
+from tests.lakes import FOUR
 
 if TYPE_CHECKING:
     from auditlake.engine.duck_engine import DuckEngine
@@ -51,11 +52,9 @@ def rules(number: int, *, source: str | None = "cloudtrail") -> Iterator[tuple[s
 
 
 def _folder(scratch: Path, number: int, *, source: str | None = "cloudtrail") -> Path:
-    """Write the policies of ``init`` and some rules."""
-    from auditlake.policies.files import BUILT_IN
-
-    for file in BUILT_IN.glob("*.yaml"):
-        (scratch / file.name).write_bytes(file.read_bytes())
+    """Write four policies and some rules."""
+    for policy_id, text in FOUR.items():
+        (scratch / f"{policy_id}.yaml").write_text(text, encoding="utf-8")
     for name, where in rules(number, source=source):
         policy = {
             "name": name, "description": "A rule.", "required_events": list(_TYPES), "coverage": "optional",

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from tests.bench.data import Place
 from tests.bench.work import Work
+from tests.lakes import create
 from tests.sources.pieces import SHARED
 
 if TYPE_CHECKING:
@@ -119,9 +120,8 @@ def _ready(threads: int | None = 1) -> duckdb.DuckDBPyConnection:
 
 
 def _ingested(place: Place, scratch: Path) -> Measured:
-    import auditlake
 
-    files, lake = _files(place), auditlake.create(scratch / "lake")
+    files, lake = _files(place), create(scratch / "lake")
     start = time.perf_counter()
     lake.ingest(files)
     return Measured(time.perf_counter() - start, _content(lake.layout.events))

@@ -21,6 +21,7 @@ from typing import Any
 
 import auditlake
 from auditlake import AuditEvent, AuditLake
+from tests.lakes import create
 
 NOW = datetime(2026, 4, 1, 12, tzinfo=UTC)
 PACKAGE = str(Path(auditlake.__file__).parent)
@@ -95,7 +96,7 @@ def count(verb: Callable[[], object]) -> Route:
 
 def small_lake(root: Path) -> AuditLake:
     """Return a lake of two policies, one hold and three commits, in which a day is due and another is partly held."""
-    lake = auditlake.create(root / "lake", clock=lambda: NOW)
+    lake = create(root / "lake", clock=lambda: NOW)
     for file in lake.layout.policies.iterdir():
         file.unlink()
     for name, kind, period in (("short", "login", "5d"), ("other", "data_access", "400d")):

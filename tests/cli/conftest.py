@@ -15,6 +15,7 @@ import pytest
 import auditlake
 from auditlake import AuditLake
 from auditlake.cli import main
+from tests.lakes import create
 from tests.waiting import HANG_SECONDS
 
 
@@ -68,7 +69,7 @@ def write_events(file: Path) -> Path:
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A lake of these events, to be copied."""
     folder = tmp_path_factory.mktemp("template")
-    auditlake.create(folder / "lake").ingest(write_events(folder / "audit_20261124.jsonl"))
+    create(folder / "lake").ingest(write_events(folder / "audit_20261124.jsonl"))
     return folder / "lake"
 
 

@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Run
+from tests.lakes import create
 
 
 @pytest.mark.parametrize("answer", ["n\n", "\n", ""])
 def test_no_is_nothing_was_done(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: str) -> None:
     """Whoever says no to any question, or nothing at all, is told that nothing was done, with exit code 1."""
-    run("init")
+    create("lake")
     run("hold", "add", "h", "--reason", "r", "--owner", "o", "--ticket", "t")
     lake = tmp_path / "lake"
     (lake / "events" / "_delta_log" / f"{9:020d}.json").write_bytes(b"")  # what doctor sets aside
@@ -39,7 +40,7 @@ def test_no_is_nothing_was_done(run: Run, tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_doctor_says_first_what_matters(run: Run, tmp_path: Path) -> None:
     """The verdict comes first, then what is wrong, long lists cut; what is no problem is told on --verbose."""
-    run("init")
+    create("lake")
     folder = tmp_path / "lake" / "policies"
     for number in range(25):
         (folder / f"broken_{number}.yaml").write_text("name: [")

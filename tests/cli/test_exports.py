@@ -15,6 +15,7 @@ from auditlake.sources.in_memory import MemoryLines
 from tests.cli.conftest import Run
 from tests.ingest.lakes import NOW, kept
 from tests.ingest.test_cloudtrail_ingest import EVENTS
+from tests.lakes import create
 
 NAMELESS = {name: value for name, value in EVENTS[0].items() if name != "eventID"} | {"exact": [1.10, "=x", "", None]}
 
@@ -24,7 +25,7 @@ NAMELESS = {name: value for name, value in EVENTS[0].items() if name != "eventID
 ])  # fmt: skip
 def test_exports_of_another_source_come_back(run: Run, events: Path, tmp_path: Path, names: tuple[str, ...]) -> None:
     """CloudTrail events out of a lake are known there in every form, and in another lake they are what they were."""
-    run("init")
+    create("lake")
     vendor = tmp_path / "trail.json"
     vendor.write_text(json.dumps({"Records": [*EVENTS, NAMELESS]}).replace("1.1,", "1.10,"))
     assert run("ingest", vendor, events, "--strict").code == 0
@@ -36,7 +37,7 @@ def test_exports_of_another_source_come_back(run: Run, events: Path, tmp_path: P
     every = "select * exclude (ingested_at) from events where source <> 'auditlake.self' order by event_id"
     for path in (tmp_path / name for name in names):
         again = lake.ingest(path, strict=True)
-        other = auditlake.create(tmp_path / f"from-{path.name}")
+        other = create(tmp_path / f"from-{path.name}")
         assert (again.landed, again.duplicates, other.ingest(path, strict=True).landed) == (0, 14, 14)
         assert other.sql(every).fetchall() == lake.sql(every).fetchall()
         later = other.ingest(vendor)
@@ -45,7 +46,7 @@ def test_exports_of_another_source_come_back(run: Run, events: Path, tmp_path: P
 
 def test_nobody_hides_behind_an_export(run: Run, tmp_path: Path) -> None:
     """Another record under a vendor's id is a conflict, and a line that was logged is of no source but its own."""
-    run("init")
+    create("lake")
     vendor = tmp_path / "trail.json"
     vendor.write_text(json.dumps({"Records": EVENTS}))
     run("ingest", vendor)
@@ -55,7 +56,7 @@ def test_nobody_hides_behind_an_export(run: Run, tmp_path: Path) -> None:
     lake = auditlake.open(tmp_path / "lake", clock=lambda: NOW)
     summary = lake.ingest(forged)
     assert (summary.landed, summary.reasons) == (0, {"id_conflict": 3})
-    twice = auditlake.create(tmp_path / "twice").ingest(forged, vendor)
+    twice = create(tmp_path / "twice").ingest(forged, vendor)
     assert (twice.landed, twice.reasons) == (3, {"id_conflict": 3})
 
     lines = MemoryLines("log", 0, 1, exported.replace('"event_id":"id-', '"event_id":"new-').encode(), b"")

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-import auditlake
 from auditlake import AuditEvent
 from auditlake.cli import main
+from tests.lakes import create
 
 Run = Callable[..., tuple[int, str, str]]
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -23,7 +23,7 @@ NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 @pytest.fixture(scope="module")
 def burst(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A lake with one burst of failed logins."""
-    lake = auditlake.create(tmp_path_factory.mktemp("burst") / "lake")
+    lake = create(tmp_path_factory.mktemp("burst") / "lake")
     lake.ingest([AuditEvent("auth_failure", NOON - timedelta(seconds=i), user_id="\x1b[31mann") for i in range(7)])
     return lake.layout.root
 

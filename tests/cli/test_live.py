@@ -13,6 +13,7 @@ import pytest
 
 from auditlake import AuditLake
 from tests.cli.conftest import Run
+from tests.lakes import create
 from tests.tail.conftest import append, event, landed, numbers
 from tests.waiting import HANG_SECONDS, until
 
@@ -21,7 +22,7 @@ CLI = [sys.executable, "-m", "auditlake"]
 
 def test_log_prints_the_id(run: Run, tmp_path: Path) -> None:
     """What was logged is in the landing under the id that was printed, with every field that was given."""
-    run("init")
+    create("lake")
     done = run(
         "log", "--event-type", "login", "--user-id", "alice", "--action", "sign in", "--resource", "db",
         "--status", "success", "--session-id", "s", "--ip-address", "192.0.2.1", "--details", '{"n": 1.5}',
@@ -52,7 +53,7 @@ def test_log_prints_the_id(run: Run, tmp_path: Path) -> None:
 )
 def test_log_refuses(run: Run, tmp_path: Path, arguments: tuple[str, ...], code: int, expected: str) -> None:
     """What cannot be recorded is told in a line, prints no id, and leaves nothing behind."""
-    run("init")
+    create("lake")
     done = run("log", *arguments)
 
     assert (done.code, done.out) == (code, "")
@@ -70,7 +71,7 @@ def test_log_needs_nothing_heavy() -> None:
 
 def test_tail_once(run: Run, tmp_path: Path) -> None:
     """It takes what is there, says so in a sentence or as JSON, and goes on from there the next time."""
-    run("init")
+    create("lake")
     append(log := tmp_path / "app.log", event(0), b"junk\n", event(1)[:10])
     done = run("tail", log, "--once")
     append(log, event(1)[10:])
@@ -94,7 +95,7 @@ def test_tail_once(run: Run, tmp_path: Path) -> None:
 
 def test_tail_of_standard_input(run: Run, tmp_path: Path) -> None:
     """It reads to the end of a pipe, the last line without a newline too."""
-    run("init")
+    create("lake")
     done = subprocess.run(
         [*CLI, "--lake", str(tmp_path / "lake"), "tail", "-"], input=event(0) + event(1)[:-1], capture_output=True,
         check=False,
@@ -107,7 +108,7 @@ def test_tail_of_standard_input(run: Run, tmp_path: Path) -> None:
 @pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.soak)])
 def test_tail_until_a_signal(run: Run, tmp_path: Path, number: signal.Signals) -> None:
     """It follows a file through a rotation until it is told to stop, and then ends in good order."""
-    run("init")
+    create("lake")
     lake, log = AuditLake(tmp_path / "lake"), tmp_path / "app.log"
     append(log, event(0))
     with subprocess.Popen(
@@ -127,7 +128,7 @@ def test_tail_until_a_signal(run: Run, tmp_path: Path, number: signal.Signals) -
 @pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.soak)])
 def test_a_silent_pipe_ends_too(run: Run, tmp_path: Path, number: signal.Signals) -> None:
     """A signal ends the following of a pipe that says nothing; what it said before has landed, whole or not."""
-    run("init")
+    create("lake")
     lake = AuditLake(tmp_path / "lake")
     reader, writer = os.pipe()
     with subprocess.Popen([*CLI, "--lake", str(tmp_path / "lake"), "tail", "-"], stdin=reader, stdout=-1) as process:
@@ -147,7 +148,7 @@ def test_a_silent_pipe_ends_too(run: Run, tmp_path: Path, number: signal.Signals
 @pytest.mark.parametrize(("times", "lines"), [(3, 500), pytest.param(8, 3000, marks=pytest.mark.soak)])
 def test_killed_again_and_again(run: Run, tmp_path: Path, times: int, lines: int) -> None:
     """Killed as it begins or once lines have landed, it goes on, and every line has landed under one id."""
-    run("init")
+    create("lake")
     lake, log = AuditLake(tmp_path / "lake"), tmp_path / "app.log"
     log.touch()
     for n in range(times):

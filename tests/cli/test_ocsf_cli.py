@@ -11,8 +11,9 @@ import pytest
 
 import auditlake
 from auditlake import AuditLake
-from auditlake.testing import event, make_lake
+from auditlake.testing import event
 from tests.cli.conftest import Run
+from tests.lakes import make_lake
 
 
 @pytest.fixture(scope="module")

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-import auditlake
 from auditlake.errors import PolicyError
 from tests.cli.conftest import Run
+from tests.lakes import create
 from tests.retention.lakes import bring, put_policies, record
 
 KEEP = "name: n\ndescription: d\nrequired_events: [{types}]\ncoverage: optional\nretention_period: {keeps}\n"
@@ -19,7 +19,7 @@ KEEP = "name: n\ndescription: d\nrequired_events: [{types}]\ncoverage: optional\
 def test_what_a_policy_changes_is_said_first(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is newly governed, kept longer or shorter, or becomes due is said; what makes events due asks."""
     now = datetime.now(UTC)
-    lake = auditlake.create(tmp_path / "lake")
+    lake = create(tmp_path / "lake")
     put_policies(lake, {"old": KEEP.format(types="login", keeps="20d")})
     bring(lake, [record(n, now - timedelta(days=n, minutes=1), ("login", "api_call")[n % 2]) for n in range(12)])
     file = tmp_path / "new.yaml"
@@ -64,7 +64,7 @@ def test_what_a_policy_changes_is_said_first(run: Run, tmp_path: Path, monkeypat
 def test_the_effect_in_python(tmp_path: Path) -> None:
     """It can be asked without changing anything; a broken policy is named, and personal data that would go counts."""
     now = datetime(2026, 4, 1, 12, tzinfo=UTC)
-    lake = auditlake.create(tmp_path / "lake", clock=lambda: now, default_retention="9d")
+    lake = create(tmp_path / "lake", clock=lambda: now, default_retention="9d")
     put_policies(lake, {"keep": KEEP.format(types="login", keeps="20d"), "broken": "name: n\n"})
     bring(lake, [record(n, now - timedelta(days=n), "login") for n in range(12)])
     file = tmp_path / "limit.yaml"

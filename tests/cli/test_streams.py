@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-import auditlake
+from tests.lakes import create
 
 BASH = shutil.which("bash")
 pytestmark = pytest.mark.skipif(BASH is None, reason="pipes are tried with bash")
@@ -23,7 +23,7 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("streams")
     event = {"event_type": "auth_failure", "timestamp": "2026-11-24T09:00:00Z", "user_id": "mallory"}
     (folder / "many.jsonl").write_text("".join(json.dumps(event | {"event_id": f"{i}"}) + "\n" for i in range(5_000)))
-    lake = auditlake.create(folder / "lake")
+    lake = create(folder / "lake")
     lake.ingest(folder / "many.jsonl")
     (folder / "failing.yaml").write_text(
         "name: Failing\ndescription: d\nrequired_events: [login]\nretention_period: 30d\nalert_threshold: 9\n"
@@ -86,7 +86,7 @@ def foreign(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("foreign")
     event = {"event_type": "login", "timestamp": "2026-11-24T09:00:00Z", "user_id": "zoë 李\u202e", "action": "😀"}
     (folder / "événements.jsonl").write_text(json.dumps(event, ensure_ascii=False) + "\n", encoding="utf-8")
-    auditlake.create(folder / "lake").ingest(folder / "événements.jsonl")
+    create(folder / "lake").ingest(folder / "événements.jsonl")
     return folder
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from auditlake.cli.output import table
 from tests.cli.conftest import Run
+from tests.lakes import create
 
 AS_OF = "2026-11-24T12:00:00Z"
 POLICY = "long-" * 12 + "id"
@@ -29,7 +30,7 @@ def terminal(monkeypatch: pytest.MonkeyPatch, run: Run, tmp_path: Path) -> Run:
         "name: Long\ndescription: d\nrequired_events: [data_modification, data_deletion, permission_change, login]\n"
         "retention_period: 7y\nalert_threshold: 5\ngroup_by: [user_id, ip_address]\n"
     )
-    run("init")
+    create("lake")
     run("ingest", "a.jsonl")
     run("policy", "add", f"{POLICY}.yaml")
     monkeypatch.setattr(type(sys.stdout), "isatty", lambda _: True)

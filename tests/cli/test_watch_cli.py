@@ -19,6 +19,7 @@ from auditlake.alerts.watch import Watch, all_sinks, elected
 from auditlake.machine import system_clock
 from tests.alerts.samples import alert
 from tests.cli.conftest import Run
+from tests.lakes import create
 from tests.waiting import HANG_SECONDS
 
 POLICY = """
@@ -36,7 +37,7 @@ severity: high
 @pytest.fixture
 def lake(tmp_path: Path) -> AuditLake:
     """A lake in which three logins of a hostile user, and three of three hours ago, were logged."""
-    lake = auditlake.create(tmp_path / "lake")
+    lake = create(tmp_path / "lake")
     for file in lake.layout.policies.iterdir():
         file.unlink()
     lake.layout.policy("watched").write_text(POLICY)

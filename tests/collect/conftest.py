@@ -17,6 +17,7 @@ import pytest
 
 import auditlake
 from auditlake.sources import remote
+from tests.lakes import create
 
 
 def event(name: str, **more: Any) -> bytes:
@@ -88,7 +89,7 @@ def collecting(tmp_path: Path) -> Collecting:
     def make(*places: str, more: str = "", each: str = "") -> auditlake.AuditLake:
         root = tmp_path / "lake"
         if not root.exists():
-            auditlake.create(root)
+            create(root)
             (root / "made").write_bytes((root / "lake.toml").read_bytes())
         tables = "".join(f"\n[[collect]]\npath = {json.dumps(place)}\n{each}\n" for place in places)
         (root / "lake.toml").write_text((root / "made").read_text() + tables + more)

@@ -10,7 +10,6 @@ from pathlib import Path
 import duckdb
 import pytest
 
-import auditlake
 from auditlake import AuditEvent, AuditLake
 from auditlake.engine.duck import connect
 from auditlake.engine.duck_engine import DuckEngine
@@ -18,6 +17,7 @@ from auditlake.engine.model import Engine, RangeError, Row, StatementError
 from auditlake.policies.evaluate import evaluate
 from auditlake.policies.question import Question
 from auditlake.reports.build import build_report
+from tests.lakes import create
 
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
 
@@ -50,7 +50,7 @@ class Recorder:
 @pytest.fixture
 def lake(tmp_path: Path) -> AuditLake:
     """Seven failed logins of one user within an hour."""
-    lake = auditlake.create(tmp_path / "lake", clock=lambda: NOW)
+    lake = create(tmp_path / "lake", clock=lambda: NOW)
     for minute in range(7):
         at = NOW - timedelta(minutes=5 * minute)
         lake.log(AuditEvent("auth_failure", timestamp=at, user_id="ana", status="failure"))

@@ -22,9 +22,10 @@ from auditlake.cli.docs import FOLDER
 from auditlake.errors import LakeError, QueryError, SnapshotError
 from auditlake.export import ocsf
 from auditlake.ledger.keys import read_public_key
-from auditlake.testing import NOW, events, temporary_lake
+from auditlake.testing import NOW, events
 from tests.export.schema import faults
 from tests.export.tables import activities_table, tables, types_table
+from tests.lakes import temporary_lake
 
 VERSIONS = ("1.8.0", "1.9.0")
 OWN = "robot_moved"

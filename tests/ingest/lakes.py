@@ -14,7 +14,8 @@ from typing import Any
 
 from auditlake import AuditLake
 from auditlake.ingest.custody import IngestSummary, InputSummary
-from auditlake.testing import Clock, make_lake
+from auditlake.testing import Clock
+from tests.lakes import make_lake
 
 NOW = datetime(2026, 11, 24, 9, 30, tzinfo=UTC)
 BARE = '"event_type":"login","timestamp":"2026-11-24T09:00:00Z"'

@@ -16,7 +16,8 @@ from auditlake.disk.layout import Layout
 from auditlake.events.schema import BUILT_IN_TYPES, MAX_RECORD
 from auditlake.landing.segments import pieces, segments
 from auditlake.landing.trail import Terms, Trail, TrailOptions
-from auditlake.testing import Clock, make_lake
+from auditlake.testing import Clock
+from tests.lakes import make_lake
 from tests.waiting import HANG_SECONDS
 
 NOW = datetime(2026, 4, 1, tzinfo=UTC)

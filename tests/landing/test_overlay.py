@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from auditlake import AuditEvent, AuditLake
-from auditlake.landing import newest_view, positions
+from auditlake.landing import positions
 from auditlake.store.snapshot import read_snapshot
 from tests.landing.flushing import held, left, line, once, opened, put, seen, stored
 from tests.landing.lakes import NOW, event, made, trail
@@ -129,7 +129,7 @@ def test_nothing_is_written(lake: AuditLake) -> None:
 
 def test_an_empty_landing_costs_nothing(lake: AuditLake, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where nothing lies in the landing, or nothing new, no ingest is tried."""
-    monkeypatch.setattr(newest_view, "preview", None)
+    monkeypatch.setattr("auditlake.ingest.ingest.preview", None)
     assert seen(lake) == Counter()
     put(lake.layout, 0, 1, line(0) + b"{")
     with held(lake.layout, 0):

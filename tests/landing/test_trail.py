@@ -19,13 +19,13 @@ from typing import Any
 
 import pytest
 
-import auditlake
 from auditlake import AuditEvent, AuditLake
 from auditlake.disk.layout import Layout
 from auditlake.errors import EventError, LakeError, LakeFormatError, LandingError
 from auditlake.landing import trail as room
 from auditlake.landing.segments import segments
 from auditlake.landing.trail import TrailOptions
+from tests.lakes import create
 from tests.landing.lakes import DURABILITIES, NOW, check, event, ids, lines, made, names, torn, trail
 from tests.waiting import HANG_SECONDS, until
 
@@ -121,7 +121,7 @@ def test_close_names_are_told(lake: AuditLake) -> None:
 
 def test_declared_types_are_known(tmp_path: Path) -> None:
     """A type that lake.toml declares can be logged."""
-    lake = auditlake.create(tmp_path / "lake", event_types=["badge_read"])
+    lake = create(tmp_path / "lake", event_types=["badge_read"])
     assert lake.log(AuditEvent("badge_read", NOW)) == ids(lake.layout)[0]
 
 
@@ -402,7 +402,7 @@ def test_a_flush_in_the_background(layout: Layout, caplog: pytest.LogCaptureFixt
 @pytest.mark.parametrize("durability", DURABILITIES)
 def test_a_lake_that_is_removed(durability: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """Where somebody removes the lake, logging says so, what goes on beside it says so once, and closing ends."""
-    lake, rounds = auditlake.create(tmp_path / "lake"), [0]
+    lake, rounds = create(tmp_path / "lake"), [0]
 
     def flush() -> None:
         rounds[0] += 1

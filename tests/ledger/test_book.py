@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-import auditlake
 from auditlake import AuditLake
 from auditlake.errors import AuditLakeError, LedgerError
 from auditlake.ledger import book, sidecars
@@ -18,6 +17,7 @@ from auditlake.ledger.entry import Record
 from auditlake.ledger.keys import read_public_key
 from auditlake.store import commit
 from auditlake.store.deltalog import newest_version
+from tests.lakes import create
 from tests.ledger.lakes import check_ledger, entries, make_old
 from tests.soak import mostly
 from tests.store.lakes import NOW, copied, made, opened, write_events
@@ -61,7 +61,7 @@ def test_every_commit_has_an_entry(lake: AuditLake) -> None:
 
 def test_unsigned(tmp_path: Path, template: Path) -> None:
     """A lake without a key has the same ledger, and nobody's signature."""
-    lake = auditlake.create(tmp_path / "lake", unsigned=True, clock=lambda: NOW)
+    lake = create(tmp_path / "lake", unsigned=True, clock=lambda: NOW)
     lake.ingest(template / "0.jsonl")
 
     check_ledger(lake)

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-import auditlake
 from auditlake import AuditLake
 from auditlake.errors import LedgerError
 from auditlake.ledger import book, keys
@@ -17,6 +16,7 @@ from auditlake.ledger.entry import Record
 from auditlake.ledger.note import Checkpoint, Signer, new_signer, sign
 from auditlake.store.deltalog import commit_leaf
 from auditlake.verify.prove import verify_proof
+from tests.lakes import create
 from tests.ledger.lakes import check_ledger, entries
 from tests.store.lakes import NOW, copied, made, opened, write_events
 from tests.verify.lakes import checked
@@ -82,7 +82,7 @@ def test_a_new_key_signs(lake: AuditLake, tmp_path: Path, run: Callable[..., Any
 
 def test_an_unsigned_lake_has_no_key_to_follow(tmp_path: Path) -> None:
     """A lake without a key gets none by rotation."""
-    lake = auditlake.create(tmp_path / "lake", unsigned=True, clock=lambda: NOW)
+    lake = create(tmp_path / "lake", unsigned=True, clock=lambda: NOW)
 
     with pytest.raises(LedgerError, match="is unsigned"):
         lake.ledger.rotate_key()

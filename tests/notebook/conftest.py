@@ -9,6 +9,7 @@ import pytest
 
 import auditlake
 from auditlake import AuditEvent, AuditLake
+from tests.lakes import create
 from tests.templates import copy_of
 
 AS_OF = datetime.fromisoformat("2026-11-24T12:00:00+00:00")
@@ -22,7 +23,7 @@ def lake(tmp_path: Path) -> AuditLake:
 
 
 def _build(folder: Path) -> None:
-    lake = auditlake.create(folder / "lake", clock=lambda: AS_OF)
+    lake = create(folder / "lake", clock=lambda: AS_OF)
     types = ("auth_failure", "login", "logout", "data_access")
     users = [None if n % 9 == 4 else HOSTILE if n % 3 else "ana" for n in range(40)]
     lake.ingest([

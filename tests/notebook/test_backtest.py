@@ -23,6 +23,7 @@ from auditlake.events.durations import Duration
 from auditlake.policies.evaluate import backtest, episodes
 from auditlake.policies.model import Policy
 from auditlake.policies.question import Question
+from tests.lakes import create
 from tests.oracle import judge
 from tests.strategies import WINDOWS, Case, cases
 from tests.templates import copy_of
@@ -102,7 +103,7 @@ def lake(tmp_path: Path) -> AuditLake:
 
 
 def _build(folder: Path) -> None:
-    lake = auditlake.create(folder / "lake", clock=lambda: AS_OF)
+    lake = create(folder / "lake", clock=lambda: AS_OF)
     bursts = [
         AuditEvent("auth_failure", AS_OF - timedelta(days=20 - 3 * burst, hours=n), user_id="ana", status="failure")
         for burst in range(6) for n in range(burst + 1)

@@ -14,12 +14,12 @@ from typing import Any
 import altair as alt
 import pytest
 
-import auditlake
 from auditlake import AuditLake
 from auditlake.errors import ReportError
 from auditlake.notebook import register
 from auditlake.reports import notebook_charts
 from auditlake.reports.compliance import ComplianceReport
+from tests.lakes import create
 from tests.notebook.conftest import AS_OF
 from tests.reports import samples
 
@@ -62,7 +62,7 @@ def test_shown_offline(report: ComplianceReport, name: str) -> None:
 @pytest.mark.parametrize("name", CHARTS)
 def test_a_lake_without_events(tmp_path: Path, name: str) -> None:
     """There is a chart of nothing, too."""
-    chart = auditlake.create(tmp_path / "lake", clock=lambda: AS_OF).report("failed_logins").chart(name)
+    chart = create(tmp_path / "lake", clock=lambda: AS_OF).report("failed_logins").chart(name)
 
     assert "image/svg+xml" in chart._repr_mimebundle_(None, None)
 

@@ -15,6 +15,7 @@ from click.testing import CliRunner
 import auditlake
 from auditlake import AuditEvent, AuditLake
 from auditlake.cli import cli
+from tests.lakes import create
 from tests.notebook.conftest import AS_OF
 
 PROGRAMS = Path(sys.executable).parent
@@ -29,7 +30,7 @@ def run(*arguments: object) -> str:
 @pytest.fixture
 def odd(tmp_path: Path) -> AuditLake:
     """A lake in a folder whose name is a trap for shells, SQL, patterns and partitions, with two snapshots."""
-    lake = auditlake.create(tmp_path / "x=1 'l[a]ke' \"ü\"* %41#?", clock=lambda: AS_OF)
+    lake = create(tmp_path / "x=1 'l[a]ke' \"ü\"* %41#?", clock=lambda: AS_OF)
     lake.ingest([AuditEvent("login", AS_OF, user_id="ana", event_id="1")])
     lake.ingest([AuditEvent("logout", AS_OF, user_id="ana", event_id="2")])
     return lake
@@ -91,7 +92,7 @@ def test_a_compacted_snapshot(odd: AuditLake, tmp_path: Path) -> None:
 
 def test_an_empty_lake(tmp_path: Path) -> None:
     """A lake without events has a view and a frame of no rows."""
-    lake = auditlake.create(tmp_path / "an empty lake")
+    lake = create(tmp_path / "an empty lake")
     view = lake.connect().view
     assert polars(lake, None).columns[:3] == ["event_id", "event_type", "timestamp"]
     with duckdb.connect() as connection:

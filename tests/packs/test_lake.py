@@ -78,12 +78,16 @@ def test_refused_additions(lake: AuditLake, tmp_path: Path) -> None:
 
 
 def test_what_a_pack_changes(lake: AuditLake, tmp_path: Path) -> None:
-    """Before it is added, a pack tells which events are kept how long, and which policies have no event."""
-    (tmp_path / "mine.yaml").write_text(HOUSE.replace("id: house-rules", "id: mine").replace("6mo", "1y"))
+    """Before it is added, a pack tells which events are kept how long, and which policies lack events."""
+    text = HOUSE.replace("id: house-rules", "id: mine").replace("6mo", "1y")
+    (tmp_path / "mine.yaml").write_text(text)
     effect = lake.packs.effect(str(tmp_path / "mine.yaml"))
 
     assert effect.without_data == {"refused_sign_ins": ("auth_failure",)}
     assert [(each.event_type, each.change) for each in effect.effect.types] == [("auth_failure", 1), ("login", 1)]
+    assert effect.missed == {}
+    (tmp_path / "mine.yaml").write_text(text.replace("[login]", "[login, logout]"))
+    assert lake.packs.effect(str(tmp_path / "mine.yaml")).missed == {"sign_ins": ("logout",)}
     assert not lake.layout.pack("mine").exists()
 
 

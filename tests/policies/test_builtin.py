@@ -1,26 +1,27 @@
-"""The policies that every lake begins with: they load, mean what their predecessor meant, and pass their own tests."""
+"""LLMGuardian's policies, and failed logins: they load, mean what their predecessor meant, and pass their own tests."""
 
 from __future__ import annotations
 
 import hashlib
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-import auditlake.policies
 from auditlake.events.times import parse_instant
-from auditlake.policies.loader import load_policies, load_policy
+from auditlake.policies.files import LLMGUARDIAN, READY
+from auditlake.policies.loader import load_policy
 from auditlake.policies.model import Policy, PolicyTest
 
-FOLDER = Path(auditlake.policies.__file__).parent / "builtin"
 TYPES = frozenset(
     """login logout auth_failure access_granted access_denied permission_change data_access data_modification
     data_deletion config_change system_error security_alert model_access model_update prompt_injection
     compliance_check policy_violation data_breach""".split()
 )
-POLICIES = {policy.id: policy for policy in load_policies(FOLDER, TYPES)}
+FILES = {file.stem: file for file in (*LLMGUARDIAN.glob("*.yaml"), READY / "failed_logins.yaml")}
+POLICIES = {
+    name: load_policy(FILES[name].read_bytes(), file=name, policy_id=name, event_types=TYPES) for name in sorted(FILES)
+}
 TESTS = {f"{policy.id}: {test.name}": (policy, test) for policy in POLICIES.values() for test in policy.tests}
 
 # id: name, description, types, retention, threshold, window
@@ -47,7 +48,7 @@ DEFAULTS = {
 
 
 def test_which() -> None:
-    """There are the three policies of the predecessor and one that shows how it is done well."""
+    """There are the three policies of the predecessor, and one that shows how it is done well."""
     assert list(POLICIES) == sorted([*DEFAULTS, "failed_logins"])
 
 
@@ -76,7 +77,7 @@ def test_failed_logins() -> None:
 def test_round_trip(policy_id: str) -> None:
     """The text that a policy carries gives the same policy again, and its digest is that of the file."""
     policy = POLICIES[policy_id]
-    data = (FOLDER / f"{policy_id}.yaml").read_bytes()
+    data = FILES[policy_id].read_bytes()
 
     assert load_policy(policy.text, file="again", policy_id=policy_id, event_types=TYPES) == policy
     assert policy.text.encode() == data
@@ -87,7 +88,7 @@ def _found(policy: Policy, test: PolicyTest) -> dict[str, Any]:
     """What docs/reference/semantics.md says of the test's events, counted by brute force."""
     events = [{**event, "at": parse_instant(event["timestamp"])} for event in test.events]
     until = parse_instant(test.as_of) if test.as_of else max(event["at"] for event in events)
-    since = parse_instant(test.since) if test.since else until - _length(policy.retention_period.microseconds)
+    since = parse_instant(test.since) if test.since else until - _kept(policy)
     governed = [event for event in events if event["event_type"] in policy.required_events]
     in_period = [event for event in governed if since < event["at"] <= until]
     groups: dict[tuple[str, ...], list[datetime]] = {}
@@ -101,6 +102,11 @@ def _found(policy: Policy, test: PolicyTest) -> dict[str, Any]:
     missing = missing if policy.coverage == "required" else set()
     counts = {"episodes": len(runs), "total": len(in_period), "peak": max(runs, default=0), "gaps": 0}
     return {"status": status, "missing": tuple(sorted(missing)), **counts}
+
+
+def _kept(policy: Policy) -> timedelta:
+    """How far a report goes back by itself."""
+    return timedelta(days=90) if policy.retention_period is None else _length(policy.retention_period.microseconds)
 
 
 def _length(microseconds: int) -> timedelta:

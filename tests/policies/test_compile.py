@@ -16,6 +16,7 @@ from auditlake.events.durations import Duration
 from auditlake.policies.compile import CompiledQuery, compile_policy
 from auditlake.policies.model import Policy, longest_retention
 from auditlake.policies.question import Question, earlier
+from tests.lakes import create
 
 GOLDEN = Path(__file__).parent / "golden"
 FOLDER = folder("sql")
@@ -72,7 +73,7 @@ def test_golden_sql(name: str) -> None:
 
 def test_policy_sql_is_what_runs(tmp_path: Path) -> None:
     """Pasted into any DuckDB that has the events view, the printed script gives the numbers of the report."""
-    lake = auditlake.create(tmp_path / "lake", clock=lambda: AS_OF)
+    lake = create(tmp_path / "lake", clock=lambda: AS_OF)
     events = [
         auditlake.AuditEvent("auth_failure", AS_OF - timedelta(hours=hours), user_id="mallory", event_id=f"e{hours}")
         for hours in range(1, 8)

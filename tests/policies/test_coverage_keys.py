@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-import auditlake
 from auditlake import AuditEvent, AuditLake
 from auditlake.analysis.policy_tests import check_policies
 from auditlake.errors import PolicyError, ReportError
 from auditlake.policies.hours import EXPECTED
 from auditlake.policies.loader import load_policy
 from auditlake.policies.model import Policy
+from tests.lakes import create
 from tests.retention.lakes import put_policies
 
 NOW = datetime(2026, 4, 1, 12, tzinfo=UTC)
@@ -102,7 +102,7 @@ def test_policy_tests_count_incomplete_fields() -> None:
 @pytest.fixture(scope="module")
 def lake(tmp_path_factory: pytest.TempPathFactory) -> AuditLake:
     """A lake from which retention has taken the one event of a rare type."""
-    lake = auditlake.create(tmp_path_factory.mktemp("office") / "lake", clock=lambda: NOW)
+    lake = create(tmp_path_factory.mktemp("office") / "lake", clock=lambda: NOW)
     limit = (
         "name: Limit\ndescription: d\nrequired_events: [login]\ncoverage: optional\nmax_retention: 5d\nclause: Art. 5\n"
     )

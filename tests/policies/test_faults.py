@@ -19,6 +19,7 @@ from auditlake.engine import duck
 from auditlake.engine.model import Row
 from auditlake.errors import LakeFormatError, PolicyError
 from auditlake.policies.condition import ConditionError, check_condition
+from tests.lakes import create
 from tests.templates import copy_of
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -67,7 +68,7 @@ def test_what_try_catches_is_accepted(text: str) -> None:
 
 def six_failures(folder: Path) -> None:
     """Make a lake with six failures of an admin."""
-    auditlake.create(folder / "lake", clock=lambda: NOON).ingest([
+    create(folder / "lake", clock=lambda: NOON).ingest([
         AuditEvent("auth_failure", NOON - timedelta(minutes=i), user_id="ann", action="admin", status="x")
         for i in range(6)
     ])  # fmt: skip

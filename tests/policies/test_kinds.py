@@ -13,7 +13,6 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-import auditlake
 from auditlake import AuditLake
 from auditlake.cli import cli
 from auditlake.engine.statements import Statement
@@ -21,9 +20,10 @@ from auditlake.errors import PolicyError
 from auditlake.findings.finding import Finding, finding_id
 from auditlake.policies import kinds
 from auditlake.policies.evaluate import Answers
-from auditlake.policies.files import BUILT_IN
+from auditlake.policies.files import LLMGUARDIAN, READY
 from auditlake.policies.kinds.model import FindingKind, Inquiry, Key, Kind, Query
 from auditlake.policies.loader import policy_schema
+from tests.lakes import create
 from tests.retention.lakes import bring, put_policies, record
 
 NOW = datetime(2026, 4, 1, 12, tzinfo=UTC)
@@ -76,7 +76,7 @@ def toy(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def lake(tmp_path: Path, toy: None) -> AuditLake:
     """Four calls and two exports, of which the policy allows two each."""
-    lake = auditlake.create(tmp_path / "lake", clock=lambda: NOW)
+    lake = create(tmp_path / "lake", clock=lambda: NOW)
     put_policies(lake, {"few": POLICY})
     bring(lake, [record(n, NOW - timedelta(hours=n), "api_call") for n in range(4)]
           + [record(10 + n, NOW - timedelta(hours=n), "data_export") for n in range(2)])  # fmt: skip
@@ -116,7 +116,7 @@ def test_it_is_listed_and_accepted(lake: AuditLake) -> None:
 
 def test_its_keys_are_read(tmp_path: Path, toy: None) -> None:
     """A mistake in its key has its place, and its key is offered where a key is unknown."""
-    lake = auditlake.create(tmp_path / "lake", clock=lambda: NOW)
+    lake = create(tmp_path / "lake", clock=lambda: NOW)
     put_policies(lake, {"few": POLICY.replace("2", "-1") + "at_mots: 2\n"})
     with pytest.raises(PolicyError) as caught:
         lake.policies.all()
@@ -128,7 +128,7 @@ def test_its_keys_are_read(tmp_path: Path, toy: None) -> None:
 
 def test_without_it_nothing_is_known_of_it(tmp_path: Path) -> None:
     """What a test put in was not left anywhere."""
-    lake = auditlake.create(tmp_path / "lake", clock=lambda: NOW)
+    lake = create(tmp_path / "lake", clock=lambda: NOW)
     put_policies(lake, {"few": POLICY})
     with pytest.raises(PolicyError, match="unknown key 'at_most'"):
         lake.policies.all()
@@ -152,8 +152,10 @@ def test_the_schema_is_shipped() -> None:
     assert json.loads(shipped.read_text()) == json.loads(json.dumps(policy_schema()))
 
 
-@pytest.mark.parametrize("file", sorted(BUILT_IN.glob("*.yaml")), ids=lambda file: file.stem)
-def test_the_schema_takes_the_built_in_policies(file: Path) -> None:
+@pytest.mark.parametrize(
+    "file", sorted([*READY.glob("*.yaml"), *LLMGUARDIAN.glob("*.yaml")]), ids=lambda file: file.stem
+)
+def test_the_schema_takes_our_policies(file: Path) -> None:
     """An editor that checks by the schema finds nothing wrong with them."""
     validator = jsonschema_rs.validator_for(policy_schema())
     assert [error.message for error in validator.iter_errors(yaml.load(file.read_text(), Plain))] == []

@@ -10,7 +10,6 @@ from zipfile import ZipFile
 import pytest
 from click.testing import CliRunner
 
-import auditlake
 from auditlake import AuditEvent, AuditLake
 from auditlake.alerts.watched_policies import Rules
 from auditlake.cli import cli
@@ -19,6 +18,7 @@ from auditlake.cli.watch import _show_rest
 from auditlake.policies.kinds import BATCH
 from auditlake.reports.sentences import verdict_words
 from auditlake.sandbox.masking import Masking
+from tests.lakes import create
 from tests.retention.lakes import put_policies
 
 NOW = datetime(2026, 4, 1, 12, tzinfo=UTC)
@@ -47,7 +47,7 @@ def event(kind: str, minutes: int, number: int) -> AuditEvent:
 @pytest.fixture(scope="module")
 def lake(tmp_path_factory: pytest.TempPathFactory) -> AuditLake:
     """Logins of one user from four addresses, failures among them, and a login two months before."""
-    lake = auditlake.create(tmp_path_factory.mktemp("measures") / "lake", clock=lambda: NOW)
+    lake = create(tmp_path_factory.mktemp("measures") / "lake", clock=lambda: NOW)
     put_policies(lake, {name: HEAD + text for name, text in ASKED.items()})
     logins = [event("login", 10 * n, n % 4) for n in range(12)]
     lake.ingest([*logins, *(event("auth_failure", 33 + 10 * n, n) for n in range(4)), event("login", 60 * 24 * 60, 3)])

@@ -16,6 +16,7 @@ from auditlake.errors import PolicyError
 from auditlake.events.schema import BUILT_IN_TYPES
 from auditlake.policies.loader import load_policy
 from auditlake.policies.model import Policy
+from tests.lakes import create
 from tests.retention.lakes import put_policies
 
 NOW = datetime(2026, 4, 1, 12, tzinfo=UTC)
@@ -41,7 +42,7 @@ def loaded(text: str) -> Policy:
 @pytest.fixture(scope="module")
 def lake(tmp_path_factory: pytest.TempPathFactory) -> AuditLake:
     """The numbers of each group, a minute apart."""
-    lake = auditlake.create(tmp_path_factory.mktemp("numbers") / "lake", clock=lambda: NOW)
+    lake = create(tmp_path_factory.mktemp("numbers") / "lake", clock=lambda: NOW)
     number = "\"details ->> '$.n'\"\ngroup_by: [user_id]\nwindow: 1h\n"
     put_policies(lake, {
         "one": f"{HEAD}alert_threshold: 1\nsum: {number}",

@@ -9,7 +9,6 @@ from zipfile import ZipFile
 
 import pytest
 
-import auditlake
 from auditlake import AuditLake
 from auditlake.display.cards import plain_card
 from auditlake.errors import PolicyError, ReportError
@@ -17,6 +16,7 @@ from auditlake.llmguardian import AuditMonitor
 from auditlake.llmguardian.policies import add, as_llmguardian
 from auditlake.policies.loader import load_policy
 from auditlake.sandbox.canned import chosen
+from tests.lakes import create
 from tests.retention.lakes import bring, put_policies, record
 from tests.sandbox.lakes import session
 
@@ -35,7 +35,7 @@ ASKED = {
 @pytest.fixture(scope="module")
 def lake(tmp_path_factory: pytest.TempPathFactory) -> AuditLake:
     """A lake whose policies ask one thing each, with an event of every kind of type on some days before now."""
-    lake = auditlake.create(tmp_path_factory.mktemp("questions") / "lake", clock=lambda: NOW)
+    lake = create(tmp_path_factory.mktemp("questions") / "lake", clock=lambda: NOW)
     put_policies(lake, ASKED)
     records = [record(n, NOW - timedelta(days=n % 3, hours=n), "api_call") for n in range(6)]
     records += [record(10 + n, NOW - timedelta(hours=n), "config_change") for n in range(3)]

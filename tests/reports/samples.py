@@ -12,8 +12,10 @@ from auditlake.policies.kinds.coverage import CoverageAnswer
 from auditlake.policies.kinds.retention_due import RetentionAnswer
 from auditlake.policies.kinds.threshold import DailyPeak, Threshold
 from auditlake.policies.model import RetentionConflict
-from auditlake.reports.index import IndexEntry
 from auditlake.reports.model import Detail, Evidence, Query, Report, SampleEvent
+from auditlake.site.entries import Folder, IndexEntry
+from auditlake.site.index import IndexPage
+from auditlake.site.index import index_pages as pages_of
 
 GOLDEN = Path(__file__).parent / "small.json"
 AS_OF = datetime(2026, 11, 24, 6, 0, tzinfo=UTC)
@@ -307,12 +309,20 @@ def entries() -> tuple[IndexEntry, ...]:
         IndexEntry(
             policy_id=policy, policy_name=name, status=status, severity=severity, as_of=moment, snapshot=snapshot,
             since=moment - timedelta(days=31), until=moment,
-            findings=findings, html_file=f"compliance_{policy}_v{snapshot}.html",
-            json_file=f"compliance_{policy}_v{snapshot}.json", missing=missing, episodes=episodes,
+            findings=findings, html_file=f"compliance_{policy}_{moment:%Y%m%dT%H%M%SZ}_v{snapshot}.html",
+            json_file=f"compliance_{policy}_{moment:%Y%m%dT%H%M%SZ}_v{snapshot}.json",
+            missing=missing, episodes=episodes,
         )
         for moment, snapshot in ((AS_OF - timedelta(days=1), 1398), (AS_OF, 1412))
         for policy, name, status, severity, findings, missing, episodes in rows
     )  # fmt: skip
+
+
+def index_pages() -> dict[str, IndexPage]:
+    """The list of reports over the newest of them, all of which have their files."""
+    newest = entries()[5:]
+    files = {name for each in newest for name in (each.html_file, each.json_file) if name}
+    return pages_of(Folder(Path(), frozenset(files)), newest)
 
 
 def main() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,11 +10,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from auditlake.display.templates import render_bytes
-from auditlake.reports.index import index_page
+from auditlake.display.templates import render_bytes, style_digest
+from auditlake.display.text import Fact, Text
 from auditlake.reports.page import render_page
+from auditlake.retention.certificate import CertificatePage, DayRow, RuleRow
 from tests.reports import samples
 from tests.reports.test_hostile import PAYLOADS, poisoned
+from tests.site import samples as site
 from tests.waiting import HANG_SECONDS
 
 if TYPE_CHECKING:
@@ -29,16 +32,39 @@ ARGUMENTS = [
     "--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
+AAA = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice", "wcag2aaa"]
+"""What the pages must meet, as axe-core calls it."""
+
+
+def certificate() -> CertificatePage:
+    """A certificate with something in each of its parts."""
+    value = Text("a reason")
+    facts = (Fact("Label", value, "a note"), Fact("Digest", Text("0" * 64), code=True))
+    rule = RuleRow(value, "policy", value, ("PCI DSS: 10.5.1",), "keeps 12mo", "sha256:0", "9", "1")
+    day = DayRow("2026-11-24", "rewritten", "9", "1", "1", "1", "0", ("0" * 64,), "1" * 64)
+    return CertificatePage(
+        style_digest(), "Certificate", "Certificate of deletion", "9 events deleted", "9 events went.", "1 stayed.",
+        "c.json", facts[:1], facts, (rule,), facts, (day,), "1 day.", facts, facts, (value,), (value,), value, facts,
+    )  # fmt: skip
+
+
 SIBLINGS = {"json_file": "report.json", "index_file": "index.html"}
 PAGES = {
     "violation": lambda: render_page(*samples.violation(), **SIBLINGS),
     "compliant": lambda: render_page(*samples.compliant(), **SIBLINGS),
     "no_data": lambda: render_page(*samples.no_data(), **SIBLINGS),
     "year": lambda: render_page(*samples.violation(365, threshold=400), **SIBLINGS),
+    "short": lambda: render_page(*samples.violation(10), **SIBLINGS),
     "script": lambda: render_page(*poisoned(PAYLOADS[1]), **SIBLINGS),
     "long": lambda: render_page(*poisoned("W" * 4000), **SIBLINGS),
-    "index": lambda: render_bytes(index_page(samples.entries())),
+    "index": lambda: render_bytes(site.index()),
+    "framework": lambda: site.pages()[f"{site.STEM}.html"],
+    "control": site.control,
+    "certificate": lambda: render_bytes(certificate()),
+    "hostile": lambda: site.pages("W" * 4000)[f"{site.STEM}.html"],
 }
+TEMPLATES = ("short", "index", "framework", "control", "certificate")
+"""A page of each template."""
 SCREENS = {"wide": (1280, "light"), "dark": (1280, "dark"), "phone": (390, "light")}
 
 
@@ -133,6 +159,38 @@ def test_words_are_whole(shown: Screen, files: dict[str, Path], name: str, scree
     page = shown.show(files[name], screen)
     page.evaluate("document.querySelectorAll('details').forEach(part => part.open = true)")
     assert page.evaluate(_BROKEN) == []
+
+
+def test_everybody_can_read_them(browser: Browser, files: dict[str, Path]) -> None:
+    """axe-core finds no violation on a page of each template, whatever is folded away, and no weak colour in the dark."""
+    axe = pytest.importorskip("axe_playwright_python", reason="axe-core is not installed")
+    script = (Path(axe.__file__).parent / "axe.min.js").read_text()
+    colours = ["color-contrast", "color-contrast-enhanced"]
+    asked = {"light": {"type": "tag", "values": AAA}, "dark": {"type": "rule", "values": colours}}
+    # Our pages allow no script of anybody; the browser lets this one in from outside.
+    page, found = browser.new_context(bypass_csp=True).new_page(), {}
+    for name in TEMPLATES:
+        page.goto(files[name].as_uri(), wait_until="load")
+        page.evaluate("document.querySelectorAll('details').forEach(part => part.open = true)")
+        page.evaluate(script)
+        for scheme, rules in asked.items():
+            page.emulate_media(color_scheme=scheme)
+            options = {"runOnly": rules, "resultTypes": ["violations"]}
+            said = page.evaluate("options => axe.run(document, options)", options)
+            found[name, scheme] = [(each["id"], each["nodes"][0]["html"]) for each in said["violations"]]
+    page.context.close()
+    assert found == {(name, scheme): [] for name in TEMPLATES for scheme in asked}
+
+
+def test_a_framework_prints_on_few_pages(shown: Screen, files: dict[str, Path]) -> None:
+    """On paper no table of a framework is clipped, and the sample takes four pages of A4."""
+    page = shown.show(files["framework"], "wide")
+    page.emulate_media(media="print")
+    made = page.pdf(prefer_css_page_size=True)
+    assert len(re.findall(rb"/Type\s*/Page\b", made)) <= 4
+    page.set_viewport_size({"width": 680, "height": 960})
+    clipped = "[...document.querySelectorAll('.scroll')].filter(part => part.scrollWidth > part.clientWidth + 1).length"
+    assert page.evaluate(clipped) == 0
 
 
 def test_print(shown: Screen, files: dict[str, Path]) -> None:

@@ -16,9 +16,10 @@ from auditlake.display.text import SHOWN_CHARACTERS, UNSEEN, shown, visible
 from auditlake.policies.kinds.coverage import CoverageAnswer
 from auditlake.policies.model import RetentionConflict
 from auditlake.reports.document import render_json
-from auditlake.reports.index import index_page
 from auditlake.reports.model import Detail, Query, Report, SampleEvent
 from auditlake.reports.page import render_page
+from auditlake.site.entries import Folder
+from auditlake.site.index import index_pages
 from tests.reports import samples
 
 CORPUS = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "corpora" / "naughty-strings" / "blns.json"
@@ -150,9 +151,9 @@ def stays_text(text: str) -> None:
     if 0 < len(text) <= SHOWN_CHARACTERS:
         assert outline.text.count(visible(text)) >= 14
 
-    entry = replace(samples.entries()[0], policy_name=text)
-    listed = render_bytes(index_page([entry])).decode()
-    tame = render_bytes(index_page([replace(entry, policy_name=harmless(text))])).decode()
+    entry, folder = replace(samples.entries()[0], policy_name=text), Folder(Path())
+    listed = render_bytes(index_pages(folder, [entry])["index.html"]).decode()
+    tame = render_bytes(index_pages(folder, [replace(entry, policy_name=harmless(text))])["index.html"]).decode()
     assert Outline(listed).tags == Outline(tame).tags
     assert set(UNSEEN.findall(listed)) <= {"\n"}
 

@@ -13,7 +13,7 @@ import pytest
 from auditlake.disk.layout import REPORT_FILE
 from auditlake.errors import ReportError
 from auditlake.reports.compliance import ComplianceReport
-from auditlake.reports.index import write_index
+from auditlake.site.index import write_index
 from tests.reports import samples
 
 REPORT, DETAIL = samples.compliant()
@@ -64,12 +64,13 @@ def test_a_page_alone_leaves_its_name_to_no_other_json(tmp_path: Path) -> None:
 def test_the_list_tells_them_apart(tmp_path: Path) -> None:
     """Where two reports of a run are of one policy and period, the list has digits of each; where not, it has none."""
     first = made().write(tmp_path)
-    assert f'<code class="under">{REPORT.policy_id}</code>' in write_index(tmp_path).read_text()
+    assert f"<bdi>{REPORT.policy_id}</bdi>" in write_index(tmp_path).read_text()
     second = made(description="edited").write(tmp_path)
     listed = write_index(tmp_path).read_text()
-    assert all(f'href="{path.name}"' in listed for path in (*first, *second))
-    assert f'<code class="under">{REPORT.policy_id}</code>' not in listed
-    assert listed.count(f'<code class="under">{REPORT.policy_id}, ') == 2
+    pages = [path.name for path in (*first, *second) if path.suffix == ".html"]
+    assert all(f'href="{name}"' in listed for name in pages)
+    digest = second[0].stem.rpartition("_")[2]
+    assert f"<bdi>{REPORT.policy_id}, {digest}</bdi>" in listed
 
 
 def test_nothing_of_somebody_else_is_overwritten(tmp_path: Path) -> None:

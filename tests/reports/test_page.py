@@ -20,20 +20,22 @@ from auditlake.display import cards, text
 from auditlake.display.templates import environment, render_bytes
 from auditlake.errors import ReportError
 from auditlake.policies.kinds.coverage import CoverageAnswer
-from auditlake.reports import document, index, page, page_charts
-from auditlake.reports.index import index_page
+from auditlake.reports import document, page, page_charts
 from auditlake.reports.model import Detail, Report
 from auditlake.reports.page import compliance_page, render_page
 from auditlake.reports.sections import catalog, counts, coverage, episodes, evidence, kinds, retention
 from auditlake.reports.sections.coverage import SHOWN_RANGES, silent_ranges
 from auditlake.reports.sentences import SHOWN_EPISODES
 from auditlake.retention import certificate
+from auditlake.site import control_page, framework_page, index, matrix, past, strips, tally
+from auditlake.site.entries import Folder
+from auditlake.site.index import index_pages
 from tests.reports import samples
 
 FOLDER = assets.folder("reports_templates")
 MODULES = (
     cards, page_charts, index, document, page, text, catalog, counts, coverage, episodes, evidence, kinds, retention,
-    certificate,
+    certificate, control_page, framework_page, index, matrix, past, strips, tally,
 )  # fmt: skip
 KINDS = [
     kind for module in MODULES for kind in vars(module).values()
@@ -84,7 +86,7 @@ def test_every_template_has_a_document() -> None:
 def test_every_part_is_used() -> None:
     """No nested field is built for nothing."""
     markup = "".join(path.read_text() for path in sorted(FOLDER.rglob("*.html")))
-    apart = {*DOCUMENTS.values(), index.IndexEntry, page_charts.Bin}
+    apart = {*DOCUMENTS.values(), page_charts.Bin}
     unused = {
         f"{kind.__name__}.{item.name}"
         for kind in KINDS
@@ -260,28 +262,24 @@ def test_links_are_plain_file_names(name: str) -> None:
     with pytest.raises(ReportError, match="plain file names"):
         compliance_page(*samples.violation(), json_file=name)
     with pytest.raises(ReportError, match="plain file names"):
-        index_page([replace(samples.entries()[0], html_file=name)])
+        compliance_page(*samples.violation(), (page.Served(text.Text("1"), text.Text("t"), "fail", "Fail", name),))
 
 
 def test_index_order() -> None:
-    """The list is grouped by run, newest first, with violations and the severe ones first."""
-    listed = index_page(samples.entries())
-    assert [(run.as_of, run.snapshot) for run in listed.runs] == [
-        ("2026-11-24 06:00:00 UTC", "1412"),
-        ("2026-11-23 06:00:00 UTC", "1398"),
-    ]
-    assert [row.policy_id for row in listed.runs[0].rows] == [
+    """Policies stand with violations and the severe ones first."""
+    listed = samples.index_pages()["index.html"]
+    assert [row.policy_id for row in listed.policies] == [
         "data_export", "authentication_monitoring", "ai_system_logging", "audit_log_control", "session_activity",
     ]  # fmt: skip
-    assert listed.runs[0].words == "5 reports: 2 violations, 1 no data, 2 compliant"
-    assert listed.runs[0].rows[1].findings_words == "6 episodes, 1 missing type, 2 gaps"
+    assert listed.words == "As of 2026-11-24 06:00:00 UTC: 5 policies."
+    assert listed.policies[1].findings_words == "6 episodes, 1 missing type, 2 gaps"
 
 
 def test_index_without_files() -> None:
     """A report without a page or JSON is listed without a link, and an empty folder says so."""
     bare = [replace(entry, html_file=None, json_file=None) for entry in samples.entries()]
-    assert Words(render_bytes(index_page(bare))).links == []
-    assert "No report yet." in Words(render_bytes(index_page([]))).text
+    assert Words(render_bytes(index_pages(Folder(Path()), bare)["index.html"])).links == []
+    assert "No report yet." in Words(render_bytes(index_pages(Folder(Path()))["index.html"])).text
 
 
 def colours(block: str) -> dict[str, tuple[float, float, float]]:

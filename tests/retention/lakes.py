@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from auditlake import AuditLake
-from auditlake.testing import NOW, Clock, change_settings, make_lake, set_policies
+from auditlake.testing import NOW, Clock, change_settings, set_policies
+from tests.lakes import make_lake
 
 MIDNIGHT = NOW.replace(hour=0)
 US = timedelta(microseconds=1)

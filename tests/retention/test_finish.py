@@ -107,7 +107,8 @@ def test_verify_while_it_is_finished(place: str, grace: str, lake: AuditLake, mo
         assert problems(lake) == []
     lake.retention.apply()
     assert problems(lake) == []
-    assert lake.ledger.verify().notices == () or grace != "0h"
+    of_others = [each for each in lake.ledger.verify().notices if each.where != "runs/journal.jsonl"]
+    assert of_others == [] or grace != "0h"
 
 
 def test_files_that_wait_for_the_next_apply(lake: AuditLake) -> None:

@@ -20,9 +20,9 @@ from auditlake.retention.cleanup import certificate_paths
 from auditlake.sources.catalog import built_in
 from auditlake.store.deltalog import commit_metadata
 from auditlake.store.pseudonyms import pseudonyms
-from auditlake.testing import make_lake
 from auditlake.verify.prove import verify_proof
 from tests.cli.conftest import Run
+from tests.lakes import make_lake
 from tests.retention.lakes import DAY, NOW, Clock, graced, made, policy_text
 from tests.soak import mostly
 from tests.store.lakes import data_files

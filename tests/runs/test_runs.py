@@ -25,6 +25,7 @@ from auditlake.runs.model import Answer, FailedRun, PackAnswer, Run, Verificatio
 from auditlake.runs.recorder import Recorder
 from auditlake.testing import Clock
 from auditlake.upkeep.doctor import examine
+from tests.lakes import create
 from tests.templates import copy_of
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -37,7 +38,7 @@ RUN = Run(
 
 
 def with_a_finding(folder: Path) -> None:
-    lake = auditlake.create(folder / "lake", clock=lambda: NOON)
+    lake = create(folder / "lake", clock=lambda: NOON)
     lake.ingest([AuditEvent("auth_failure", NOON - timedelta(seconds=i), user_id="ann") for i in range(7)])
 
 

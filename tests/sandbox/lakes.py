@@ -12,6 +12,7 @@ import auditlake
 from auditlake import testing
 from auditlake.errors import QueryError
 from auditlake.sandbox.session import Answer, AuditSession
+from tests.lakes import make_lake as make_four
 from tests.templates import copy_of
 from tests.waiting import HANG_SECONDS
 
@@ -30,7 +31,7 @@ def make_lake(path: Path, *, settings: str = "") -> auditlake.AuditLake:
 
 
 def _build(folder: Path) -> None:
-    testing.make_lake(folder / "lake", clock=testing.Clock(NOW)).ingest(events())
+    make_four(folder / "lake", clock=testing.Clock(NOW)).ingest(events())
 
 
 def events() -> list[auditlake.AuditEvent]:

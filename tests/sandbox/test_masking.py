@@ -19,6 +19,7 @@ from auditlake.sandbox.parent import Reply
 from auditlake.sandbox.principals import masking_of
 from auditlake.sandbox.session import VIEWS, AuditSession
 from auditlake.store.pseudonyms import pseudonyms
+from tests.lakes import create
 from tests.sandbox.lakes import NOW, make_lake, session
 
 FILE = """
@@ -256,7 +257,7 @@ MISTAKES = {
 
 def test_mistakes(tmp_path: Path) -> None:
     """A mistake anywhere in the file keeps everybody out, and each is told with its place."""
-    lake = auditlake.create(tmp_path / "lake")
+    lake = create(tmp_path / "lake")
     for text, told in MISTAKES.items():
         (lake.layout.root / "auditor.yaml").write_text(text, encoding="utf-8")
         with pytest.raises(LakeFormatError, match=r"auditor\.yaml cannot be understood") as refused:
@@ -266,7 +267,7 @@ def test_mistakes(tmp_path: Path) -> None:
 
 def test_files_that_are_meant(tmp_path: Path) -> None:
     """A file of another name, a link, a folder or a pipe in its place keeps everybody out; none at all nobody."""
-    lake = auditlake.create(tmp_path / "lake")
+    lake = create(tmp_path / "lake")
     root = lake.layout.root
     assert not masking_of(lake.layout, "erika")
     for name in ("auditor.yml", "Auditor.yaml", "auditors.yaml"):
@@ -291,7 +292,7 @@ def test_files_that_are_meant(tmp_path: Path) -> None:
 
 def test_names_of_principals(tmp_path: Path) -> None:
     """A quoted number is a name, and a name is the same however its accents are spelled."""
-    lake = auditlake.create(tmp_path / "lake")
+    lake = create(tmp_path / "lake")
     (lake.layout.root / "auditor.yaml").write_text(
         "default: everything\nprincipals: {'1001': {columns: {user_id: hide}}, Jos\u00e9: {columns: {details: hide}}}",
         encoding="utf-8",
@@ -324,7 +325,7 @@ HOLD = "{reason: r, owner: o, ticket: t, created: '2026-01-01T00:00:00Z', user_i
 
 def judged_lake(folder: Path) -> auditlake.AuditLake:
     """Seven users who fail to log in: u0 and u1 three times, u0 accepted; u1 has an old event that is held."""
-    lake = auditlake.create(folder / "lake", clock=lambda: NOW)
+    lake = create(folder / "lake", clock=lambda: NOW)
     for each in lake.layout.policies.iterdir():
         each.unlink()
     lake.layout.policy("failures").write_text(POLICY)
@@ -389,7 +390,7 @@ def test_errors_of_judging(masked: auditlake.AuditLake, monkeypatch: pytest.Monk
 @pytest.mark.parametrize("principal", ["", "  ", "a\nb", "x" * 201, "\x1b[31m", 7, None])
 def test_names(principal: object, tmp_path: Path) -> None:
     """A principal has a name that can be shown."""
-    lake = auditlake.create(tmp_path / "lake")
+    lake = create(tmp_path / "lake")
 
     with pytest.raises(RefusedError):
         session(lake, principal=principal)

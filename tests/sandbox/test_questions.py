@@ -12,6 +12,7 @@ from auditlake.disk.layout import Layout
 from auditlake.errors import QueryError
 from auditlake.sandbox.canned import chosen, questions
 from auditlake.sandbox.session import AuditSession
+from tests.lakes import create
 from tests.sandbox.lakes import NOW, USERS
 
 NAMES = sorted(questions(Layout(Path("/nowhere"))))
@@ -69,7 +70,7 @@ def test_answers(desk: AuditSession) -> None:
 
 def test_late_and_dormant(tmp_path: Path) -> None:
     """Late events, long silences and guessed passwords are found."""
-    lake = auditlake.create(tmp_path / "lake", clock=lambda: NOW)
+    lake = create(tmp_path / "lake", clock=lambda: NOW)
 
     def event(kind: str, days: float, user: str = "bob") -> auditlake.AuditEvent:
         return auditlake.AuditEvent(kind, NOW - timedelta(days=days), user_id=user, ip_address="10.0.0.1")
@@ -91,7 +92,7 @@ def test_late_and_dormant(tmp_path: Path) -> None:
 
 def test_own(tmp_path: Path) -> None:
     """A lake's own questions are listed with ours, and may take their place; they run in the same sandbox."""
-    lake = auditlake.create(tmp_path / "lake")
+    lake = create(tmp_path / "lake")
     folder = lake.layout.root / "queries"
     folder.mkdir()
     (folder / "mine.sql").write_text(

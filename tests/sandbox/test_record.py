@@ -17,6 +17,7 @@ import auditlake
 from auditlake.errors import LandingError, QueryError, RefusedError, StoppedError
 from auditlake.landing.segments import OWN, segments
 from auditlake.sandbox.session import AuditSession
+from tests.lakes import create
 from tests.sandbox.lakes import NOW, asked, make_lake, session
 
 DAY = timedelta(days=1)
@@ -203,7 +204,7 @@ def test_what_nobody_foresaw_is_recorded(own: auditlake.AuditLake, monkeypatch: 
 
 def test_policies_count_them(tmp_path: Path) -> None:
     """A policy can govern who reads the audit log, and a lake of nothing else stays one without data."""
-    lake = auditlake.create(tmp_path / "lake")
+    lake = create(tmp_path / "lake")
     file = tmp_path / "readers.yaml"
     file.write_text(
         "name: Readers\ndescription: Who reads\nrequired_events: [audit_log_access]\nretention_period: 30d\n"

@@ -11,6 +11,7 @@ from auditlake.alerts.live_batches import Batches
 from auditlake.config import DeskSettings
 from auditlake.errors import LakeFormatError
 from auditlake.machine import system_clock
+from tests.lakes import create
 
 
 def write(lake: auditlake.AuditLake, settings: str) -> None:
@@ -19,7 +20,7 @@ def write(lake: auditlake.AuditLake, settings: str) -> None:
 
 def test_defaults(tmp_path: Path) -> None:
     """A question has 30 s, 2 GB, 100,000 rows and 32 MB; lake.toml says so in comments that can be made settings."""
-    lake = auditlake.create(tmp_path / "lake")
+    lake = create(tmp_path / "lake")
     assert lake.config.desk == DeskSettings(30.0, 2_000, 100_000, 32, 0)
     before, _, section = lake.layout.config.read_text().partition("# [desk]")
     lake.layout.config.write_text(before + "[desk]" + section.partition("\n\n")[0].replace("\n# ", "\n"))
@@ -29,7 +30,7 @@ def test_defaults(tmp_path: Path) -> None:
 
 def test_set(tmp_path: Path) -> None:
     """The owner sets them in lake.toml, and a session keeps to them."""
-    lake = auditlake.create(tmp_path / "lake")
+    lake = create(tmp_path / "lake")
     write(lake, "seconds = 250\nmemory_mb = 512\nrows = 3\noutput_mb = 1\nthreads = 1")
     lake = auditlake.open(tmp_path / "lake")
 
@@ -45,7 +46,7 @@ def test_set(tmp_path: Path) -> None:
 )  # fmt: skip
 def test_mistakes(settings: str, tmp_path: Path) -> None:
     """A mistake is told with what was expected."""
-    lake = auditlake.create(tmp_path / "lake")
+    lake = create(tmp_path / "lake")
     write(lake, settings)
 
     with pytest.raises(LakeFormatError, match=r"desk\."):
@@ -54,7 +55,7 @@ def test_mistakes(settings: str, tmp_path: Path) -> None:
 
 def test_section(tmp_path: Path) -> None:
     """The desk is a section."""
-    lake = auditlake.create(tmp_path / "lake")
+    lake = create(tmp_path / "lake")
     lake.layout.config.write_text("desk = 1\n" + lake.layout.config.read_text())
 
     with pytest.raises(LakeFormatError, match=r"a section \[desk\]"):

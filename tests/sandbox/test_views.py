@@ -22,6 +22,7 @@ from auditlake.sandbox.kernel import landlock_version
 from auditlake.sandbox.parent import Child
 from auditlake.sandbox.session import VIEWS, AuditSession
 from auditlake.sandbox.views import TooMuch, _stopped
+from tests.lakes import create
 from tests.sandbox.lakes import NOW, make_lake, session
 from tests.sandbox.test_process import OPENING
 
@@ -114,7 +115,7 @@ def test_what_is_judged_is_stopped() -> None:
 
 def test_ingests_and_quarantine(tmp_path: Path) -> None:
     """What came in, and what could not become an event, up to the session's snapshot."""
-    lake = auditlake.create(tmp_path / "lake", clock=lambda: NOW)
+    lake = create(tmp_path / "lake", clock=lambda: NOW)
     file = tmp_path / "in.jsonl"
     good = {"event_id": "a", "event_type": "login", "timestamp": "2026-11-20T00:00:00Z"}
     file.write_text(

@@ -9,9 +9,9 @@ from textwrap import dedent
 
 import pytest
 
-import auditlake
 from auditlake import AuditLake
 from tests.cli.conftest import run  # noqa: F401 - a fixture
+from tests.lakes import create
 
 RULES = {
     "okta/admin.yml": """
@@ -106,7 +106,7 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> AuditLake:
         okta(4, "user.session.start", outcome={"result": "FAILURE"}),
     ]
     (folder / "okta.jsonl").write_text("\n".join(records))
-    made = auditlake.create(folder / "lake")
+    made = create(folder / "lake")
     made.ingest(folder / "okta.jsonl", source="okta")
     return made
 

@@ -6,9 +6,9 @@ import json
 
 import pytest
 
-import auditlake
 from auditlake import AuditLake
 from auditlake.policies.loader import policy_keys
+from tests.lakes import create
 from tests.sigma.conftest import write_rules
 
 pytestmark = pytest.mark.skipif("sequence" not in policy_keys(), reason="no policy asks for sequences yet")
@@ -85,7 +85,7 @@ def judged(tmp_path_factory: pytest.TempPathFactory) -> AuditLake:
         for minute, kind, user, address in EVENTS
     )
     (folder / "events.jsonl").write_text("\n".join(map(json.dumps, events)))
-    lake = auditlake.create(folder / "lake")
+    lake = create(folder / "lake")
     lake.ingest(folder / "events.jsonl")
     told = {each.path: each for each in lake.policies.import_sigma(write_rules(folder / "rules", RULES))}
     assert {path for path, each in told.items() if each.state == "part"} == {

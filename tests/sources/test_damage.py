@@ -144,8 +144,12 @@ UNITS = [[PACK[pack](b'{"%d":%d}\n' % (n, n) * 9) for n in range(4)] for pack in
 
 @given(st.sampled_from([0, 1]), st.integers(0, 10_000), st.integers(1, 255), st.integers(0, 3))
 @example(0, 0, 1, 1)
+@example(1, 236, 236, 0)
 def test_any_flip(pack: int, place: int, bits: int, hit: int) -> None:
-    """Whichever byte is changed, each of the other units comes out whole and nothing fails."""
+    """Whichever byte is changed, each of the other units comes out whole and nothing fails.
+
+    But for one: a zstd frame without a checksum whose length is changed may take the beginning of the next with it.
+    """
     units = list(UNITS[pack])
     if hit == 0:
         place = max(place % len(units[0]), 4)
@@ -157,7 +161,8 @@ def test_any_flip(pack: int, place: int, bits: int, hit: int) -> None:
         found = [item.raw for item in seen(split_lines(stream))]
     for n in itertools.filterfalse(hit.__eq__, range(4)):
         # The newline before its first line may be what was changed.
-        assert found.count(b'{"%d":%d}' % (n, n)) >= 9 - (n == hit + 1)
+        least = 9 if n != hit + 1 else 8 if pack == 0 else 0
+        assert found.count(b'{"%d":%d}' % (n, n)) >= least
 
 
 class Counted(io.BytesIO):

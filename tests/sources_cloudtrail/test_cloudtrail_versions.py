@@ -11,7 +11,7 @@ import pytest
 from auditlake import AuditLake
 from auditlake.sources import catalog
 from auditlake.sources.catalog import built_in, mapped_source
-from auditlake.testing import make_lake
+from tests.lakes import make_lake
 from tests.sources_cloudtrail.test_cloudtrail_rules import CASES
 
 FIRST = Path(__file__).with_name("cloudtrail_1.yaml")

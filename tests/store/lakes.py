@@ -20,7 +20,8 @@ from auditlake.disk.lock import sweep
 from auditlake.store.deltalog import commit_metadata, removal_times
 from auditlake.store.model import Change, Snapshot
 from auditlake.store.turn import writer_turn
-from auditlake.testing import Clock, make_lake
+from auditlake.testing import Clock
+from tests.lakes import make_lake
 from tests.waiting import HANG_SECONDS
 
 START = datetime(2026, 3, 1, tzinfo=UTC)

@@ -20,8 +20,8 @@ from auditlake.disk.layout import Layout
 from auditlake.disk.lock import workspace
 from auditlake.errors import AuditLakeError, LakeError, LakeFormatError, SnapshotError
 from auditlake.landing.segments import segments
-from auditlake.reports.index import write_index
 from auditlake.sandbox.canned import questions
+from auditlake.site.index import write_index
 from auditlake.store.deltalog import Commits, removals
 from auditlake.store.pseudonyms import pseudonyms
 from auditlake.upkeep import doctor
@@ -229,11 +229,11 @@ READ_BY: dict[str, Callable[[AuditLake], object]] = {
     "pseudonyms.key": lambda lake: pseudonyms(lake.layout, make=False),
     "ledger/checkpoint": lambda lake: lake.ledger.checkpoint(),
     "queries/q.sql": lambda lake: questions(lake.layout),
-    "reports/compliance_a_v1.json": lambda lake: write_index(lake.layout.reports),
+    "reports/compliance_a_20261124T060000Z_v1.json": lambda lake: write_index(lake.layout.reports),
 }
 """Files of a lake, and something that reads each; what is not named here is read by an ingest."""
 FILES = (*READ_BY, ".lock", ".batch", "ledger/key", "ledger/key.pub")
-PASSED_OVER = {".history", "reports/compliance_a_v1.json"}
+PASSED_OVER = {".history", "reports/compliance_a_20261124T060000Z_v1.json"}
 
 
 @pytest.mark.usefixtures("soon")

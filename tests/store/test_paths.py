@@ -12,6 +12,7 @@ from auditlake import AuditEvent, AuditLake
 from auditlake.engine import paths
 from auditlake.errors import LakeError, SnapshotError
 from auditlake.sandbox.session import AuditSession
+from tests.lakes import create
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 HOSTILE = "event_date=1999-01-01/we[i]rd *? #%41%e4 ü'\"${x}~/back\\sl*sh\n\x01\x7f%20/batch=7"
@@ -21,7 +22,7 @@ DAYS = "select event_id, event_date from events where event_type = 'login' order
 
 def made(path: Path) -> AuditLake:
     """A lake with two events of two days, and one that was logged and is in no partition yet."""
-    lake = auditlake.create(path, clock=lambda: NOW)
+    lake = create(path, clock=lambda: NOW)
     for i in range(2):
         lake.ingest([AuditEvent("login", NOW - timedelta(days=i), user_id="ana", event_id=f"e{i}")])
     lake.log(AuditEvent("logout", NOW, user_id="ana", event_id="e2"))

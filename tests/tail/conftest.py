@@ -15,11 +15,11 @@ from typing import Any, Self
 
 import pytest
 
-import auditlake
 from auditlake import AuditLake
 from auditlake.landing.segments import pieces
 from auditlake.tail.destination import Destination
 from auditlake.tail.follow import Follower, following
+from tests.lakes import create
 
 _TICKS = count(1_700_000_000_000_000_000, 1_000_000_000)
 Follow = Callable[..., "Followed"]
@@ -58,7 +58,7 @@ class Followed:
 
 @pytest.fixture
 def lake(tmp_path: Path) -> AuditLake:
-    return auditlake.create(tmp_path / "lake")
+    return create(tmp_path / "lake")
 
 
 @pytest.fixture

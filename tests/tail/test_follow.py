@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-import auditlake
 from auditlake import AuditLake, AuditLakeError
 from auditlake.errors import LakeBusyError, LandingError, SourceError
 from auditlake.landing.trail import Trail
 from auditlake.tail.follow import Follower, tail
 from auditlake.tail.place import Bookmark
+from tests.lakes import create
 from tests.tail.conftest import Follow, append, content_ids, event, landed, numbers, quarantined, rotated
 
 HOW = pytest.mark.parametrize("how", ["rename", "copy"])
@@ -330,7 +330,7 @@ def test_what_was_followed_is_in_the_next_answer(lake: AuditLake, log: Path, fol
 def test_a_record_as_long_as_may_be(tmp_path: Path, log: Path) -> None:
     """A record of exactly the longest length lands, although its id makes it longer; one byte more does not."""
     longest = event(0)[:-1]
-    lake = auditlake.create(tmp_path / "short")
+    lake = create(tmp_path / "short")
     config = lake.layout.config
     config.write_text(re.sub("max_record = .*", f"max_record = {len(longest)}", config.read_text()))
     lake = AuditLake(lake.layout.root)

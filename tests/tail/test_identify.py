@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-import auditlake
 from auditlake.events.schema import BUILT_IN_TYPES
 from auditlake.tail.identify import Occurrences, identified
+from tests.lakes import create
 
 GOOD = b'{"event_type":"login","timestamp":"2026-11-24T09:00:00Z"}'
 RECORDS: dict[str, bytes] = {
@@ -50,7 +50,7 @@ def ingested(folder: Path, records: list[bytes]) -> tuple[list[tuple[Any, ...]],
     file = folder / "records.jsonl"
     folder.mkdir()
     file.write_bytes(b"".join(record + b"\n" for record in records))
-    lake = auditlake.create(folder / "lake")
+    lake = create(folder / "lake")
     summary = lake.ingest(file, source="auditlake")
     rows = lake.sql("select * exclude (ingested_at) from events order by event_id").fetchall()
     kept = []

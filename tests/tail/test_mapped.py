@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-import auditlake
 from auditlake import AuditLake
 from auditlake.errors import LakeBusyError, SourceError
 from auditlake.ingest import ingest as ingest_room
@@ -18,6 +17,7 @@ from auditlake.store.deltalog import commit_metadata, newest_version
 from auditlake.tail import destination
 from auditlake.tail.follow import tail
 from auditlake.tail.place import Bookmark
+from tests.lakes import create
 from tests.tail.conftest import Follow, append, quarantined, rotated
 
 FIXTURES = Path(__file__).parents[1] / "sources" / "fixtures"
@@ -48,7 +48,7 @@ def refused(lake: AuditLake) -> list[tuple[Any, ...]]:
 
 def ingested(path: Path, source: str, *files: Path, **options: Any) -> AuditLake:
     """Another lake with an ingest of the finished files."""
-    other = auditlake.create(path / "other")
+    other = create(path / "other")
     if source == "pairs":
         (path / "pairs.yaml").write_bytes(OWN)
         other.sources.add(path / "pairs.yaml")

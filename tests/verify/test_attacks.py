@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 
-import auditlake
 from auditlake import AuditLake
 from auditlake.disk.layout import part_day_and_digest
 from auditlake.errors import LedgerError
@@ -21,6 +20,7 @@ from auditlake.ledger import book, keys
 from auditlake.ledger.entry import Record
 from auditlake.ledger.note import new_signer, parse_checkpoint, parse_note, sign
 from auditlake.verify.model import VerifyReport
+from tests.lakes import create
 from tests.store.lakes import copied, made, opened, write_events
 from tests.verify.lakes import DELETED, ERASED, checked, delete_day, rows_of, write_day
 
@@ -325,7 +325,7 @@ def test_a_lake_that_was_made_unsigned(lake: AuditLake, tmp_path: Path, run: Cal
 
 def test_an_unsigned_lake_whose_kept_checkpoint_is_signed(tmp_path: Path) -> None:
     """Where no entry says that there was a key, the checkpoint that was kept does."""
-    lake = auditlake.create(tmp_path / "lake", unsigned=True)
+    lake = create(tmp_path / "lake", unsigned=True)
     note = parse_note(book.checkpoint_path(lake.layout).read_bytes())
     kept = bytes(sign(note.text, [new_signer(parse_checkpoint(note.text).origin)]))
 

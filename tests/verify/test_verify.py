@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-import auditlake
 from auditlake import AuditLake
 from auditlake.disk.layout import Layout
 from auditlake.ledger.book import checkpoint_path
 from auditlake.verify.deltalog import DeltaLog
 from auditlake.verify.model import VerifyReport
+from tests.lakes import create
 from tests.ledger.lakes import make_old
 from tests.store.lakes import NOW, made, opened, write_events
 from tests.verify.lakes import DELETED, ERASED, change_day, checked
@@ -68,7 +68,7 @@ def test_rows_that_went_and_rows_that_were_changed_twice(lake: AuditLake) -> Non
 
 def test_an_unsigned_lake(tmp_path: Path) -> None:
     """An unsigned lake verifies, and it is said that nobody signed it."""
-    lake = auditlake.create(tmp_path / "lake", unsigned=True, clock=lambda: NOW)
+    lake = create(tmp_path / "lake", unsigned=True, clock=lambda: NOW)
     lake.ingest(write_events(tmp_path / "a.jsonl", range(3)))
     report = checked(lake)
 

@@ -17,7 +17,7 @@ from auditlake.reports.sections.model import Section
 from auditlake.reports.sentences import SHOWN_EPISODES
 from auditlake.reports.timeline import Timeline, timeline
 
-_SHOWN_SAMPLES = 5
+SHOWN_SAMPLES = 5
 _OPEN_EPISODES = 10
 
 
@@ -84,7 +84,7 @@ def _listed(report: Report, detail: Detail) -> tuple[Episode, ...]:
 def _episode(report: Report, samples: Sequence[SampleEvent], finding: Finding, place: int) -> Episode:
     start, peak = finding.start or report.since, finding.peak or 0
     began = "already reached at the start of the period" if finding.measures["started_before_period"] else ""
-    few = samples[:_SHOWN_SAMPLES]
+    few = samples[:SHOWN_SAMPLES]
     counted = report.threshold is None or report.threshold.measure == "count"
     every = f"The {peak:,} events" if peak > 1 else "The event"
     some = f"{len(few):,} of the {peak:,} events" if len(few) < peak else every
@@ -103,7 +103,7 @@ def _episode(report: Report, samples: Sequence[SampleEvent], finding: Finding, p
         ),
         timeline=_timeline(report, finding),
         comparison=_compared(report, finding),
-        samples=tuple(_sample(event) for event in few),
+        samples=tuple(sample_row(event) for event in few),
         samples_words=f"{some if counted else 'The newest matching events'} behind the peak, newest first",
         open=place < _OPEN_EPISODES,
     )
@@ -138,7 +138,8 @@ def _noted(evidence: Mapping[str, Any]) -> Iterator[Fact]:
         yield Fact("History", Text(f"since {moment(since, zone=False)}"), "shorter than what is looked back at")
 
 
-def _sample(event: SampleEvent) -> tuple[Text, ...]:
+def sample_row(event: SampleEvent) -> tuple[Text, ...]:
+    """Return the cells of an event, as the table of samples has them."""
     values = (
         event.event_type,
         event.user_id,

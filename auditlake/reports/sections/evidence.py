@@ -44,7 +44,7 @@ class EvidencePart:
 
 
 def _body(report: Report, _: Detail) -> EvidencePart:
-    return EvidencePart(_facts(report), () if report.is_unread else tuple(map(_block, report.evidence.queries)))
+    return EvidencePart(_facts(report), () if report.is_unread else tuple(map(query_block, report.evidence.queries)))
 
 
 def _facts(report: Report) -> tuple[Fact, ...]:
@@ -65,7 +65,8 @@ def _facts(report: Report) -> tuple[Fact, ...]:
     )
 
 
-def _block(query: Query) -> QueryBlock:
+def query_block(query: Query) -> QueryBlock:
+    """Return a statement as the pages show it."""
     lines = query.sql.rstrip("\n").count("\n") + 1
     return QueryBlock(
         name=shown(query.name),

@@ -1,0 +1,171 @@
+"""Which kinds of event arrived on which day, for each control that asks for them: where everything lies in the picture.
+
+As in :mod:`auditlake.reports.page_charts`, across is per cent and down is pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from auditlake.display.text import Text, count, shown, visible
+from auditlake.frameworks.model import CellState, CoverageRow, FrameworkReport
+from auditlake.reports.page_charts import HEAT_COLUMNS, Bin, Tick, bins, unit_for, x_ticks
+
+_ROW, _CELL, _LEVELS = 16, 13, 5
+_WHY: dict[CellState, str] = {
+    "none": "none of this type", "source_silent": "nothing from the source", "taken": "deleted with a certificate",
+    "before": "before the source's first event", "after": "after the source's last event", "unknown": "not yet",
+}  # fmt: skip
+_DRAWN: tuple[CellState, ...] = ("none", "source_silent", "taken")
+"""The states that have a mark, the one first that goes before the others where several days share a column."""
+
+
+@dataclass(frozen=True, slots=True)
+class MatrixCell:
+    """One column of a row."""
+
+    x: str
+    """Left edge, per cent."""
+    width: str
+    """Per cent."""
+    y: str
+    """Upper edge, pixels."""
+    height: str
+    """Pixels."""
+    level: Literal["1", "2", "3", "4", "5", "none", "source_silent", "taken"]
+    """How many, from few to many in the row; or why there are none."""
+    title: str
+    """What the cell says, in words."""
+
+
+@dataclass(frozen=True, slots=True)
+class MatrixRow:
+    """One event type from one source, for one control."""
+
+    control: Text
+    """The control; empty where the row above is of the same."""
+    name: Text
+    """The type, and the source where several sent it."""
+    words: str
+    """What the row shows."""
+    is_never: bool
+    """Whether no such event was ever seen."""
+    y: str
+    """Upper edge of its cells, pixels."""
+    line_y: str
+    """Where the line above it lies, pixels."""
+    begins: bool
+    """Whether it is the first row of its control."""
+    cells: tuple[MatrixCell, ...]
+    """Its columns, oldest first; those without a mark are left out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Matrix:
+    """The coverage of a framework."""
+
+    title: str
+    """What is drawn."""
+    summary: str
+    """What there is to see, for those who do not see it."""
+    height: str
+    """Of the whole picture, pixels."""
+    label_y: str
+    """Where the labels under the rows stand, pixels."""
+    cell_height: str
+    """Pixels."""
+    rows: tuple[MatrixRow, ...]
+    """By control, type and source."""
+    x_ticks: tuple[Tick, ...]
+    """Days."""
+    marks: frozenset[str]
+    """Which marks there are beside shades: ``none``, ``source_silent``, ``taken``, ``never``."""
+
+
+def matrix_of(report: FrameworkReport) -> Matrix | None:
+    """Lay out the coverage of the controls that policies are checks of; None where there is none."""
+    coverage = report.coverage
+    if not coverage.days:
+        return None
+    unit = unit_for(coverage.days, HEAT_COLUMNS)
+    columns = bins(coverage.days, unit)
+    asked = list(_asked(report))
+    rows = [
+        _row(number, control, row, others, columns, begins=begins)
+        for number, (control, row, others, begins) in enumerate(asked)
+    ]
+    marks = {cell.level for row in rows for cell in row.cells if not cell.level.isdigit()}
+    return Matrix(
+        title=f"Events by control, type and {unit}",
+        summary=f"{count(len(rows), 'row')}, one for each event type of each control, one column for each {unit}. "
+        "The words beside the rows say the same.",
+        height=str(_ROW * len(rows) + 26),
+        label_y=str(_ROW * len(rows) + 18),
+        cell_height=str(_CELL),
+        rows=tuple(rows),
+        x_ticks=x_ticks(columns, coverage.days),
+        marks=frozenset(marks | ({"never"} if any(row.is_never for row in rows) else set())),
+    ) if rows else None  # fmt: skip
+
+
+def _asked(report: FrameworkReport) -> Iterator[tuple[str, CoverageRow, bool, bool]]:
+    """Yield control, row, whether other sources sent the type, and whether the row is the first of its control."""
+    by_type: dict[str, list[CoverageRow]] = {}
+    for row in report.coverage.rows:
+        by_type.setdefault(row.event_type, []).append(row)
+    for control in report.controls:
+        if not any(check.policy for check in control.checks):
+            continue
+        begins = True
+        for event_type in report.coverage.types_of.get(control.id, ()):
+            rows = by_type.get(event_type, [])
+            for row in rows:
+                yield control.id, row, len(rows) > 1, begins
+                begins = False
+
+
+def _row(
+    number: int, control: str, row: CoverageRow, others: bool, columns: Sequence[Bin], *, begins: bool
+) -> MatrixRow:  # fmt: skip
+    y, name = _ROW * number, row.event_type + (f", {row.source}" if others else "")
+    sums = [sum(cell for cell in row.cells[each.start : each.stop] if isinstance(cell, int)) for each in columns]
+    most, is_never = max(sums, default=0), row.first is None
+    cells = [
+        _cell(at, len(columns), y, f"{visible(name)}, {column.label}", level, words)
+        for at, (column, events) in enumerate(zip(columns, sums, strict=True))
+        for level, words in [_level(events, most, row.cells[column.start : column.stop])]
+        if level and not is_never
+    ]
+    return MatrixRow(
+        control=shown(control if begins else ""), name=shown(name), words=_words(row), is_never=is_never,
+        y=str(y + 1), line_y=str(y), begins=begins, cells=tuple(cells),
+    )  # fmt: skip
+
+
+def _level(events: int, most: int, cells: Sequence[int | CellState]) -> tuple[str, str]:
+    if events:
+        return str(max(1, -(-events * _LEVELS // most))), f"{events:,}"
+    drawn = next((each for each in _DRAWN if each in cells), None)
+    return (drawn, _WHY[drawn]) if drawn else ("", "")
+
+
+def _cell(at: int, total: int, y: int, where: str, level: str, words: str) -> MatrixCell:
+    is_dash = level == "none"
+    return MatrixCell(
+        x=f"{at / total * 100:.2f}%", width=f"{0.88 / total * 100:.2f}%",
+        y=str(y + 6 if is_dash else y + 1), height="3" if is_dash else str(_CELL),
+        level=level, title=f"{where}: {words}",  # type: ignore[arg-type]
+    )  # fmt: skip
+
+
+def _words(row: CoverageRow) -> str:
+    if row.first is None:
+        return "never seen"
+    days = {state: sum(cell == state for cell in row.cells) for state in _WHY}
+    parts = [f"{row.events:,}" if row.events else "none in the period"]
+    parts += [f"none on {count(days['none'], 'day')}"] if days["none"] and row.events else []
+    parts += [f"silent on {days['source_silent']:,}"] if days["source_silent"] else []
+    parts += [f"deleted on {days['taken']:,}"] if days["taken"] else []
+    return ", ".join(parts)

@@ -1,0 +1,79 @@
+"""Lakes whose policies keep, miss and find something: LLMGuardian's three, and failed logins kept for a month.
+
+The starter set of :func:`auditlake.create` keeps nothing, and finds nothing on an ordinary day, so it shows little of
+what a lake does. ``auditlake.policies.files.SETS`` says which set has which policies.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import auditlake
+from auditlake import AuditLake, testing
+from auditlake.machine import Clock, system_clock
+from auditlake.policies.files import LLMGUARDIAN, READY
+from auditlake.testing import change_settings, set_policies
+from auditlake.upkeep.create import create_lake
+
+_TEXT = (READY / "failed_logins.yaml").read_text(encoding="utf-8")
+FOUR = {
+    **{file.stem: file.read_text(encoding="utf-8") for file in sorted(LLMGUARDIAN.glob("*.yaml"))},
+    "failed_logins": _TEXT.replace("alert_threshold: 5", "retention_period: 30d\nalert_threshold: 5", 1),
+}
+"""The text of each policy by its id."""
+assert "retention_period: 30d" in FOUR["failed_logins"]
+
+
+def create(
+    path: str | Path,
+    *,
+    event_types: Sequence[str] = (),
+    default_retention: str | None = None,
+    unsigned: bool = False,
+    clock: Clock = system_clock,
+) -> AuditLake:
+    """Make a lake that begins with the four policies; the rest is as for :func:`auditlake.create`."""
+    with tempfile.TemporaryDirectory() as folder:
+        files = [Path(folder, f"{name}.yaml") for name in FOUR]
+        for file in files:
+            file.write_text(FOUR[file.stem], encoding="utf-8")
+        create_lake(
+            Path(path), now=clock(), event_types=event_types, default_retention=default_retention, policies=files,
+            unsigned=unsigned,
+        )  # fmt: skip
+    return auditlake.open(path, clock=clock)
+
+
+def make_lake(
+    path: str | Path,
+    *,
+    clock: testing.Clock | None = None,
+    policies: Mapping[str, str] | None = None,
+    settings: Mapping[str, str | int] | None = None,
+    event_types: Sequence[str] = (),
+    default_retention: str | None = None,
+    unsigned: bool = False,
+) -> AuditLake:
+    """Make a lake whose clock stands still, with the four policies, or with these in their place."""
+    lake = create(
+        path, clock=clock or testing.Clock(), event_types=event_types, default_retention=default_retention,
+        unsigned=unsigned,
+    )  # fmt: skip
+    if policies is not None:
+        set_policies(lake, policies)
+    return change_settings(lake, **settings) if settings else lake
+
+
+@contextmanager
+def temporary_lake(*, event_types: Sequence[str] = ()) -> Iterator[AuditLake]:
+    """Make a lake with the four policies in a temporary folder, which goes away with all that is in it."""
+    with tempfile.TemporaryDirectory() as folder:
+        lake = make_lake(Path(folder, "lake"), event_types=event_types)
+        try:
+            yield lake
+        finally:
+            if trail := vars(lake).get("_trail"):
+                trail.close()
