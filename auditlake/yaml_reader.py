@@ -25,7 +25,7 @@ from auditlake.events.durations import parse_duration
 from auditlake.events.times import parse_instant, print_instant
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
 T = TypeVar("T")
@@ -241,8 +241,7 @@ class Reader:
                 node, children = opened.pop()
                 node.value = children
                 if isinstance(node, yaml.MappingNode):
-                    node.value = list(zip(children[::2], children[1::2], strict=True))
-                    self.check_keys(node)
+                    node.value = [*self.text_keys(zip(children[::2], children[1::2], strict=True))]
             elif isinstance(event, yaml.NodeEvent):
                 new = self.node(event)
                 (opened[-1][1] if opened else roots).append(new)
@@ -271,16 +270,16 @@ class Reader:
             return _Refused("", None, start, end)
         return yaml.ScalarNode("" if event.style else _plain_kind(event.value), event.value, start, end, event.style)
 
-    def check_keys(self, node: yaml.MappingNode) -> None:
-        """Refuse keys that are given twice, or are no text."""
+    def text_keys(self, pairs: Iterable[tuple[yaml.Node, yaml.Node]]) -> Iterator[tuple[yaml.Node, yaml.Node]]:
+        """Yield the keys of a mapping with their values; refuse repeated ones, and leave out those that are no text."""
         lines: dict[str, int] = {}
-        for key, _ in node.value:
-            if not isinstance(key, yaml.ScalarNode):
-                self.is_a(key, yaml.ScalarNode, "a key", "text")
-            elif key.value in lines:
+        for key, value in pairs:
+            if not self.is_a(key, yaml.ScalarNode, "a key", "text"):
+                continue
+            if key.value in lines:
                 self.wrong(key, f"the key {key.value!r} is given twice, first in line {lines[key.value]}")
-            else:
-                lines[key.value] = key.start_mark.line + 1
+            lines.setdefault(key.value, key.start_mark.line + 1)
+            yield key, value
 
     # From nodes to values
 
@@ -318,9 +317,9 @@ class Reader:
             return {}
         fields: dict[str, yaml.Node] = {}
         for key, value in node.value:
-            if isinstance(key, yaml.ScalarNode) and key.value in keys:
+            if key.value in keys:
                 fields.setdefault(key.value, value)
-            elif isinstance(key, yaml.ScalarNode):
+            else:
                 self.wrong(key, f"unknown key {key.value!r}; {nearest(key.value, keys)}")
         for key in required:
             if key not in fields:
@@ -433,7 +432,7 @@ class Reader:
     def json_value(self, node: yaml.Node, key: str) -> Any:
         """Return what a JSON document would hold; YAML's other plain spellings are refused."""
         if isinstance(node, yaml.MappingNode):
-            return {name.value: self.json_value(item, key) for name, item in node.value if hasattr(name, "style")}
+            return {name.value: self.json_value(item, key) for name, item in node.value}
         if isinstance(node, yaml.SequenceNode):
             return [self.json_value(item, key) for item in node.value]
         if not isinstance(node, yaml.ScalarNode) or is_null(node):

@@ -19,7 +19,9 @@ import pytest
 
 from auditlake import EventType
 from auditlake.llmguardian import AuditEvent, AuditEventType, AuditMonitor, CompliancePolicy, MonitoringError
+from auditlake.llmguardian.policies import as_llmguardian
 from auditlake.policies.files import READY
+from auditlake.testing import make_policy
 from tests.tail.conftest import landed
 from tests.waiting import HANG_SECONDS
 
@@ -120,6 +122,13 @@ def test_parity_03_policy_fields(monitor: AuditMonitor) -> None:
     assert (got.name, got.description, got.retention_period, got.alert_threshold) == ("Mine", "My own", days(400), 7)
     assert got.required_events == {AuditEventType.LOGIN, AuditEventType.LOGOUT}
     assert {each.value for each in got.required_events} == {"login", "logout"}  # type: ignore[union-attr]
+
+
+def test_thresholds_that_llmguardian_does_not_have() -> None:
+    """A threshold of another measure, or of the events in a scope alone, is none that LLMGuardian could hold."""
+    text = "name: n\ndescription: d\nrequired_events: [login]\nalert_threshold: 2\n"
+    kinds = {"": 2, "scope: source = 'vpn'": None, "distinct: user_id": None}
+    assert {more: as_llmguardian(make_policy(text + more)).alert_threshold for more in kinds} == kinds
 
 
 def test_parity_04_default_policies(monitor: AuditMonitor) -> None:

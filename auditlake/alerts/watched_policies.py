@@ -12,7 +12,7 @@ from pathlib import Path
 from auditlake.disk.layout import Layout
 from auditlake.display.text import visible
 from auditlake.errors import PolicyError
-from auditlake.packs.effective import lake_packs
+from auditlake.packs.effective import clash, lake_packs
 from auditlake.policies import kinds
 from auditlake.policies.files import read_policy
 from auditlake.policies.model import Policy
@@ -42,7 +42,8 @@ def _mark(status: os.stat_result) -> tuple[int, int, int]:
 class Rules:
     """The policies of a lake as their files are now, those of its packs among them.
 
-    A file that cannot be used is logged once, and its policies stay as they were, if they were there.
+    A file that cannot be used is logged once, and its policies stay as they were, if they were there. Where a policy of
+    the lake's own and one of a pack have the same id, that is logged once, and neither is evaluated.
 
     Args:
         layout: The lake.
@@ -56,7 +57,9 @@ class Rules:
         self._event_types = event_types
         self._files: _Files = {}
         self._pack_files: _Files = {}
+        self._own: dict[str, Policy] = {}
         self._of_packs: dict[str, Policy] = {}
+        self._clashing: set[str] = set()
 
     @property
     def counted(self) -> dict[str, Policy]:
@@ -71,20 +74,21 @@ class Rules:
             pack_files[""] = _mark(self._layout.frameworks.stat())
         if (files, pack_files) == (self._files, self._pack_files):
             return False
-        before, known = self.policies, self._files
-        self.policies = {}
+        before, own = self.policies, self._own
+        self._own = {}
         for name in sorted(files):
             policy_id = name.removesuffix(".yaml")
-            if files[name] == known.get(name):
-                policy = before.get(policy_id)
-            else:
-                policy = self._read(name) or before.get(policy_id)
+            is_read = files[name] != self._files.get(name)
+            policy = (self._read(name) if is_read else None) or own.get(policy_id)
             if policy is not None:
-                self.policies[policy_id] = policy
+                self._own[policy_id] = policy
         if pack_files != self._pack_files:
             self._read_packs()
-        self.policies = {**self._of_packs, **self.policies}
-        self._files, self._pack_files = files, pack_files
+        clashing = self._own.keys() & self._of_packs.keys()
+        for policy_id in sorted(clashing - self._clashing):
+            _LOG.error("a policy is not evaluated as it is now: %s", visible(clash(self._layout, policy_id)))
+        self.policies = {k: v for k, v in {**self._of_packs, **self._own}.items() if k not in clashing}
+        self._files, self._pack_files, self._clashing = files, pack_files, clashing
         return self.policies != before
 
     def _look(self, folder: Path) -> _Files:

@@ -106,16 +106,24 @@ def shared() -> duckdb.DuckDBPyConnection:
     """
     place = gettempdir()
     try:
-        return _beside(_shared[place])
+        return beside(_shared[place])
     except (KeyError, duckdb.FatalException):  # there is none, or damage has left it of no use
         folder = mkdtemp(prefix="auditlake-", dir=place)
         database = _shared[place] = connect(temp=Path(folder))
         weakref.finalize(database, shutil.rmtree, folder, ignore_errors=True)
-        return _beside(database)
+        return beside(database)
 
 
-def _beside(database: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
-    connection = _settled(database.cursor())
+def beside(database: duckdb.DuckDBPyConnection, *, exact_try: bool = True) -> duckdb.DuckDBPyConnection:
+    """Open another connection to a DuckDB, with temporary tables and views of its own.
+
+    A cursor would read times in the zone of the machine: the zone belongs to a connection.
+
+    Args:
+        database: A connection to it, which stays open as long as the new one is held.
+        exact_try: As for :func:`connect`.
+    """
+    connection = _settled(database.cursor(), exact_try=exact_try)
     weakref.finalize(connection, id, database)  # holds the DuckDB as long as the connection is held
     return connection
 

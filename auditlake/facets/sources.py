@@ -154,7 +154,7 @@ class Sources:
         """
         from auditlake.sources.mappings.draft import draft_mapping
         from auditlake.sources.mappings.draft_text import draft_of_lines, fields_of_text
-        from auditlake.sources.recognise import PEEK_MOST, sample
+        from auditlake.sources.recognise import PEEK_MOST, is_text, sample
 
         if not SOURCE_NAME.fullmatch(name):
             expected = "small letters, digits, _ and ., the first a letter"
@@ -166,7 +166,7 @@ class Sources:
             raise SourceError(f"{file} cannot be read: {error.strerror}") from error
         if records:
             return draft_mapping(name, records, wrapper=wrapper)
-        if not content.strip() or b"\0" in content[:PEEK_MOST] or content.lstrip()[:1] in (b"{", b"["):
+        if not is_text(content):
             hint = "`auditlake docs mappings` has the syntax"
             raise SourceError(f"{file} holds neither JSON objects nor lines of text", hint=hint)
         read, fields = fields_of_text(content[:PEEK_MOST])

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from graphlib import TopologicalSorter
 from typing import Any
 
 from auditlake.findings.decisions import Applicability, Statement, Weakening, is_in_force
 from auditlake.findings.finding import Finding
 from auditlake.frameworks.model import Basis, CheckResult, ControlResult, Status, worst
 from auditlake.frameworks.records.catalog import CHECKS
-from auditlake.frameworks.records.model import NOTHING_CAME, Case, undeclared
+from auditlake.frameworks.records.model import NOTHING_CAME, Case, result, undeclared
 from auditlake.frameworks.words import reasons_of
 from auditlake.packs.model import USUAL_QUESTIONS, Control, PolicyCheck, qualified
 from auditlake.packs.parameters import needs_decision, shown_value
@@ -27,15 +28,12 @@ def judged_controls(case: Case) -> tuple[ControlResult, ...]:
     3. With parts: the worst of those that apply, and of its own checks.
     4. Else the worst of its checks: fail, not evaluated, no data, exception, pass.
     """
+    controls = {each.id: each for each in case.pack.controls}
     judged: dict[str, ControlResult] = {}
-
-    def result(control_id: str) -> ControlResult:
-        if control_id not in judged:
-            control = next(each for each in case.pack.controls if each.id == control_id)
-            judged[control_id] = _judged(control, case, [result(each) for each in control.all_of])
-        return judged[control_id]
-
-    return tuple(result(control.id) for control in case.pack.controls)
+    for name in TopologicalSorter({each.id: each.all_of for each in controls.values()}).static_order():  # parts first
+        control = controls[name]
+        judged[name] = _judged(control, case, [judged[each] for each in control.all_of])
+    return tuple(judged[name] for name in controls)
 
 
 def _judged(control: Control, case: Case, parts: Sequence[ControlResult]) -> ControlResult:
@@ -136,7 +134,10 @@ def _checks(control: Control, case: Case) -> Iterator[CheckResult]:
     for policy_id in own_policies(control, case):
         yield _judged_policy(policy_id, USUAL_QUESTIONS, case)
     for record in control.records:
-        yield CHECKS[record.kind](record, control, case)
+        if record.of and not case.named(record.of):  # no duty can be met about policies that the lake cannot judge
+            yield result(record, control, case, "")
+        else:
+            yield CHECKS[record.kind](record, control, case)
 
 
 def own_policies(control: Control, case: Case) -> list[str]:

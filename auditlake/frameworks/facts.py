@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 
+from auditlake.policies.deleted_days import Deletion
+
 
 @dataclass(frozen=True, slots=True)
 class Count:
@@ -36,24 +38,6 @@ class Look:
 
 
 @dataclass(frozen=True, slots=True)
-class Deletion:
-    """What one certificate of a deletion says."""
-
-    at: datetime
-    """The instant that was judged at: what was taken was old enough then."""
-    days: Mapping[date, int]
-    """The UTC days that lost events, with how many."""
-    types: frozenset[str]
-    """The event types that may have lost some."""
-    others_than: frozenset[str] | None = None
-    """Beside these, every type may have lost some that is not among these; None: no other type did."""
-
-    def may_have_taken(self, event_type: str) -> bool:
-        """Return whether an event of a type may have gone."""
-        return event_type in self.types or (self.others_than is not None and event_type not in self.others_than)
-
-
-@dataclass(frozen=True, slots=True)
 class Facts:
     """What the lake holds, as of as_of."""
 
@@ -66,9 +50,10 @@ class Facts:
     counts: Sequence[Count] = ()
     """By type, source and day, those among them that auditlake writes about itself."""
     arrived: Mapping[str, int] = field(default_factory=dict)
-    """By source, the period's events that did not come as history; empty where no pack asks when events arrive."""
-    history: Mapping[str, int] = field(default_factory=dict)
-    """By source, the period's events that came in loads marked as history."""
+    """By source, the period's events, those aside that auditlake writes about itself."""
+    history: Mapping[int, Mapping[str, int]] = field(default_factory=dict)
+    """By length in microseconds and source, the period's events that came in loads marked as history, of such loads in
+    which an event arrived later than that."""
     late: Mapping[int, Mapping[str, int]] = field(default_factory=dict)
     """By length in microseconds and source, the events that arrived later than that and not as history."""
     ahead: Mapping[int, Mapping[str, int]] = field(default_factory=dict)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from bisect import bisect_left
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import cache, cached_property
 from math import gcd
 from typing import Any
@@ -22,12 +22,13 @@ from auditlake.events.schema import SELF
 from auditlake.events.times import EPOCH, day_of
 from auditlake.findings.decisions import Review
 from auditlake.frameworks.coverage import columns_of
-from auditlake.frameworks.facts import Count, Deletion, Facts, Look
+from auditlake.frameworks.facts import Count, Facts, Look
 from auditlake.frameworks.model import Extent
 from auditlake.frameworks.records.model import Case
 from auditlake.frameworks.records.review import reviews_of
 from auditlake.frameworks.records.slots import intervals
 from auditlake.packs.model import Pack
+from auditlake.policies.deleted_days import deletion_of
 from auditlake.policies.model import Policy
 from auditlake.policies.question import Question
 from auditlake.reports.model import Query
@@ -90,23 +91,17 @@ class Reading:
         self._commits = Commits(context.layout, snapshot.version)
         self._found: dict[str, int] = {}
         """How many rows statements gave that serve all packs."""
-        self._delays: list[tuple[str, int, int, dict[int, int], dict[int, int]]] = []
-        """Source, batch, events, and how many are late and ahead by each length."""
 
     def facts(self, asked: Asked) -> Facts:
         """Return what the lake holds, as far as it is the same for all packs."""
         counts = tuple(self._cube(asked.columns))
         others = [each for each in counts if each.source != SELF]
-        if asked.within or asked.ahead:
-            self._delays = [
-                (source, batch, events, dict(zip(asked.within, late, strict=True)),
-                 dict(zip(asked.ahead, ahead, strict=True)))
-                for source, batch, events, late, ahead in self._rows("arrivals", _slots(asked))
-            ]  # fmt: skip
+        history, late, ahead = self._arrivals(asked) if asked.within or asked.ahead else ({}, {}, {})
         return Facts(
             received=any(each.day is not None for each in others),
             first_event=min((each.first for each in others), default=None), columns=asked.columns, counts=counts,
-            deletions=tuple(self._deletions()),
+            arrived=_arrived(others), history=history, late=late, ahead=ahead,
+            deletions=tuple(filter(None, (deletion_of(commit) for _, commit in self._certified))),
             named={length: self._named(length, types) for length, types in sorted(asked.limits.items())},
         )  # fmt: skip
 
@@ -119,7 +114,6 @@ class Reading:
         queries = [self._query("cube", _slots(asked), self._found["cube"])]
         if asked.within or asked.ahead:
             queries.append(self._query("arrivals", _slots(asked), self._found["arrivals"]))
-            facts = self._with_arrivals(facts, asked)
         values, batches = self._looked_at(case)
         if values:
             found = self._rows("looks", {}, **values)
@@ -134,21 +128,26 @@ class Reading:
             number = None if day is None else day_of(day)
             yield Count(event_type, source, number, events, first, last, tuple(filled))
 
-    def _with_arrivals(self, facts: Facts, asked: Asked) -> Facts:
-        """Return the facts with when the period's events arrived; a batch with late ones may have come as history."""
-        arrived, history = Counter[str](), Counter[str]()
+    def _arrivals(
+        self, asked: Asked
+    ) -> tuple[dict[int, Counter[str]], dict[int, Counter[str]], dict[int, Counter[str]]]:
+        """Return, for each length, how many events of each source came as history, arrived later, and are dated ahead.
+
+        Each length has its own answer, so that a pack's does not depend on the packs that it is judged with.
+        """
+        history = {length: Counter[str]() for length in asked.within}
         late = {length: Counter[str]() for length in asked.within}
         ahead = {length: Counter[str]() for length in asked.ahead}
-        for source, batch, events, lates, aheads in self._delays:
-            for length in asked.ahead:
-                ahead[length][source] += aheads[length]
-            if any(lates[length] for length in asked.within) and self._is_history(batch):
-                history[source] += events
-                continue
-            arrived[source] += events
-            for length in asked.within:
-                late[length][source] += lates[length]
-        return replace(facts, arrived=arrived, history=history, late=late, ahead=ahead)
+        for source, batch, events, lates, aheads in self._rows("arrivals", _slots(asked)):
+            is_history = any(lates) and self._is_history(batch)
+            for length, number in zip(asked.within, lates, strict=True):
+                if number and is_history:
+                    history[length][source] += events
+                elif number:
+                    late[length][source] += number
+            for length, number in zip(asked.ahead, aheads, strict=True):
+                ahead[length][source] += number
+        return history, late, ahead
 
     def _is_history(self, batch: int) -> bool:
         """Return whether a load marked as history brought a batch; only one with late events is asked about."""
@@ -185,12 +184,6 @@ class Reading:
         users = sorted({each.by for each in reviews.values()})
         values = {"types": sorted(types), "first": min(bounds), "behind": max(bounds), "unit": gcd(*units)}
         return values | {"reviewers": users}, batches
-
-    def _deletions(self) -> Iterator[Deletion]:
-        """Yield what the certificates of deletions say that are part of the snapshot and not later than as_of."""
-        for certificate, own in self._certified:
-            if own["kind"] == "retention" and certificate["deleted"]:
-                yield _deletion(datetime.fromisoformat(certificate["as_of"]), certificate, own.get("terms") or {})
 
     @property
     def certificates(self) -> Extent:
@@ -267,13 +260,8 @@ def _filled(text: str, lists: tuple[tuple[str, str], ...]) -> str:
     return str(parse_one(text, dialect="duckdb").transform(put).sql(dialect="duckdb", pretty=True))
 
 
-def _deletion(at: datetime, certificate: Mapping[str, Any], terms: Mapping[str, Any]) -> Deletion:
-    """Return what a certificate says, with the event types that its rules governed then."""
-    policies = {name: frozenset(each["required_events"]) for name, each in (terms.get("policies") or {}).items()}
-    days = {date.fromisoformat(each["day"]): each["deleted"] for each in certificate["partitions"]}
-    ids = [rule["id"] for rule in certificate["rules"] if rule["deleted"]]
-    types = frozenset(name for each in ids for name in policies.get(each, ()))
-    if all(each in policies for each in ids):
-        return Deletion(at, days, types)
-    kept = (names for each, names in policies.items() if terms["policies"][each].get("retention_us"))
-    return Deletion(at, days, types, frozenset[str]().union(*kept))  # default_retention took what no policy kept
+def _arrived(counts: Iterable[Count]) -> Counter[str]:
+    arrived: dict[str, int] = defaultdict(int)
+    for each in counts:
+        arrived[each.source] += each.events if each.day is not None else 0
+    return Counter({name: number for name, number in arrived.items() if number})

@@ -85,8 +85,8 @@ def judged_frameworks(
     Raises:
         PackError: One that was named is none of the lake's.
     """
-    asked, alone = None if only else request.policy_ids, pack_ids is None
-    with judging(context, request, asked, holds=holds, flush=flush, alone=alone) as lake:
+    asked = None if only else request.policy_ids
+    with judging(context, request, asked, holds=holds, flush=flush, shares_engine=pack_ids is not None) as lake:
         where = where or Where()
         packs = lake.packs if where.packs is None else where.packs
         for each in pack_ids or ():

@@ -66,14 +66,15 @@ def add(lake: AuditLake, key: str, policy: CompliancePolicy) -> None:
 
 
 def as_llmguardian(policy: Policy) -> CompliancePolicy:
-    """Return a lake's policy as LLMGuardian has it."""
+    """Return a lake's policy as LLMGuardian has it: a threshold that it cannot hold is left out."""
     keep = policy.retention_period
+    counts_all = policy.measure == "count" and policy.scope is None
     return CompliancePolicy(
         name=policy.name,
         description=policy.description,
         required_events={_KNOWN.get(name, name) for name in policy.required_events},
         retention_period=timedelta(microseconds=keep.microseconds) if keep else None,
-        alert_threshold=int(policy.least) if policy.measure == "count" and policy.alert_threshold else None,
+        alert_threshold=int(policy.least) if counts_all and policy.alert_threshold else None,
         window=timedelta(microseconds=policy.window.microseconds),
         group_by=policy.group_by,
         where=policy.where,

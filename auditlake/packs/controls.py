@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -77,13 +77,7 @@ def read_controls(reader: Reader, node: yaml.Node, known: Known) -> tuple[Contro
     for name in controls:
         if name in _parts(name, controls):
             reader.wrong(places[name], f"all_of: {name!r} is a part of itself")
-    return tuple(_with_parts(control, controls) for control in controls.values())
-
-
-def _with_parts(control: Control, controls: Mapping[str, Control]) -> Control:
-    """Return a control with the parameters of its parts among its own."""
-    used = (controls[each].parameters for each in _parts(control.id, controls))
-    return replace(control, parameters=control.parameters.union(*used))
+    return tuple(controls.values())
 
 
 def _parts(name: str, controls: Mapping[str, Control]) -> tuple[str, ...]:

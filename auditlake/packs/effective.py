@@ -184,7 +184,7 @@ def lake_policies(
         own = load_policies(layout.policies, event_types, tolerant=tolerant, in_use=in_use, is_later=is_later)
     except PolicyError as error:
         problems = error.problems
-    clashing = {policy.id: _clash(layout, policy.id) for policy in own if policy.id in of_packs}
+    clashing = {policy.id: clash(layout, policy.id) for policy in own if policy.id in of_packs}
     problems += (*clashing.values(), *found.problems)
     if problems and not tolerant:
         raise PolicyError(problems, hint="correct every line listed; files with errors are not loaded")
@@ -194,8 +194,8 @@ def lake_policies(
     return tuple(sorted([*judged, *unusable], key=lambda each: each.id))
 
 
-def _clash(layout: Layout, policy_id: str) -> str:
-    """Return what is wrong with a policy of the lake's own that has the id of a pack's policy."""
+def clash(layout: Layout, policy_id: str) -> str:
+    """Return what is wrong, with its place, with a policy of the lake's own that has the id of a pack's policy."""
     pack_id = policy_id.partition("--")[0]
     return f"{layout.policy(policy_id)}:1:1: {layout.pack(pack_id)} has a policy of this id; rename one of your own"
 

@@ -107,7 +107,7 @@ class _Reader(Reader):
     def extended(self, node: yaml.Node, pack_id: str, find: Find) -> tuple[_Reader, Fields] | None:
         """Return a reader of the pack that this one extends, with that one's keys; None if there is none."""
         name = self.text(node, "extends")
-        there = None if name is None or name == pack_id else find(name)
+        there = None if name is None or name == pack_id or not PACK_ID.fullmatch(name) else find(name)
         if there is None:
             if name is not None:
                 self.wrong(node, f"extends: the pack {name!r} is not there, or is this one")

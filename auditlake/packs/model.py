@@ -179,7 +179,7 @@ class Control:
     was: str | None = None
     """Its id in the revision before, whose statements and acceptances it takes over."""
     parameters: frozenset[str] = frozenset()
-    """The parameters that its checks, the policies among them, are made with."""
+    """The parameters that its checks, the policies among them, are made with; those of its parts are theirs."""
 
 
 @dataclass(frozen=True, slots=True)

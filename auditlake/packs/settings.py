@@ -37,7 +37,7 @@ class Chosen:
     values: Mapping[str, Value] = field(default_factory=dict)
     """What it sets of the pack's parameters."""
     places: Mapping[str, str] = field(default_factory=dict)
-    """Where it sets them, as ``file:line:column``."""
+    """Where it sets them, as ``frameworks.yaml:line:column``: reports say it, whatever the lake's path."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,7 @@ def read_settings(
     for key, body in entries:
         own = _Reader("pack", (), frozenset())
         own.in_use, own.lines = in_use, reader.lines
-        entry = own.chosen(key, body, there, load, file)
+        entry = own.chosen(key, body, there, load)
         if own.mistakes:
             faults[str(key.value)] = own.problems(file)
         elif entry is not None:
@@ -104,7 +104,7 @@ def read_settings(
 class _Reader(Reader):
     """Reads the settings, or what they say of one pack."""
 
-    def chosen(self, key: yaml.Node, node: yaml.Node, there: Collection[str], load: Load, file: str) -> Chosen | None:
+    def chosen(self, key: yaml.Node, node: yaml.Node, there: Collection[str], load: Load) -> Chosen | None:
         """Return what is said of a pack; None if it is a mistake, or the pack is one that cannot be used."""
         pack_id = str(key.value)
         if pack_id not in there:
@@ -129,7 +129,7 @@ class _Reader(Reader):
                 read = None if parameter is None else read_value(self, value, str(name.value), parameter)
                 if read is not None:
                     values[str(name.value)] = read
-                    places[str(name.value)] = f"{file}:{name.start_mark.line + 1}:{name.start_mark.column + 1}"
+                    places[str(name.value)] = f"{FILE}:{name.start_mark.line + 1}:{name.start_mark.column + 1}"
         return Chosen(revision or "", values, places)
 
     def schedules(self, node: yaml.Node) -> tuple[Schedule, ...]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from auditlake.disk.layout import Layout
+from auditlake.events.times import EPOCH
 from auditlake.policies import kinds
 from auditlake.policies.model import Policy
 from auditlake.store.deltalog import Commits
@@ -17,33 +18,46 @@ from auditlake.store.deltalog import Commits
 class Deletion:
     """What one certificate says was deleted."""
 
-    days: tuple[date, ...]
-    """The UTC days that lost events."""
+    days: Mapping[date, int]
+    """The UTC days that lost events, with how many."""
     types: frozenset[str]
     """The event types of the policies by which they were deleted."""
     kept: frozenset[str] | None = None
     """Where ``default_retention`` deleted any: the types that it is not about."""
-    first: Mapping[str, date] = field(default_factory=dict)
-    """The event types that surely lost events, each with the first day of these. Certificates of forms 1 to 3 do not
-    say so: those have none."""
+    lost: Mapping[str, tuple[date, date]] = field(default_factory=dict)
+    """The event types that surely lost events, each with the first and the last day of these. Certificates of forms 1
+    to 3 do not say so: those have none."""
+    at: datetime = EPOCH
+    """The instant that was judged at: what was taken was old enough then."""
+    lengths: Mapping[str, int] = field(default_factory=dict)
+    """How long policies kept events of a type then, in microseconds."""
+    default: int = 0
+    """How long events of all other types were kept; 0 where that is not known."""
 
-    def concerns(self, types: Iterable[str]) -> bool:
-        """Return whether events of any of some types may be among what was deleted."""
-        if self.first:
-            return any(name in self.first for name in types)
-        return any(name in self.types or (self.kept is not None and name not in self.kept) for name in types)
+    def keeps(self, event_type: str) -> int:
+        """Return how long events of a type were kept, in microseconds: none that was taken was younger."""
+        return self.lengths.get(event_type, self.default)
+
+    def days_of(self, types: Iterable[str]) -> tuple[date, ...]:
+        """Return the days that may have lost events of any of some types."""
+        if self.lost:
+            spans = [self.lost[name] for name in types if name in self.lost]
+            return tuple(day for day in self.days if any(first <= day <= last for first, last in spans))
+        concerned = any(name in self.types or (self.kept is not None and name not in self.kept) for name in types)
+        return self.days if concerned else ()
 
 
 def deletions(layout: Layout, version: int, policies: Sequence[Policy]) -> tuple[Deletion, ...]:
     """Return what was deleted up to a version, the newest first; nothing where no policy asks that far back."""
     if not any(policy.coverage == "proven" or kinds.measure_of(policy).looks_far_back for policy in policies):
         return ()
-    return tuple(_deletions(Commits(layout, version).of_retention()))
+    made = (deletion_of(commit) for _, commit in Commits(layout, version).of_retention())
+    return tuple(each for each in made if each is not None)
 
 
 def first_deleted(deleted: Iterable[Deletion], event_type: str) -> date | None:
     """Return the first day of which events of a type surely were deleted; None where none were."""
-    return min((each.first[event_type] for each in deleted if event_type in each.first), default=None)
+    return min((each.lost[event_type][0] for each in deleted if event_type in each.lost), default=None)
 
 
 def whole_since(deleted: Iterable[Deletion], types: Sequence[str], after: datetime, until: datetime) -> datetime | None:
@@ -57,22 +71,35 @@ def whole_since(deleted: Iterable[Deletion], types: Sequence[str], after: dateti
     """
     ends = (
         datetime(day.year, day.month, day.day, tzinfo=UTC) + timedelta(days=1)
-        for each in deleted if each.concerns(types) for day in each.days
+        for each in deleted for day in each.days_of(types)
     )  # fmt: skip
     lost = [end for end in ends if end > after and end - timedelta(days=1) < until]
     return min(max(lost), until) if lost else None
 
 
-def _deletions(commits: Iterable[tuple[int, Mapping[str, Any]]]) -> Iterator[Deletion]:
-    for _, own in commits:
-        certificate, policies = own.get("certificate") or {}, own.get("terms", {}).get("policies", {})
-        days = tuple(date.fromisoformat(each["day"]) for each in certificate.get("partitions", ()) if each["deleted"])
-        rules = {rule["id"] for rule in certificate.get("rules", ()) if rule["deleted"]}
-        if not days:
-            continue
-        named = {name: frozenset(each["required_events"]) for name, each in policies.items()}
-        kept = frozenset().union(*(named[name] for name, each in policies.items() if each["retention_us"]))
-        types = frozenset[str]().union(*(named[name] for name in rules & named.keys()))
-        lost = certificate.get("event_types") or {}
-        first = {name: date.fromisoformat(each["first_day"]) for name, each in lost.items()}
-        yield Deletion(days, types, None if rules <= named.keys() else kept, first)
+def deletion_of(commit: Mapping[str, Any]) -> Deletion | None:
+    """Return what the certificate of a commit says was deleted; None if it deleted nothing."""
+    certificate, terms = commit.get("certificate") or {}, commit.get("terms") or {}
+    days = {
+        date.fromisoformat(each["day"]): each["deleted"]
+        for each in certificate.get("partitions", ())
+        if each["deleted"]
+    }
+    if not days:
+        return None
+    policies = terms.get("policies", {})
+    rules = {rule["id"] for rule in certificate.get("rules", ()) if rule["deleted"]}
+    named = {name: frozenset(each["required_events"]) for name, each in policies.items()}
+    lengths: dict[str, int] = {}
+    for name, each in policies.items():
+        for event_type in named[name] if each["retention_us"] else ():
+            lengths[event_type] = max(lengths.get(event_type, 0), each["retention_us"])
+    types = frozenset[str]().union(*(named[name] for name in rules & named.keys()))
+    lost = {
+        name: (date.fromisoformat(each["first_day"]), date.fromisoformat(each["last_day"]))
+        for name, each in (certificate.get("event_types") or {}).items()
+    }
+    return Deletion(
+        days, types, None if rules <= named.keys() else frozenset(lengths), lost,
+        datetime.fromisoformat(certificate["as_of"]), lengths, terms.get("default_retention_us") or 0,
+    )  # fmt: skip

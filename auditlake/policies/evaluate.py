@@ -72,7 +72,7 @@ def evaluate(
     *,
     fewest: int = FEWEST,
     with_queries: bool = True,
-    alone: bool = True,
+    shares_engine: bool = False,
     deleted: Sequence[Deletion] = (),
 ) -> Iterator[Answers]:
     """Run all queries of policies, one after the other; their conditions are judged in one scan where they are many.
@@ -89,10 +89,10 @@ def evaluate(
         fewest: From how many policies with a condition on they are judged in one scan.
         with_queries: Whether answers have the queries that say by themselves how a policy judged in that scan was
             judged; to write them takes longer than the scan.
-        alone: Whether no others are judged on this engine before or later.
+        shares_engine: Whether other policies are judged on this engine too.
         deleted: What the lake has lost.
     """
-    run_step(engine, moments_of([policy for policy, _ in asked], fewest=2 if alone else 0))
+    run_step(engine, moments_of([policy for policy, _ in asked], fewest=0 if shares_engine else 2))
     together, runner = sieve(engine, asked, fewest=fewest), _Runner(engine, with_queries=with_queries)
     for policy, question in asked:
         yield replace(_evaluate(runner, together, policy, policies, holds, question), deleted=deleted)

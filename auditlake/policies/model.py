@@ -183,7 +183,7 @@ class RetentionConflict:
     """What limits them."""
 
     def as_dict(self) -> dict[str, str]:
-        """Return the conflict as JSON values: what nobody said is left out."""
+        """Return the conflict as JSON values, without the clauses that the policies do not name."""
         return {name: value for name, value in asdict(self).items() if value is not None}
 
 

@@ -48,12 +48,12 @@ class ComplianceReport(Shown):
     """Whether its period is the one that the policy is judged on unless another is asked for."""
     max_findings: int = MAX_FINDINGS
     """How many findings its JSON lists; where there are more, all of them lie beside it as Parquet."""
-    served: tuple[Served, ...] = field(default=(), repr=False, compare=False)
-    """The controls that its page names."""
     asked: Policy | None = field(default=None, repr=False, compare=False)
     """The policy as it was asked, where that passes over events on which its condition fails."""
     _ask: Ask | None = field(default=None, repr=False, compare=False)
     """Asks the lake on a snapshot, for charts of more than the report says."""
+    _served: tuple[Any, ...] = field(default=(), repr=False, compare=False)
+    """The controls that its page names, each a :class:`auditlake.reports.page.Served`."""
     _cache: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @property
@@ -187,13 +187,6 @@ class ComplianceReport(Shown):
 
         return self._once(f"json {form}", made)
 
-    def serving(self, served: tuple[Served, ...]) -> ComplianceReport:
-        """Return the same report, whose page names these controls."""
-        if served == self.served:
-            return self
-        kept = {name: made for name, made in self._cache.items() if not name.startswith("page")}
-        return replace(self, served=served, _cache=kept)
-
     def relisted(self, listed: int) -> ComplianceReport:
         """Return the same report, whose JSON lists so many findings."""
         return replace(self, max_findings=listed, _cache={})
@@ -259,7 +252,7 @@ class ComplianceReport(Shown):
             raise ReportError(message, hint="make it with pages=True")
         return self._once(
             f"page {json_file} {index_file}",
-            lambda: render_page(self.report, detail, self.served, json_file=json_file, index_file=index_file),
+            lambda: render_page(self.report, detail, self._served, json_file=json_file, index_file=index_file),
         )
 
     def _once(self, name: str, make: Callable[[], T]) -> T:
@@ -268,6 +261,12 @@ class ComplianceReport(Shown):
             self._cache[name] = make()
         made: T = self._cache[name]
         return made
+
+
+def serving(made: ComplianceReport, served: tuple[Served, ...]) -> ComplianceReport:
+    """Return the same report, whose page names these controls."""
+    cache = {name: each for name, each in made._cache.items() if not name.startswith("page")}  # noqa: SLF001
+    return replace(made, _served=served, _cache=cache) if served else made
 
 
 def formats_of(made: Sequence[ComplianceReport], formats: Sequence[str]) -> list[Sequence[str]]:

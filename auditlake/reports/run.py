@@ -83,7 +83,7 @@ def judged(
     flush: Callable[[], int],
 ) -> Iterator[Judged]:
     """Make reports; the arguments are those of :func:`judging`."""
-    with judging(context, request, request.policy_ids, holds=holds, flush=flush, alone=True) as lake:
+    with judging(context, request, request.policy_ids, holds=holds, flush=flush) as lake:
         reports = lake.judge(lake.asked, request.listen)
         yield Judged(lake.connection, lake.policies, reports, lake.as_of, lake.snapshot, len(lake.journal))
 
@@ -96,7 +96,7 @@ def judging(
     *,
     holds: Sequence[Hold],
     flush: Callable[[], int],
-    alone: bool = False,
+    shares_engine: bool = False,
 ) -> Iterator[Judging]:
     """Open a snapshot to make reports on.
 
@@ -106,7 +106,7 @@ def judging(
         policy_ids: The policies that are asked for; all of them if empty, none if None.
         holds: Every legal hold of the lake, as it counts.
         flush: Brings what was logged into the table, and returns the newest snapshot.
-        alone: Whether reports are made once, of all that were asked for.
+        shares_engine: Whether reports are made in more than one step.
     """
     config = context.config
     if request.policies is None:
@@ -136,7 +136,7 @@ def judging(
                 return ()
             listen(0, len(asked), asked[0][0].id)
             deleted = deletions(context.layout, snapshot.version, [policy for policy, _ in asked])
-            judged = evaluate(engine, asked, policies, holds, alone=alone, deleted=deleted)
+            judged = evaluate(engine, asked, policies, holds, shares_engine=shares_engine, deleted=deleted)
             for done, answers in enumerate(judged, 1):
                 usual = default_since(lasting(answers.policy), instant, config.report_period)
                 reports.append(_report(context, request, engine, snapshot, journal, answers, usual))

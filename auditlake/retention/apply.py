@@ -123,11 +123,13 @@ def _rules(rules: RetentionRules, plan: RetentionPlan) -> list[dict[str, Any]]:
 
 
 def _types(plan: RetentionPlan) -> dict[str, dict[str, Any]]:
-    """Return how many events of each type go, and the first day of such events."""
+    """Return how many events of each type go, and the first and the last day of such events."""
     types: dict[str, dict[str, Any]] = {}
     for each in plan.changes:  # in the order of days
         for name, events in each.due_types.items():
-            types.setdefault(name, {"deleted": 0, "first_day": each.day.isoformat()})["deleted"] += events
+            day = each.day.isoformat()
+            gone = types.setdefault(name, {"deleted": 0, "first_day": day})
+            gone |= {"deleted": gone["deleted"] + events, "last_day": day}
     return dict(sorted(types.items()))
 
 

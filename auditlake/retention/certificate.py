@@ -83,8 +83,8 @@ class CertificateDocument:
     remap: dict[str, Any] | None
     """Of a remap: which events were derived anew by which mapping, and what changed. Forms 1 and 2 have no such key."""
     event_types: dict[str, Any] | None
-    """Of retention: of which types events went, how many, and the first day of such events. Forms 1 to 3 have no such
-    key."""
+    """Of retention: of which types events went, how many, and the first and the last day of such events. Forms 1 to 3
+    have no such key."""
     weaker: dict[str, Any] | None
     """Where weaker rules than recorded were accepted: which, and why."""
     grace_seconds: int

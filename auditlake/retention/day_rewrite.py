@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from auditlake.disk.layout import Layout
-from auditlake.engine.duck import connect, rows, view_events
+from auditlake.engine.duck import beside, connect, rows, view_events
 from auditlake.engine.statements import statement
 from auditlake.errors import LakeFormatError
 from auditlake.events.personal import Eraser, Row
@@ -91,7 +91,7 @@ def _rewrite_day(
     database: duckdb.DuckDBPyConnection, layout: Layout, folder: Path, asked: Day, write: DayWriter
 ) -> Rewritten:
     draft = folder / f"day-{asked.day}.parquet"
-    with database.cursor() as connection:  # what it makes goes with it
+    with beside(database, exact_try=False) as connection:  # what it makes goes with it
         view_events(connection, file_paths(layout, asked.files), columns=FILE_COLUMNS)
         write(connection, asked, draft)
         view_events(connection, [draft], name="rewritten", columns=FILE_COLUMNS)

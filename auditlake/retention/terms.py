@@ -349,7 +349,7 @@ class _Files:
         return self._known.get(digest)
 
     def of_packs(self, digests: Mapping[str, str]) -> Mapping[str, Any]:
-        """Return what the policies of packs demand.
+        """Return what the policies of packs demand that are judged.
 
         Args:
             digests: The SHA-256 of each pack's file, by id, and that of ``frameworks.yaml``.
@@ -361,8 +361,7 @@ class _Files:
             files = {name: content for name, content in contents.items() if content is not None}
             settings = files.pop(FRAMEWORKS, None)
             found = read_packs(files, settings, read_config(self._layout).event_types)
-            policies = [each for pack in found.packs.values() for each in pack.policies.values()]
-            self._of_packs[key] = terms_of(policies, (), None)["policies"]
+            self._of_packs[key] = terms_of(found.policies(), (), None)["policies"]
         return self._of_packs[key]
 
 

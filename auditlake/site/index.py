@@ -7,6 +7,7 @@ names of the files in the folder: older reports are not read.
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -35,6 +36,7 @@ _HEAD, _TITLES = 4_096, (b"<title>Compliance", b"<title>Compliance reports</titl
 """How a list of reports begins, in every version."""
 _RANK = {"violation": 0, "error": 0, "no_data": 1, "compliant": 2, "critical": 0, "high": 1, "medium": 2, "low": 3}
 _SHOWN_CONTROLS = 12
+_INSTANT = re.compile(r"(?<=_)\d{8}T\d{6}(?:\.\d{6})?Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -370,7 +372,7 @@ def _rows(
         if isinstance(entry, Run) and entry.as_of is not None and entry.snapshot is not None:
             key = (instant_in_name(entry.as_of), entry.snapshot)
             recorded.add(key)
-            own = [each for each in there.get(key, ()) if each.about in entry.answers or each.about in entry.packs]
+            own = [each for each in there.get(key, ()) if _is_of(each, entry)]
         yield entry.began, _run_row(entry, own, folder)
     for key, own in there.items():
         if key not in recorded:
@@ -440,7 +442,21 @@ def _pages(own: Sequence[Name], folder: Folder, notes: Mapping[str, str]) -> tup
 def _rest(name: Name) -> str:
     """Return what a report's name says after the snapshot: another period, the journal's entries, a digest."""
     _, _, rest = name.stem.rpartition(f"_v{name.snapshot}_")
-    return rest if rest != name.stem else ""
+    bounds = [moment(parse_instant(_spelled(each)), zone=False) for each in _INSTANT.findall(rest)]
+    return ", ".join(
+        [" to ".join(bounds)] * bool(bounds) + [each for each in rest.split("_") if each and "Z" not in each]
+    )
+
+
+def _is_of(name: Name, run: Run) -> bool:
+    """Return whether a report can be one that a run made: of what it judged, over the period if the name has one."""
+    if name.kind == "framework":
+        return name.about in run.packs
+    answer = run.answers.get(name.about)
+    bounds = _INSTANT.findall(name.stem)[1:]
+    return answer is not None and (
+        not bounds or bounds == [instant_in_name(each) for each in (answer.since, answer.until)]
+    )
 
 
 def _second(instant: datetime) -> str:

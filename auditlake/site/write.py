@@ -11,7 +11,7 @@ from pathlib import Path
 from auditlake.display.templates import render_bytes
 from auditlake.display.text import shown
 from auditlake.frameworks.framework import Framework
-from auditlake.reports.compliance import ComplianceReport, formats_of, write_reports
+from auditlake.reports.compliance import ComplianceReport, formats_of, serving, write_reports
 from auditlake.reports.document import REPORT_VERSION
 from auditlake.reports.files import FORMATS, TakenError, is_free, write_files
 from auditlake.reports.page import Served
@@ -55,7 +55,7 @@ def write_site(
         ReportError: One cannot be rendered or written.
     """
     pages = [Pages(each, formats, every_control=every_control) for each in frameworks]
-    made = [each.serving(_served(each, pages)) for each in reports]
+    made = [serving(each, _served(each, pages)) for each in reports]
     policy_files = {
         each.stem: f"{each.stem}.html" for each, own in zip(made, formats_of(made, formats), strict=True)
         if "html" in own

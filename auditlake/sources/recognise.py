@@ -266,6 +266,18 @@ def sample(content: bytes, name: str, catalog: Catalog) -> tuple[list[dict[str, 
     return _records(head, form, catalog, unwrap=outline.unwrap)[:1_000], ""
 
 
+def is_text(content: bytes) -> bool:
+    """Return whether a sample may be lines of text: it has some at its beginning, and is no JSON.
+
+    Text may begin with a bracket, as the logs of Apache do; it hardly does with a brace.
+    """
+    head = unmarked(content[:PEEK_MOST])
+    if b"\0" in head or not (text := head.decode("utf-8", "replace").strip()) or text.startswith("{"):
+        return False
+    lines = (text.partition("\n")[0], text) if text.startswith("[") else ()
+    return all(_value(each.encode()) is None for each in lines)
+
+
 def _envelope(documents: Sequence[Mapping[str, Any]], catalog: Catalog) -> str:
     """Return the key under which all of some objects keep a list of objects, if they are documents around records.
 

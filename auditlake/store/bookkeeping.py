@@ -183,14 +183,14 @@ def _hash(
     connection: duckdb.DuckDBPyConnection, layout: Layout, many: bool, files: Sequence[DataFile]
 ) -> list[tuple[Part, bytes]]:
     """Return the parts of the rows of files, each with its marks."""
-    from auditlake.engine.duck import view_events
+    from auditlake.engine.duck import beside, view_events
     from auditlake.ledger.leaves import hash_events
 
     paths = file_paths(layout, files)
     many = many and sum(file.rows for file in files) <= _ROOM and not _are_long(paths)
-    with connection.cursor() as cursor:
-        view_events(cursor, paths, columns=FILE_COLUMNS)
-        return list(hash_events(cursor, many=many))
+    with beside(connection, exact_try=False) as own:
+        view_events(own, paths, columns=FILE_COLUMNS)
+        return list(hash_events(own, many=many))
 
 
 def _are_long(paths: Sequence[Path]) -> bool:

@@ -231,7 +231,7 @@ class Destination:
             self._due = time.monotonic() + COMMIT_SECONDS
 
     def hurry(self) -> None:
-        """Let what waits be due: it is nowhere else any more."""
+        """Commit waiting lines at the next save."""
         self._due = -math.inf
 
     @property

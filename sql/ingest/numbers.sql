@@ -52,8 +52,8 @@ create or replace temp macro inner_json(json_text) as json_text;
 create or replace temp macro inner_json(json_text) as marked_numbers(json_text);
 
 -- name: values_as_they_are()
--- The values that a mapping reads out of a record. Whoever calls it has made sure that the text is JSON: `TRY` would copy
--- every value.
+-- The values that a mapping reads out of a record. The caller has made sure that the text is JSON: `TRY` would copy every
+-- value.
 create or replace temp macro values_at(json_text, places) as json_extract_string(json_text, places);
 
 -- name: values_or_null()

@@ -76,8 +76,8 @@ where opens_g = g
 
 -- name: next_step($step_counts, $step_windows)
 -- The step after the last one there is; to be run once for each step after the first. The latest beginning that can be
--- reached grows with the place in the order, so it is that of the last event before which ends the step before; an event
--- of another group there says that its own group has none.
+-- reached grows with the place in the order, so it is that of the last event before which ends the step before. If that
+-- event is of another group, the group has no such event.
 insert into chains
 with done as (
   select max(step) as step

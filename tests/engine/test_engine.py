@@ -11,7 +11,7 @@ import duckdb
 import pytest
 
 from auditlake import AuditEvent, AuditLake
-from auditlake.engine.duck import connect
+from auditlake.engine.duck import beside, connect
 from auditlake.engine.duck_engine import DuckEngine
 from auditlake.engine.model import Engine, RangeError, Row, StatementError
 from auditlake.policies.evaluate import evaluate
@@ -102,3 +102,12 @@ def test_others_are_not(tmp_path: Path) -> None:
     with pytest.raises(duckdb.IOException):
         engine.leaf([tmp_path / "event_date=2026-01-01" / "none.parquet"])
     engine.close()
+
+
+def test_a_connection_beside_another_is_in_utc() -> None:
+    """Another connection to a DuckDB reads times in UTC, whatever the zone of the machine is."""
+    with connect() as database:
+        database.execute("set global timezone = 'Asia/Tokyo'")
+        with beside(database) as connection:
+            ((hours,),) = connection.execute("select date_part('hour', to_timestamp(0))").fetchall()
+    assert hours == 0

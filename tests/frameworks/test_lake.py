@@ -77,6 +77,8 @@ policies:
   reads: {{name: Reads, description: Reads, required_events: [data_access]}}
 controls:
   - {{id: A, title: Reads are recorded, shows: logging, policies: [reads], cites: [S]}}
+  - {{id: B, title: Logs arrive at once, shows: operation, says: s, says_not: n, cites: [S],
+      records: [{{arrival: {{within: 1min, share: 0}}}}]}}
 """
 SETTINGS = "packs:\n  house: {revision: 2026-09-01.1}\n  other: {revision: 2026-09-01.1}\n"
 
@@ -104,8 +106,8 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> AuditLake:
         "name: Ours\ndescription: Ours\nrequired_events: [login]\ncontrols: {Other rules: [A]}\n"
     )
     clock.now = NOW
-    made.ingest([each for each in events() if each["timestamp"] < NOW - 7 * DAY], history="the first month")
-    made.ingest([each for each in events() if each["timestamp"] >= NOW - 7 * DAY])
+    made.ingest([each for each in events() if each["timestamp"] < NOW - 6 * DAY], history="the first month")
+    made.ingest([each for each in events() if each["timestamp"] >= NOW - 6 * DAY])
     made.findings.review("house--refused", note="seen", by="ana", **PERIOD)
     made.decisions.state("house", "6", met=True, note="the list of the course", by="bea", until=NOW + 300 * DAY)
     clock.now = NOW + HOUR
@@ -193,10 +195,13 @@ def test_the_command_writes_reports_and_records_the_answers(
 
 def test_an_evidence_pack_is_enough_to_judge_again(lake: AuditLake, tmp_path: Path) -> None:
     """It has the packs, the settings and the journals: what the lake has now plays no part."""
-    made = lake.frameworks.evidence("house", tmp_path / "pack.zip", **PERIOD)
     settings = lake.layout.frameworks.read_text()
-    lake.layout.frameworks.write_text("packs: {}\n")
+    longer = "house: {revision: 2026-09-01.1, parameters: {keep: 31d}}"
+    lake.layout.frameworks.write_text(settings.replace("house: {revision: 2026-09-01.1}", longer))
     try:
+        made = lake.frameworks.evidence("house", tmp_path / "pack.zip", **PERIOD)
+        assert [each.place for each in made.framework.report.settings] == ["frameworks.yaml:2:48"]
+        lake.layout.frameworks.write_text("packs: {}\n")
         assert lake.reperform(made.path).identical
     finally:
         lake.layout.frameworks.write_text(settings)

@@ -11,10 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from auditlake.findings.decisions import Applicability, Decisions, Statement, Weakening
+from auditlake.frameworks.controls import judged_controls
 from auditlake.frameworks.judge import judge
 from auditlake.frameworks.model import STATUSES, Evidence, Extent, FrameworkReport
 from auditlake.frameworks.records.model import Case
 from auditlake.packs.model import Control, OnlyIf, Parameter, PolicyCheck, RecordCheck, State, qualified
+from auditlake.packs.settings import Schedule
 from tests.frameworks.cases import (
     DAY,
     RECEIVED,
@@ -223,16 +225,30 @@ def test_a_weaker_value_is_at_best_an_exception_while_it_is_decided() -> None:
 def test_types_that_the_lake_does_not_declare_keep_a_control_from_passing() -> None:
     """A policy that the lake cannot judge is not evaluated, and so is a check over records that names it."""
     check = RecordCheck("response", within=length("7d"), of=("fine", "net"))
+    duties = (
+        RecordCheck("review", every=length("7d"), within=length("1d"), of=("net",)),
+        RecordCheck("evaluation", every=length("7d"), within=length("1d"), of=("net",)),
+    )
     of = pack(
         control("1", "net"), control("2", "net", "failing"), control("3", "fine", records=(check,)),
+        control("4", records=duties[:1]), control("5", records=duties[1:]),
         policies=[policy("net", "network_traffic"), policy("fine"), policy("failing")],
         unready={"net": ("network_traffic",)},
     )  # fmt: skip
 
-    made = judged(case(of, reports=REPORTS))
+    schedule = Schedule("nightly", length("1d"), "00:15", ("all",), length("1d"))
+    made = judged(case(of, reports=REPORTS, schedules=(schedule,)))
 
-    assert [each.status for each in made.controls] == ["not_evaluated", "fail", "not_evaluated"]
-    assert "network_traffic" in made.control("1").reasons[0]
+    assert [each.status for each in made.controls] == ["not_evaluated", "fail", *("not_evaluated",) * 3]
+    assert all("network_traffic" in made.control(each).reasons[0] for each in "145")
+
+
+def test_parts_may_lie_as_deep_as_a_pack_says() -> None:
+    """A control has the status of its innermost part, however deep that is."""
+    inner = [control(str(n), all_of=(str(n + 1),)) for n in range(2_000)]
+    of = pack(*inner, control("2000", "failing"), policies=[policy("failing")])
+
+    assert {each.status for each in judged_controls(case(of, reports=REPORTS))} == {"fail"}
 
 
 def test_policies_of_the_lakes_own_are_further_checks() -> None:

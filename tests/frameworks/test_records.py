@@ -12,13 +12,15 @@ from hypothesis import strategies as st
 
 from auditlake.events.durations import Duration
 from auditlake.findings.decisions import Decisions, Resolution, Review, Subject
-from auditlake.frameworks.facts import Deletion, Facts, Look
+from auditlake.findings.finding import subject_of
+from auditlake.frameworks.facts import Facts, Look
 from auditlake.frameworks.model import CheckResult
 from auditlake.frameworks.records.catalog import CHECKS
 from auditlake.frameworks.records.model import Case
 from auditlake.frameworks.records.slots import intervals
 from auditlake.packs.model import Control, RecordCheck
 from auditlake.packs.settings import Schedule
+from auditlake.policies.deleted_days import Deletion
 from auditlake.policies.question import Question
 from auditlake.runs.model import FailedRun
 from tests.frameworks.cases import (
@@ -285,6 +287,12 @@ def test_what_is_not_due_yet_and_what_could_not_be_judged() -> None:
 
     assert answered(reports={"p--a": report("p--a", [fresh])}).status == "pass"
     assert answered(reports={"p--a": report("p--a", error="broken")}).status == "not_evaluated"
+    both = with_policies("a", "b", reports={"p--a": report("p--a", [EPISODE]), "p--b": report("p--b", error="broken")})
+    check = replace(RESPONSE, of=("a", "b"))
+    assert judged(check, both).status == "fail"
+    known = accepted("p/1", judged(check, both).findings[0])
+    known = replace(known, subject=subject_of("p/1", judged(check, both).findings[0]))
+    assert judged(check, replace(both, decisions=Decisions(UNTIL, acceptances=(known,)))).status == "not_evaluated"
     assert answered(reports={"p--a": report("p--a")}, facts=replace(RECEIVED, received=False)).status == "no_data"
 
 
@@ -298,8 +306,9 @@ def test_enough_events_arrive_in_time_and_history_is_left_out() -> None:
 
     def arrived(late: int, *, events: int = 100, history: int = 50) -> CheckResult:
         facts = replace(
-            RECEIVED, arrived={"sshd": events} if events else {}, history={"old": history}, late={day: {"sshd": late}}
-        )
+            RECEIVED, arrived={"sshd": events, "old": history}, history={1: {"sshd": 1}, day: {"old": history}},
+            late={day: {"sshd": late}},
+        )  # fmt: skip
         return judged(check, with_policies("a", facts=facts))
 
     assert arrived(1).status == "pass"
@@ -342,11 +351,20 @@ def test_events_are_kept_long_enough_and_were_not_taken_early() -> None:
     assert kept(check, first_event=FIRST).reason == "the lake begins on 2026-09-01, so 30 of 90 days can be shown"
     assert kept(check, first_event=None).status == "no_data"
     assert kept(check, keep="89d").findings[0].kind == "kept_too_short"
-    assert kept(check, deletions=(Deletion(UNTIL, old, frozenset({"login"})),)).status == "pass"
-    assert kept(check, deletions=(Deletion(UNTIL, young, frozenset({"login"})),)).status == "fail"
-    assert kept(check, deletions=(Deletion(UNTIL, young, frozenset({"logout"})),)).status == "pass"
-    assert kept(check, deletions=(Deletion(UNTIL, young, frozenset(), frozenset({"login"})),)).status == "pass"
-    assert kept(check, deletions=(Deletion(UNTIL, young, frozenset(), frozenset()),)).status == "fail"
+
+    def taken(days: dict, *types: str, kept_types: frozenset | None = None, **more: object) -> str:
+        return kept(check, deletions=(Deletion(days, frozenset(types), kept_types, at=UNTIL, **more),)).status
+
+    assert taken(old, "login") == "pass"
+    assert taken(young, "login") == "fail"
+    assert taken(young, "logout") == "pass"
+    assert taken(young, kept_types=frozenset({"login"})) == "pass"
+    assert taken(young, kept_types=frozenset()) == "fail"
+    assert taken(young, "login", "logout", lengths={"login": 90 * DAY // MICRO, "logout": 1}) == "pass", "others went"
+    assert taken(young, "login", lengths={"login": 89 * DAY // MICRO}) == "fail"
+    assert taken(young, "login", first={"logout": UNTIL.date()}) == "pass"
+    gone = Deletion(old, frozenset({"login"}), at=UNTIL)
+    assert kept(check, first_event=began + MICRO, deletions=(gone,)).status == "pass", "it began before"
     assert kept(check, first_event=FIRST, keep="89d").status == "fail", "a failure goes before the beginning"
 
 

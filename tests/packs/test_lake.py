@@ -98,6 +98,20 @@ def test_retention(lake: AuditLake) -> None:
     assert (lake.retention.plan(lake._context.now).due, lake.policies.get("own").retention_period.text) == (0, "2d")
 
 
+def test_terms_of_policies_that_are_not_judged(lake: AuditLake) -> None:
+    """A policy about types that the lake does not know keeps nothing, so that its terms never get weaker."""
+    config = lake.layout.config.read_text()
+    lake.layout.config.write_text(config.replace("# default_ret", 'default_retention = "30d"\n# default_ret'))
+    lake = AuditLake(lake.layout.root, clock=Clock())
+    traffic = "\npolicies:\n  traffic: {name: Traffic, description: d, required_events: [traffic]}"
+    changes = ("\nstatus:", "needs_types: [traffic]\n\nstatus:"), ("\npolicies:", traffic)
+    lake.packs.upgrade("house-rules", to=revision(lake, 2, *changes))
+    lake.retention.apply(accept_weaker="tests")
+
+    assert lake.packs.get("house-rules").unready == {"traffic": ("traffic",)}
+    assert lake.retention.plan().weaker == ()
+
+
 def test_recorded(lake: AuditLake) -> None:
     """The ledger has the digests of packs and settings, keeps their bytes, and tells changes by hand from others."""
     settings = lake.layout.frameworks
@@ -158,7 +172,7 @@ def test_a_broken_pack_stops_no_other(lake: AuditLake) -> None:
         lake.packs.get("house-rules")
 
 
-def test_an_id_that_two_files_have(lake: AuditLake) -> None:
+def test_an_id_that_two_files_have(lake: AuditLake, caplog: pytest.LogCaptureFixture) -> None:
     """A policy of the lake's own with the id of a pack's is an error that names both files, and neither is judged."""
     lake.layout.policy(SIGN_INS).write_text(policy_text(["login"], "2d"))
     (fault,) = (each.fault for each in lake.policies.all(tolerant=True) if each.id == SIGN_INS)
@@ -167,6 +181,15 @@ def test_an_id_that_two_files_have(lake: AuditLake) -> None:
     assert "packs/house-rules.yaml" in fault
     with pytest.raises(PolicyError, match="rename one"):
         lake.policies.all()
+    rules = Rules(lake.layout, lake.config.event_types)
+    assert rules.changed()
+    assert {*rules.policies} == {"house-rules--refused_sign_ins", "limit", "own"}
+    lake.layout.policy("limit").unlink()
+    assert rules.changed()
+    assert [each.getMessage() for each in caplog.records] == [f"a policy is not evaluated as it is now: {fault}"]
+    lake.layout.frameworks.unlink()
+    assert rules.changed()
+    assert {*rules.policies} == {SIGN_INS, "own"}
 
 
 def test_alerts_follow(lake: AuditLake) -> None:

@@ -29,6 +29,14 @@ def test_the_documented_pack() -> None:
     assert pack.control("7.1").policies == (PolicyCheck("sign_ins"), PolicyCheck("refused_sign_ins"))
 
 
+def test_parameters_of_parts_are_theirs() -> None:
+    """A weaker value bears on the part that uses it: the whole has the status of that part, if the part applies."""
+    pack = read(HOUSE.replace("policies: {sign_ins: [fields]}", 'all_of: ["7.1"]'))
+
+    assert pack.control("7.2").all_of == ("7.1",)
+    assert [each.id for each in pack.controls_with("systems")] == ["7.1"]
+
+
 def test_a_policy_of_a_pack_is_a_policy_file() -> None:
     """The text of a pack's policy is a file that gives the same policy, with the same digest."""
     policy = read().policies["sign_ins"]
@@ -164,6 +172,15 @@ def test_every_mistake_at_once() -> None:
 def test_mistakes_in_extending(text: str, expected: str) -> None:
     """A pack that extends has no policies and controls of its own, and its sources have ids of their own."""
     assert any(each.startswith(expected) for each in mistakes(text, "house-rules-strict"))
+
+
+def test_the_pack_that_is_extended_is_no_path() -> None:
+    """A name that is no id of a pack is never looked for, so that no pack reads a file elsewhere."""
+    asked: list[str] = []
+
+    with pytest.raises(PackError, match=r"extends: the pack '\.\./secret' is not there"):
+        read(STRICT.replace("house-rules\n", "../secret\n"), "house-rules-strict", find=asked.append)
+    assert asked == []
 
 
 def test_types_that_a_lake_declares() -> None:

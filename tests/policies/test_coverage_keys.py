@@ -12,12 +12,16 @@ from auditlake import AuditEvent, AuditLake
 from auditlake.analysis.policy_tests import check_policies
 from auditlake.errors import PolicyError, ReportError
 from auditlake.policies.hours import EXPECTED
+from auditlake.policies.kinds.coverage import CoverageKind
+from auditlake.policies.kinds.model import Inquiry
 from auditlake.policies.loader import load_policy
 from auditlake.policies.model import Policy
+from auditlake.policies.question import BEFORE_ALL, Question
 from tests.lakes import create
 from tests.retention.lakes import put_policies
 
 NOW = datetime(2026, 4, 1, 12, tzinfo=UTC)
+HOUR = timedelta(hours=1)
 TYPES = frozenset({"login", "logout", "data_breach"})
 OFFICE = """\
 name: Office
@@ -92,6 +96,20 @@ def test_hours_over_midnight_are_two() -> None:
     hour = 3_600_000_000
     assert rule.within is not None
     assert [(opens // hour, closes // hour) for opens, closes in rule.within.spans] == [(0, 2), (23, 24), (167, 168)]
+
+
+def test_hours_so_few_that_silence_takes_centuries() -> None:
+    """A length that takes more than 200 years of its hours to pass is refused; one that takes less is looked for."""
+    rule = "{longest: %s, within: 'Mon 00:00-00:01'}"
+    hours = f"name: n\ndescription: d\nrequired_events: [login]\nmax_gap: {{login: {rule}}}\n"
+    for length in ("10000w", "10458min"):
+        with pytest.raises(PolicyError) as caught:
+            load(hours % length)
+        assert caught.value.problems == (
+            f"p.yaml:4:28: max_gap: {length} within 'Mon 00:00-00:01' take more than 200 years; write at most 10457min",
+        )
+    (query,) = CoverageKind().queries(Inquiry(load(hours % "10457min"), (), Question(NOW, NOW - HOUR, NOW)))
+    assert query.values["measured_from"] == BEFORE_ALL
 
 
 def test_policy_tests_count_incomplete_fields() -> None:

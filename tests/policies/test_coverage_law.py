@@ -55,7 +55,7 @@ def report(
     connection.register("events", pa.table({
         name: pa.array([getattr(event, name, None) for event in events], kinds[name]) for name in _COLUMNS
     }))  # fmt: skip
-    lost = [Deletion((), frozenset(), first=taken or {})]
+    lost = [Deletion({}, frozenset(), lost={name: (day, day) for name, day in (taken or {}).items()})]
     (answers,) = evaluate(DuckEngine(connection), [(policies[0], question)], policies, deleted=lost, fewest=1)
     return report_dict(build_report(answers, lake_id="x", snapshot=_SNAPSHOT))
 

@@ -21,16 +21,21 @@ FIFTH = datetime(2026, 4, 5, tzinfo=UTC)
 
 
 def test_a_value_is_new_to_what_is_left(tmp_path: Path) -> None:
-    """The lake has events from before what is remembered; of a day in between, the logins were deleted."""
+    """The lake has events from before what is remembered; of a day in between, the logins were deleted.
+
+    What was deleted of other types later than that does not matter.
+    """
     policies = {"kept": policy_text(["login"], "30d"), "new": NEW, "long": policy_text(["logout"], "365d")}
+    policies["short"] = policy_text(["api_call"], "7d")
     lake = made(tmp_path / "lake", policies)
     bring(lake, [
         record(1, NOW - 100 * DAY, "logout", ip_address="10.0.0.9"),
         record(2, NOW - 40 * DAY, "login", ip_address="10.0.0.1"),
         record(3, NOW - timedelta(hours=2), "login", ip_address="10.0.0.1"),
+        record(4, NOW - 10 * DAY, "api_call"),
     ])  # fmt: skip
     assert not lake.report("new", last="7d").report.violations
-    lake.retention.apply()
+    lake.retention.apply(accept_weaker="tests")
     made_again = lake.report("new", last="7d")
     (finding,) = json.loads(made_again.json())["violations"]
     since = (NOW - 39 * DAY).date()
@@ -51,13 +56,16 @@ def test_a_value_is_new_to_what_is_left(tmp_path: Path) -> None:
         (["logout"], FIFTH - 9 * DAY, FIFTH + 9 * DAY, None),
         (["logout", "login"], FIFTH - 9 * DAY, FIFTH + 9 * DAY, FIFTH + DAY),
         (["logout", "api_call"], FIFTH - 9 * DAY, FIFTH + 9 * DAY, FIFTH - 2 * DAY),
+        (["model_access"], FIFTH - 9 * DAY, FIFTH + 9 * DAY, FIFTH - 4 * DAY),
     ],
-    ids=range(8),
+    ids=range(9),
 )
 def test_from_when_on_all_is_there(
     types: list[str], after: datetime, until: datetime, since: datetime | None
 ) -> None:  # fmt: skip
     """A stretch is whole from the end of its last day that lost events of a type; what no policy keeps may be any."""
-    logins = Deletion((date(2026, 4, 3), date(2026, 4, 5)), frozenset({"login"}))
-    others = Deletion((date(2026, 4, 2),), frozenset(), frozenset({"login", "logout"}))
-    assert whole_since([logins, others], types, after, until) == since
+    logins = Deletion({date(2026, 4, 3): 1, date(2026, 4, 5): 1}, frozenset({"login"}))
+    others = Deletion({date(2026, 4, 2): 1}, frozenset(), frozenset({"login", "logout", "model_access"}))
+    first, last = date(2026, 3, 30), date(2026, 3, 31)
+    dated = Deletion(dict.fromkeys((first, last, FIFTH.date()), 1), frozenset(), lost={"model_access": (first, last)})
+    assert whole_since([logins, others, dated], types, after, until) == since

@@ -162,7 +162,7 @@ def test_words_are_whole(shown: Screen, files: dict[str, Path], name: str, scree
 
 
 def test_everybody_can_read_them(browser: Browser, files: dict[str, Path]) -> None:
-    """axe-core finds no violation on a page of each template, whatever is folded away, and no weak colour in the dark."""
+    """axe-core finds no violation on a page of each template, open or folded, and no weak colour in the dark."""
     axe = pytest.importorskip("axe_playwright_python", reason="axe-core is not installed")
     script = (Path(axe.__file__).parent / "axe.min.js").read_text()
     colours = ["color-contrast", "color-contrast-enhanced"]

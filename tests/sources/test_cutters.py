@@ -204,6 +204,17 @@ def test_messages_that_say_how_long_they_are(size: int) -> None:
     assert [each.reason for each in cut(b"99 <13>" + b"x" * 92, "lines", fits, size, max_record=50)] == [TOO_LONG]
 
 
+def test_a_message_of_several_lines() -> None:
+    """Patterns that stop at the end of a line are tried on its first one; the record has all of them."""
+    message = b"<13>1 Nov  3 09:00:01 a did x\r\ndid y\n"
+    counted = b"%d %s" % (len(message), message)
+    (found, other) = cut(counted * 2, "lines", PATTERNS | {"year": 2025})
+    assert found.raw == other.raw == counted.rstrip()
+    assert [(each["did"], each["line"]) for each in said([found])] == [("x", found.raw.decode())]
+    late = cut(b"13 <13>\na did x\n14 <13>a did\nx y\n", "lines", {"pattern": "^(?P<who>a) did(?: (?P<did>.*))?$"})
+    assert [each.get("did") for each in said(late)] == ["x", None]
+
+
 def test_many_lines() -> None:
     """More lines than are looked at together keep their numbers, places and order; so do those that are rejected."""
     data = b"".join(b"%d\n" % number if number % 7 else b"x%d\n" % number for number in range(40_000))

@@ -15,7 +15,7 @@ from auditlake import AuditLake
 from auditlake.errors import LakeFormatError, MappingError, SourceError, UnrecognisedInputError
 from auditlake.facets.sources import Sources
 from auditlake.ingest import new_skips
-from auditlake.sources.recognise import TRIED
+from auditlake.sources.recognise import PEEK_MOST, TRIED
 from tests.ingest.lakes import events, made, put
 from tests.ledger.lakes import check_ledger, entries
 from tests.verify.lakes import checked
@@ -275,8 +275,11 @@ def test_a_draft_of_text(lines: list[str], expected: str, tmp_path: Path) -> Non
 
 def test_a_draft_of_nothing_known(tmp_path: Path) -> None:
     """Lines without a known time in front give a pattern to begin with; what is no text gives none."""
-    assert "# timestamp:" in Sources().draft("sample", put(tmp_path / "sample.log", "junk {name}"))
-    for content in (b"", b"\n", b"a\0b", b"{"):
+    for line in ("junk {name}", "[Thu Nov 05 10:00:00 2026] [error] no such file"):
+        draft = Sources().draft("sample", put(tmp_path / "sample.log", line))
+        assert f"# a line: {line}\n# timestamp:" in draft
+    blank = ["\xa0".encode(), b"\x1c\n", b"\xef\xbb\xbf", b"\n" * PEEK_MOST + b"x\n"]
+    for content in (b"", b"\n", b"a\0b", b"{", b"[1, 2]\n[3]\n", b"[\n1\n]", *blank):
         (tmp_path / "sample.log").write_bytes(content)
         with pytest.raises(SourceError, match="neither JSON objects nor lines"):
             Sources().draft("sample", tmp_path / "sample.log")

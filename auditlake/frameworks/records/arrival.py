@@ -12,9 +12,10 @@ from auditlake.packs.model import Control, RecordCheck
 
 def check_arrival(check: RecordCheck, control: Control, case: Case) -> CheckResult:
     """Judge how many of the period's events arrived in time; loads that were marked as history are left out."""
-    late = case.facts.late.get(length_of(check.within), {})
-    sources = {name: case.facts.arrived.get(name, 0) for name in sorted({*case.facts.arrived, *late})}
-    events, lates, history = sum(sources.values()), sum(late.values()), sum(case.facts.history.values())
+    length = length_of(check.within)
+    late, aside_of = case.facts.late.get(length, {}), case.facts.history.get(length, {})
+    sources = {name: total - aside_of.get(name, 0) for name, total in sorted(case.facts.arrived.items())}
+    events, lates, history = sum(sources.values()), sum(late.values()), sum(aside_of.values())
     measures = {"events": events, "late": lates, "history": history}
     aside = f"; {history:,} came as history and are left out" if history else ""
     if not events:

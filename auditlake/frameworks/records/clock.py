@@ -11,7 +11,7 @@ from auditlake.packs.model import Control, RecordCheck
 def check_clock(check: RecordCheck, control: Control, case: Case) -> CheckResult:
     """Judge whether an event of the period is dated further ahead of its arrival than a length."""
     ahead = case.facts.ahead.get(length_of(check.ahead), {})
-    events = sum(case.facts.arrived.values()) + sum(case.facts.history.values())
+    events = sum(case.facts.arrived.values())
     measures = {"events": events, "ahead": sum(ahead.values())}
     if not events:
         return result(check, control, case, NOTHING_CAME, otherwise="no_data", measures=measures)

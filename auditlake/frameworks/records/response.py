@@ -36,12 +36,13 @@ def check_response(check: RecordCheck, control: Control, case: Case) -> CheckRes
     reason = f"{len(in_time):,} of {len(due):,} findings that were due were dealt with within {check.within}"
     late = sum(each.kind == "response_late" for each in found)
     measures = {"due": len(due), "in_time": len(in_time), "late": late, "missing": len(found) - late}
-    if unjudged and not found:
-        why = f"{', '.join(unjudged)} could not be judged: what it would find is not known"
-        return result(check, control, case, why, otherwise="not_evaluated", measures=measures)
     otherwise: Status = "pass" if due or case.facts.received else "no_data"
     reason = reason if otherwise == "pass" else NOTHING_CAME
-    return result(check, control, case, reason, found, otherwise=otherwise, measures=measures)
+    made = result(check, control, case, reason, found, otherwise=otherwise, measures=measures)
+    if unjudged and made.status != "fail":  # what is accepted of the others does not answer for these
+        why = f"{', '.join(unjudged)} could not be judged: what it would find is not known"
+        return replace(made, status="not_evaluated", reason=why)
+    return made
 
 
 def _due(check: RecordCheck, case: Case, ids: list[str]) -> Iterator[_Due]:

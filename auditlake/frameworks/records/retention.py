@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from itertools import chain
 
 from auditlake.events.durations import Duration, length_of
@@ -42,13 +42,15 @@ def _rules(check: RecordCheck, case: Case, types: list[str]) -> Iterator[Found]:
 
 
 def _taken(check: RecordCheck, case: Case, types: list[str]) -> Iterator[Found]:
-    """Yield the days of which a certificate took events that were younger than the minimum, whichever these were."""
+    """Yield the days of which a certificate may have taken events younger than the minimum.
+
+    What another policy let go of other types on these days is none of them: the certificate's rules say how long each
+    type was kept.
+    """
     for deletion in case.facts.deletions if check.min else ():
-        which = [name for name in types if deletion.may_have_taken(name)]
-        days = sorted(
-            day for day, events in deletion.days.items()
-            if events and deletion.at.date() - day <= timedelta(microseconds=length_of(check.min))
-        )  # fmt: skip
+        least = length_of(check.min)
+        which = [name for name in types if deletion.concerns((name,)) and deletion.keeps(name) < least]
+        days = sorted(day for day in deletion.days if deletion.at.date() - day <= timedelta(microseconds=least))
         if which and days:
             events = sum(deletion.days[day] for day in days)
             message = (
@@ -74,7 +76,8 @@ def _beginning(check: RecordCheck, case: Case) -> tuple[Status, str]:
     parts = [f"events are kept {check.min} or longer, and none was deleted too early"] if check.min else []
     parts += [f"the last {check.hot} were read"] if check.hot else []
     parts += [f"no event older than {check.max} names anybody"] if check.max else []
-    if check.min and (short := _short(check.min, case.facts.first_event, case.question.until)):
+    taken = (datetime.combine(day, time.min, UTC) for each in case.facts.deletions for day in each.days)
+    if check.min and (short := _short(check.min, min([case.facts.first_event, *taken]), case.question.until)):
         return "no_data", short
     return "pass", "; ".join(parts)
 

@@ -36,6 +36,9 @@ _RULE: dict[str, Any] = {
         "zone": {"type": "string", "default": "UTC", "description": "By whose clocks, such as Europe/Berlin."},
     },
 }  # fmt: skip
+_MINUTE = 60_000_000
+_LONGEST_WEEKS = 200 * 366 // 7
+"""The most weeks that the hours of a length may take to pass: 200 years, the most that any length may be."""
 _MAX_GAP = length(
     "max_gap", "A longer stretch between two events of a required type is a finding; one length, or one for each type.",
     type=["string", "object", "null"], minProperties=1,
@@ -67,7 +70,14 @@ def _rule(reader: Reader, node: yaml.Node, key: str) -> GapRule | None:
         return longest and GapRule(longest)
     within = fields["within"]
     spans = reader.parsed(within, "within", "days and hours", parse_hours)
-    return GapRule(longest, Hours(str(within.value), zone, spans)) if longest and zone and spans else None
+    if not (longest and zone and spans):
+        return None
+    hours = Hours(str(within.value), zone, spans)
+    most = _LONGEST_WEEKS * hours.of_week
+    if longest.microseconds > most:
+        message = f"{key}: {longest} within {hours.text!r} take more than 200 years; write at most {most // _MINUTE}min"
+        reader.wrong(fields["longest"], message)
+    return GapRule(longest, hours)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +110,8 @@ class CoverageKind(Kind):
     name = "coverage"
     keys = (
         Key("coverage", {"enum": ("required", "proven", "optional"), "default": "required", "description":
-            "Whether a required event type without any event is a finding: in the period; at any time up to its end; "
-            "never."}, asks=True),
+            "When a required event type is a finding: required, if the period has no event of it; proven, if there is "
+            "none at any time up to the period's end; optional, never."}, asks=True),
         Key("max_gap", _MAX_GAP, read=read_max_gap, asks=True),
         Key("scope", {"type": ["string", "null"], "maxLength": LONGEST, "description":
             "A SQL condition over an event's columns that narrows coverage, gaps, fields and threshold."},

@@ -203,7 +203,7 @@ def _filled(column: str, empty: str, places: Mapping[str, list[str]]) -> str:
     paths = places[place[1]]
     paths.append("$" + "".join(f'."{part.strip(chr(34))}"' for part in _PART.findall(place[2])))
     value, kind = f"{place[1]}_values[{len(paths)}]", f"json_type({place[1]}, {literal(paths[-1])})"
-    # Of what looks like nothing it matters whether it is a text: a number is filled, an empty list is not.
+    # A value that looks like nothing counts by its JSON type: a number is filled, an empty list is not.
     return (
         f"case when {value} is null then false when {value} in ('[]', '{{}}') then {kind} = 'VARCHAR' "
         f"when regexp_full_match({value}, {empty}) then {kind} <> 'VARCHAR' else true end"

@@ -21,6 +21,7 @@ from auditlake.sources.mappings.outline import Outline
 from auditlake.sources.model import NO_PATTERN, Batch, InputFile, Ints, reject
 
 _SOON = timedelta(days=1)
+_FIRST_LINE = r"(?s)^[\r\n]*([^\r\n]*).*$"
 
 
 def cut_text(stream: Any, max_record: int, outline: Outline) -> Iterator[Batch]:
@@ -61,15 +62,21 @@ def _patterns(outline: Outline) -> Iterator[Pattern]:
 def _fitted(lines: Any, patterns: Sequence[Pattern], years: Years) -> tuple[npt.NDArray[np.bool_], Any]:
     """Return which lines some pattern fits, and the JSON text of each of these with the first that does.
 
-    A pattern may be for a whole line with its frame: it is tried on that after all were tried without it.
+    A pattern may be for a whole line with its frame: it is tried on that after all were tried without it. Messages may
+    have several lines: those that no pattern fits as a whole are tried by their first one.
     """
     odd = _odd_bytes(lines)
     left = np.arange(len(lines))
     bare = compute.replace_substring_regex(lines, FRAME, "", max_replacements=1)
     framed = np.flatnonzero(compute.not_equal(bare, lines).to_numpy(zero_copy_only=False))
+    columns: list[tuple[Any, Ints | None]] = [(bare, None), (lines, framed)]
+    if 0x0A in odd:
+        long = np.flatnonzero(compute.match_substring(lines, "\n").to_numpy(zero_copy_only=False))
+        first = [compute.replace_substring_regex(each, _FIRST_LINE, r"\1") for each in (bare, lines)]
+        columns += [(first[0], long), (first[1], np.intersect1d(long, framed, assume_unique=True))]
     places: list[Ints] = []
     texts: list[Any] = []
-    for column, only in ((bare, None), (lines, framed)):
+    for column, only in columns:
         for pattern in patterns:
             tried = left if only is None else np.intersect1d(left, only, assume_unique=True)
             if not len(tried):

@@ -70,7 +70,7 @@ def fields_of_text(sample: bytes) -> tuple[str, list[Mapping[str, Any]]]:
 
 
 def draft_of_lines(name: str, sample: bytes) -> str:
-    """Return the text of a mapping of lines, which says no more than how they begin."""
+    """Return the text of a mapping of lines, one at least, which says no more than how they begin."""
     lines = [line for line in sample.decode("utf-8", "replace").splitlines() if line.strip()][:_MOST]
     line = re.sub(FRAME, "", lines[0])
     before, timestamp = next(

@@ -373,7 +373,7 @@ class _Reader(PlainKeys):
                     if found and found.type in ("DOUBLE", "FLOAT"):  # JSON knows neither NaN nor infinity
                         sql = f"case when isfinite({sql}) then {sql} end"
                     if found and found.spelling in self._scope.fields:
-                        sql = self._scope.filled_column(found.spelling)
+                        sql = self._scope.column_absent_if_empty(found.spelling)
                 parts.append(f"{literal(f',{json.dumps(name)}:')} || to_json({sql})")
         sql = f"concat({', '.join(parts)}, '}}')"
         return sql if sure else f"try({sql})"
@@ -402,7 +402,7 @@ class _Reader(PlainKeys):
     def _present(self, found: Expression) -> str:
         """Return an expression's text, null where it is empty."""
         if found.spelling in self._scope.fields:
-            return self._scope.filled_column(found.spelling)
+            return self._scope.column_absent_if_empty(found.spelling)
         return f"nullif(cast({self._tried(found)} as varchar), '')"
 
     def _tried(self, found: Expression) -> str:

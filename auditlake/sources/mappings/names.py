@@ -52,7 +52,7 @@ def step_of(key: str) -> str:
     return f".{key}" if _PLAIN.fullmatch(key) else f'."{key}"'
 
 
-def filled(column: str) -> str:
+def absent_if_empty(column: str) -> str:
     """Return the name of the column that has a field's text, null where it is empty."""
     return f"{column}_filled"
 
@@ -78,17 +78,17 @@ class Scope:
     places: dict[str, dict[Place, str]] = field(default_factory=lambda: {"p": {}, "i": {}, "e": {}})
     """The column of each place: in the record, in ``item``, in ``envelope``."""
 
-    filled: set[str] = field(default_factory=set)
-    """The columns of fields of which an empty text is absent somewhere; see :func:`filled`."""
+    absent_if_empty: set[str] = field(default_factory=set)
+    """The columns of fields of which an empty text is absent somewhere; see :func:`absent_if_empty`."""
     first_texts: dict[tuple[str, ...], str] = field(default_factory=dict)
     """The columns that are the first text of many fields, by the columns of these; see :meth:`_first_text`."""
 
-    def filled_column(self, column: str) -> str:
+    def column_absent_if_empty(self, column: str) -> str:
         """Return the column of a field's text, null where it is empty."""
         if self.empty_is_absent:
             return column
-        self.filled.add(column)
-        return filled(column)
+        self.absent_if_empty.add(column)
+        return absent_if_empty(column)
 
     def prepare(self, node: Node) -> Node:
         """Return the tree of an expression with a column in the place of each path."""

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from itertools import groupby
 
+from auditlake.engine.expression_gate import closed_connection
 from auditlake.engine.sql_text import literal
 from auditlake.engine.statements import statement, statements
-from auditlake.sources.mappings.names import Place, Scope, filled
+from auditlake.sources.mappings.names import Place, Scope, absent_if_empty
 
 ACTION = "mapped_action"
 """The column of the last step that holds the mapped action, which patterns of event types are compared with."""
@@ -70,30 +71,34 @@ def mapping_statement(steps: Steps) -> str:
     scope = steps.scope
     paths = _paths(scope.places["p"])
     if steps.inside:
-        parts = [("opened", _unwrapped(steps)), ("parsed", _filled("parsed_inside", paths=paths))]
+        parts = [("opened", _unwrapped(steps)), ("parsed", _filled_slots("parsed_inside", paths=paths))]
     else:
-        parts = [("opened", _filled("opened")), ("parsed", _filled("parsed", paths=paths))]
+        parts = [("opened", _filled_slots("opened")), ("parsed", _filled_slots("parsed", paths=paths))]
     last = "parsed"
     if scope.places["e"]:
-        parts.append(("enveloped", _filled("enveloped", paths=_paths(scope.places["e"]))))
+        parts.append(("enveloped", _filled_slots("enveloped", paths=_paths(scope.places["e"]))))
         last = "enveloped"
     if steps.each:
-        each = _filled("itemised", paths=_paths(scope.places["i"]), each=literal(steps.each))
+        each = _filled_slots("itemised", paths=_paths(scope.places["i"]), each=literal(steps.each))
         parts.append(("itemised", each))
-        parts.append(("joined", _reading("parsed", last, _filled("joined"))))
+        parts.append(("joined", _reading("parsed", last, _filled_slots("joined"))))
         last = "joined"
     read = "nullif({}[{}], '') as {}" if scope.empty_is_absent else "{}[{}] as {}"
     numbered = [(origin, i, name) for origin in "pei" for i, name in enumerate(scope.places[origin].values(), 1)]
     named = [read.format(*each) for each in numbered]
-    named += [f"nullif({origin}[{i}], '') as {filled(name)}" for origin, i, name in numbered if name in scope.filled]
-    parts.append(("named", _reading("parsed", last, _filled("named", columns=_listed(named)))))
+    named += [
+        f"nullif({origin}[{i}], '') as {absent_if_empty(name)}"
+        for origin, i, name in numbered
+        if name in scope.absent_if_empty
+    ]
+    parts.append(("named", _reading("parsed", last, _filled_slots("named", columns=_listed(named)))))
     last = "named"
     for number, calls in enumerate(_rounds(_calls(steps)), 1):
         columns = _listed(f"{sql} as {name}" for name, sql in calls.items())
-        parts.append((f"called_{number}", _reading("named", last, _filled("called", columns=columns))))
+        parts.append((f"called_{number}", _reading("named", last, _filled_slots("called", columns=columns))))
         last = f"called_{number}"
     if steps.each:
-        parts.append(("around", _filled("emptied", without=literal(f"{{{_key(steps.each_top)}:null}}"))))
+        parts.append(("around", _filled_slots("emptied", without=literal(f"{{{_key(steps.each_top)}:null}}"))))
     several = bool(steps.each) or len(steps.events) > 1
     selects = []
     for number, event in enumerate(steps.events):
@@ -107,7 +112,7 @@ def underivable(steps: Steps) -> frozenset[str]:
     names = set(steps.scope.places["e"].values())
     if steps.each:
         names |= {name for place, name in steps.scope.places["p"].items() if place.steps[0] == steps.each_top}
-    names |= {*map(filled, names)}
+    names |= {*map(absent_if_empty, names)}
     for name, sql in _calls(steps).items():
         if names & set(_NAME.findall(sql)):
             names.add(name)
@@ -149,7 +154,7 @@ def _event(steps: Steps, event: Event, number: int | None) -> str:
     else:
         numbered, details = "cast(null as bigint)" if number is None else str(number), '"text"'
     skipped = cases((condition, literal(name)) for name, condition in steps.skips)
-    return _filled(
+    return _filled_slots(
         "mapped",
         number=numbered,
         details=details,
@@ -172,7 +177,7 @@ def _unwrapped(steps: Steps) -> str:
     places, inside = steps.scope.places, steps.inside
     before = len(places["p"])
     seen = [f"found[{before + i}]" for i in range(1, len(inside) + len(places["e"]) + 1)]
-    return _filled(
+    return _filled_slots(
         "unwrapped",
         paths=_paths([*places["p"], *inside, *places["e"]]),
         inside=f"coalesce({_listed(seen[: len(inside)])}, null)",
@@ -202,8 +207,8 @@ def cases(choices: Iterable[tuple[str, str]]) -> str:
     for column, run in groupby(choices, lambda choice: _column_of_pattern(choice[0])):
         some = list(run)
         own = " ".join(f"when {condition} then {value}" for condition, value in some)
-        if column and len(some) >= _MANY:
-            own = f"when {_any_of([condition for condition, _ in some])} then case {own} end"
+        if column and len(some) >= _MANY and (any_of := _any_of(tuple(condition for condition, _ in some))):
+            own = f"when {any_of} then case {own} end"
         whens.append(own)
     return f"case {' '.join(whens)} end" if whens else "cast(null as varchar)"
 
@@ -214,14 +219,24 @@ def _column_of_pattern(condition: str) -> str:
     return "" if match is None or _APART.search(match["pattern"]) else match["column"]
 
 
-def _any_of(conditions: Iterable[str]) -> str:
-    """Return the condition that one of several patterns is in a column: one look where most have none of them."""
+@lru_cache(maxsize=1024)
+def _any_of(conditions: tuple[str, ...]) -> str:
+    """Return the condition that one of several patterns is in a column: one look where most have none of them.
+
+    It is empty where the patterns make one that RE2 does not take: together they may be too large.
+    """
+    import duckdb
+
     found = [match for match in map(_PATTERN.fullmatch, conditions) if match]
     patterns = "|".join(f"(?:{match['pattern']})" for match in found)
+    try:
+        closed_connection().cursor().execute(f"select regexp_matches('', '{patterns}')")
+    except duckdb.Error:
+        return ""
     return f"regexp_matches({found[0]['column']}, '{patterns}')"
 
 
-def _filled(name: str, **slots: str) -> str:
+def _filled_slots(name: str, **slots: str) -> str:
     text = statement(_STEPS, name).text
     body = "\n".join(line for line in text.splitlines() if not line.startswith("--"))
     return _SLOT.sub(lambda match: slots[match[0].removeprefix("slot_")], body)
