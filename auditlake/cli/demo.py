@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +38,8 @@ tests:
       - {type: data_access, at: 2026-11-02T01:00:00Z, user_id: ana, resource: documents/sales/1, count: 1000, every: 5s}
     expect: {status: compliant, episodes: 0}
 """
+_MORNING = timedelta(hours=8)
+"""How long after the last day people decide and report."""
 _SETTINGS = {
     "pci-dss-4": """\
       # What holds card data, and what leads to it.
@@ -54,7 +56,7 @@ _SETTINGS = {
 
 @click.command()
 @click.argument("folder", type=Folder(path_type=Path), default=Path("demo"))
-@json_option("lake", "inputs", "as_of", "index", "reports")
+@json_option("lake", "inputs", "as_of", "index", "reports", "frameworks")
 @click.pass_context
 def demo(context: click.Context, folder: Path) -> None:
     """Build a demo lake in FOLDER: 90 days of an LLM service.
@@ -77,14 +79,17 @@ def demo(context: click.Context, folder: Path) -> None:
         lake, summary = build(lake_folder, made, listen=listen)
     if not (is_json() or is_quiet()):
         show_summary(summary)
-    as_of = _last_instant(made)
+    as_of = made.as_of + _MORNING
     with lake.runs.recorded("report") as run:
-        judged = run.judged(as_of=as_of, last="90d", listen=report_progress())
+        judged = run.judged(**_period(made), as_of=as_of, listen=report_progress())
         reports = judged.all_reports
         write_pages(lake, reports, judged.frameworks, None, ("json", "html"))
     index = write_index(lake, None)
     statuses = [pick(each, "policy_id", "status") for each in reports]
-    is_told = machine(lake=lake_folder, inputs=inputs_folder, as_of=as_of, index=index, reports=statuses)
+    of_frameworks = [pick(each, "pack_id", "status") for each in judged.frameworks]
+    is_told = machine(
+        lake=lake_folder, inputs=inputs_folder, as_of=as_of, index=index, reports=statuses, frameworks=of_frameworks
+    )
     if not (is_told or is_quiet()):
         show_statuses(reports)
         show_frameworks(judged.frameworks)
@@ -102,7 +107,7 @@ def build(folder: Path, made: DemoInputs, **options: Any) -> tuple[auditlake.Aud
         made: The company's audit trail.
         **options: Those of :meth:`auditlake.AuditLake.ingest`.
     """
-    now = min(system_clock(), made.as_of + timedelta(hours=8))
+    now = min(system_clock(), made.as_of + _MORNING)
     lake = auditlake.create(folder, packs=list(_SETTINGS), clock=lambda: now)
     for pack_id, parameters in _SETTINGS.items():
         revision = f"    revision: {lake.packs.get(pack_id).revision}\n"
@@ -120,7 +125,7 @@ def build(folder: Path, made: DemoInputs, **options: Any) -> tuple[auditlake.Aud
 
 def _decide(lake: auditlake.AuditLake, made: DemoInputs) -> None:
     """Accept a finding that has a reason, deal with one, and sign the days off."""
-    period: dict[str, Any] = {"since": made.as_of - timedelta(days=90), "as_of": _last_instant(made)}
+    period = _period(made)
     for each in lake.findings.list("pci-dss-4--log_content", **period):  # no user; none in a trail of few events
         lake.findings.accept(
             each.finding.id, reason="the services' endpoints refuse a wrong key before they know whose it is",
@@ -130,11 +135,14 @@ def _decide(lake: auditlake.AuditLake, made: DemoInputs) -> None:
     lake.findings.resolve(attack, note="password changed, sessions ended, address blocked", by="maya", ticket="SEC-92")
     own = ("data_breach", "failed_logins", "guessed_password", "injected_prompt", "taken_documents")
     lake.findings.review(*own, note="two attacks on passwords, one thief; SEC-92 to SEC-94", by="uma", **period)
+    stated: dict[str, Any] = {"met": True, "until": made.as_of + timedelta(days=365), "by": "uma"}
+    lake.decisions.state("pci-dss-4", "10.1", note="the logging standard of 2026-05 names the roles", **stated)
+    lake.decisions.state("pci-dss-4", "10.4.2.1", note="risk analysis RA-7 asks for a review each week", **stated)
 
 
-def _last_instant(made: DemoInputs) -> datetime:
-    """Return the last instant of the last day, so that the period is whole days."""
-    return made.as_of - timedelta(microseconds=1)
+def _period(made: DemoInputs) -> dict[str, Any]:
+    """Return the 90 whole days."""
+    return {"since": made.as_of - timedelta(days=90, microseconds=1), "until": made.as_of - timedelta(microseconds=1)}
 
 
 def _command() -> str:

@@ -217,7 +217,7 @@ def _show_diff(found: PackDiff) -> None:
 @json_option(*ENTRY_KEYS)
 @click.pass_obj
 def weaken(path: str, /, pack: str, parameter: str, **options: Any) -> None:
-    """Record that a parameter may ask for less than the control that cites it.
+    """Record that a parameter may ask for less than its control.
 
     It is about the value that LAKE/frameworks.yaml has now. While the decision is in force, the controls that use the
     value are at best an exception; when it has ended, they fail. `auditlake decision retract` takes it back.

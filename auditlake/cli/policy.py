@@ -44,7 +44,7 @@ _KEYS = (
 
 @click.group()
 def policy() -> None:
-    """Manage policies: list, draft, test, add, remove, backtest, print SQL."""
+    """Manage policies: list, draft, test, add, remove, backtest."""
 
 
 @policy.command("list")

@@ -145,8 +145,7 @@ def own_policies(control: Control, case: Case) -> list[str]:
     ids = {control.id, control.was}
     return [
         each.id for each in case.policies
-        if ids & {*each.controls.get(case.pack.framework, ())} and each.id.partition("--")[0] != case.pack.id
-        and control.shows != "nothing"
+        if control.shows != "nothing" and ids & {*each.controls.get(case.pack.framework, ())}
     ]  # fmt: skip
 
 

@@ -87,7 +87,7 @@ def _why_none(event_type: str, day: date, lives: Sequence[SourceLife], case: Cas
     """Return why a day has no event of a type."""
     if day > case.question.as_of.date():
         return "unknown"
-    if any(day in each.days and each.concerns((event_type,)) for each in case.facts.deletions):
+    if any(day in each.days_of((event_type,)) for each in case.facts.deletions):
         return "taken"
     if any(day in each.days for each in lives):
         return "none"

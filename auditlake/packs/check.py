@@ -17,7 +17,7 @@ class Decision(Protocol):
 
     @property
     def value(self) -> Any:
-        """The weakest value that it lets the parameter have, as JSON."""
+        """The very value that it lets the parameter have, as JSON."""
 
     @property
     def owner(self) -> str:

@@ -170,7 +170,8 @@ def _change(context: LakeContext, pack: Pack, new: Mapping[str, bytes], old: Pac
     before = _read(context, files, settings)
     if "" in before.faults:
         raise PackError(before.faults[""], hint="correct every line listed first")
-    changed = with_pack(settings or b"", pack_id, pack.revision)
+    is_base = old is not None and pack_id not in before.known  # another pack extends it: it judges nothing by itself
+    changed = settings if is_base and settings else with_pack(settings or b"", pack_id, pack.revision)
     after = _read(context, {**files, **new}, changed)
     if worse := {name: after.faults[name] for name in after.faults if name not in before.faults or name == pack_id}:
         raise PackError(tuple(each for problems in worse.values() for each in problems))
@@ -178,7 +179,7 @@ def _change(context: LakeContext, pack: Pack, new: Mapping[str, bytes], old: Pac
     if old is not None and files[pack_id] != new[pack_id]:
         writes.insert(0, (layout.old_pack(pack_id, old.revision), files[pack_id]))
     policies = ({each.id: each for each in found.policies()} for found in (before, after))
-    return PackChange(after.packs[pack_id], old, (*writes, (layout.frameworks, changed)), *policies)
+    return PackChange(after.packs.get(pack_id, pack), old, (*writes, (layout.frameworks, changed)), *policies)
 
 
 def _read(context: LakeContext, files: Mapping[str, bytes], settings: bytes | None) -> LakePacks:

@@ -44,7 +44,7 @@ class Deletion:
             spans = [self.lost[name] for name in types if name in self.lost]
             return tuple(day for day in self.days if any(first <= day <= last for first, last in spans))
         concerned = any(name in self.types or (self.kept is not None and name not in self.kept) for name in types)
-        return self.days if concerned else ()
+        return tuple(self.days) if concerned else ()
 
 
 def deletions(layout: Layout, version: int, policies: Sequence[Policy]) -> tuple[Deletion, ...]:

@@ -110,7 +110,9 @@ class Folder:
         stems = {
             each.rpartition(".")[0]: match
             for each in self.files
-            if (REPORT_FILE.match(each) or FRAMEWORK_FILE.match(each)) and (match := _NAME.match(each))
+            if (REPORT_FILE.match(each) or FRAMEWORK_FILE.match(each))
+            and (match := _NAME.match(each))
+            and _is_instant(match["as_of"])
         }
         names = [
             Name(match["kind"], match["about"], match["as_of"], int(match["snapshot"]), stem)  # type: ignore[arg-type]
@@ -145,6 +147,20 @@ class Folder:
         for own in subjects.values():
             own.sort(key=lambda name: (name.as_of, name.snapshot, -name.stem.count("Z")), reverse=True)
         return list(subjects.values())
+
+
+def spelled(compact: str) -> str:
+    """Return an instant of a file's name as ISO 8601."""
+    day, _, rest = compact.partition("T")
+    return f"{day[:4]}-{day[4:6]}-{day[6:]}T{rest[:2]}:{rest[2:4]}:{rest[4:]}"
+
+
+def _is_instant(compact: str) -> bool:
+    try:
+        parse_instant(spelled(compact))
+    except ValueError:
+        return False
+    return True
 
 
 def _framework(folder: Folder, name: Name) -> Mapping[str, Any] | None:

@@ -28,7 +28,7 @@ from auditlake.reports.sentences import VERDICTS
 from auditlake.runs.journal import read
 from auditlake.runs.model import Entry, FailedRun, Run, Verification
 from auditlake.site.causes import Cause, causes_of
-from auditlake.site.entries import Folder, IndexEntry, Name
+from auditlake.site.entries import Folder, IndexEntry, Name, spelled
 from auditlake.site.tally import Spark, Tally, spark_of, tally_of
 from auditlake.site.words import NOTHING, STATE_WORDS, STATUS_WORDS, control_files
 
@@ -376,7 +376,7 @@ def _rows(
         yield entry.began, _run_row(entry, own, folder)
     for key, own in there.items():
         if key not in recorded:
-            yield parse_instant(_spelled(key[0])), _unrecorded(key, own, folder)
+            yield parse_instant(spelled(key[0])), _unrecorded(key, own, folder)
     yield from _not_run(frameworks)
 
 
@@ -402,7 +402,7 @@ def _run_row(entry: Run | FailedRun, own: Sequence[Name], folder: Folder) -> Run
 
 def _unrecorded(key: tuple[str, int], own: Sequence[Name], folder: Folder) -> RunRow:
     pages = _pages(own, folder, {})
-    over = f"as of {moment(parse_instant(_spelled(key[0])))}, snapshot {key[1]}"
+    over = f"as of {moment(parse_instant(spelled(key[0])))}, snapshot {key[1]}"
     what = Text("reports that no run on record made")
     return RunRow(
         NOTHING, Text(NOTHING), "not_evaluated", "Not on record", what, over, pages, count(len(pages), "report")
@@ -426,12 +426,12 @@ def _not_run(frameworks: Sequence[tuple[Name, Mapping[str, Any]]]) -> Iterator[t
 
 
 def _pages(own: Sequence[Name], folder: Folder, notes: Mapping[str, str]) -> tuple[IndexLink, ...]:
-    """Return links to reports; several of one policy are told apart by the rest of their names."""
+    """Return links to reports, each with its period if its name has one; several of one policy are told apart."""
     alike = Counter(each.about for each in own)
     order = sorted(own, key=lambda each: (each.kind != "framework", each.about, each.stem))
     return tuple(
         IndexLink(
-            Text(each.about + (f", {rest}" if alike[each.about] > 1 and (rest := _rest(each)) else "")),
+            Text(", ".join([each.about, *_rest(each, whole=alike[each.about] > 1)])),
             folder.page(each.stem),
             visible(notes.get(each.about, "").replace("_", " ")),
         )
@@ -439,13 +439,12 @@ def _pages(own: Sequence[Name], folder: Folder, notes: Mapping[str, str]) -> tup
     )
 
 
-def _rest(name: Name) -> str:
-    """Return what a report's name says after the snapshot: another period, the journal's entries, a digest."""
+def _rest(name: Name, *, whole: bool) -> list[str]:
+    """Return what a report's name says after the snapshot: another period; and, of the whole, entries and a digest."""
     _, _, rest = name.stem.rpartition(f"_v{name.snapshot}_")
-    bounds = [moment(parse_instant(_spelled(each)), zone=False) for each in _INSTANT.findall(rest)]
-    return ", ".join(
-        [" to ".join(bounds)] * bool(bounds) + [each for each in rest.split("_") if each and "Z" not in each]
-    )
+    bounds = [spelled(each)[:-1].replace("T", " ") for each in _INSTANT.findall(name.stem)[1:]]
+    others = [each for each in rest.split("_") if whole and rest != name.stem and each and "Z" not in each]
+    return [" to ".join(bounds), *others] if bounds else others
 
 
 def _is_of(name: Name, run: Run) -> bool:
@@ -461,9 +460,3 @@ def _is_of(name: Name, run: Run) -> bool:
 
 def _second(instant: datetime) -> str:
     return moment(instant.replace(microsecond=0), zone=False)
-
-
-def _spelled(compact: str) -> str:
-    """Return an instant of a file's name as ISO 8601."""
-    day, _, rest = compact.partition("T")
-    return f"{day[:4]}-{day[4:6]}-{day[6:]}T{rest[:2]}:{rest[2:4]}:{rest[4:]}"

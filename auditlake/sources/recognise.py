@@ -21,6 +21,7 @@ from auditlake.sources.batches import BOM, unmarked
 from auditlake.sources.catalog import Catalog, Source, built_in
 from auditlake.sources.cutters.catalog import CUTTERS, TEXTS
 from auditlake.sources.cutters.otlp import flattened
+from auditlake.sources.impression import MAGIC, impression
 from auditlake.sources.model import MAX_RECORD, Damage, InputFile
 from auditlake.sources.rows import delimiter
 from auditlake.sources.split import split_documents
@@ -180,7 +181,7 @@ def _as_text(source: Source, form: str) -> Recognised:
 def _share(source: Source, form: str, head: bytes, *, whole: bool) -> float:
     """Return which share of the first records of a text a source takes for its own."""
     outline = source.outline
-    if outline is None or (head.startswith(tuple(_MAGIC)) and "encoding" not in outline.keys):
+    if outline is None or (head.startswith(tuple(MAGIC)) and "encoding" not in outline.keys):
         return 0
     found: list[tuple[int, bytes | None]] = []
     try:
@@ -236,7 +237,7 @@ def _recognise_json(head: bytes, name: str, suffix: str, sources: Sequence[Sourc
         if fitting.outline is not None and "otlp" in fitting.outline.read:
             return Recognised(fitting.name, "otlp")
         return Recognised(fitting.name, form, unwrap=outline.unwrap)
-    why = _impression(head)
+    why = impression(head)
     is_near = any(source.marks and source.marks.keys & record.keys() for source in sources for record in records)
     stated = [f"{source.name}: {source.looks_for}" for source in sources if source.marks or source.outline is None]
     mapped = ", ".join(source.name for source in sources if source.outline is not None and source.marks is None)
@@ -329,7 +330,7 @@ def _tells(head: bytes, catalog: Catalog) -> bool:
     """Return whether the beginning of a long input is enough: it has a whole record in it, or is no JSON at all."""
     head = head.replace(BOM, b"")
     if head.lstrip(_WHITE)[:1] not in (b"{", b"["):
-        table = head.startswith(tuple(_MAGIC)) or _table_columns(head) is not None
+        table = head.startswith(tuple(MAGIC)) or _table_columns(head) is not None
         return table or b"\0" in head or bool(_records(head, "lines", catalog, unwrap=False))
     outline = _outline(head, catalog)
     form = _form(head, "", outline)
@@ -483,30 +484,3 @@ def _table_columns(head: bytes) -> list[str] | None:
         return None
     names = [column.strip() for column in columns]
     return names if {"event_type", "timestamp"} <= set(names) else None
-
-
-def _impression(head: bytes) -> str:
-    """Say what it looks like, without quoting it: it may be anything, a key for instance."""
-    for magic, what in _MAGIC.items():
-        if head.startswith(magic):
-            return f"it looks like {what}"
-    if b"\0" in head:
-        return "it is no text"
-    if head.lstrip(_WHITE)[:1] in (b"{", b"["):
-        return "it looks like JSON, without the keys of an event"
-    return "it is neither JSON nor a table with the columns of an event"
-
-
-_MAGIC = {
-    b"\xff\xfe": "UTF-16 text; write it as UTF-8",
-    b"\xfe\xff": "UTF-16 text; write it as UTF-8",
-    b"PK\x03\x04": "a ZIP archive or an Excel file",
-    b"PAR1": "Parquet",
-    b"Obj\x01": "Avro",
-    b"ORC": "ORC",
-    b"BZh": "bzip2",
-    b"\xfd7zXZ": "xz",
-    b"%PDF": "PDF",
-    b"SQLite format 3": "an SQLite database",
-    b"\x7fELF": "a program",
-}

@@ -107,7 +107,11 @@ ERRORS = {
     "odd format": (("report", "--format", "pdf"), 2, "expected some of json, html"),
     "no format": (("report", "--format", ""), 2, "expected some of json, html, got nothing"),
     "half a format": (("report", "--format", "json,"), 2, "expected some of json, html, got nothing"),
-    "no status": (("report", "--fail-on", ""), 2, "expected some of violation, no_data, compliant, error, got nothing"),
+    "no status": (
+        ("report", "--fail-on", ""),
+        2,
+        "expected some of violation, no_data, compliant, error, fail, not_evaluated, got nothing",
+    ),
     "no folder": (("report", "--out", ""), 2, "expected a folder, got nothing"),
     "a file for a folder": (("report", "--out", "lake/lake.toml"), 2, "'lake/lake.toml' is a file"),
     "a folder below a file": (("report", "--out", "lake/lake.toml/x"), 3, "cannot be made: Not a directory"),

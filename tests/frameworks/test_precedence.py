@@ -252,16 +252,16 @@ def test_parts_may_lie_as_deep_as_a_pack_says() -> None:
 
 
 def test_policies_of_the_lakes_own_are_further_checks() -> None:
-    """A policy that names the framework and a control is one more check of it, unless a log cannot show the control."""
-    own = replace(policy("failing"), id="ours", controls={"Rules": ("1", "2")})
+    """A policy that names the framework and a control is one more check, whatever its id; none of what no log shows."""
+    own = replace(policy("failing"), id="p--ours", controls={"Rules": ("1", "2")})
     of = pack(control("1", "fine"), control("2", shows="nothing"), policies=[policy("fine")])
-    reports = REPORTS | {"ours": report("ours", [found(GAP, start=SINCE + DAY)])}
+    reports = REPORTS | {"p--ours": report("p--ours", [found(GAP, start=SINCE + DAY)])}
 
     made = judged(case(of, reports=reports, policies=(*of.policies.values(), own)))
 
     assert [each.status for each in made.controls] == ["fail", "not_evaluated"]
     assert [(each.policy, each.own, each.controls) for each in made.policies] == [
-        ("p--fine", False, ("1",)), ("ours", True, ("1",)),
+        ("p--fine", False, ("1",)), ("p--ours", True, ("1",)),
     ]  # fmt: skip
 
 

@@ -362,7 +362,7 @@ def test_events_are_kept_long_enough_and_were_not_taken_early() -> None:
     assert taken(young, kept_types=frozenset()) == "fail"
     assert taken(young, "login", "logout", lengths={"login": 90 * DAY // MICRO, "logout": 1}) == "pass", "others went"
     assert taken(young, "login", lengths={"login": 89 * DAY // MICRO}) == "fail"
-    assert taken(young, "login", first={"logout": UNTIL.date()}) == "pass"
+    assert taken(young, "login", lost={"logout": (UNTIL.date(), UNTIL.date())}) == "pass"
     gone = Deletion(old, frozenset({"login"}), at=UNTIL)
     assert kept(check, first_event=began + MICRO, deletions=(gone,)).status == "pass", "it began before"
     assert kept(check, first_event=FIRST, keep="89d").status == "fail", "a failure goes before the beginning"

@@ -17,7 +17,7 @@ from auditlake.ledger.sidecars import kept_path
 from auditlake.retention.terms import states_since, terms_of
 from auditlake.testing import Clock, events
 from tests.ledger.lakes import entries
-from tests.packs.text import HOUSE
+from tests.packs.text import HOUSE, STRICT
 from tests.retention.lakes import made, policy_text
 from tests.store.lakes import copied
 
@@ -145,6 +145,19 @@ def test_upgrade(lake: AuditLake) -> None:
     assert entries(lake)[-1].details["reason"] == "contract 12"
     with pytest.raises(PackError, match=r"is the revision 2026-11-30.2, and the lake has 2026-11-30.3"):
         lake.packs.upgrade("house-rules", to=revision(lake, 2))
+
+
+def test_what_another_pack_extends_is_upgraded_and_judges_nothing_by_itself(lake: AuditLake, tmp_path: Path) -> None:
+    """The file is replaced, and the settings name the packs that they named before."""
+    (tmp_path / "house-rules-strict.yaml").write_text(STRICT)
+    added = lake.packs.add(str(tmp_path / "house-rules-strict.yaml"))
+    settings = f"packs:\n  house-rules-strict: {{revision: {added.revision}}}\n"
+    lake.layout.frameworks.write_text(settings)
+
+    assert lake.packs.upgrade("house-rules", to=revision(lake, 2)).new == "2026-11-30.2"
+    assert lake.layout.frameworks.read_text() == settings
+    assert b"2026-11-30.2" in lake.layout.pack("house-rules").read_bytes()
+    assert [each.id for each in lake.packs] == ["house-rules-strict"]
 
 
 def test_shortened_and_hidden(lake: AuditLake) -> None:

@@ -245,7 +245,7 @@ def test_the_exit_code_says_so(lake: AuditLake, tmp_path: Path, run: Callable[..
     code, out, err = run("report", "--out", str(tmp_path / "o"), "--format", "json")
     assert (code, len(list((tmp_path / "o").glob("*.json")))) == (3, 5)
     assert "error: wrong could not be judged: wrong.yaml:2:1" in err
-    assert "Not judged" in (tmp_path / "o" / "index.html").read_text()
+    assert "</svg>\nError</td>" in (tmp_path / "o" / "index.html").read_text()
     assert run("report", "--fail-on", "error", "--out", str(tmp_path / "p"))[0] == 1
     assert run("report", "failed_logins", "--out", str(tmp_path / "q"))[0] == 0
     assert run("report", "wrong", "--out", str(tmp_path / "q"))[0] == 3

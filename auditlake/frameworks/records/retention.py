@@ -49,9 +49,9 @@ def _taken(check: RecordCheck, case: Case, types: list[str]) -> Iterator[Found]:
     """
     for deletion in case.facts.deletions if check.min else ():
         least = length_of(check.min)
-        which = [name for name in types if deletion.concerns((name,)) and deletion.keeps(name) < least]
-        days = sorted(day for day in deletion.days if deletion.at.date() - day <= timedelta(microseconds=least))
-        if which and days:
+        which = [name for name in types if deletion.keeps(name) < least]
+        young = (deletion.at - timedelta(microseconds=least)).date()
+        if days := sorted(day for day in deletion.days_of(which) if day >= young):
             events = sum(deletion.days[day] for day in days)
             message = (
                 f"The certificate of {deletion.at:%Y-%m-%d} took {events:,} events younger than {check.min}, "
