@@ -93,30 +93,27 @@ class Reading:
         """How many rows statements gave that serve all packs."""
 
     def facts(self, asked: Asked) -> Facts:
-        """Return what the lake holds, without what reviews ask."""
+        """Return what the lake holds, as far as it is the same for all packs."""
         counts = tuple(self._cube(asked.columns))
         others = [each for each in counts if each.source != SELF]
-        history, late = self._arrivals(asked.within) if asked.within else ({}, {})
+        history, late, ahead = self._arrivals(asked) if asked.within or asked.ahead else ({}, {}, {})
         return Facts(
             received=any(each.day is not None for each in others),
             first_event=min((each.first for each in others), default=None), columns=asked.columns, counts=counts,
-            arrived=_arrived(others), history=history, late=late, ahead=self._ahead(asked.ahead) if asked.ahead else {},
+            arrived=_arrived(others), history=history, late=late, ahead=ahead,
             deletions=tuple(filter(None, (deletion_of(commit) for _, commit in self._certified))),
             named={length: self._named(length, types) for length, types in sorted(asked.limits.items())},
         )  # fmt: skip
 
     def of_pack(self, case: Case, facts: Facts) -> tuple[Facts, tuple[Query, ...]]:
-        """Return the facts with what reviews of a pack ask, and the statements that give what the pack asks.
+        """Return the facts with what a pack alone asks, and the statements that give all that it asks.
 
-        They are those of the pack alone, whichever packs it was judged with.
+        Both are the same whichever packs it is judged with.
         """
         asked = asked_by([case.pack])
         queries = [self._query("cube", _slots(asked), self._found["cube"])]
-        if asked.within:
+        if asked.within or asked.ahead:
             queries.append(self._query("arrivals", _slots(asked), self._found["arrivals"]))
-        if asked.ahead:
-            rows = sum(len(facts.ahead[length]) for length in asked.ahead)
-            queries.append(self._query("ahead", {}, rows, lengths=list(asked.ahead)))
         values, batches = self._looked_at(case)
         if values:
             found = self._rows("looks", {}, **values)
@@ -131,21 +128,26 @@ class Reading:
             number = None if day is None else day_of(day)
             yield Count(event_type, source, number, events, first, last, tuple(filled))
 
-    def _arrivals(self, within: tuple[int, ...]) -> tuple[dict[int, Counter[str]], dict[int, Counter[str]]]:
-        """Return, for each length, how many events of each source came as history, and how many arrived later.
+    def _arrivals(
+        self, asked: Asked
+    ) -> tuple[dict[int, Counter[str]], dict[int, Counter[str]], dict[int, Counter[str]]]:
+        """Return, for each length, how many events of each source came as history, arrived later, and are dated ahead.
 
         Each length has its own answer, so that a pack's does not depend on the packs that it is judged with.
         """
-        history = {length: Counter[str]() for length in within}
-        late = {length: Counter[str]() for length in within}
-        for source, batch, events, lates in self._rows("arrivals", _slots(Asked((), within))):
+        history = {length: Counter[str]() for length in asked.within}
+        late = {length: Counter[str]() for length in asked.within}
+        ahead = {length: Counter[str]() for length in asked.ahead}
+        for source, batch, events, lates, aheads in self._rows("arrivals", _slots(asked)):
             is_history = any(lates) and self._is_history(batch)
-            for length, number in zip(within, lates, strict=True):
+            for length, number in zip(asked.within, lates, strict=True):
                 if number and is_history:
                     history[length][source] += events
                 elif number:
                     late[length][source] += number
-        return history, late
+            for length, number in zip(asked.ahead, aheads, strict=True):
+                ahead[length][source] += number
+        return history, late, ahead
 
     def _is_history(self, batch: int) -> bool:
         """Return whether a load marked as history brought a batch; only one with late events is asked about."""
@@ -159,12 +161,6 @@ class Reading:
             if (own := self._commits.metadata(earlier)) and own.get("batch") is not None:
                 return int(own["batch"])
         return 0
-
-    def _ahead(self, lengths: Sequence[int]) -> dict[int, Counter[str]]:
-        ahead = {length: Counter[str]() for length in lengths}
-        for source, length, events in self._rows("ahead", {}, lengths=list(lengths)):
-            ahead[length][source] += events
-        return ahead
 
     def _looked_at(self, case: Case) -> tuple[dict[str, Any], dict[int, int]]:
         """Return which events reviews of a pack are about, none if there are none, and the last batch in each snapshot
@@ -244,6 +240,7 @@ def _slots(asked: Asked) -> dict[str, str]:
     return {
         "filled_counts": ", ".join(f"count(*) filter ({period} and is_filled({name}))" for name in asked.columns),
         "late_counts": ", ".join(f"count(*) filter ({delay} > {length})" for length in asked.within),
+        "ahead_counts": ", ".join(f"count(*) filter ({delay} < {-length})" for length in asked.ahead),
     }
 
 
