@@ -9,7 +9,7 @@ from auditlake.context import Facet, LakeContext
 
 if TYPE_CHECKING:
     from auditlake.collect.model import CollectSummary, PlaceListener
-    from auditlake.upkeep.nightly import NightlySummary, Verbs
+    from auditlake.upkeep.routine import RoutineSummary, Verbs
 
 
 class Routine(Facet):
@@ -40,18 +40,52 @@ class Routine(Facet):
 
         return collect(self._context, everything=everything, listen=listen)
 
-    def nightly(self, *, fail_on: Sequence[str] = (), operator: str | None = None) -> NightlySummary:
+    def nightly(
+        self, *, catch_up: bool = False, fail_on: Sequence[str] = (), operator: str | None = None
+    ) -> RoutineSummary:
         """Collect, flush, verify, report, compact, and plan retention; apply the plan where lake.toml lets it.
 
-        A step that fails is told in the summary, and those that do not depend on it are still done.
+        This is :meth:`run` of the schedule ``nightly``. A lake that does not declare it is judged as of now.
 
         Args:
+            catch_up: As for :meth:`run`.
             fail_on: The statuses of policies, such as ``violation``, that count as a failure.
             operator: Who deletes, if something is deleted; the user of this process if None.
 
         Raises:
-            LakeBusyError: Another nightly run is at work on this lake.
+            RunUnderWayError: Another nightly run is at work on this lake.
+            LakeBusyError: A run of another schedule took longer than this lake waits.
         """
-        from auditlake.upkeep.nightly import nightly
+        return self._run("nightly", "nightly", catch_up, fail_on, operator)
 
-        return nightly(self._context, self._verbs, fail_on=fail_on, operator=operator)
+    def run(
+        self, name: str, *, catch_up: bool = False, fail_on: Sequence[str] = (), operator: str | None = None
+    ) -> RoutineSummary:
+        """Do what a schedule asks for: collect, flush, and judge what it evaluates.
+
+        Reports are judged as of the newest instant at which the schedule was due. A step that fails is told in the
+        summary, and those that do not depend on it are still done. The schedule ``nightly`` has more steps: see
+        :meth:`nightly`.
+
+        Args:
+            name: The schedule, as ``frameworks.yaml`` declares it.
+            catch_up: Whether each earlier run that was due and that none satisfied is made up for, as of its own
+                instant: the newest 31.
+            fail_on: The statuses of policies, such as ``violation``, that count as a failure.
+            operator: Who deletes, if something is deleted; the user of this process if None.
+
+        Raises:
+            PackError: There is no such schedule, or ``frameworks.yaml`` cannot be used.
+            RunUnderWayError: Another run of this schedule is at work on this lake.
+            LakeBusyError: A run of another schedule took longer than this lake waits.
+        """
+        return self._run(name, "schedule", catch_up, fail_on, operator)
+
+    def _run(
+        self, name: str, verb: str, catch_up: bool, fail_on: Sequence[str], operator: str | None
+    ) -> RoutineSummary:
+        from auditlake.upkeep.routine import run_schedule
+
+        return run_schedule(
+            self._context, self._verbs, name, catch_up=catch_up, fail_on=fail_on, operator=operator, verb=verb
+        )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, fields, replace
+from dataclasses import MISSING, asdict, fields, replace
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any, TypeVar
@@ -17,14 +17,17 @@ from auditlake.disk.chained import appending, digest_after, newest_first
 from auditlake.disk.files import open_file, read_file
 from auditlake.disk.layout import Layout
 from auditlake.errors import LakeError, LakeFormatError
+from auditlake.events.durations import parse_duration
 from auditlake.events.times import print_instant
-from auditlake.runs.model import Answer, Entry, FailedRun, PackAnswer, Run, Verification
+from auditlake.runs.model import Answer, Declaration, Entry, FailedRun, PackAnswer, Run, Schedule, Verification
 
 E = TypeVar("E", bound=Entry)
-KINDS: Mapping[str, type[Entry]] = {"run": Run, "verify": Verification, "failed": FailedRun}
+KINDS: Mapping[str, type[Entry]] = {
+    "run": Run, "verify": Verification, "failed": FailedRun, "schedule": Declaration,
+}  # fmt: skip
 """What a line may be, in its own words."""
 _PARTS = {"answers": Answer, "packs": PackAnswer}
-_INSTANTS = frozenset({"at", "finished", "started", "as_of", "generated_at", "since", "until"})
+_INSTANTS = frozenset({"at", "finished", "started", "as_of", "generated_at", "since", "until", "due"})
 
 
 def read(layout: Layout) -> Iterator[Entry]:
@@ -38,7 +41,7 @@ def read(layout: Layout) -> Iterator[Entry]:
         with open_file(layout.run_journal, within=layout.root) as file:
             for number, line in enumerate(file, 1):
                 if line.endswith(b"\n"):
-                    yield _entry(layout, line[:-1], number)
+                    yield read_line(layout, line[:-1], number)
     except FileNotFoundError:
         return
     except OSError as error:
@@ -91,7 +94,7 @@ def append(layout: Layout, entry: E, *, unless: Callable[[Iterator[bytes]], bool
             if unless(newest_first(layout.run_journal, within=layout.root)):
                 return None
             last = file.last()
-            numbered = replace(entry, number=_entry(layout, last).number + 1 if last else 1)
+            numbered = replace(entry, number=read_line(layout, last).number + 1 if last else 1)
             file.append(json.dumps(entry_dict(numbered), sort_keys=True, separators=(",", ":")).encode())
             return numbered
     except OSError as error:
@@ -102,7 +105,7 @@ def last_verification(layout: Layout) -> Verification | None:
     """Return the newest verification on record; None if there is none, or the journal cannot be read."""
     try:
         for line in newest_first(layout.run_journal, within=layout.root):
-            if b'"kind":"verify"' in line and isinstance(entry := _entry(layout, line), Verification):
+            if b'"kind":"verify"' in line and isinstance(entry := read_line(layout, line), Verification):
                 return entry
     except (OSError, LakeFormatError):  # whoever verifies or repairs the lake is told
         pass
@@ -112,8 +115,10 @@ def last_verification(layout: Layout) -> Verification | None:
 def entry_dict(entry: Entry) -> dict[str, Any]:
     """Return an entry as JSON values, its kind first."""
     (kind,) = (name for name, each in KINDS.items() if isinstance(entry, each))
-    values: dict[str, Any] = _plain(asdict(entry))
-    return {"kind": kind} | values
+    values = asdict(entry)
+    if isinstance(entry, Declaration):
+        values["schedules"] = {name: _schedule_dict(each) for name, each in entry.schedules.items()}
+    return {"kind": kind, **_plain(values)}
 
 
 def _plain(value: Any) -> Any:
@@ -122,13 +127,21 @@ def _plain(value: Any) -> Any:
     return {name: _plain(each) for name, each in value.items()} if isinstance(value, dict) else value
 
 
-def _entry(layout: Layout, line: bytes, number: int | None = None) -> Entry:
-    """Read a line.
+def _schedule_dict(schedule: Schedule) -> dict[str, Any]:
+    evaluate = [*schedule.evaluate]
+    return {"every": f"{schedule.every}", "at": schedule.at, "evaluate": evaluate, "within": f"{schedule.within}"}
+
+
+def read_line(layout: Layout, line: bytes, number: int | None = None) -> Entry:
+    """Return the entry that a line is.
 
     Args:
         layout: The lake.
         line: Its bytes.
         number: Its place in the journal, which it must say; None if that is not known.
+
+    Raises:
+        LakeFormatError: It is none of ours.
     """
     where = f"{layout.run_journal}:{number}" if number else f"{layout.run_journal}"
     try:
@@ -145,20 +158,31 @@ def _entry(layout: Layout, line: bytes, number: int | None = None) -> Entry:
 
 
 def _made(kind: Any, record: dict[str, Any]) -> Any:
-    """Make a dataclass of a JSON object that has exactly its fields."""
-    if record.keys() != _names(kind):
+    """Make a dataclass of a JSON object that has its fields; it may lack those that earlier lines did not have."""
+    names, needed = _names(kind)
+    if not needed <= record.keys() <= names:
         raise ValueError("unknown or missing keys")
     for name in _INSTANTS & record.keys():
         if record[name] is not None:
             record[name] = _instant(record[name])
     for name, part in _PARTS.items() if kind is Run else ():
         record[name] = {key: _made(part, each) for key, each in record[name].items()}
+    if kind is Declaration:
+        record["schedules"] = {name: _schedule(name, each) for name, each in record["schedules"].items()}
     return kind(**record)
 
 
+def _schedule(name: str, record: dict[str, Any]) -> Schedule:
+    every, within = (parse_duration(record.pop(key), key) for key in ("every", "within"))
+    return Schedule(name, every, evaluate=tuple(record.pop("evaluate")), within=within, **record)
+
+
 @cache
-def _names(kind: Any) -> frozenset[str]:
-    return frozenset(field.name for field in fields(kind))
+def _names(kind: Any) -> tuple[frozenset[str], frozenset[str]]:
+    """Return the names of all fields, and of those without a default."""
+    every = fields(kind)
+    needed = (each.name for each in every if each.default is MISSING and each.default_factory is MISSING)
+    return frozenset(each.name for each in every), frozenset(needed)
 
 
 def _instant(text: str) -> datetime:

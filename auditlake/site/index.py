@@ -25,8 +25,9 @@ from auditlake.display.text import Text, count, instant_name, moment, period_nam
 from auditlake.errors import LakeError, LakeFormatError, ReportError
 from auditlake.events.times import parse_instant
 from auditlake.reports.sentences import VERDICTS
+from auditlake.runs.due import due_runs
 from auditlake.runs.journal import read
-from auditlake.runs.model import Entry, FailedRun, Run, Verification
+from auditlake.runs.model import Declaration, Entry, FailedRun, Run, Verification, asked_by
 from auditlake.site.causes import Cause, causes_of
 from auditlake.site.entries import Folder, IndexEntry, Name, spelled
 from auditlake.site.tally import Spark, Tally, spark_of, tally_of
@@ -36,6 +37,7 @@ _HEAD, _TITLES = 4_096, (b"<title>Compliance", b"<title>Compliance reports</titl
 """How a list of reports begins, in every version."""
 _RANK = {"violation": 0, "error": 0, "no_data": 1, "compliant": 2, "critical": 0, "high": 1, "medium": 2, "low": 3}
 _SHOWN_CONTROLS = 12
+_NOT_RUN = {"missed": "Did not run", "failed": "Failed"}
 _INSTANT = re.compile(r"(?<=_)\d{8}T\d{6}(?:\.\d{6})?Z")
 
 
@@ -230,7 +232,7 @@ def index_pages(
         frameworks: The newest report of each framework, as JSON values.
         runs: The runs on record, in order.
     """
-    rows = sorted(_rows(folder, runs, frameworks), key=lambda each: each[0], reverse=True)
+    rows = sorted(_rows(folder, runs), key=lambda each: each[0], reverse=True)
     by_year = {year: tuple(row for _, row in own) for year, own in groupby(rows, key=lambda each: each[0].year)}
     newest = max(by_year, default=0)
     names = {year: "index.html" if year == newest else f"index-{year}.html" for year in by_year or {0: ()}}
@@ -357,16 +359,14 @@ def _policy_row(entry: IndexEntry, served: Mapping[str, tuple[str, ...]], newest
     )
 
 
-def _rows(
-    folder: Folder, runs: Sequence[Entry], frameworks: Sequence[tuple[Name, Mapping[str, Any]]]
-) -> Iterator[tuple[datetime, RunRow]]:
+def _rows(folder: Folder, runs: Sequence[Entry]) -> Iterator[tuple[datetime, RunRow]]:
     """Yield what happened and what did not, each with its instant."""
     there: dict[tuple[str, int], list[Name]] = {}
     for name in folder.names:
         there.setdefault((name.as_of, name.snapshot), []).append(name)
     recorded = set()
     for entry in runs:
-        if isinstance(entry, Verification):
+        if isinstance(entry, Verification | Declaration):
             continue
         own: list[Name] = []
         if isinstance(entry, Run) and entry.as_of is not None and entry.snapshot is not None:
@@ -377,11 +377,11 @@ def _rows(
     for key, own in there.items():
         if key not in recorded:
             yield parse_instant(spelled(key[0])), _unrecorded(key, own, folder)
-    yield from _not_run(frameworks)
+    yield from _not_run(runs)
 
 
 def _run_row(entry: Run | FailedRun, own: Sequence[Name], folder: Folder) -> RunRow:
-    who = shown(f"{entry.verb}, {entry.user}")
+    who = shown(f"{asked_by(entry)}, {entry.user}")
     if isinstance(entry, FailedRun):
         return RunRow(_second(entry.began), who, "fail", "Not finished", Text("its process ended"), "", (), "")
     notes = {name: answer.status for name, answer in entry.answers.items()}
@@ -409,20 +409,22 @@ def _unrecorded(key: tuple[str, int], own: Sequence[Name], folder: Folder) -> Ru
     )  # fmt: skip
 
 
-def _not_run(frameworks: Sequence[tuple[Name, Mapping[str, Any]]]) -> Iterator[tuple[datetime, RunRow]]:
-    """Yield the evaluations that were due in the newest reports' periods and did not run, each once."""
-    missed = {
-        finding["id"]: finding
-        for _, made in frameworks for control in made["controls"] for check in control["checks"]
-        if check["kind"] == "evaluation" for finding in check["findings"]
-        if finding["kind"] == "evaluation_missed" and finding.get("start")
-    }  # fmt: skip
-    for finding in missed.values():
-        start = parse_instant(finding["start"])
-        yield (
-            start,
-            RunRow(_second(start), Text("schedule"), "fail", "Did not run", shown(finding["message"]), "", (), ""),
-        )
+def _not_run(runs: Sequence[Entry]) -> Iterator[tuple[datetime, RunRow]]:
+    """Yield what was due by the last line of the journal, and no run has satisfied: neighbours in one row."""
+    until = max((each.at for each in runs), default=None)
+    due = [] if until is None else [*due_runs(runs, until)]
+    for (name, state), own in groupby(due, key=lambda each: (each.schedule, each.state)):
+        if state in _NOT_RUN:
+            first, *_, last = (alike := [*own]) * 2
+            when = _minute(first.instant) if first is last else f"{_minute(first.instant)} to {_minute(last.instant)}"
+            yield first.instant, RunRow(
+                when, shown(f"schedule {name}"), "fail", _NOT_RUN[state], Text(f"due {count(len(alike), 'time')}"), "",
+                (), "",
+            )  # fmt: skip
+
+
+def _minute(instant: datetime) -> str:
+    return f"{instant:%Y-%m-%d %H:%M}"
 
 
 def _pages(own: Sequence[Name], folder: Folder, notes: Mapping[str, str]) -> tuple[IndexLink, ...]:

@@ -19,10 +19,9 @@ from auditlake.frameworks.records.catalog import CHECKS
 from auditlake.frameworks.records.model import Case
 from auditlake.frameworks.records.slots import intervals
 from auditlake.packs.model import Control, RecordCheck
-from auditlake.packs.settings import Schedule
 from auditlake.policies.deleted_days import Deletion
 from auditlake.policies.question import Question
-from auditlake.runs.model import FailedRun
+from auditlake.runs.model import FailedRun, Schedule
 from tests.frameworks.cases import (
     DAY,
     QUESTION,
