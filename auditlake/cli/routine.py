@@ -84,11 +84,15 @@ fail_on_option = click.option(
 catch_up_option = click.option(
     "--catch-up", is_flag=True, help="Make up for missed runs too, each as of when it was due: the newest 31."
 )
+if_due_option = click.option(
+    "--if-due", is_flag=True, help="Do nothing if the newest instant at which a run was due was judged already."
+)
 RUN_KEYS = ("outcome", "began", "ended", "schedule", "due", "caught_up", "steps")
 
 
 @click.command()
 @catch_up_option
+@if_due_option
 @fail_on_option
 @operator_option()
 @json_option(*RUN_KEYS)

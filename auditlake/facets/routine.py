@@ -41,14 +41,14 @@ class Routine(Facet):
         return collect(self._context, everything=everything, listen=listen)
 
     def nightly(
-        self, *, catch_up: bool = False, fail_on: Sequence[str] = (), operator: str | None = None
+        self, *, catch_up: bool = False, if_due: bool = False, fail_on: Sequence[str] = (), operator: str | None = None
     ) -> RoutineSummary:
         """Collect, flush, verify, report, compact, and plan retention; apply the plan where lake.toml lets it.
 
         This is :meth:`run` of the schedule ``nightly``. A lake that does not declare it is judged as of now.
 
         Args:
-            catch_up: As for :meth:`run`.
+            catch_up, if_due: As for :meth:`run`.
             fail_on: The statuses of policies, such as ``violation``, that count as a failure.
             operator: Who deletes, if something is deleted; the user of this process if None.
 
@@ -56,11 +56,12 @@ class Routine(Facet):
             RunUnderWayError: Another nightly run is at work on this lake.
             LakeBusyError: A run of another schedule took longer than this lake waits.
         """
-        return self._run("nightly", "nightly", catch_up, fail_on, operator)
+        return self._run("nightly", "nightly", fail_on, operator, catch_up=catch_up, if_due=if_due)
 
     def run(
-        self, name: str, *, catch_up: bool = False, fail_on: Sequence[str] = (), operator: str | None = None
-    ) -> RoutineSummary:
+        self, name: str, *, catch_up: bool = False, if_due: bool = False, fail_on: Sequence[str] = (),
+        operator: str | None = None,
+    ) -> RoutineSummary:  # fmt: skip
         """Do what a schedule asks for: collect, flush, and judge what it evaluates.
 
         Reports are judged as of the newest instant at which the schedule was due. A step that fails is told in the
@@ -71,6 +72,7 @@ class Routine(Facet):
             name: The schedule, as ``frameworks.yaml`` declares it.
             catch_up: Whether each earlier run that was due and that none satisfied is made up for, as of its own
                 instant: the newest 31.
+            if_due: Whether nothing is done where a run satisfied the newest instant already.
             fail_on: The statuses of policies, such as ``violation``, that count as a failure.
             operator: Who deletes, if something is deleted; the user of this process if None.
 
@@ -79,13 +81,14 @@ class Routine(Facet):
             RunUnderWayError: Another run of this schedule is at work on this lake.
             LakeBusyError: A run of another schedule took longer than this lake waits.
         """
-        return self._run(name, "schedule", catch_up, fail_on, operator)
+        return self._run(name, "schedule", fail_on, operator, catch_up=catch_up, if_due=if_due)
 
     def _run(
-        self, name: str, verb: str, catch_up: bool, fail_on: Sequence[str], operator: str | None
+        self, name: str, verb: str, fail_on: Sequence[str], operator: str | None, *, catch_up: bool, if_due: bool
     ) -> RoutineSummary:
         from auditlake.upkeep.routine import run_schedule
 
         return run_schedule(
-            self._context, self._verbs, name, catch_up=catch_up, fail_on=fail_on, operator=operator, verb=verb
-        )
+            self._context, self._verbs, name, catch_up=catch_up, if_due=if_due, fail_on=fail_on, operator=operator,
+            verb=verb,
+        )  # fmt: skip

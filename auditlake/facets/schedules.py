@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from auditlake.context import Facet
+from auditlake.errors import PackError
 from auditlake.events.times import Instant, as_end_or_none, as_instant_or_none
 
 if TYPE_CHECKING:
@@ -46,6 +47,52 @@ class Schedules(Facet):
         last = as_end_or_none(until) or self._context.now
         entries = [each for each in read(self._context.layout) if each.began <= last]
         return tuple(due_runs(entries, last, since=as_instant_or_none(since)))
+
+    def add(
+        self, name: str, *, every: str = "1d", at: str = "00:15", evaluate: Sequence[str] = ("all",),
+        within: str = "6h",
+    ) -> Schedule:  # fmt: skip
+        """Declare a schedule in ``frameworks.yaml``; the ledger and the journal of runs then say so.
+
+        Args:
+            name: What to call it. The run of ``nightly`` does all that a lake needs every night.
+            every: Whole days, or ``1h``, ``6h`` or ``12h``.
+            at: When within such an interval, as ``HH:MM``, UTC. A week begins on Monday.
+            evaluate: Ids of packs and policies, or ``all``.
+            within: How late a run may be.
+
+        Raises:
+            PackError: The file cannot be used, or could not with this schedule in it; nothing was changed.
+        """
+        from auditlake.disk.durable import write_whole
+        from auditlake.packs.schedules import adding, record_schedules, schedule_of
+        from auditlake.store.turn import recorded_policies
+
+        schedule = schedule_of(name, every, at, evaluate, within)
+        with recorded_policies(self._context):
+            write_whole(self._context.layout.frameworks, adding(self._context, schedule))
+        record_schedules(self._context)
+        return schedule
+
+    def timer(self, name: str, form: str) -> str:
+        """Return what starts the runs of a schedule, as text to install.
+
+        Args:
+            name: The schedule.
+            form: ``cron``, ``systemd``, ``github-actions`` or ``airflow``.
+
+        Raises:
+            PackError: There is no such schedule or form, or ``frameworks.yaml`` cannot be used.
+        """
+        from auditlake.packs.schedules import lake_schedule
+        from auditlake.runs.due import next_due
+        from auditlake.upkeep.timers import FORMS, timer_of
+
+        if form not in FORMS:
+            raise PackError(f"there is no form {form!r} of a schedule", hint=f"there are {', '.join(FORMS)}")
+        schedule = lake_schedule(self._context.layout, name)
+        due = next_due(schedule, self._context.now)
+        return FORMS[form](timer_of(schedule, self._context.layout.root, due))
 
     def standing(self) -> tuple[Standing, ...]:
         """Return how each schedule stands now, by name: since when it is on record, what ran, what is due next.

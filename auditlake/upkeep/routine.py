@@ -24,12 +24,11 @@ from auditlake.disk.lock import exclusive
 from auditlake.display.text import count, instant_name, visible
 from auditlake.errors import AuditLakeError, LakeBusyError, PackError, RunUnderWayError
 from auditlake.events.times import print_instant
-from auditlake.packs.effective import lake_packs, lake_policies
-from auditlake.packs.schedules import NIGHTLY, lake_schedule, lake_schedules
+from auditlake.packs.schedules import NIGHTLY, Evaluated, evaluated, lake_schedule, lake_schedules
 from auditlake.packs.settings import ALL
 from auditlake.runs.due import due_runs, newest_due
 from auditlake.runs.journal import read
-from auditlake.runs.model import Occasion
+from auditlake.runs.model import Occasion, Run
 from auditlake.sources.catalog import catalog_of
 
 if TYPE_CHECKING:
@@ -196,13 +195,17 @@ def task_of(context: LakeContext, name: str, *, catch_up: bool = False) -> Task:
 
 
 def run_schedule(
-    context: LakeContext, verbs: Verbs, name: str, *, catch_up: bool, fail_on: Sequence[str], operator: str | None,
-    verb: str,
+    context: LakeContext, verbs: Verbs, name: str, *, catch_up: bool, if_due: bool, fail_on: Sequence[str],
+    operator: str | None, verb: str,
 ) -> RoutineSummary:  # fmt: skip
     """Run a schedule; see :meth:`auditlake.facets.routine.Routine.run`."""
     with _alone(context, name):
         began = context.now
-        run = _Run(context, verbs, task := task_of(context, name, catch_up=catch_up), fail_on, operator, verb)
+        task = task_of(context, name, catch_up=catch_up)
+        if if_due and task.due is not None and (before := _satisfying(context, name, task.due)):
+            said = f"judged as of {instant_name(task.due)} already, by run {before}"
+            return RoutineSummary(began, context.now, (Step("report", "skipped", said),), name, task.due)
+        run = _Run(context, verbs, task, fail_on, operator, verb)
         steps: list[Step] = []
         for step_name, step in run.steps.items():
             try:
@@ -214,6 +217,13 @@ def run_schedule(
                 steps.append(Step(step_name, "failed", visible(f"{error.strerror or error}: {error.filename or ''}")))
             run.outcomes[step_name] = steps[-1].outcome
         return RoutineSummary(began, context.now, tuple(steps), name, task.due, task.missed)
+
+
+def _satisfying(context: LakeContext, name: str, due: datetime) -> int | None:
+    """Return the entry of a run that satisfied what was due; None if there is none."""
+    runs = (each for each in read(context.layout) if isinstance(each, Run) and each.schedule == name)
+    good = (each.number for each in runs if each.state == "ok" and each.as_of is not None and each.as_of >= due)
+    return next(good, None)
 
 
 @contextmanager
@@ -237,19 +247,6 @@ def _alone(context: LakeContext, name: str) -> Iterator[None]:
         if str(layout.nightly_lock) in str(error):
             raise LakeBusyError(f"{error}, which runs another schedule", hint=error.hint) from None
         raise
-
-
-@dataclass(frozen=True, slots=True)
-class _Asked:
-    """What is judged: all that the lake has by default."""
-
-    policies: tuple[str, ...] = ()
-    packs: tuple[str, ...] | None = ()
-    """None: no pack."""
-    only: bool = False
-    """Whether no policies are judged but those that the packs need."""
-    unknown: tuple[str, ...] = ()
-    """What the schedule names and the lake has not."""
 
 
 class _Run:
@@ -304,7 +301,11 @@ class _Run:
     def _report(self) -> Step:
         from auditlake.site.index import write_index
 
-        asked = self._asked()
+        asked = evaluated(self._context, self._task.evaluate)
+        if not asked:
+            names = ", ".join(self._task.evaluate)
+            message = f"the schedule {self._task.schedule} evaluates {names}, of which this lake has none"
+            raise PackError(message, hint="frameworks.yaml names ids of packs and policies, or all")
         told: list[str] = []
         for occasion in self._task.occasions[:-1]:
             try:
@@ -339,7 +340,7 @@ class _Run:
             outcome = "no"
         return Step("report", outcome, (said or "there is no policy") + self._as_of(), facts, tuple(told))
 
-    def _evaluate(self, asked: _Asked, occasion: Occasion) -> tuple[JudgedFrameworks, str]:
+    def _evaluate(self, asked: Evaluated, occasion: Occasion) -> tuple[JudgedFrameworks, str]:
         """Judge what the schedule evaluates, and write the pages; return the answers, and why it is not on record."""
         from auditlake.site.write import write_site
 
@@ -347,24 +348,6 @@ class _Run:
             judged = run.judged(asked.policies, asked.packs, only=asked.only, as_of=occasion.due)
             write_site(judged.all_reports, judged.frameworks, self._context.layout.reports)
         return judged, run.missing
-
-    def _asked(self) -> _Asked:
-        """Return the policies and packs that the schedule evaluates.
-
-        Raises:
-            PackError: The lake has none of them.
-        """
-        names, layout, types = self._task.evaluate, self._context.layout, self._context.config.event_types
-        if ALL in names:
-            return _Asked()
-        packs = lake_packs(layout, types)
-        known = {each.id for each in lake_policies(layout, types, tolerant=True, packs=packs)}
-        policies, of_packs = (tuple(each for each in names if each in there) for there in (known, packs.known))
-        unknown = tuple(each for each in names if each not in known and each not in packs.known)
-        if not (policies or of_packs):
-            message = f"the schedule {self._task.schedule} evaluates {', '.join(names)}, of which this lake has none"
-            raise PackError(message, hint="frameworks.yaml names ids of packs and policies, or all")
-        return _Asked(policies, of_packs or None, only=not policies, unknown=unknown)
 
     def _as_of(self) -> str:
         """Return as of when it was judged, where an instant was due, and what was made up for."""
