@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import MISSING, asdict, fields, replace
+from dataclasses import asdict, fields, replace
 from datetime import UTC, datetime
 from functools import cache
+from itertools import islice
 from typing import Any, TypeVar
 
 from auditlake.disk import evidence_json
@@ -26,7 +27,6 @@ KINDS: Mapping[str, type[Entry]] = {
     "run": Run, "verify": Verification, "failed": FailedRun, "schedule": Declaration,
 }  # fmt: skip
 """What a line may be, in its own words."""
-_PARTS = {"answers": Answer, "packs": PackAnswer}
 _INSTANTS = frozenset({"at", "finished", "started", "as_of", "generated_at", "since", "until", "due"})
 
 
@@ -46,6 +46,41 @@ def read(layout: Layout) -> Iterator[Entry]:
         return
     except OSError as error:
         raise LakeError(f"the journal of runs cannot be read: {error.strerror or error}") from error
+
+
+def newest_year(layout: Layout) -> tuple[tuple[Entry, ...], range]:
+    """Return what was written in the year of the last line, and the years that the journal reaches over.
+
+    The last schedules that were on record before are the first of the entries. Earlier lines are not read as entries.
+
+    Raises:
+        LakeFormatError: A line is none of ours.
+        LakeError: It cannot be read.
+    """
+    found: list[Entry] = []
+    year = 0
+    try:
+        lines = newest_first(layout.run_journal, within=layout.root)
+        for line in lines:
+            entry = read_line(layout, line)
+            written = entry.finished if isinstance(entry, Run | Verification) else entry.at
+            year = year or written.year
+            if written.year == year:
+                found.append(entry)
+            elif isinstance(entry, Declaration):
+                found.append(entry)
+                break
+            else:
+                declared = (each for each in lines if b'"kind":"schedule"' in each)
+                found += (each for each in (read_line(layout, line) for line in islice(declared, 1)))
+                break
+        with open_file(layout.run_journal, within=layout.root) as file:
+            first = read_line(layout, file.readline().removesuffix(b"\n")).at.year if found else year
+    except FileNotFoundError:
+        return (), range(0)
+    except OSError as error:
+        raise LakeError(f"the journal of runs cannot be read: {error.strerror or error}") from error
+    return tuple(reversed(found)), range(min(first, year), year + 1) if found else range(0)
 
 
 def counting(layout: Layout, instant: datetime, entries: int | None = None) -> tuple[tuple[Entry, ...], str]:
@@ -158,18 +193,26 @@ def read_line(layout: Layout, line: bytes, number: int | None = None) -> Entry:
 
 
 def _made(kind: Any, record: dict[str, Any]) -> Any:
-    """Make a dataclass of a JSON object that has its fields; it may lack those that earlier lines did not have."""
-    names, needed = _names(kind)
-    if not needed <= record.keys() <= names:
-        raise ValueError("unknown or missing keys")
-    for name in _INSTANTS & record.keys():
-        if record[name] is not None:
+    """Make a dataclass of a JSON object that has its fields; it may lack those that earlier lines did not have.
+
+    Raises:
+        TypeError: It has another key, or lacks one: the dataclass says so.
+    """
+    for name in _instants(kind):
+        if record.get(name) is not None:
             record[name] = _instant(record[name])
-    for name, part in _PARTS.items() if kind is Run else ():
-        record[name] = {key: _made(part, each) for key, each in record[name].items()}
+    if kind is Run:
+        record["answers"] = {name: _answer(each) for name, each in record["answers"].items()}
+        record["packs"] = {name: PackAnswer(**each) for name, each in record["packs"].items()}
     if kind is Declaration:
         record["schedules"] = {name: _schedule(name, each) for name, each in record["schedules"].items()}
     return kind(**record)
+
+
+def _answer(record: dict[str, Any]) -> Answer:
+    """Make an answer; a year of runs may have a hundred thousand."""
+    record["since"], record["until"] = _instant(record["since"]), _instant(record["until"])
+    return Answer(**record)
 
 
 def _schedule(name: str, record: dict[str, Any]) -> Schedule:
@@ -178,15 +221,13 @@ def _schedule(name: str, record: dict[str, Any]) -> Schedule:
 
 
 @cache
-def _names(kind: Any) -> tuple[frozenset[str], frozenset[str]]:
-    """Return the names of all fields, and of those without a default."""
-    every = fields(kind)
-    needed = (each.name for each in every if each.default is MISSING and each.default_factory is MISSING)
-    return frozenset(each.name for each in every), frozenset(needed)
+def _instants(kind: Any) -> tuple[str, ...]:
+    """Return the names of the fields that are instants."""
+    return tuple(each.name for each in fields(kind) if each.name in _INSTANTS)
 
 
 def _instant(text: str) -> datetime:
-    """Read an instant as :func:`print_instant` writes it; a year of runs may have a million."""
+    """Read an instant as :func:`print_instant` writes it."""
     instant = datetime.fromisoformat(text)
     if instant.tzinfo is not UTC:
         raise ValueError("expected an instant in UTC")
