@@ -97,6 +97,14 @@ class NightlySettings:
 
 
 @dataclass(frozen=True, slots=True)
+class ReportSettings:
+    """What becomes of old reports: the section ``[reports]`` of lake.toml."""
+
+    keep_pages: Duration | None = None
+    """How long pages stay in ``LAKE/reports``; for ever if None. The JSON of reports is not concerned."""
+
+
+@dataclass(frozen=True, slots=True)
 class LakeConfig:
     """The settings of one lake."""
 
@@ -126,6 +134,8 @@ class LakeConfig:
     """Where logs lie."""
     nightly: NightlySettings = field(default_factory=NightlySettings)
     """What a nightly run may delete by itself."""
+    reports: ReportSettings = field(default_factory=ReportSettings)
+    """What becomes of old reports."""
 
     @property
     def event_types(self) -> frozenset[str]:
@@ -197,7 +207,10 @@ def dump_config(config: LakeConfig) -> bytes:
         f"# [nightly]\n"
         f"# apply = false\n"
         f"# max_events = 100000\n"
-        f"# max_days = 3\n"
+        f"# max_days = 3\n\n"
+        f"# How long nightly and prune keep the pages of reports; their JSON stays.\n"
+        f"# [reports]\n"
+        f'# keep_pages = "400d"\n'
     ).encode()
 
 
@@ -230,7 +243,7 @@ def _parse(layout: Layout, raw: Mapping[str, Any]) -> LakeConfig:
     if type(version) is not int or version != FORMAT_VERSION:
         raise _wrong(layout, "format_version", f"{FORMAT_VERSION}", version)
     known = {key: value for key, value in raw.items() if key != "format_version"}
-    sections = {name: known.pop(name, {}) for name in ("alerts", "desk", "ledger", "nightly", "retention")}
+    sections = {name: known.pop(name, {}) for name in ("alerts", "desk", "ledger", "nightly", "reports", "retention")}
     places = known.pop("collect", [])
     for name, section in sections.items():
         if not isinstance(section, dict):
@@ -249,6 +262,7 @@ def _parse(layout: Layout, raw: Mapping[str, Any]) -> LakeConfig:
         desk=DeskSettings(**_settings(layout, sections["desk"], _DESK_READERS, "desk.")),
         collect=tuple(CollectPlace(**_settings(layout, each, _COLLECT_READERS, "collect.")) for each in places),
         nightly=NightlySettings(**_settings(layout, sections["nightly"], _NIGHTLY_READERS, "nightly.")),
+        reports=ReportSettings(**_settings(layout, sections["reports"], _REPORT_READERS, "reports.")),
     )
 
 
@@ -419,6 +433,11 @@ _NIGHTLY_READERS: _Readers = {
     "max_days": ("a whole number from 0 to 100000", _whole(0, 100_000)),
 }
 """The section ``[nightly]``."""
+
+_REPORT_READERS: _Readers = {
+    "keep_pages": ("a length of time such as '400d'", partial(parse_duration, field="retention_period")),
+}
+"""The section ``[reports]``."""
 
 _LEDGER_READERS: _Readers = {"key": ("a path", _text)}
 """The section ``[ledger]``."""

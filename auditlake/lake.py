@@ -92,7 +92,7 @@ class AuditLake(Shown):
         self.ledger = Ledger(self._context)
         """What can be checked: ``verify``, ``checkpoint``, ``rotate_key``, ``anchor``, ``prove``."""
         self.routine = Routine(self._context, self)
-        """What recurs: ``collect``, ``nightly``, ``run``."""
+        """What recurs: ``collect``, ``nightly``, ``run``, ``pruning``, ``prune``."""
         self.schedules = Schedules(self._context)
         """Which runs are due: ``all``, ``due``, ``standing``, ``add``."""
         self.frameworks = Frameworks(self._context, lambda: self.flush(reading=True).snapshot)
@@ -351,10 +351,14 @@ class AuditLake(Shown):
         """
         from auditlake.ledger.book import has_ledger
         from auditlake.reports.evidence import write_pack
+        from auditlake.runs.recorder import record_evidence
 
         with self._judged(policy_id, **options) as judged:
             checkpoint = self.ledger.checkpoint() if has_ledger(self.layout) else None
-            return write_pack(Path(out), judged.reports[0], judged.policies, judged.connection, checkpoint=checkpoint)
+            made = judged.reports[0]
+            pack = write_pack(Path(out), made, judged.policies, judged.connection, checkpoint=checkpoint)
+            record_evidence(self._context, (policy_id,), made.as_of, made.report.evidence.snapshot, pack.sha256)
+            return pack
 
     def reperform(self, report: str | Path, *, policies: str | Path | None = None) -> Reperformance:
         """Do a report of a policy or a framework again on the same snapshot, compared number by number.

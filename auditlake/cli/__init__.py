@@ -33,8 +33,8 @@ VERBS = tuple(
         "evidence.reperform",
         "Retention": "retention.hold retention.retention retention.erase",
         "Proof": "ledger.verify ledger.checkpoint ledger.prove ledger.verify_proof ledger.anchor ledger.key",
-        "Upkeep": "routine.nightly lake.compact lake.backup doctor.doctor demo.demo docs.docs completion.completion "
-        "man.man",
+        "Upkeep": "routine.nightly prune.prune lake.compact lake.backup doctor.doctor demo.demo docs.docs "
+        "completion.completion man.man",
     }.items()
     for file, _, name in (place.partition(".") for place in places.split())
 )

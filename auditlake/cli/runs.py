@@ -41,12 +41,18 @@ def runs(path: str, /, policies: tuple[str, ...], **options: Any) -> None:
 
 
 def _row(entry: Entry, policies: tuple[str, ...]) -> tuple[Any, ...]:
-    from auditlake.runs.model import Declaration, FailedRun, Verification, asked_by
+    from auditlake.runs.model import Declaration, FailedRun, PackedEvidence, Pruning, Verification, asked_by
 
     first = (entry.number, entry.began)
     if isinstance(entry, Declaration):
         said = "; ".join(f"{name} every {each.every} at {each.at}" for name, each in entry.schedules.items())
         return *first, "schedules", "from now on", None, None, entry.user, said or "none"
+    if isinstance(entry, PackedEvidence):
+        said = f"a pack of {', '.join(entry.about)}, sha256 {entry.sha256[:16]}…"
+        return *first, "evidence", "written", entry.as_of, entry.snapshot, entry.user, said
+    if isinstance(entry, Pruning):
+        said = f"{count(len(entry.pages), 'page')} from before {entry.before:%Y-%m-%d}, kept for {entry.keep}"
+        return *first, "prune", "removed", None, None, entry.user, said
     if isinstance(entry, FailedRun):
         return *first, asked_by(entry), "not finished", None, None, entry.user, "its process ended before it did"
     if isinstance(entry, Verification):

@@ -9,6 +9,7 @@ from auditlake.context import Facet, LakeContext
 
 if TYPE_CHECKING:
     from auditlake.collect.model import CollectSummary, PlaceListener
+    from auditlake.site.prune import PrunePlan
     from auditlake.upkeep.routine import RoutineSummary, Verbs
 
 
@@ -40,10 +41,29 @@ class Routine(Facet):
 
         return collect(self._context, everything=everything, listen=listen)
 
+    def pruning(self) -> PrunePlan:
+        """Return which old pages of ``LAKE/reports`` :meth:`prune` would remove now, and why others stay."""
+        from auditlake.site.prune import plan_pruning
+
+        return plan_pruning(self._context)
+
+    def prune(self) -> PrunePlan:
+        """Remove the pages of reports that are older than ``keep_pages`` of lake.toml; their JSON stays.
+
+        Pages stay that are within the longest retention of a pack, the newest of their policy, or named by a review, a
+        decision or an evidence pack; none goes while a hold is active. What goes is on record in the journal of runs.
+
+        Raises:
+            LakeError: The journal of runs cannot be written; nothing was removed.
+        """
+        from auditlake.site.prune import prune
+
+        return prune(self._context)
+
     def nightly(
         self, *, catch_up: bool = False, if_due: bool = False, fail_on: Sequence[str] = (), operator: str | None = None
     ) -> RoutineSummary:
-        """Collect, flush, verify, report, compact, and plan retention; apply the plan where lake.toml lets it.
+        """Collect, flush, verify, report, compact, plan retention, and apply the plan where lake.toml lets it; prune.
 
         This is :meth:`run` of the schedule ``nightly``. A lake that does not declare it is judged as of now.
 

@@ -20,14 +20,27 @@ from auditlake.disk.layout import Layout
 from auditlake.errors import LakeError, LakeFormatError
 from auditlake.events.durations import parse_duration
 from auditlake.events.times import print_instant
-from auditlake.runs.model import Answer, Declaration, Entry, FailedRun, PackAnswer, Run, Schedule, Verification
+from auditlake.runs.model import (
+    Answer,
+    Declaration,
+    Entry,
+    FailedRun,
+    PackAnswer,
+    PackedEvidence,
+    Pruning,
+    Run,
+    Schedule,
+    Verification,
+)
 
 E = TypeVar("E", bound=Entry)
 KINDS: Mapping[str, type[Entry]] = {
-    "run": Run, "verify": Verification, "failed": FailedRun, "schedule": Declaration,
+    "run": Run, "verify": Verification, "failed": FailedRun, "schedule": Declaration, "evidence": PackedEvidence,
+    "pruned": Pruning,
 }  # fmt: skip
 """What a line may be, in its own words."""
-_INSTANTS = frozenset({"at", "finished", "started", "as_of", "generated_at", "since", "until", "due"})
+_INSTANTS = frozenset({"at", "finished", "started", "as_of", "generated_at", "since", "until", "due", "before"})
+_LISTS = ("about", "pages")
 
 
 def read(layout: Layout) -> Iterator[Entry]:
@@ -201,6 +214,9 @@ def _made(kind: Any, record: dict[str, Any]) -> Any:
     for name in _instants(kind):
         if record.get(name) is not None:
             record[name] = _instant(record[name])
+    for name in _LISTS if kind in (PackedEvidence, Pruning) else ():
+        if name in record:
+            record[name] = tuple(record[name])
     if kind is Run:
         record["answers"] = {name: _answer(each) for name, each in record["answers"].items()}
         record["packs"] = {name: PackAnswer(**each) for name, each in record["packs"].items()}

@@ -234,10 +234,67 @@ class Declaration:
         return frozenset()
 
 
+@dataclass(frozen=True, slots=True)
+class PackedEvidence:
+    """An evidence pack was written: somebody has it, so the pages of its report are not pruned."""
+
+    number: int
+    at: datetime
+    version: str
+    """Of auditlake."""
+    user: str
+    """Who ran it, as the system knows them."""
+    about: tuple[str, ...]
+    """The policies and packs whose reports are in it."""
+    as_of: datetime
+    """What the reports were judged as of."""
+    snapshot: int
+    sha256: str
+    """Hex digits, over the bytes of its file."""
+
+    @property
+    def began(self) -> datetime:
+        """When it was written."""
+        return self.at
+
+    @property
+    def policies(self) -> frozenset[str]:
+        """None: nothing was judged for the record."""
+        return frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Pruning:
+    """Old pages of reports were about to be removed. Their JSON stays, from which each can be made again."""
+
+    number: int
+    at: datetime
+    version: str
+    """Of auditlake."""
+    user: str
+    """Who ran it, as the system knows them."""
+    keep: str
+    """How long pages are kept."""
+    before: datetime
+    """Only pages judged as of an earlier instant went."""
+    pages: tuple[str, ...]
+    """Their names below ``LAKE/reports``."""
+
+    @property
+    def began(self) -> datetime:
+        """When this was written, before the first of them went."""
+        return self.at
+
+    @property
+    def policies(self) -> frozenset[str]:
+        """None: nothing was judged."""
+        return frozenset()
+
+
 def asked_by(entry: Run | FailedRun) -> str:
     """Return who asked for a run, in words: the verb, or the schedule, and whether it makes up for a missed one."""
     who = f"schedule {entry.schedule}" if entry.schedule else entry.verb
     return f"{who}, made up" if entry.catch_up else who
 
 
-Entry = Run | Verification | FailedRun | Declaration
+Entry = Run | Verification | FailedRun | Declaration | PackedEvidence | Pruning

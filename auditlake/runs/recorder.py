@@ -17,7 +17,7 @@ import json
 import os
 import re
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -35,7 +35,7 @@ from auditlake.errors import LakeError
 from auditlake.events.times import parse_instant, print_instant
 from auditlake.machine import login_name
 from auditlake.runs.journal import append
-from auditlake.runs.model import FailedRun, Occasion, Run
+from auditlake.runs.model import FailedRun, Occasion, PackedEvidence, Run
 
 _STARTED = re.compile(r"[0-9a-f]{16}\.started")
 
@@ -145,3 +145,18 @@ def unfinished(layout: Layout) -> Iterator[tuple[Path, int]]:
                     yield path, descriptor
             finally:
                 os.close(descriptor)
+
+
+def record_evidence(context: LakeContext, about: Sequence[str], as_of: datetime, snapshot: int, sha256: str) -> None:
+    """Put on record that an evidence pack was written; a lake that cannot be written to stops none.
+
+    Args:
+        context: The lake.
+        about: The policies and packs whose reports are in it.
+        as_of: What they were judged as of.
+        snapshot: On which snapshot.
+        sha256: Hex digits, over the bytes of the file.
+    """
+    made = PackedEvidence(0, context.now, version("auditlake"), login_name(), tuple(about), as_of, snapshot, sha256)
+    with suppress(LakeError, OSError):
+        append(context.layout, made)

@@ -50,7 +50,9 @@ def check_index(folder: Path) -> None:
         raise ReportError(message, hint="name another folder with --out")
 
 
-def write_index(folder: Path, layout: Layout | None = None, *, everything: bool = False) -> Path:
+def write_index(
+    folder: Path, layout: Layout | None = None, *, everything: bool = False, without: Collection[str] = ()
+) -> Path:
     """Write ``index.html``, the pages of the months of its year, and those that lead to the newest reports.
 
     The pages of earlier years are written once; what is no report of ours is left out.
@@ -59,6 +61,7 @@ def write_index(folder: Path, layout: Layout | None = None, *, everything: bool 
         folder: The folder.
         layout: The lake, whose runs and last verification the page names; it names none if None.
         everything: Write the pages of earlier years again, too, as after files of the folder were removed.
+        without: Files that are about to go, so that no page links to them.
 
     Raises:
         ReportError: It cannot be written.
@@ -66,6 +69,7 @@ def write_index(folder: Path, layout: Layout | None = None, *, everything: bool 
     path = folder / "index.html"
     try:
         there = Folder.at(folder)
+        there = Folder(folder, there.files.difference(without)) if without else there
         runs, years = _on_record(layout)
         known = sorted({*years, *years_of(there)})
         earlier = [each for each in known[:-1] if everything or _file_of(each) not in there.files]

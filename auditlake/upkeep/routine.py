@@ -1,9 +1,9 @@
 """A run of a schedule: each step is told, and one that fails stops only what needs it.
 
 The steps, in order: collect, flush, report. The schedule ``nightly`` does all that a lake needs every night: collect,
-flush, verify, report, compact, retention. Retention is planned then, and the plan is carried out only where lake.toml
-says so, the verification found nothing, no policy and no mapping failed, and the plan stays within the limits of
-lake.toml.
+flush, verify, report, compact, retention, and prune where lake.toml says how long pages are kept. Retention is planned
+then, and the plan is carried out only where lake.toml says so, the verification found nothing, no policy and no mapping
+failed, and the plan stays within the limits of lake.toml.
 
 What a schedule evaluates is judged as of the newest instant at which it was due, so a run that begins late answers what
 it would have answered in time. A lake may leave ``nightly`` undeclared: it is due at no instant then, and judged as of
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from auditlake.landing.flush import FlushSummary
     from auditlake.retention.apply import Applied
     from auditlake.retention.plan import RetentionPlan
+    from auditlake.site.prune import PrunePlan
     from auditlake.store.compact import CompactSummary
     from auditlake.verify.model import VerifyReport
 
@@ -55,6 +56,7 @@ class _Retention(Protocol):
 
 class _Routine(Protocol):
     def collect(self) -> CollectSummary: ...
+    def prune(self) -> PrunePlan: ...
 
 
 class _Recording(Protocol):
@@ -82,7 +84,7 @@ class Verbs(Protocol):
 
     @property
     def routine(self) -> _Routine:
-        """``collect``."""
+        """``collect`` and ``prune``."""
 
     @property
     def runs(self) -> _Runs:
@@ -267,6 +269,8 @@ class _Run:
             "collect": self._collect, "flush": self._flush, "verify": self._verify, "report": self._report,
             "compact": self._compact, "retention": self._retain,
         }  # fmt: skip
+        if context.config.reports.keep_pages is not None:
+            self.steps["prune"] = self._prune
         if task.schedule != NIGHTLY:
             self.steps = {each: self.steps[each] for each in ("collect", "flush", "report")}
 
@@ -367,6 +371,8 @@ class _Run:
         return Step("compact", "done", said, facts)
 
     def _retain(self) -> Step:
+        from auditlake.site.index import write_index
+
         plan = self._verbs.retention.plan()
         days = len(plan.changes)
         facts = {
@@ -381,8 +387,18 @@ class _Run:
         if reasons := self._against(plan):
             return Step("retention", "no", f"{said}; not applied", facts, reasons)
         done = self._verbs.retention.apply(plan=plan.digest, operator=self._operator)
+        if any(each.kind == "report" for each in plan.leftovers):
+            write_index(self._context.layout.reports, self._context.layout, everything=True)
         facts |= {"applied": True, "certificate": done.certificate}
         return Step("retention", "done", f"{said}; applied, certificate {done.certificate}", facts)
+
+    def _prune(self) -> Step:
+        done = self._verbs.routine.prune()
+        facts = {"pages": len(done.pages), "size": done.size, "kept": dict(done.kept), "before": done.before}
+        if done.obstacles:
+            return Step("prune", "skipped", f"no page removed: {visible('; '.join(done.obstacles))}", facts)
+        said = f"{count(len(done.pages), 'page')} older than {done.keep} removed, {sum(done.kept.values()):,} kept"
+        return Step("prune", "done", said, facts)
 
     def _against(self, plan: RetentionPlan) -> tuple[str, ...]:
         """Return why the plan is not to be carried out without a person."""
