@@ -351,14 +351,10 @@ class AuditLake(Shown):
         """
         from auditlake.ledger.book import has_ledger
         from auditlake.reports.evidence import write_pack
-        from auditlake.runs.recorder import record_evidence
 
         with self._judged(policy_id, **options) as judged:
             checkpoint = self.ledger.checkpoint() if has_ledger(self.layout) else None
-            made = judged.reports[0]
-            pack = write_pack(Path(out), made, judged.policies, judged.connection, checkpoint=checkpoint)
-            record_evidence(self._context, (policy_id,), made.as_of, made.report.evidence.snapshot, pack.sha256)
-            return pack
+            return write_pack(self._context, Path(out), judged, checkpoint=checkpoint)
 
     def reperform(self, report: str | Path, *, policies: str | Path | None = None) -> Reperformance:
         """Do a report of a policy or a framework again on the same snapshot, compared number by number.

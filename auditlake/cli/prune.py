@@ -16,12 +16,12 @@ from auditlake.display.text import count, visible
 @json_option("keep", "before", "pages", "size", "kept", "obstacles", "removed")
 @click.pass_obj
 def prune(path: str, dry_run: bool, yes: bool) -> int:
-    """Remove old pages of reports from LAKE/reports; their JSON stays.
+    """Remove old pages of reports; their JSON stays.
 
-    [reports] of lake.toml says how long pages are kept: all of them by default. Pages stay that are within the longest
-    retention of an added pack, the newest of their policy or framework, or named by a review, a decision or an evidence
-    pack on record. None goes while a hold is active. The command shows what goes, asks, and puts it on record in the
-    journal of runs; auditlake nightly does the same without asking.
+    [reports] of lake.toml says how long the pages in LAKE/reports are kept: all of them by default. Pages stay that
+    are within the longest retention of an added pack, the newest of their policy or framework, or named by a review, a
+    decision or an evidence pack on record. None goes while a hold is active. The command shows what goes, asks, and
+    puts it on record in the journal of runs; auditlake nightly does the same without asking.
     """
     routine = opened(path).routine
     planned = routine.pruning()

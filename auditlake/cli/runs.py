@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @json_option("runs")
 @click.pass_obj
 def runs(path: str, /, policies: tuple[str, ...], **options: Any) -> None:
-    """List evaluations of reports, verifications, and which schedules were in force.
+    """List evaluations, verifications, and schedules in force.
 
     auditlake report, nightly and schedule run leave a line each, verify does, and so does the next run for one that
     nobody finished, and for schedules that have changed. Only runs that judged a policy are listed if one is named. The

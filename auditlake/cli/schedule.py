@@ -22,7 +22,7 @@ _name_argument = click.argument("name", metavar="NAME", shell_complete=completer
 
 @click.group()
 def schedule() -> None:
-    """Manage schedules: which evaluations are due, and whether they happened.
+    """Manage schedules: which evaluations are due.
 
     LAKE/frameworks.yaml declares them; `auditlake docs packs` has the form. The next run puts a change on record, so
     that what was due at any past instant is known. What was due and did not happen, failed or came late is a finding of
@@ -34,7 +34,7 @@ def schedule() -> None:
 @json_option("schedules")
 @click.pass_obj
 def list_(path: str) -> int:
-    """List the schedules: when each is due next, what ran last, and what was missed.
+    """List the schedules: what ran last, is due next, was missed.
 
     Instants are UTC. Late runs were made, and the missed ones were not made by any run.
     """

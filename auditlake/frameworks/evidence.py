@@ -11,12 +11,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from auditlake import assets
+from auditlake.context import LakeContext
 from auditlake.disk.files import read_file
 from auditlake.disk.layout import Layout
 from auditlake.display.canonical_json import canonical
 from auditlake.events.times import print_instant
 from auditlake.frameworks.framework import Framework
 from auditlake.reports.evidence import zip_folder
+from auditlake.runs.recorder import record_evidence
 
 FORM = 2
 """The version of the form of their lists."""
@@ -34,11 +36,11 @@ class FrameworkPack:
     framework: Framework
 
 
-def write_pack(layout: Layout, made: Framework, out: Path) -> FrameworkPack:
-    """Write a pack, whole or not at all.
+def write_pack(context: LakeContext, made: Framework, out: Path) -> FrameworkPack:
+    """Write a pack, whole or not at all; the journal of runs then says so.
 
     Args:
-        layout: The lake.
+        context: The lake.
         made: The report.
         out: The file; none of that name may be there.
 
@@ -52,10 +54,11 @@ def write_pack(layout: Layout, made: Framework, out: Path) -> FrameworkPack:
     }  # fmt: skip
     with TemporaryDirectory(prefix="auditlake-pack-") as name:
         folder = Path(name)
-        for each, data in _files(layout, made):
+        for each, data in _files(context.layout, made):
             (folder / each).parent.mkdir(parents=True, exist_ok=True)
             (folder / each).write_bytes(data)
         digest, files = zip_folder(folder, out, about)
+    record_evidence(context, (report.pack_id, *made.policies), report.as_of, report.evidence.snapshot, digest)
     return FrameworkPack(out, digest, files, made)
 
 

@@ -40,13 +40,16 @@ from auditlake.policies.kinds import measure_of
 from auditlake.policies.kinds.threshold import group_values
 from auditlake.policies.model import Policy
 from auditlake.policies.question import Question
+from auditlake.runs.recorder import record_evidence
 
 if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
 
+    from auditlake.context import LakeContext
     from auditlake.findings.finding import Finding
     from auditlake.reports.compliance import ComplianceReport
+    from auditlake.reports.run import Judged
 
 FORM = 1
 """The version of the pack's form."""
@@ -70,26 +73,20 @@ class EvidencePack:
     """How many files are in it."""
 
 
-def write_pack(
-    out: Path,
-    made: ComplianceReport,
-    policies: Sequence[Policy],
-    connection: duckdb.DuckDBPyConnection,
-    *,
-    checkpoint: bytes | None = None,
-) -> EvidencePack:
-    """Write a pack, whole or not at all.
+def write_pack(context: LakeContext, out: Path, judged: Judged, *, checkpoint: bytes | None = None) -> EvidencePack:
+    """Write a pack, whole or not at all; the journal of runs then says so.
 
     Args:
+        context: The lake.
         out: The file; none of that name may be there.
-        made: The report, with its page; just made on ``connection``, whose temporary tables are still those of it.
-        policies: Every policy of the lake.
-        connection: The engine, with the view ``events`` of the report's snapshot.
+        judged: The report, with its page, and the engine that just gave it, whose temporary tables are still those of
+            it.
         checkpoint: The ledger's signed checkpoint, where the lake has one.
 
     Raises:
         ReportError: The file is there already, or cannot be written.
     """
+    made, policies, connection = judged.reports[0], judged.policies, judged.connection
     report = made.report
     (policy,) = (each for each in policies if each.id == report.policy_id)
     policy = made.asked or policy
@@ -106,6 +103,7 @@ def write_pack(
             "policy_id": report.policy_id, "as_of": print_instant(report.as_of), "status": report.status,
         }  # fmt: skip
         digest, files = zip_folder(folder, out, about)
+    record_evidence(context, (report.policy_id,), report.as_of, report.evidence.snapshot, digest)
     return EvidencePack(out, digest, made, events, files)
 
 

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, fields, replace
 from datetime import UTC, datetime
 from functools import cache
-from itertools import islice
 from typing import Any, TypeVar
 
 from auditlake.disk import evidence_json
@@ -59,41 +58,6 @@ def read(layout: Layout) -> Iterator[Entry]:
         return
     except OSError as error:
         raise LakeError(f"the journal of runs cannot be read: {error.strerror or error}") from error
-
-
-def newest_year(layout: Layout) -> tuple[tuple[Entry, ...], range]:
-    """Return what was written in the year of the last line, and the years that the journal reaches over.
-
-    The last schedules that were on record before are the first of the entries. Earlier lines are not read as entries.
-
-    Raises:
-        LakeFormatError: A line is none of ours.
-        LakeError: It cannot be read.
-    """
-    found: list[Entry] = []
-    year = 0
-    try:
-        lines = newest_first(layout.run_journal, within=layout.root)
-        for line in lines:
-            entry = read_line(layout, line)
-            written = entry.finished if isinstance(entry, Run | Verification) else entry.at
-            year = year or written.year
-            if written.year == year:
-                found.append(entry)
-            elif isinstance(entry, Declaration):
-                found.append(entry)
-                break
-            else:
-                declared = (each for each in lines if b'"kind":"schedule"' in each)
-                found += (each for each in (read_line(layout, line) for line in islice(declared, 1)))
-                break
-        with open_file(layout.run_journal, within=layout.root) as file:
-            first = read_line(layout, file.readline().removesuffix(b"\n")).at.year if found else year
-    except FileNotFoundError:
-        return (), range(0)
-    except OSError as error:
-        raise LakeError(f"the journal of runs cannot be read: {error.strerror or error}") from error
-    return tuple(reversed(found)), range(min(first, year), year + 1) if found else range(0)
 
 
 def counting(layout: Layout, instant: datetime, entries: int | None = None) -> tuple[tuple[Entry, ...], str]:
@@ -203,6 +167,22 @@ def read_line(layout: Layout, line: bytes, number: int | None = None) -> Entry:
         message = f"{where}: expected entry {number}, got entry {made.number}"
         raise LakeFormatError(message, hint="lines are missing: restore it from a backup")
     return made
+
+
+def read_without_answers(line: bytes) -> tuple[Run, dict[str, dict[str, Any]], dict[str, dict[str, Any]]] | None:
+    """Return a run without its answers, and these as JSON values: of packs and of policies; None if it is no run.
+
+    It is for who looks at many runs and at little of each: nothing of an answer is checked.
+    """
+    try:
+        record = json.loads(line)
+        if record.pop("kind") != "run":
+            return None
+        packs, answers = record["packs"], record["answers"]
+        run: Run = _made(Run, record | {"packs": {}, "answers": {}})
+        return run, packs, answers
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return None
 
 
 def _made(kind: Any, record: dict[str, Any]) -> Any:

@@ -109,31 +109,44 @@ class Folder:
 
     @cached_property
     def groups(self) -> Mapping[Key, list[str]]:
-        """The names of files that may be reports, by what these were judged as of and the snapshot: :meth:`reports`."""
+        """The names of files that may be reports, by what these were judged as of and the snapshot.
+
+        Of a report that has both, the name of the JSON stands for the page. :meth:`reports` says which are reports.
+        """
         return self._read[0]
 
     @cached_property
     def _read(self) -> tuple[dict[Key, list[str]], dict[str, str]]:
-        """The groups, and the newest instant of each policy and pack that has JSON: all names are gone through once."""
+        """The groups, and the newest instant of each policy and pack that has JSON: all names are gone through once.
+
+        Of a report that has both, the name of the JSON stands for the page.
+        """
         groups: dict[Key, list[str]] = {}
         newest: dict[str, str] = {}
         for name in self.files:
+            is_page = name[-5:] == ".html"
+            if (is_page and f"{name[:-4]}json" in self.files) or name[:10] not in ("compliance", "framework_"):
+                continue
             head, is_report, tail = name.partition("Z_v")
-            if is_report and name[:10] in ("compliance", "framework_"):
+            if is_report:
                 subject, _, as_of = head.rpartition("_")
                 snapshot, _, _ = tail.partition(".")
                 key = (f"{as_of}Z", snapshot.partition("_")[0] if "_" in snapshot else snapshot)
                 if (group := groups.get(key)) is None:
                     group = groups[key] = []
                 group.append(name)
-                if key[0] > newest.get(subject, "") and name[-1] == "n":
+                if not is_page and key[0] > newest.get(subject, ""):
                     newest[subject] = key[0]
         return groups, newest
 
     def reports(self, key: Key) -> tuple[Name, ...]:
         """Return the reports of a key, by name; a page without its JSON counts."""
-        found = {each.stem: each for each in map(name_of, self.groups.get(key, ())) if each}
-        return tuple(found[stem] for stem in sorted(found))
+        return tuple(sorted(filter(None, map(name_of, self.groups.get(key, ()))), key=lambda each: each.stem))
+
+    def counts(self, key: Key) -> tuple[int, int]:
+        """Return how many reports of a key may be there, and how many have a page."""
+        names = self.groups.get(key, ())
+        return len(names), sum(f"{name.rpartition('.')[0]}.html" in self.files for name in names)
 
     def file(self, name: str) -> str | None:
         """Return a file's name if it is there."""

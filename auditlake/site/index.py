@@ -18,8 +18,9 @@ from auditlake.disk.layout import Layout
 from auditlake.display.templates import render_bytes
 from auditlake.display.text import shown
 from auditlake.errors import LakeError, LakeFormatError, ReportError
-from auditlake.runs.journal import last_verification, newest_year, read
+from auditlake.runs.journal import last_verification, read
 from auditlake.runs.model import Entry, FailedRun, Run, Verification
+from auditlake.runs.newest import RunsOfYear, newest_year, of_entries
 from auditlake.site.entries import Folder, IndexEntry
 from auditlake.site.happenings import Happening, happenings
 from auditlake.site.index_page import Frameworks, IndexPage, Year, index_page
@@ -70,12 +71,12 @@ def write_index(
     try:
         there = Folder.at(folder)
         there = Folder(folder, there.files.difference(without)) if without else there
-        runs, years = _on_record(layout)
-        known = sorted({*years, *years_of(there)})
+        runs = _on_record(layout)
+        known = sorted({*runs.years, *years_of(there)})
         earlier = [each for each in known[:-1] if everything or _file_of(each) not in there.files]
         if earlier and layout:
-            runs, _ = _on_record(layout, whole=True)
-        made = [each for each in runs[-_LAST_RUNS:] if isinstance(each, Run)]
+            runs = _on_record(layout, whole=True)
+        made = [each for each in runs.entries[-_LAST_RUNS:] if isinstance(each, Run)]
         recorded = {each.report for run in made for each in run.answers.values()}
         recorded |= {each.report for run in made for each in run.packs.values()}
         newest = tuple(there.newest_policies(recorded)), tuple(there.newest_frameworks(recorded))
@@ -90,16 +91,16 @@ def write_index(
     return path
 
 
-def _on_record(layout: Layout | None, *, whole: bool = False) -> tuple[tuple[Entry, ...], range]:
-    """Return the runs of the newest year on record, or all, and the years that the journal reaches over."""
+def _on_record(layout: Layout | None, *, whole: bool = False) -> RunsOfYear:
+    """Return the runs of the newest year on record, or all."""
     with suppress(LakeError, LakeFormatError):  # whoever verifies the lake is told; the reports are there all the same
         if layout is not None:
-            return (tuple(read(layout)), range(0)) if whole else newest_year(layout)
-    return (), range(0)
+            return of_entries(tuple(read(layout))) if whole else newest_year(layout)
+    return RunsOfYear()
 
 
-def _verified(layout: Layout | None, runs: Sequence[Entry]) -> Verification | None:
-    there = next((each for each in reversed(runs) if isinstance(each, Verification)), None)
+def _verified(layout: Layout | None, runs: RunsOfYear) -> Verification | None:
+    there = next((each for each in reversed(runs.entries) if isinstance(each, Verification)), None)
     return last_verification(layout) if there is None and layout is not None else there
 
 
@@ -132,7 +133,8 @@ def index_pages(
     happened = {each.at.year for each in runs if isinstance(each, Run | FailedRun)}
     years = sorted({*happened, *years_of(folder)})
     latest = latest_pages(folder, entries, frameworks)
-    source = _Source(folder, entries, frameworks, runs, _verified(None, runs), years, latest.keys())
+    own = of_entries(runs)
+    source = _Source(folder, entries, frameworks, own, _verified(None, own), years, latest.keys())
     return {name: page for year in years or [0] for name, page in source.pages(year)}
 
 
@@ -143,14 +145,14 @@ class _Source:
         folder: The folder of reports.
         entries: The newest report of each policy.
         frameworks: The newest report of each framework.
-        runs: The runs on record, in order.
+        runs: The runs on record.
         verified: The last verification.
         years: Those that have pages, in order.
         latest: The names of the pages that lead to the newest reports.
     """
 
     def __init__(
-        self, folder: Folder, entries: Sequence[IndexEntry], frameworks: Frameworks, runs: Sequence[Entry],
+        self, folder: Folder, entries: Sequence[IndexEntry], frameworks: Frameworks, runs: RunsOfYear,
         verified: Verification | None, years: Sequence[int], latest: Collection[str],
     ) -> None:  # fmt: skip
         self._folder, self._entries, self._frameworks = folder, entries, frameworks
@@ -164,14 +166,14 @@ class _Source:
             year: The year; 0 if there is none.
         """
         begins, ends = datetime(max(year, 1), 1, 1, tzinfo=UTC), datetime(max(year, 1) + 1, 1, 1, tzinfo=UTC)
-        rows = happenings(self._folder, self._runs, begins, ends) if year else []
+        rows = happenings(self._folder, self._runs.entries, begins, ends) if year else []
         chosen, months = [*_chosen(rows)], dict[int, str]()
         for month, own in months_of(rows) if len(chosen) < len(rows) else ():
             months[month] = month_file(year, month)
-            if page := month_page(self._folder, own, self._file(year)):
+            if page := month_page(self._folder, own, self._runs, self._file(year)):
                 yield months[month], page
         others = {each: self._file(each) for each in reversed(self._years) if each != year}
-        shown_rows = tuple(row_of(each, self._folder) for each in chosen)
+        shown_rows = tuple(row_of(each, self._folder, self._runs) for each in chosen)
         made = Year(year, others, self._over(year) if year else (), months, shown_rows, how_many(rows))
         is_newest = year == self._newest
         yield (

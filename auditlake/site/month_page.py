@@ -12,6 +12,7 @@ from typing import ClassVar
 from auditlake.disk.files import open_file
 from auditlake.display.templates import style_digest
 from auditlake.reports.page_charts import MONTHS
+from auditlake.runs.newest import RunsOfYear
 from auditlake.site.entries import Folder
 from auditlake.site.happenings import Happening
 from auditlake.site.run_rows import RunRow, how_many, row_of
@@ -49,26 +50,27 @@ def month_file(year: int, month: int) -> str:
     return f"index-{year}-{month:02}.html"
 
 
-def month_page(folder: Folder, rows: Sequence[Happening], year_file: str) -> MonthPage | None:
+def month_page(folder: Folder, rows: Sequence[Happening], runs: RunsOfYear, year_file: str) -> MonthPage | None:
     """Put a month into words; None where its page is there and says so already.
 
     Args:
         folder: The folder.
         rows: What happened in the month, the newest first.
+        runs: Where its runs are.
         year_file: The page of its year.
     """
     made_of, at = _made_of(folder, rows, year_file), rows[0].at
     if _is_written(folder, month_file(at.year, at.month), made_of):
         return None
     title = f"Compliance, runs of {MONTHS[at.month - 1]} {at.year}"
-    in_words = tuple(row_of(each, folder) for each in rows)
+    in_words = tuple(row_of(each, folder, runs) for each in rows)
     return MonthPage(style_digest(), made_of, title, how_many(rows), year_file, in_words)
 
 
 def _made_of(folder: Folder, rows: Sequence[Happening], year_file: str) -> str:
     digest = hashlib.sha256(f"{style_digest()} {version('auditlake')} {year_file}".encode())
     for row in rows:
-        files = len(folder.groups.get(row.key, ())) if row.key else 0  # they are written once, and not renamed
+        files = folder.counts(row.key) if row.key else ""  # they are written once, and not renamed
         digest.update(f"\n{row.token} {files}".encode())
     return digest.hexdigest()
 

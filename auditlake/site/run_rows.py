@@ -12,6 +12,7 @@ from auditlake.disk.layout import instant_in_name
 from auditlake.display.text import Text, count, moment, shown, visible
 from auditlake.runs.due import Due, DueState
 from auditlake.runs.model import FailedRun, Run, asked_by
+from auditlake.runs.newest import RunsOfYear
 from auditlake.site.entries import Folder, Name, spelled
 from auditlake.site.happenings import Happening
 from auditlake.site.words import NOTHING, STATUS_WORDS
@@ -63,8 +64,14 @@ def how_many(rows: Iterable[Happening]) -> str:
     return count(ran, "run") + (f", and {missing:,} that {'was' if missing == 1 else 'were'} due" if missing else "")
 
 
-def row_of(happening: Happening, folder: Folder) -> RunRow:
-    """Put it into words."""
+def row_of(happening: Happening, folder: Folder, runs: RunsOfYear) -> RunRow:
+    """Put it into words.
+
+    Args:
+        happening: What happened.
+        folder: The folder of reports.
+        runs: Where its run is.
+    """
     run = happening.run
     if happening.due:
         return _due_row(happening.due)
@@ -78,6 +85,7 @@ def row_of(happening: Happening, folder: Folder) -> RunRow:
         over = f"as of {moment(happening.at)}, snapshot {happening.key[1]}"
         what = Text("reports that no run on record made")
         return RunRow(NOTHING, Text(NOTHING), "not_evaluated", "Not on record", what, over, pages, _how_many(pages))
+    run = runs.whole(run)
     return _run_row(run, [each for each in reports if _is_of(each, run)], folder, is_late=happening.is_late)
 
 

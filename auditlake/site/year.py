@@ -11,6 +11,7 @@ from itertools import pairwise
 from auditlake.display.text import Text, count, shown
 from auditlake.reports.sentences import VERDICTS
 from auditlake.runs.model import Entry, Run
+from auditlake.runs.newest import RunsOfYear
 from auditlake.site.words import STATUS_WORDS
 
 _LOOKS = {
@@ -59,25 +60,22 @@ _Point = tuple[str, bool]
 """How a day's last run found something, and whether it was made up for."""
 
 
-def year_rows(
-    entries: Sequence[Entry], year: int, names: Mapping[str, Text], files: Mapping[str, str]
-) -> tuple[YearRow, ...]:
+def year_rows(runs: RunsOfYear, year: int, names: Mapping[str, Text], files: Mapping[str, str]) -> tuple[YearRow, ...]:
     """Return a row for each framework and policy that was judged as of several days of a year, frameworks first.
 
     Args:
-        entries: The runs that began in the year, in order.
+        runs: The runs.
         year: The year.
         names: What they are called, where that is known.
         files: The pages that always lead to their newest reports.
     """
     packs: dict[str, dict[int, _Point]] = {}
     policies: dict[str, dict[int, _Point]] = {}
-    for as_of, run in sorted(_runs(entries, year), key=lambda each: (each[0], each[1].number)):
-        day = as_of.timetuple().tm_yday
-        for name, pack in run.packs.items():
-            packs.setdefault(name, {})[day] = (pack.status, run.catch_up)
-        for name, answer in run.answers.items():
-            policies.setdefault(name, {})[day] = (answer.status, run.catch_up)
+    for as_of, run in sorted(_runs(runs.entries, year), key=lambda each: (each[0], each[1].number)):
+        day, found = as_of.timetuple().tm_yday, runs.statuses[run.number]
+        for there, statuses in ((packs, found.packs), (policies, found.policies)):
+            for name, status in statuses.items():
+                there.setdefault(name, {})[day] = (status, run.catch_up)
     called = Counter(names[each].text for each in {*packs, *policies} if each in names)
 
     def called_apart(each: str) -> Text:

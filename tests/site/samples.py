@@ -33,6 +33,7 @@ from auditlake.reports.compliance import ComplianceReport
 from auditlake.reports.files import FORMATS
 from auditlake.reports.model import Query
 from auditlake.runs.model import FailedRun, PackAnswer, Run
+from auditlake.runs.newest import of_entries
 from auditlake.site.entries import Folder, Name
 from auditlake.site.happenings import happenings
 from auditlake.site.index import index_pages
@@ -212,7 +213,7 @@ def month() -> MonthPage:
     """The runs of the months before, on one page."""
     begins, ends = datetime(2026, 1, 1, tzinfo=UTC), datetime(2027, 1, 1, tzinfo=UTC)
     folder = Folder(Path(), frozenset(pages()))
-    page = month_page(folder, happenings(folder, runs(), begins, ends), "index.html")
+    page = month_page(folder, happenings(folder, runs(), begins, ends), of_entries(runs()), "index.html")
     assert page is not None
     return page
 

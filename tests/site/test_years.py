@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 
 from auditlake.disk.layout import Layout, report_stem
 from auditlake.reports.document import render_json
-from auditlake.runs.journal import entry_dict, newest_year, read
+from auditlake.runs.journal import entry_dict, read
 from auditlake.runs.model import Answer, Declaration, Entry, FailedRun, PackAnswer, Run, Verification
+from auditlake.runs.newest import newest_year, of_entries
 from auditlake.site.entries import Folder
 from auditlake.site.index import index_pages, write_index
 from auditlake.site.year import _path, year_rows
@@ -126,10 +127,18 @@ def test_all_pages_are_made_of_the_whole_journal_too(layout: Layout) -> None:
     folder = Folder.at(layout.reports)
     policies = tuple(folder.newest_policies())
     made = index_pages(folder, policies, (), [*read(layout)])["index.html"]
-    entries, years = newest_year(layout)
+    found = newest_year(layout)
+    entries = found.entries
     assert [type(each).__name__ for each in entries][:1] == ["Declaration"]
-    assert (years, entries[1].at.year, entries[-1].number) == (range(2025, 2027), 2026, len([*winter()]))
-    assert made.runs == index_pages(folder, policies, (), entries)["index.html"].runs  # type: ignore[union-attr]
+    assert (found.years, entries[1].at.year, entries[-1].number) == (range(2025, 2027), 2026, len([*winter()]))
+    of_last_month = [each for each in entries if isinstance(each, Run) and each.answers]
+    assert {each.at.month for each in of_last_month} == {2}
+    wholes = [found.whole(each) for each in entries if isinstance(each, Run)]
+    assert wholes == [each for each in read(layout) if isinstance(each, Run) and each.at.year == 2026]
+    assert of_entries(wholes).statuses == found.statuses
+    write_index(layout.reports, layout)
+    page = (layout.reports / "index.html").read_bytes()
+    assert [row.when for row in made.runs if row.when.encode() not in page] == []  # type: ignore[union-attr]
 
 
 def test_only_what_changed_is_written_again(layout: Layout) -> None:
@@ -222,10 +231,10 @@ def test_the_last_run_of_a_day_counts() -> None:
         night(2, 13),
         night(3, 13, status="no_data", as_of=FIRST + 13 * DAY + HOUR),
     ]
-    (row,) = (each for each in year_rows(two, 2026, {}, {}) if each.name.text == POLICY)
+    (row,) = (each for each in year_rows(of_entries(two), 2026, {}, {}) if each.name.text == POLICY)
     assert row.words == "2 days: 1 no data, 1 violation"
     assert [(each.kind, each.path) for each in row.stretches] == [("bad", "M0 6h1"), ("unsure", "M1 9h1")]
-    assert year_rows(two[:1], 2026, {}, {}) == ()
+    assert year_rows(of_entries(two[:1]), 2026, {}, {}) == ()
 
 
 KILLED = """
