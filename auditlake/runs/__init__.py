@@ -1,6 +1,6 @@
-"""Runs: which evaluations of reports were made on a lake, which verifications, and which runs nobody finished.
+"""Runs: which evaluations of reports were due and made on a lake, which verifications, and which nobody finished.
 
-Hides how a run that its process did not survive is known, and how the journal of runs is appended to and read.
+Hides how it is known what was due, that a process did not survive its run, and how the journal of runs is written.
 The door: ``model.Run``, ``journal.read``, ``recorder.Recorder``.
 Read first: ``model.py``.
 """

@@ -201,6 +201,8 @@ def run_schedule(
     operator: str | None, verb: str,
 ) -> RoutineSummary:  # fmt: skip
     """Run a schedule; see :meth:`auditlake.facets.routine.Routine.run`."""
+    if name != NIGHTLY:
+        lake_schedule(context.layout, name)  # any other name is no name of a lock
     with _alone(context, name):
         began = context.now
         task = task_of(context, name, catch_up=catch_up)

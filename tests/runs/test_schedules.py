@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -157,8 +158,10 @@ def test_a_run_that_its_process_did_not_survive_failed_for_its_instant(lake: Aud
 def test_what_is_not_declared_or_not_there_is_told(lake: AuditLake) -> None:
     """A schedule that is not declared runs nothing, but for nightly; names that the lake has not are told."""
     assert lake.routine.nightly().due is None
-    with pytest.raises(PackError, match="declares no schedule 'light'"):
-        lake.routine.run("light")
+    for name in ("light", "../light"):
+        with pytest.raises(PackError, match=f"declares no schedule '{re.escape(name)}'"):
+            lake.routine.run(name)
+    assert not [*lake.layout.root.glob("*light*")]
     declare(lake, LIGHT.replace("failed_logins", "failed_logins, ghost"), "{name: bad}")
     with pytest.raises(PackError, match="a schedule needs the key"):
         lake.routine.run("light")
