@@ -35,7 +35,7 @@ def test_from_nothing_to_a_report(run: Run, events: Path, tmp_path: Path) -> Non
     assert reported.code == 0
     assert "failed_logins" in reported.out
     names = sorted(file.name for file in (tmp_path / "lake" / "reports").iterdir())
-    assert len(names) == 2 * len(SETS["starter"]) + 1
+    assert len(names) == 3 * len(SETS["starter"]) + 1
     assert "compliance_failed_logins_20261124T120000Z_v1.json" in names
 
 
