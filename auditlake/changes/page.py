@@ -10,11 +10,12 @@ from auditlake.changes.model import Changes, Step
 from auditlake.changes.words import CAUSES, change_in_words, sum_in_words
 from auditlake.disk.layout import instant_in_name
 from auditlake.display.templates import file_name, style_digest
-from auditlake.display.text import Fact, Text, count, moment, period_name, shown, visible
+from auditlake.display.text import Fact, Text, count, instant_name, period_name, shown, visible
 
 SHOWN_CHANGES = 30
 """How many of a step's differences its line lists."""
 _WORDS = {"no_data": "no data", "not_evaluated": "not evaluated", "not_applicable": "not applicable"}
+_VERDICTS = {"violation": "in violation", "fail": "not met", "pass": "met", "exception": "met with exceptions"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,13 +103,13 @@ def changes_page(changes: Changes, *, index_file: str | None = None) -> ChangesP
         title=f"{visible(changes.name)}: what changed",
         name=shown(changes.name),
         index_file=file_name(index_file),
-        lead=f"Between the report as of {moment(before.as_of)} and the report as of {moment(after.as_of)}.",
+        lead=f"Between the report as of {instant_name(before.as_of)} and that as of {instant_name(after.as_of)}.",
         status=changes.last.status,
         verdict=_verdict(changes),
         sentence=shown(sentence(changes), limit=1000),
         under=tuple(shown(each, limit=1000) for each in notes),
         facts=tuple(_facts(changes)),
-        caption=f"From the report as of {moment(before.as_of)} to that as of {moment(after.as_of)}",
+        caption="What each cause changed",
         is_framework=changes.is_framework,
         steps=tuple(map(_row, changes.steps)),
         total=f"{sum_in_words(changes.steps)}.",
@@ -133,10 +134,12 @@ def _said(step: Step) -> str:
 
 
 def _verdict(changes: Changes) -> str:
-    first, last = (_WORDS.get(each.status, each.status) for each in (changes.first, changes.last))
+    first, last = (
+        _VERDICTS.get(each.status) or _WORDS.get(each.status, each.status) for each in (changes.first, changes.last)
+    )
     if changes.stopped:
         return "Not compared"
-    return f"Still {last}" if first == last else f"{first.capitalize()} became {last}"
+    return f"Still {last}" if first == last else f"{first[:1].upper()}{first[1:]} became {last}"
 
 
 def _facts(changes: Changes) -> Iterator[Fact]:

@@ -201,7 +201,8 @@ class _Comparison:
             "late": last_batch(layout, first.snapshot) != last_batch(layout, later.snapshot),
             "policy": self._judged_by.of(self._first) != self._judged_by.of(self._later),
             "decisions": self._decided(first.journal) != self._decided(later.journal),
-            "time": (first.as_of, first.since, first.until) != (later.as_of, later.since, later.until),
+            "time": (first.as_of, first.since, first.until) != (later.as_of, later.since, later.until)
+            or (self._is_framework and self._runs(self._first) != self._runs(self._later)),
         }
         return {name for name, is_so in differs.items() if is_so}
 

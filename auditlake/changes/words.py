@@ -10,7 +10,7 @@ from typing import Any
 from auditlake.changes.evaluate import Evaluation
 from auditlake.changes.judged_by import Files
 from auditlake.changes.model import FindingChange, Point, Step, StepName
-from auditlake.display.text import count, moment, period_name
+from auditlake.display.text import count, instant_name, moment, period_name
 from auditlake.findings.decisions import (
     Acceptance,
     Applicability,
@@ -57,7 +57,7 @@ def why(
         entries: The decisions between them, of the step ``decisions``.
     """
     if name == "reported" or last is None or now is None:
-        return f"as of {moment(first.as_of)}, snapshot {first.snapshot}"
+        return f"as of {instant_name(first.as_of)}, snapshot {first.snapshot}"
     events = now.numbers.events - last.numbers.events
     if name == "deleted":
         return f"{count(-events, 'event')} of the period went after snapshot {first.snapshot}"

@@ -19,6 +19,7 @@ from auditlake.errors import ReportError
 from auditlake.facets.changes import ChangeReport
 from auditlake.testing import Clock, set_policies
 from tests.demos import run
+from tests.frameworks.test_lake import HOUSE
 from tests.lakes import make_lake
 from tests.templates import copy_of
 
@@ -249,3 +250,48 @@ def test_the_numbers_add_up(lake: AuditLake, clock: Clock) -> None:
     made = lake.changes("failures", before=1)
     for before, after in pairwise(made.steps):
         assert before.numbers.findings + after.count("new") - after.count("gone") == after.numbers.findings
+
+
+# Frameworks
+
+
+def with_a_pack(folder: Path) -> None:
+    """Make a lake judged by the house's own rules, with the report of a week on record."""
+    lake = make_lake(folder / "lake", clock=Clock(SEPTEMBER), policies={})
+    (folder / "house.yaml").write_text(HOUSE)
+    lake.packs.add(folder / "house.yaml")
+    lake.ingest([AuditEvent("login", SEPTEMBER - timedelta(hours=hours), user_id="ann") for hours in range(1, 9)])
+    framework(lake, SEPTEMBER)
+
+
+def framework(lake: AuditLake, as_of: datetime) -> None:
+    with lake.runs.recorded("report") as recording:
+        made = recording.judged((), ("house",), only=True, as_of=as_of, since=SEPTEMBER - 7 * DAY, until=SEPTEMBER)
+        for each in made.frameworks:
+            each.write(lake.layout.reports)
+
+
+def test_a_framework(tmp_path: Path, clock: Clock) -> None:
+    """The status of each control, findings and decisions; a statement of later counts in the step of decisions."""
+    lake = auditlake.open(copy_of(with_a_pack, tmp_path) / "lake", clock=clock)
+    clock.move("1d")
+    lake.ingest([AuditEvent("login", SEPTEMBER - timedelta(hours=hours)) for hours in range(20, 23)])
+    lake.decisions.state("house", "6", met=True, note="looked", until=OCTOBER + 30 * DAY)
+    pack = lake.layout.pack("house")
+    pack.write_text(
+        pack.read_text().replace("2026-09-01.1", "2026-09-02.1").replace('id: "1", title', 'id: "1.1", was: "1", title')
+    )
+    (settings := lake.layout.frameworks).write_text(settings.read_text().replace("2026-09-01.1", "2026-09-02.1"))
+    framework(lake, SEPTEMBER + DAY)
+    made = lake.changes("house")
+    said = {step.name: [(each.control, each.before, each.after) for each in step.controls] for step in made.steps}
+    assert said == {
+        "reported": [], "late": [("1", "pass", "fail")], "policy": [], "decisions": [("6", "not_evaluated", "pass")],
+        "time": [("2", "no_data", "fail"), ("3", "pass", "fail")],
+    }  # fmt: skip
+    (late,) = (each for step in made.steps[:-1] for each in step.changes)
+    assert (late.what, late.finding.kind, late.finding.policy) == ("new", "field_incomplete", "house--sign_ins")
+    assert "house 2026-09-01.1 became 2026-09-02.1" in made.steps[2].why
+    assert "6 stated met" in made.steps[3].why
+    assert "not evaluated became pass" in made.html().decode()
+    assert run(f"auditlake --lake {lake.layout.root} changes house") == 0
