@@ -39,7 +39,6 @@ if TYPE_CHECKING:
     from auditlake.analysis.statistics import Statistics
     from auditlake.display.cards import Card
     from auditlake.events.event import EventFields
-    from auditlake.facets.changes import ChangeReport
     from auditlake.facets.decisions import DecisionRegister
     from auditlake.facets.findings import FindingRegister
     from auditlake.ingest.custody import IngestSummary
@@ -96,7 +95,7 @@ class AuditLake(Shown):
         self.frameworks = Frameworks(self._context, lambda: self.flush(reading=True).snapshot)
         """How the controls of its packs stand: ``report``, ``reports``, ``evidence``."""
         self.runs = Runs(self._context, self.frameworks.judged)
-        """What was evaluated when: ``recorded``, ``all``."""
+        """What was evaluated when: ``recorded``, ``all``, ``changes``."""
         self.export = Export(self._context)
         """What other tools read: ``ocsf``."""
         refuse_links(self.layout)
@@ -367,27 +366,6 @@ class AuditLake(Shown):
         from auditlake.frameworks.reperform import reperform_any
 
         return reperform_any(self._context, self.frameworks.judged, Path(report), policies=policies)
-
-    def changes(
-        self, subject: str, *, before: str | Path | int | None = None, after: str | Path | int | None = None,
-        policies: str | Path | None = None,
-    ) -> ChangeReport:  # fmt: skip
-        """Say what became different between two reports of a policy or a framework, and why.
-
-        Args:
-            subject: The policy, or the pack.
-            before: The earlier report: a run's number, or its JSON; the last run before the later one if None.
-            after: The later report, likewise; that of the newest run if None.
-            policies: A folder with the policies that the earlier report was judged by; those that runs kept if None.
-
-        Raises:
-            ReportError: There are no two such reports, or what one was judged by is not there any more.
-            SnapshotError: The later snapshot cannot be read exactly any more.
-        """
-        from auditlake.facets.changes import change_report
-
-        judge = self.frameworks.judged
-        return change_report(self._context, judge, subject, before=before, after=after, policies=policies)
 
     def _judged(self, *policy_ids: str, **options: Unpack[ReportOptions]) -> AbstractContextManager[Judged]:
         from auditlake.policies.request import ReportRequest

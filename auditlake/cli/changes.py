@@ -38,7 +38,7 @@ def changes(path: str, /, subject: str, out: Path | None, **options: Any) -> Non
     from auditlake.changes.document import changes_dict
 
     lake = opened(path)
-    made = lake.changes(subject, **options)
+    made = lake.runs.changes(subject, **options)
     files = made.write(out or lake.layout.reports)
     if not machine(changes=changes_dict(made.changes), files=[str(each) for each in files]) and not is_quiet():
         from auditlake.changes.page import sentence

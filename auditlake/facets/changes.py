@@ -1,4 +1,4 @@
-"""What became different between two reports: ``lake.changes``."""
+"""What became different between two reports: ``lake.runs.changes``."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from auditlake.changes.model import Changes, Step
-    from auditlake.changes.run import Judge
-    from auditlake.context import LakeContext
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,17 +60,3 @@ class ChangeReport:
         index = "index.html" if (there / "index.html").is_file() else None
         files = {"json": self.json(), "html": self.html(index_file=index)}
         return write_files(there, {f"{self.stem}.{each}": files[each] for each in formats})
-
-
-def change_report(
-    context: LakeContext, judge: Judge, subject: str, *,
-    before: str | Path | int | None, after: str | Path | int | None, policies: str | Path | None,
-) -> ChangeReport:  # fmt: skip
-    """Compare two reports; see :meth:`auditlake.AuditLake.changes`."""
-    from auditlake.changes.run import changes
-    from auditlake.packs.effective import lake_packs
-
-    packs = lake_packs(context.layout, context.config.event_types, is_later=True)
-    return ChangeReport(changes(
-        context, judge, subject, is_framework=subject in packs.known, before=before, after=after, policies=policies
-    ))  # fmt: skip

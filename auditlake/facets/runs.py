@@ -15,7 +15,9 @@ from auditlake.events.times import Instant, as_end_or_none, as_instant_or_none
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
+    from auditlake.facets.changes import ChangeReport
     from auditlake.frameworks.framework import Framework
     from auditlake.frameworks.run import JudgedFrameworks
     from auditlake.policies.request import ReportOptions
@@ -152,6 +154,33 @@ class Runs(Facet):
             and (last is None or each.began <= last)
             and (not policy_ids or not each.policies.isdisjoint(policy_ids))
         )
+
+    def changes(
+        self, subject: str, *, before: str | Path | int | None = None, after: str | Path | int | None = None,
+        policies: str | Path | None = None,
+    ) -> ChangeReport:  # fmt: skip
+        """Say what became different between two reports of a policy or a framework, and why.
+
+        Args:
+            subject: The policy, or the pack.
+            before: The earlier report: a run's number, or its JSON; the last run before the later one if None.
+            after: The later report, likewise; that of the newest run if None.
+            policies: A folder with the policies that the earlier report was judged by; those that runs kept if None.
+
+        Raises:
+            ReportError: There are no two such reports, or what one was judged by is not there any more.
+            SnapshotError: The later snapshot cannot be read exactly any more.
+        """
+        from auditlake.changes.run import changes
+        from auditlake.facets.changes import ChangeReport
+        from auditlake.packs.effective import lake_packs
+
+        context = self._context
+        packs = lake_packs(context.layout, context.config.event_types, is_later=True)
+        return ChangeReport(changes(
+            context, self._judge, subject, is_framework=subject in packs.known, before=before, after=after,
+            policies=policies,
+        ))  # fmt: skip
 
 
 def _judged_by(made: JudgedFrameworks) -> Iterator[bytes]:

@@ -87,7 +87,7 @@ def test_each_difference_has_its_cause(lake: AuditLake, clock: Clock, tmp_path: 
     clock.move("20d")
     lake.ingest(burst("zoe", 9, 4, SEPTEMBER))
     report(lake, "2026-09")
-    made = lake.changes("failures")
+    made = lake.runs.changes("failures")
     assert told(made) == [
         ("reported", 7, 2, 2, "violation", []),
         ("deleted", 3, 1, 1, "violation", ["gone ann"]),
@@ -111,7 +111,7 @@ def test_nothing_differs(lake: AuditLake, clock: Clock) -> None:
     """Two runs that say the same have no step between them."""
     clock.move("1h")
     report(lake, "2026-08")
-    made = lake.changes("failures")
+    made = lake.runs.changes("failures")
     assert [step.name for step in made.steps] == ["reported", "time"]
     assert made.steps[1].changes == ()
     assert "No finding and no status differs." in made.html().decode()
@@ -122,13 +122,13 @@ def test_rows_that_are_gone(lake: AuditLake, clock: Clock) -> None:
     clock.move("10d")
     lake.retention.apply()
     report(lake, "2026-08")
-    made = lake.changes("failures")
+    made = lake.runs.changes("failures")
     assert [each[:3] for each in told(made)][:2] == [("reported", 7, 2), ("deleted", 3, 1)]
     assert "taken at its word" in made.changes.notes[0]
     for file in lake.layout.reports.glob("*.json"):
         file.unlink()
     with pytest.raises(ReportError, match="cannot be made again"):
-        lake.changes("failures")
+        lake.runs.changes("failures")
 
 
 def test_a_report_that_cannot_be_given_again(lake: AuditLake, clock: Clock, tmp_path: Path) -> None:
@@ -139,7 +139,7 @@ def test_a_report_that_cannot_be_given_again(lake: AuditLake, clock: Clock, tmp_
     (other := tmp_path / "changed.json").write_text(json.dumps(document))
     clock.move("1d")
     report(lake, "2026-08")
-    made = lake.changes("failures", before=other)
+    made = lake.runs.changes("failures", before=other)
     assert [step.name for step in made.steps] == ["reported"]
     assert "total_events was 6" in made.changes.stopped
     assert run(f"auditlake --lake {lake.layout.root} changes failures --from {other}") == 1
@@ -148,25 +148,28 @@ def test_a_report_that_cannot_be_given_again(lake: AuditLake, clock: Clock, tmp_
 def test_which_two(lake: AuditLake, clock: Clock, tmp_path: Path) -> None:
     """Runs are named by number, reports by file; one run alone, an unknown run and another lake's report are errors."""
     with pytest.raises(ReportError, match="no earlier run"):
-        lake.changes("failures")
+        lake.runs.changes("failures")
     clock.move("1d")
     lake.ingest(burst("eve", 25, 5))
     report(lake, "2026-08")
     (first, second) = (each.number for each in lake.runs.all())
     file = next(each for each in sorted(lake.layout.reports.glob("*.json")))
-    by_number, by_file = lake.changes("failures", before=first, after=second), lake.changes("failures", before=file)
+    by_number, by_file = (
+        lake.runs.changes("failures", before=first, after=second),
+        lake.runs.changes("failures", before=file),
+    )
     assert by_number.json() == by_file.json()
     with pytest.raises(ReportError, match="run 99 did not judge"):
-        lake.changes("failures", before=99)
+        lake.runs.changes("failures", before=99)
     with pytest.raises(ReportError, match="after the later one"):
-        lake.changes("failures", before=second, after=first)
+        lake.runs.changes("failures", before=second, after=first)
     document = json.loads(file.read_bytes())
     document["evidence"]["lake_id"] = "ffffffff-ffff-4fff-8fff-ffffffffffff"
     (other := tmp_path / "other.json").write_text(json.dumps(document))
     with pytest.raises(ReportError, match="is a report of 'failures' of lake ffff"):
-        lake.changes("failures", before=other)
+        lake.runs.changes("failures", before=other)
     with pytest.raises(ReportError, match="is no report"):
-        lake.changes("failures", before=lake.layout.config)
+        lake.runs.changes("failures", before=lake.layout.config)
 
 
 def test_a_policy_that_nobody_kept(lake: AuditLake, clock: Clock, tmp_path: Path) -> None:
@@ -174,15 +177,15 @@ def test_a_policy_that_nobody_kept(lake: AuditLake, clock: Clock, tmp_path: Path
     set_policies(lake, {"failures": POLICY.replace("threshold: 3", "threshold: 4")})
     clock.move("1d")
     report(lake, "2026-08")
-    whole = lake.changes("failures")
+    whole = lake.runs.changes("failures")
     assert [step.name for step in whole.steps] == ["reported", "policy", "time"]
     for each in lake.layout.judged_by.iterdir():
         each.unlink()
     with pytest.raises(ReportError, match="is not there any more"):
-        lake.changes("failures")
+        lake.runs.changes("failures")
     (tmp_path / "then").mkdir()
     (tmp_path / "then" / "failures.yaml").write_text(POLICY)
-    assert lake.changes("failures", policies=tmp_path / "then").json() == whole.json()
+    assert lake.runs.changes("failures", policies=tmp_path / "then").json() == whole.json()
 
 
 def test_many_differences(lake: AuditLake, clock: Clock) -> None:
@@ -190,7 +193,7 @@ def test_many_differences(lake: AuditLake, clock: Clock) -> None:
     lake.ingest([each for user in range(SHOWN_CHANGES + 5) for each in burst(f"user{user}", 25, 3)])
     clock.move("1h")
     report(lake, "2026-08")
-    made = lake.changes("failures")
+    made = lake.runs.changes("failures")
     assert len(made.steps[1].changes) == SHOWN_CHANGES + 5
     assert "and 5 more, in the JSON" in made.html().decode()
 
@@ -247,7 +250,7 @@ def test_the_numbers_add_up(lake: AuditLake, clock: Clock) -> None:
         lake.retention.apply()
     report(lake, "2026-08")
     report(lake, "2026-09")
-    made = lake.changes("failures", before=1)
+    made = lake.runs.changes("failures", before=1)
     for before, after in pairwise(made.steps):
         assert before.numbers.findings + after.count("new") - after.count("gone") == after.numbers.findings
 
@@ -283,7 +286,7 @@ def test_a_framework(tmp_path: Path, clock: Clock) -> None:
     )
     (settings := lake.layout.frameworks).write_text(settings.read_text().replace("2026-09-01.1", "2026-09-02.1"))
     framework(lake, SEPTEMBER + DAY)
-    made = lake.changes("house")
+    made = lake.runs.changes("house")
     said = {step.name: [(each.control, each.before, each.after) for each in step.controls] for step in made.steps}
     assert said == {
         "reported": [], "late": [("1", "pass", "fail")], "policy": [], "decisions": [("6", "not_evaluated", "pass")],
