@@ -95,7 +95,7 @@ class AuditLake(Shown):
         self.frameworks = Frameworks(self._context, lambda: self.flush(reading=True).snapshot)
         """How the controls of its packs stand: ``report``, ``reports``, ``evidence``."""
         self.runs = Runs(self._context, self.frameworks.judged)
-        """What was evaluated when: ``recorded``, ``all``."""
+        """What was evaluated when: ``recorded``, ``all``, ``changes``."""
         self.export = Export(self._context)
         """What other tools read: ``ocsf``."""
         refuse_links(self.layout)

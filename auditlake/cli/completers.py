@@ -58,6 +58,12 @@ def packs(layout: Layout) -> Iterable[str]:
 
 
 @completer
+def judged(layout: Layout) -> Iterable[str]:
+    """Name the lake's policies and its packs."""
+    return sorted({*_stems(layout.policies), *_stems(layout.packs)})
+
+
+@completer
 def holds(layout: Layout) -> Iterable[str]:
     """Name the lake's holds."""
     return _stems(layout.holds)

@@ -19,6 +19,7 @@
       findings/listed.json      over which periods findings were listed last
       runs/journal.jsonl        which reports were evaluated, and when the lake was verified
       runs/<id>.started         a run under way, held by its process
+      runs/by/*.yaml            the policies and packs that runs judged by, each named by its SHA-256
       alerts/                   where the evaluator of alerts stands, and what is not delivered yet
       collected.jsonl           which objects were collected; without it, all of them are listed and read again
       .staging/<writer>/        what a writer has not committed yet
@@ -129,6 +130,11 @@ class Layout:
     def run_journal(self) -> Path:
         """Which evaluations and verifications there were; made when there is one."""
         return self.root / "runs" / "journal.jsonl"
+
+    @property
+    def judged_by(self) -> Path:
+        """The policies and packs that runs judged by; made when there is one."""
+        return self.root / "runs" / "by"
 
     def started(self, run_id: str) -> Path:
         """Return the file that shows that a run is under way."""

@@ -63,6 +63,7 @@ class Frameworks(Facet):
         only: bool = False,
         again: bool = False,
         where: Where | None = None,
+        arrived_by: int | None = None,
         **options: Unpack[ReportOptions],
     ) -> AbstractContextManager[JudgedFrameworks]:
         """Judge policies and packs on one snapshot, with the engine still open.
@@ -73,13 +74,14 @@ class Frameworks(Facet):
             only: Whether to judge no policies but those that the packs need.
             again: Whether to repeat a report that was made before.
             where: By which packs and how much of the journal of runs.
+            arrived_by: Judge only events that this version of the lake or an earlier one brought; all of them if None.
             **options: Those of :meth:`auditlake.AuditLake.reports`.
         """
         from auditlake.facets.holds import Holds
         from auditlake.frameworks.run import judged_frameworks
         from auditlake.policies.request import ReportRequest
 
-        request = ReportRequest(policy_ids=tuple(policy_ids), again=again, **options)
+        request = ReportRequest(policy_ids=tuple(policy_ids), again=again, arrived_by=arrived_by, **options)
         holds = Holds(self._context).binding()
         return judged_frameworks(
             self._context, request, pack_ids, holds=holds, flush=self._flush, only=only, where=where

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import chain
 
 from auditlake.context import LakeContext
@@ -41,6 +41,8 @@ class Where:
     """The packs; the lake's if None."""
     runs: int | None = None
     """How many of the first entries of the journal of runs count; all of them if None."""
+    decided_by: datetime | None = None
+    """What people decided after ``as_of`` and up to this instant counts as if they had decided it at ``as_of``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +99,7 @@ def judged_frameworks(
         if pack_ids is None:
             yield JudgedFrameworks(judged, ())
             return
-        run = _Run(context, request, lake, packs, where.runs)
+        run = _Run(context, request, lake, packs, where)
         yield JudgedFrameworks(judged, *run.frameworks(pack_ids or (*packs.packs, *packs.faults), reports))
 
 
@@ -105,14 +107,15 @@ class _Run:
     """Frameworks on one snapshot."""
 
     def __init__(
-        self, context: LakeContext, request: ReportRequest, lake: Judging, packs: LakePacks, runs: int | None
+        self, context: LakeContext, request: ReportRequest, lake: Judging, packs: LakePacks, where: Where
     ) -> None:
         self._context, self._request, self._lake, self._packs = context, request, lake, packs
         usual = earlier(lake.as_of, timedelta(microseconds=context.config.report_period.microseconds))
         self._question = Question(lake.as_of, *resolve(request, lake.as_of, usual))
         self._is_usual = (self._question.since, self._question.until) == (usual, lake.as_of)
-        self._decisions = decisions_as_of(lake.journal, lake.as_of)
-        self._runs, self._runs_digest = counting(context.layout, lake.as_of, runs)
+        self._decided_by = max(lake.as_of, where.decided_by or lake.as_of)
+        self._decisions = decisions_as_of(lake.journal, lake.as_of, known_by=where.decided_by)
+        self._runs, self._runs_digest = counting(context.layout, lake.as_of, where.runs)
 
     def frameworks(
         self, pack_ids: Sequence[str], reports: Sequence[ComplianceReport]
@@ -133,7 +136,7 @@ class _Run:
         """Return the weaker values of a pack that nobody ever decided: a report by these would say too much."""
         ever = {
             line.entry.parameter for line in self._lake.journal
-            if isinstance(line.entry, Weakening) and line.entry.pack == pack.id and line.entry.at <= self._lake.as_of
+            if isinstance(line.entry, Weakening) and line.entry.pack == pack.id and line.entry.at <= self._decided_by
         }  # fmt: skip
         decided = self._decisions.weakened(pack.id)
         values = {name: value for name, value in pack.values.items() if name not in ever}

@@ -127,7 +127,7 @@ def judging(
     named = () if policy_ids is None else chosen(policies, policy_ids)
     asked = tuple((each, question(lasting(each), request, instant, config.report_period)) for each in named)
     version = flush() if request.snapshot is None else request.snapshot
-    with open_engine(context, version) as (connection, snapshot):
+    with open_engine(context, version, arrived_by=request.arrived_by) as (connection, snapshot):
         journal, engine = tuple(first_entries(read(context.layout), request.entries)), DuckEngine(connection)
 
         def judge(asked: Sequence[tuple[Policy, Question]], listen: Listen) -> tuple[ComplianceReport, ...]:

@@ -82,7 +82,8 @@ def test_a_run_has_the_answers_of_its_reports(lake: AuditLake, clock: Clock) -> 
     assert line.judged("failed_logins", made.since, made.until)
     assert not line.judged("failed_logins", made.since - HOUR, made.until)
     assert not replace(line, state="error").judged("failed_logins", made.since, made.until)
-    assert [*lake.layout.run_journal.parent.iterdir()] == [lake.layout.run_journal]
+    assert {*lake.layout.run_journal.parent.iterdir()} == {lake.layout.run_journal, lake.layout.judged_by}
+    assert [file.read_text() for file in lake.layout.judged_by.iterdir()] == [lake.policies.get("failed_logins").text]
 
 
 def test_an_error_is_on_record(lake: AuditLake) -> None:
