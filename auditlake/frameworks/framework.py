@@ -115,7 +115,7 @@ class Framework:
             ReportError: The folder cannot be written to, or other bytes have both names.
         """
         files = self.files(formats, options=options)
-        if is_free(folder, self.stem, files, self.json()):
+        if is_free(folder, files, self.json(), self.judgement, options):
             try:
                 return write_files(folder, files)
             except TakenError:  # meanwhile

@@ -275,7 +275,7 @@ class ComplianceReport(Shown):
         """
         files = self.files(formats, form, options=options)
         digest = hashlib.sha256(b"".join(files.values())).hexdigest()
-        if is_free(folder, self.stem, files, self.json()):
+        if is_free(folder, files, self.json(form), self.judgement, options):
             try:
                 return write_files(folder, files)
             except TakenError:  # meanwhile
