@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -133,7 +132,7 @@ def _joined(
         .join(
             each.json(version)
             if name == "json" and isinstance(each, ComplianceReport)
-            else each.to(name, **asdict(wishes))
+            else each.to(name, raw=wishes.raw, plan=wishes.plan)
             for each in made
         )
     )

@@ -213,8 +213,13 @@ def _ways(texts: Collection[str]) -> str:
 
 
 def _spelled(texts: Collection[str]) -> set[str]:
-    """Return every way of JSON, HTML, Markdown and CSV to write these."""
-    return {way for each in texts for way in (*spelled(each), html.escape(each), marked(each), each.replace('"', '""'))}
+    """Return every way of JSON, HTML, XML, Markdown and CSV to write these."""
+    ways: set[str] = set()
+    for each in texts:
+        xml = html.escape(each, quote=False)
+        ways |= {*spelled(each), html.escape(each), xml, xml.replace('"', "&quot;"), marked(each)}
+        ways.add(each.replace('"', '""'))
+    return ways
 
 
 def _naming(names: re.Pattern[str], paths: Iterable[Path]) -> list[Path]:

@@ -45,7 +45,10 @@ def _against(name: str, draft: Any, data: bytes) -> list[str]:
 
 
 def oscal(data: bytes) -> list[str]:
-    """What is wrong with an OSCAL document: its schema, identifiers that are not unique, and those of nothing."""
+    """What is wrong with an OSCAL document: its schema, identifiers that are not unique, and those of nothing.
+
+    And a resource without a place, of which NIST's constraints warn.
+    """
     document = json.loads(data)
     made = [value for name, value in named(document) if name == "uuid"]
     used = [value for name, value in named(document) if name.endswith("-uuid")]

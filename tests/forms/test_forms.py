@@ -20,6 +20,8 @@ import duckdb
 import pytest
 from markdown_it import MarkdownIt
 
+from auditlake.cli.docs import FOLDER
+from auditlake.disk.layout import REPORT_FILE
 from auditlake.display.formula_guard import guarded
 from auditlake.display.markdown import escaped
 from auditlake.display.text import UNSEEN, visible
@@ -33,6 +35,7 @@ from auditlake.frameworks.framework import Framework
 from auditlake.frameworks.judgement import judgement_of
 from auditlake.frameworks.model import STATUSES
 from auditlake.reports.compliance import ComplianceReport
+from auditlake.retention import mentions
 from tests.forms.schemas import FAULTS
 from tests.reports import samples as policies
 from tests.site import samples as frameworks
@@ -377,6 +380,20 @@ def test_csv_is_read_by_a_database(tmp_path: Path) -> None:
     assert [title or "" for (title,) in duckdb.execute(read, [str(file)]).fetchall()] == texts
 
 
+@pytest.mark.parametrize("person", ["ann", 'a*b"c|d', 'O\'Neil <x> & "y"', "_y_", "Zo\xeb", "@octocat", "=x", "a\\b"])
+def test_an_erasure_finds_whom_a_form_names(tmp_path: Path, person: str) -> None:
+    """A form that names an erased person is found, however the form spells the name; one that names others is not."""
+    pattern = mentions._pattern(person)
+    for form in (each for each in FORMS if each.file):
+        theirs, others = (tmp_path / f"compliance_{name}_20261124T060000Z_v1.{form.ending}" for name in ("a", "b"))
+        theirs.write_bytes(rendered(form.name, hostile([person])))
+        others.write_bytes(rendered(form.name, hostile([f"{person}ette"])))
+        assert REPORT_FILE.fullmatch(theirs.name)
+        assert mentions._naming(pattern, [theirs, others]) == [theirs], form.name
+    (tmp_path / "x.pdf").write_bytes(b"%PDF-1.7")
+    assert mentions._naming(pattern, [tmp_path / "x.pdf"]) == [tmp_path / "x.pdf"]  # nobody can say
+
+
 def test_nothing_calls_people_on_github() -> None:
     """What GitHub acts on after Markdown stands in code, and addresses are no links."""
     for text in ("@octocat", "cc @org/team, please", "fixes #12", "see GH-7", ":rocket:", "org/repo#3", "a" * 40):
@@ -423,3 +440,30 @@ def test_a_framework_writes_its_forms_beside_one_another(tmp_path: Path) -> None
     (path,) = other.write(tmp_path, ("csv",))
     assert path.name.startswith(f"{framework.stem}_")
     assert path.read_bytes() != paths[0].read_bytes() or path != paths[0]
+
+
+# The page of the documentation
+
+
+def test_the_page_has_every_form() -> None:
+    """Its first table is the table of forms, and its table of statuses says what forms say."""
+    page = (FOLDER / "reference" / "forms.md").read_text(encoding="utf-8")
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in page.splitlines() if line.startswith("| `")]
+    assert [row for row in rows if row[1].startswith("`.")] == [
+        [f"`{each.name}`", f"`.{each.ending}`", each.about] for each in FORMS
+    ]
+    assert re.findall(r"`(\w+)`", page[page.index("`framework`,") : page.index("`group` is")]) == [*COLUMNS]
+    told = {row[0].strip("`"): row for row in rows if row[0].strip("`") in STATUSES}
+    assert tuple(told) == STATUSES
+    for status, row in told.items():
+        judgement, _ = item_of(status)
+        (case,) = ET.fromstring(rendered("junit", judgement)).iter("testcase")
+        assert row[2].strip("`") == (next(iter(case)).tag if len(case) > 1 else "passes")
+        compliance = json.loads(rendered("ocsf", judgement))["compliance"]
+        name = compliance["status"] if compliance["status_id"] != 99 else "Other"
+        assert row[4] == f"{compliance['status_id']} {name}"
+        (control,) = json.loads(rendered("hdf", judgement))["profiles"][0]["controls"]
+        assert row[5].startswith(f"`{control['results'][-1]['status']}`")
+        found = json.loads(rendered("oscal", judgement))["assessment-results"]["results"][0].get("findings")
+        state = found and found[0]["target"]["status"]
+        assert row[3] == (f"{state['state']}, {state['reason']}" if state else "left out, named in a remark")
