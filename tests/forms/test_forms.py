@@ -36,6 +36,7 @@ from auditlake.frameworks.judgement import judgement_of
 from auditlake.frameworks.model import STATUSES
 from auditlake.reports.compliance import ComplianceReport
 from auditlake.retention import mentions
+from auditlake.site.entries import Folder
 from tests.forms.schemas import FAULTS
 from tests.reports import samples as policies
 from tests.site import samples as frameworks
@@ -109,7 +110,8 @@ def test_forms_fit_their_schemas(name: str) -> None:
 def test_another_report_is_another_document(name: str) -> None:
     """A report of other content has other bytes, and no identifier of the first."""
     first = of_framework()
-    second = replace(first, report="sha256:" + "1" * 64, as_of=first.as_of + timedelta(seconds=60))
+    later = replace(first, report="sha256:" + "1" * 64, as_of=first.as_of + timedelta(seconds=60))
+    second = replace(first, report="sha256:" + "1" * 64) if name in {"oscal", "ocsf"} else later
     texts = [rendered(name, each).decode() for each in (first, second)]
     made = [{*re.findall(r'"uuid": "([0-9a-f-]{36})"', each)} for each in texts]
     assert texts[0] != texts[1]
@@ -237,10 +239,20 @@ def test_hdf_says_the_status(status: str, results: set[str]) -> None:
     assert all(status in each["skip_message"] for each in control["results"] if each["status"] == "skipped")
 
 
+def test_hdf_says_what_people_decided() -> None:
+    """A control whose checks pass and which is an exception by a decision has a result more that says so."""
+    judgement, item = item_of("exception")
+    passing = replace(item, checks=(replace(item.checks[0], outcome="pass", status="pass"),))
+    (profile,) = json.loads(rendered("hdf", replace(judgement, items=(passing,))))["profiles"]
+    assert [each["status"] for each in profile["controls"][0]["results"]] == ["passed", "skipped"]
+
+
 def test_csv_has_a_row_a_finding() -> None:
     """Each finding of each check of each control has a row, and a check or a control without one has one too."""
     judgement = of_framework()
-    head, *rows = csv.reader(io.StringIO(rendered("csv", judgement).decode(), newline=""))
+    data = rendered("csv", judgement)
+    head, *rows = csv.reader(io.StringIO(data.decode(), newline=""))
+    assert data.count(b"\r\n") == data.count(b"\n") == len(rows) + 1
     assert tuple(head) == COLUMNS
     assert len(COLUMNS) == 22
     expected = [
@@ -261,6 +273,10 @@ def test_a_mail_is_short_and_says_what_to_do() -> None:
     assert text.startswith("what others wrote 2026: Not met, were it in force\n")
     assert "Page: p.html, beside this file" in text
     assert "- Not evaluated, 11: " in text
+    found = replace(of_framework().items[0].findings[0], group={"user_id": "frank"}, message="5 events for frank")
+    check = replace(of_framework().items[0].checks[0], findings=(found,), reason="5 events for frank")
+    named = replace(of_framework(), items=(replace(item_of("fail")[1], checks=(check,)),))
+    assert "- Fail, 1: 1 finding of house--sign_ins\n" in rendered("text", named).decode()
     many = tuple(
         replace(item_of("fail")[1], id=f"c{number}", checks=(), reasons=(f"reason {number} " + "x" * 200,))
         for number in range(99)
@@ -407,6 +423,7 @@ def test_nothing_calls_people_on_github() -> None:
         "10.2.1.1: no data",
     ):
         assert escaped(text) == text
+    assert escaped("see www.evil.example") == "see www\\.evil.example"
     assert "a" not in as_page(escaped("www.evil.example https://evil.example ftp://x.example")).tags
 
 
@@ -433,6 +450,7 @@ def test_a_framework_writes_its_forms_beside_one_another(tmp_path: Path) -> None
     paths = framework.write(tmp_path, ("csv", "oscal"))
     assert [path.name for path in paths] == [f"{framework.stem}.csv", f"{framework.stem}.oscal.json"]
     assert framework.write(tmp_path, ("csv", "oscal")) == paths
+    assert Folder.at(tmp_path).names == ()  # the list of reports is of pages and JSON
     assert [path.name for path in framework.write(tmp_path, ("json", "text"))] == [
         f"{framework.stem}.json", f"{framework.stem}.txt",
     ]  # fmt: skip
