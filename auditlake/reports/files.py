@@ -9,8 +9,11 @@ from pathlib import Path
 from auditlake.disk.durable import FOLDER_MODE, write_whole
 from auditlake.disk.files import read_file
 from auditlake.errors import ReportError
+from auditlake.forms.model import FormOptions, Judgement
+from auditlake.forms.table import FORMS, rendered
 
 FORMATS = ("json", "html")
+"""The forms that are written unless others are asked for."""
 
 
 class TakenError(ReportError):
@@ -46,12 +49,27 @@ def write_files(folder: Path, files: Mapping[str, bytes]) -> tuple[Path, ...]:
     return tuple(folder / name for name in files)
 
 
-def is_free(folder: Path, stem: str, files: Mapping[str, bytes]) -> bool:
-    """Return whether a name is free in a folder, or that of these files, of which some may be missing."""
-    named = {name for name in files if name.startswith(f"{stem}.")}  # a list of all findings has a name of its own
-    there = {name for name in (f"{stem}.{form}" for form in FORMATS) if os.path.lexists(folder / name)}
-    ours = {name for name in there & named if _has(folder / name, files[name])}
-    return not there or (f"{stem}.json" in ours and there & named == ours) or there == ours == named
+def is_free(folder: Path, files: Mapping[str, bytes], json: bytes, judgement: Judgement, options: FormOptions) -> bool:
+    """Return whether a report's name is free in a folder, or its own, of which some files may be there already.
+
+    Args:
+        folder: The folder.
+        files: What is to be written.
+        json: The report's JSON, whether or not it is to be written: where it is there, the name is its own.
+        judgement: The report as forms have it; its stem is the name.
+        options: What forms are asked for.
+    """
+    stem = judgement.stem
+    there = {f"{stem}.{form.ending}": form for form in FORMS if os.path.lexists(folder / f"{stem}.{form.ending}")}
+
+    def is_same(name: str) -> bool:
+        form, own = there[name], {f"{stem}.json": json, **files}
+        if name not in own and form.file is not None:
+            own[name] = rendered(form.name, judgement, options)
+        return name in own and _has(folder / name, own[name])
+
+    deciding = {f"{stem}.json"} & there.keys() or there.keys()
+    return all(map(is_same, deciding | (there.keys() & files.keys())))
 
 
 def _has(path: Path, data: bytes) -> bool:
