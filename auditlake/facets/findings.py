@@ -14,7 +14,7 @@ from auditlake.context import LakeContext
 from auditlake.display.cards import Shown
 from auditlake.errors import PolicyNotFoundError, ReportError, SnapshotError
 from auditlake.events.times import Instant, as_end, print_instant
-from auditlake.facets.decisions import check_pack, check_text, write_down
+from auditlake.facets.decisions import check_text, known_pack, write_down
 from auditlake.findings.decisions import Acceptance, Entry, Reopening, Resolution, Retraction, Review, Seen
 from auditlake.findings.finding import subject_of
 from auditlake.findings.journal import Line, concerning, read
@@ -266,13 +266,15 @@ class FindingRegister:
             **options: Those of ``reports``.
 
         Raises:
+            PackError: The lake is not judged by that pack.
             ReportError: The note or a policy is missing, or the periods are several.
             LakeError: It could not be written down.
         """
         by = by or login_name()
         check_text("note", note)
         check_text("by", by)
-        check_pack(pack)
+        if pack is not None:
+            known_pack(self._context, pack)
         if not policy_ids:
             raise ReportError("a review is of one policy or several, got none")
         made = tuple(self._judge(*dict.fromkeys(policy_ids), pages=False, **options))

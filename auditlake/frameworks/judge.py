@@ -22,7 +22,7 @@ from auditlake.frameworks.model import (
 from auditlake.frameworks.records.model import Case
 from auditlake.frameworks.words import numbers_of, sentence_of, verdict_of
 from auditlake.packs.model import State, qualified
-from auditlake.packs.parameters import is_weaker, shown_value
+from auditlake.packs.parameters import is_same, is_weaker, shown_value
 from auditlake.policies.model import Policy
 
 
@@ -89,11 +89,11 @@ def _settings(case: Case, places: Mapping[str, str]) -> tuple[Setting, ...]:
     settings = []
     for name, parameter in sorted(case.pack.parameters.items()):
         value, default = shown_value(case.pack.values[name]), shown_value(parameter.default)
-        is_free = parameter.stricter == "free"
+        is_free, is_default = parameter.stricter == "free", is_same(parameter, case.pack.values[name], default)
         decision = decision_for(name, case)
-        if is_free or value != default:
+        if is_free or not is_default:
             settings.append(Setting(
-                name, value, default, value == default, is_free, is_weaker(parameter, case.pack.values[name]),
+                name, value, default, is_default, is_free, is_weaker(parameter, case.pack.values[name]),
                 parameter.cites, places.get(name), None if decision is None else decision.owner, decision,
             ))  # fmt: skip
     return tuple(settings)

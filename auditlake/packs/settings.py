@@ -13,7 +13,7 @@ from auditlake.events.durations import Duration
 from auditlake.packs.controls import read_length
 from auditlake.packs.model import Pack, Value
 from auditlake.packs.parameters import known_parameter, read_value
-from auditlake.yaml_reader import Reader, nearest
+from auditlake.yaml_reader import Reader, is_null, nearest
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -81,8 +81,8 @@ def read_settings(
     reader = _Reader("file of settings", _KEYS, frozenset())
     reader.in_use = in_use
     text = reader.decoded(content)
-    root = None if text is None else reader.tree(text)
-    fields = {} if root is None else reader.mapping(root, FILE, _KEYS, ())
+    root = None if text is None or _is_blank(text) else reader.tree(text)
+    fields = {} if root is None else _given(reader.mapping(root, FILE, _KEYS, ()))
     schedules = reader.schedules(fields["schedules"]) if "schedules" in fields else ()
     chosen: dict[str, Chosen] = {}
     faults: dict[str, tuple[str, ...]] = {}
@@ -99,6 +99,16 @@ def read_settings(
     if reader.mistakes:
         faults[""] = reader.problems(file)
     return Settings(chosen, schedules, faults)
+
+
+def _is_blank(text: str) -> bool:
+    """Return whether a file holds nothing but comments, as where its last pack was taken out."""
+    return all(not line.strip() or line.lstrip().startswith("#") for line in text.splitlines())
+
+
+def _given(fields: Mapping[str, yaml.Node]) -> dict[str, yaml.Node]:
+    """Return the keys that have a value: one whose entries were all taken out says nothing."""
+    return {key: value for key, value in fields.items() if not is_null(value)}
 
 
 class _Reader(Reader):
@@ -122,7 +132,7 @@ class _Reader(Reader):
             self.wrong(fields["revision"], f"{why}; auditlake pack upgrade changes both")
         values: dict[str, Value] = {}
         places: dict[str, str] = {}
-        parameters = fields.get("parameters")
+        parameters = _given(fields).get("parameters")
         if parameters is not None and self.is_a(parameters, yaml.MappingNode, "parameters", "values by name"):
             for name, value in parameters.value:
                 parameter = known_parameter(self, name, "parameters", str(name.value), pack.parameters)

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from auditlake.findings.decisions import Applicability, Decisions, Statement, Weakening
+from auditlake.findings.decisions import Applicability, Decisions, Entry, Retraction, Statement, Weakening
+from auditlake.findings.journal import Line, decisions_as_of
 from auditlake.frameworks.controls import judged_controls
 from auditlake.frameworks.judge import judge
 from auditlake.frameworks.model import STATUSES, Evidence, Extent, FrameworkReport
@@ -200,6 +201,27 @@ def test_what_does_not_apply_is_not_looked_at() -> None:
     assert made.control("soon").in_force == date(2026, 10, 1)
 
 
+def test_a_decision_follows_a_rename_until_there_is_one_about_the_new_id() -> None:
+    """What was decided about the earlier id counts; a newer one about the new id replaces it, also once it has ended.
+
+    Either can be taken back: then the other counts, or none.
+    """
+    of = pack(control("1", "failing", was="old"), policies=[policy("failing")])
+    old = Applicability(1, SINCE, "p", "old", "no cards", "bea", UNTIL + DAY, **WHO)
+    new = Applicability(2, SINCE, "p", "1", "no cards yet", "bea", UNTIL - DAY, **WHO)
+
+    def status(*entries: Entry) -> str:
+        lines = [Line(each, "") for each in entries]
+        return stands(case(of, reports=REPORTS, decisions=decisions_as_of(lines, UNTIL)), "1")[0]
+
+    assert status(old) == "not_applicable"
+    assert status(old, new) == "fail"
+    assert status(old, new, Retraction(3, SINCE + DAY, 2, "wrong", **WHO)) == "not_applicable"
+    assert status(old, Retraction(2, SINCE + DAY, 1, "wrong", **WHO)) == "fail"
+    assert status(replace(old, number=2), replace(new, number=1)) == "not_applicable"
+    assert status(replace(old, control="older")) == "fail", "a rename is followed once"
+
+
 def test_a_weaker_value_is_at_best_an_exception_while_it_is_decided() -> None:
     """A weaker value lets no control pass; without a decision in force for that very value, it fails."""
     keep = Parameter("keep", "duration", length("12mo"), stricter="longer", cites=("2",))
@@ -220,6 +242,7 @@ def test_a_weaker_value_is_at_best_an_exception_while_it_is_decided() -> None:
     assert statuses(decided) == ["exception", "exception", "pass", "fail", "pass", "not_applicable"]
     assert statuses() == ["fail", "fail", "pass", "fail", "pass", "not_applicable"]
     assert statuses(replace(decided, value="8mo")) == statuses()
+    assert statuses(replace(decided, value="186d")) == statuses(decided), "a length is the same however it is written"
 
 
 def test_types_that_the_lake_does_not_declare_keep_a_control_from_passing() -> None:
