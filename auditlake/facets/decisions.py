@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from auditlake.context import Facet, LakeContext
 from auditlake.disk.files import open_file
-from auditlake.errors import ReportError
+from auditlake.errors import PackError, ReportError
 from auditlake.events.times import Instant, as_end, judged_as_of
 from auditlake.findings.decisions import (
     Acceptance,
@@ -80,13 +80,12 @@ class DecisionRegister(Facet):
             by: Who says so; the user of this process, who is on record beside them, if None.
 
         Raises:
-            PackError: The lake is not judged by that pack.
-            ReportError: The pack has no such control, or a log shows it; something is missing or makes no sense, or a
-                file cannot be read.
+            PackError: The lake is not judged by that pack, or the pack has no such control.
+            ReportError: A log shows the control, something is missing or makes no sense, or a file cannot be read.
             LakeError: It could not be written down.
         """
         writer = self._writer(by, {"note": note})
-        if self._control(pack, control).shows != "nothing":
+        if control_of(known_pack(self._context, pack), control).shows != "nothing":
             message = f"a log shows {pack} {control}, so a statement about it counts for nothing"
             hint = f"auditlake finding list {pack}/{control} lists what was found: accept that instead"
             raise ReportError(message, hint=hint)
@@ -112,12 +111,12 @@ class DecisionRegister(Facet):
             by: As for :meth:`state`.
 
         Raises:
-            PackError: The lake is not judged by that pack.
-            ReportError: The pack has no such control, or something is missing or makes no sense.
+            PackError: The lake is not judged by that pack, or the pack has no such control.
+            ReportError: Something is missing or makes no sense.
             LakeError: It could not be written down.
         """
         writer = self._writer(by, {"reason": reason, "owner": owner})
-        self._control(pack, control)
+        control_of(known_pack(self._context, pack), control)
         return write_down(self._context, Applicability(
             0, writer.at, pack, control, reason, owner, _end(until, writer.at), writer.by, writer.system_user
         ))  # fmt: skip
@@ -137,9 +136,8 @@ class DecisionRegister(Facet):
             by: As for :meth:`state`.
 
         Raises:
-            PackError: The lake is not judged by that pack.
-            ReportError: The pack has no such parameter, or its value is none or no weaker one; something is missing or
-                makes no sense.
+            PackError: The lake is not judged by that pack, or the pack has no such parameter.
+            ReportError: The value is none of the parameter or no weaker one, or something is missing or makes no sense.
             LakeError: It could not be written down.
         """
         writer = self._writer(by, {"reason": reason, "owner": owner})
@@ -170,15 +168,6 @@ class DecisionRegister(Facet):
         entry = Retraction(0, writer.at, number, reason, writer.by, writer.system_user)
         return write_down(self._context, entry, check)
 
-    def _control(self, pack_id: str, control_id: str) -> Control:
-        """Return a control; refuse one that is not there, as a decision about it would count for nothing."""
-        pack = known_pack(self._context, pack_id)
-        if (control := pack.control(control_id)) is not None:
-            return control
-        renamed = next((each.id for each in pack.controls if each.was == control_id), None)
-        hint = f"it is called {renamed} now" if renamed else near(control_id, (each.id for each in pack.controls))
-        raise ReportError(f"{pack_id} has no control {control_id[:_LONGEST_NAME]!r}", hint=hint)
-
     def _writer(self, by: str | None, texts: dict[str, str]) -> _Writer:
         """Check what a person gave, and return who gave it."""
         writer = _Writer(self._context.now, by or login_name(), login_name())
@@ -204,10 +193,23 @@ def known_pack(context: LakeContext, pack_id: str) -> Pack:
     return lake_packs(context.layout, context.config.event_types).get(pack_id)
 
 
+def control_of(pack: Pack, control_id: str) -> Control:
+    """Return a control of a pack.
+
+    Raises:
+        PackError: The pack has none of that id: a decision about it would count for nothing.
+    """
+    if (control := pack.control(control_id)) is not None:
+        return control
+    renamed = next((each.id for each in pack.controls if each.was == control_id), None)
+    hint = f"it is called {renamed} now" if renamed else near(control_id, (each.id for each in pack.controls))
+    raise PackError(f"{pack.id} has no control {control_id[:_LONGEST_NAME]!r}", hint=hint)
+
+
 def _check_weaker(pack: Pack, name: str, shown: Any) -> None:
     """Refuse what no decision is needed for."""
     if (parameter := pack.parameters.get(name)) is None:
-        raise ReportError(f"{pack.id} has no parameter {name[:_LONGEST_NAME]!r}", hint=near(name, pack.parameters))
+        raise PackError(f"{pack.id} has no parameter {name[:_LONGEST_NAME]!r}", hint=near(name, pack.parameters))
     try:
         value = value_of(parameter, shown)
     except ValueError as error:

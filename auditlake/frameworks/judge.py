@@ -55,6 +55,7 @@ def judge(
     coverage = coverage_of(case)
     types = sorted(case.governed([each for each in pack.policies if each not in pack.unready]))
     ids = {qualified(pack.id, each) for each in pack.policies}
+    ids |= {f"{pack.id}/{each}" for control in pack.controls for each in (control.id, control.was)}
     return FrameworkReport(
         pack_id=pack.id, framework=pack.framework, edition=pack.edition, publisher=pack.publisher, about=pack.about,
         revision=pack.revision, digest=pack.digest, extends=pack.extends, recheck=pack.recheck,
