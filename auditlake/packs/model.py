@@ -121,7 +121,7 @@ class RecordCheck:
     """Ids of policies within the pack."""
     within: Duration | None = None
     by: str | None = None
-    """Who must have given a review: ``person``, or None for anyone."""
+    """Who must have given a review: ``person``, so that what a program signs is none; or None for anyone."""
     level: str | None = None
     """How deep a verification must go: ``quick`` or ``full``; None: either."""
     kept: bool = False

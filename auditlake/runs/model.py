@@ -12,6 +12,8 @@ from typing import Literal
 
 State = Literal["ok", "error"]
 Level = Literal["full", "quick"]
+UNATTENDED = frozenset({"nightly"})
+"""The verbs that are run by cron and its like."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -162,6 +162,30 @@ def test_a_review_says_what_came_after_it_and_whose_actions_they_were() -> None:
     assert result.status == "pass"
 
 
+def test_a_person_must_have_looked_where_that_is_asked() -> None:
+    """What a program signs in its own name counts for nothing: one that settings name, else one that ran nightly."""
+    person = replace(REVIEW, by="person")
+    seen, at = review(1, FIRST + DAY, 0), FIRST + DAY
+    nightly = replace(run(1, at - HOUR, since=SINCE, until=at), verb="nightly", user="ana")
+    failed = FailedRun(1, "0" * 16, at, at - HOUR, "nightly", "0", "ana")
+
+    def state(check: RecordCheck = person, given: Review = seen, **more: object) -> str:
+        return reviewed(given, check=check, **more).slots[0].state
+
+    assert [state(), state(runs=(nightly,)), state(runs=(failed,))] == ["met", "missed", "missed"]
+    assert state(REVIEW, runs=(nightly,)) == "met", "nobody asked who it was"
+    assert state(given=replace(seen, by="bea", system_user="ana"), runs=(nightly,)) == "met", "who says who they are"
+    assert state(runs=(replace(nightly, verb="report"),)) == "met"
+    assert state(runs=(replace(nightly, at=at),)) == "met", "it ran later"
+    assert [state(programs=("ana",)), state(programs=("svc",))] == ["missed", "met"]
+    assert state(programs=(), runs=(nightly,)) == "met", "settings say that no account is a program"
+    later = replace(review(2, at + HOUR, 0), by="bea")
+    made = reviewed(seen, later, check=person, programs=("ana", "svc"))
+    assert (made.slots[0].state, made.slots[0].by) == ("met", "bea")
+    assert made.reason == "1 of 27 intervals of 1d in time, 26 missed; what ana signed is by no person"
+    assert made.findings[0].message.startswith("No review by a person of 26 of the intervals of 1d")
+
+
 def test_a_period_in_which_nothing_was_due_is_no_pass() -> None:
     """A week within a day: no interval ended, so nothing is known."""
     day = Question(FIRST + DAY - MICRO, SINCE, FIRST + DAY - MICRO)

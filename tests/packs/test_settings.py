@@ -69,6 +69,13 @@ def test_settings_may_choose_nothing(settings: str) -> None:
     assert found(with_pack(settings.encode(), "house-rules", "2026-11-30.1").decode()).packs.keys() == {"house-rules"}
 
 
+def test_accounts_that_are_programs() -> None:
+    """A list of names; an empty one says that there are none, and a key without a value says nothing."""
+    said = {"": None, "programs:\n": None, "programs: []\n": (), "programs: [svc-audit, '7']\n": ("svc-audit", "7")}
+    assert {text: found(text).settings.programs for text in said} == said
+    assert "programs: expected a list" in found("programs: root\n").problems[0]
+
+
 def test_a_pack_may_have_no_value_set() -> None:
     """The key parameters whose values were all taken out says nothing; a pack needs a revision all the same."""
     entry = "packs:\n  house-rules:\n    revision: 2026-11-30.1\n    parameters:\n"
