@@ -37,6 +37,7 @@ policies:
     alert_threshold: 3
     window: 1h
 controls:
+  - {{id: "1", title: Guesses are seen, shows: logging, policies: {{refused: [threshold]}}, cites: [S]}}
   - {{id: "2", title: Somebody looks, shows: operation, says: s, says_not: n, cites: [S],
       records: [{{review: {{every: 7d, of: [refused], within: 0.5d}}}}]}}
   - {{id: "3", title: What is found is dealt with, shows: operation, says: s, says_not: n, cites: [S],

@@ -83,7 +83,18 @@ def test_the_same_again_adds_nothing_to_a_line(monkeypatch: pytest.MonkeyPatch) 
 
     assert all_news(lines, {"p": first}, lines[0].at)["p"].found == {}
     assert all_news(lines, {"p": later}, lines[0].at)["p"].found == {"2": on, "3": timeless}
+    wider = Found("s", NOON - HOUR, NOON + HOUR)
+    assert all_news(lines, {"p": replace(first, found={"0": wider})}, lines[0].at)["p"].found == {"0": wider}
     assert all_news(lines, {"p": first}, lines[0].at - HOUR)["p"].found == first.found, "it began before"
     assert all_news([replace(lines[0], state="error")], {"p": first}, lines[0].at)["p"].found == first.found
     monkeypatch.setattr(known, "MOST", 2)
     assert all_news([], {"p": first}, NOON)["p"].found is None
+
+
+def test_a_long_stretch_is_known_beside_short_ones() -> None:
+    """One that begins before others and outlasts them is found in what they leave."""
+    found = {"1": Found("s", NOON, NOON + 8 * HOUR), "2": Found("s", NOON + HOUR, NOON + 2 * HOUR)}
+    lines = [line(1, 0, Answer("", NOON, NOON + 9 * HOUR, "", 2, 2, 1, "", found), ok=True)]
+
+    assert Known(lines, {"p"}).first("p", "s", NOON + 3 * HOUR, NOON + 4 * HOUR) == lines[0].at
+    assert Known(lines, {"p"}).first("p", "s", NOON + 8 * HOUR, NOON + 9 * HOUR) is None
