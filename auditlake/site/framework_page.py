@@ -282,7 +282,9 @@ def _duties(report: FrameworkReport) -> Iterator[tuple[Text, ...]]:
         for finding in check.findings
     ]  # fmt: skip
     for control, finding in found[:_SHOWN_FINDINGS]:
-        yield shown(control.id), shown(plain(finding.message)), shown(finding.id)
+        own = finding.accepted
+        said = plain(finding.message) + (f"; {own.owner} answers for it" if own else "")
+        yield shown(control.id), shown(said), shown(finding.id)
     if (rest := len(found) - _SHOWN_FINDINGS) > 0:
         yield Text(""), Text(f"and {rest:,} more"), Text("in the JSON")
 
