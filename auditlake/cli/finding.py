@@ -51,10 +51,10 @@ def finding() -> None:
 def list_(
     path: str, /, policies: tuple[str, ...], state: str | None, limit: int | None, offset: int, **options: Any
 ) -> None:
-    """List the findings of policies, and of the checks of controls over records, such as missed reviews.
+    """List the findings of policies, and those of controls.
 
-    Without a name, those of every policy and every control are listed. PACK/CONTROL is a control, such as
-    pci-dss-4/10.4.1; what its policies find is listed as theirs.
+    A control has findings of its checks over records, such as missed reviews; what its policies find is listed as
+    theirs. It is named by its pack, as pci-dss-4/10.4.1. Without a name, those of every policy and control are listed.
     """
     listing = opened(path).findings.list(*policies, **options)
     findings = [each for each in listing if state in {None, each.state}]
