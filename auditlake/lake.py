@@ -103,9 +103,10 @@ class AuditLake(Shown):
     @cached_property
     def findings(self) -> FindingRegister:
         """What the policies find and what people decided of it: ``list``, ``accept``, ``resolve``, ``review``."""
+        from auditlake.facets.finding_search import FindingSearch
         from auditlake.facets.findings import FindingRegister
 
-        return FindingRegister(self._context, self.reports)
+        return FindingRegister(self._context, self.reports, FindingSearch(self._context, self.frameworks.judged))
 
     @cached_property
     def decisions(self) -> DecisionRegister:

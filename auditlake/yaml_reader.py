@@ -481,3 +481,10 @@ def nearest(word: str, words: Iterable[str]) -> str:
     known = sorted(words)
     close = get_close_matches(word[:64], known, n=1)
     return f"did you mean {close[0]!r}?" if close else f"expected one of {', '.join(known)}"
+
+
+def near(word: str, words: Iterable[str]) -> str:
+    """Return which name may have been meant, or all that there are, as the hint of an error."""
+    known = sorted(words)
+    close = get_close_matches(word[:64], known, n=1)
+    return f"did you mean {close[0]}?" if close else f"there are: {', '.join(known) or 'none'}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
+from itertools import chain
 from pathlib import Path
 
 import click
@@ -95,7 +96,7 @@ def event_types(layout: Layout) -> Iterable[str]:
 @completer
 def findings(layout: Layout) -> Iterator[str]:
     """Name the findings of the newest kept reports: nothing is evaluated."""
-    reports = layout.reports.glob("compliance_*.json")
+    reports = chain.from_iterable(map(layout.reports.glob, ("compliance_*.json", "framework_*.json")))
     for file in sorted(reports, key=lambda each: each.stat().st_mtime, reverse=True)[:_NEWEST_REPORTS]:
         yield from _FINDING.findall(_start(file, layout.root))
 

@@ -18,7 +18,6 @@ from auditlake.cli.output import as_json, ask, is_json, is_quiet, machine, opene
 from auditlake.cli.policy import show_effect, show_results
 from auditlake.cli.sarif import check_format, print_sarif
 from auditlake.display.text import count, visible
-from auditlake.errors import PackError
 
 if TYPE_CHECKING:
     from datetime import date
@@ -251,15 +250,9 @@ def weaken(path: str, /, pack: str, parameter: str, **options: Any) -> None:
     It is about the value that LAKE/frameworks.yaml has now. While the decision is in force, the controls that use the
     value are at best an exception; when it has ended, they fail. `auditlake decision retract` takes it back.
     """
-    from auditlake.packs.check import weaker_values
-
     lake = opened(path)
-    chosen = lake.packs.get(pack)
-    weaker = weaker_values(chosen)
-    if parameter not in weaker:
-        message = f"{pack} has no weaker value of {visible(parameter)!r}: there is nothing to decide"
-        raise PackError(message, hint=f"weaker values: {', '.join(weaker) or 'none'}; LAKE/frameworks.yaml sets them")
-    tell(lake.decisions.weaken(pack, parameter, weaker[parameter], **options))
+    values = lake.packs.get(pack).values
+    tell(lake.decisions.weaken(pack, parameter, _shown(values[parameter]) if parameter in values else None, **options))
 
 
 @pack.command()

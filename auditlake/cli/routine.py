@@ -10,7 +10,7 @@ import click
 from auditlake.cli.exit_codes import DONE, FAILED, NEGATIVE, WRONG
 from auditlake.cli.options import Words, json_option, operator_option
 from auditlake.cli.output import as_json, is_json, is_quiet, machine, opened, pick, say, warn
-from auditlake.cli.report import STATUSES
+from auditlake.cli.report import OF_FRAMEWORKS, STATUSES
 from auditlake.display.text import count, visible
 
 if TYPE_CHECKING:
@@ -73,8 +73,9 @@ def _progress() -> PlaceListener:
 
 
 @click.command()
-@click.option("--fail-on", type=Words(*STATUSES), default=(), metavar="STATUS,...",
-              help=f"Exit with 1 if a policy has one of these statuses: {', '.join(STATUSES)}.")  # fmt: skip
+@click.option("--fail-on", type=Words(*STATUSES, *OF_FRAMEWORKS), default=(), metavar="STATUS,...",
+              help=f"Exit with 1 if a policy has one of these statuses: {', '.join(STATUSES)}; "
+                   f"or a framework: {', '.join(OF_FRAMEWORKS)}, no_data.")  # fmt: skip
 @operator_option()
 @json_option("outcome", "began", "ended", "steps")
 @click.pass_obj

@@ -46,7 +46,8 @@ class Routine(Facet):
         A step that fails is told in the summary, and those that do not depend on it are still done.
 
         Args:
-            fail_on: The statuses of policies, such as ``violation``, that count as a failure.
+            fail_on: The statuses of policies, such as ``violation``, and of frameworks, such as ``fail``, that leave
+                something for a person to do; ``no_data`` is one of both.
             operator: Who deletes, if something is deleted; the user of this process if None.
 
         Raises:

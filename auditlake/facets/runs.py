@@ -80,6 +80,8 @@ class Recording:
     def end(self, error: BaseException | None) -> None:
         """Put the run on record with its answers, or the error that ended it."""
         from auditlake.runs.judged_by import keep
+        from auditlake.runs.journal import read
+        from auditlake.runs.known import all_news
         from auditlake.runs.model import Run
         from auditlake.store.turn import record_runs
 
@@ -90,6 +92,9 @@ class Recording:
             settings = "sha256:" + hashlib.sha256(read_file(layout.config, within=layout.root)).hexdigest()
         with suppress(OSError):  # without them a later report cannot be compared with this run, no more
             keep(layout, self._judged_by)
+        answers = self._found.get("answers", {})
+        with suppress(AuditLakeError):  # then each finding is named: the next reader is told what is wrong
+            self._found |= {"answers": all_news(read(layout), answers, began.at)}
         self._recorder.end(Run(
             number=0, id=began.id, at=began.at, finished=self._context.now, verb=began.verb, version=began.version,
             user=began.user, settings=settings, state="ok" if error is None else "error",
@@ -205,11 +210,17 @@ def _pack_answer(made: Framework) -> PackAnswer:
 
 
 def _answer(made: ComplianceReport) -> Answer:
-    from auditlake.runs.model import Answer
+    from auditlake.findings.finding import subject_id, subject_of
+    from auditlake.runs.model import Answer, Found
 
     report = made.report
+    subjects = {each.id: subject_id(subject_of(report.policy_id, each)) for each in report.violations}
+    found = {
+        each.id: Found(None if subjects[each.id] == each.id else subjects[each.id], each.start, each.end)
+        for each in report.violations
+    }
     return Answer(
         policy=report.evidence.policy_digest, since=report.since, until=report.until, status=report.status,
         findings=len(report.violations), open=sum(each.accepted is None for each in report.violations),
-        governed=report.total_events, report="sha256:" + hashlib.sha256(made.json()).hexdigest(),
+        governed=report.total_events, report="sha256:" + hashlib.sha256(made.json()).hexdigest(), found=found,
     )  # fmt: skip

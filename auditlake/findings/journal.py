@@ -113,12 +113,11 @@ def decisions_as_of(
     last = instant if known_by is None else max(instant, known_by)
     counted = [line.entry for line in first_entries(lines, entries) if line.entry.at <= last]
     standing = _standing([each if each.at <= instant else replace(each, at=instant) for each in counted])
-    applicabilities = _newest(_only(Applicability, standing), lambda each: (each.pack, each.control))
     weakenings = _newest(_only(Weakening, standing), lambda each: (each.pack, each.parameter))
     return Decisions(
         as_of=instant,
         statements=_newest(_only(Statement, standing), lambda each: (each.pack, each.control)),
-        applicabilities=tuple(each for each in applicabilities if is_in_force(each, instant)),
+        applicabilities=_newest(_only(Applicability, standing), lambda each: (each.pack, each.control)),
         weakenings=tuple(each for each in weakenings if is_in_force(each, instant)),
         reviews=_only(Review, standing),
         resolutions=_only(Resolution, standing),

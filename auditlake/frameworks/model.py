@@ -348,7 +348,7 @@ class FrameworkReport:
     """Where the facts of the pack come from, and how far each was checked."""
     evidence: Evidence
     resolutions: tuple[Resolution, ...] = ()
-    """What people marked as dealt with of what the policies of the pack found."""
+    """What people marked as dealt with of what the policies and the controls of the pack found."""
 
     def control(self, control_id: str) -> ControlResult:
         """Return a control.

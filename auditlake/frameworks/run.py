@@ -146,7 +146,7 @@ class _Run:
     def _case(self, pack: Pack) -> Case:
         return Case(
             pack, self._question, policies=self._lake.policies, decisions=self._decisions, runs=self._runs,
-            schedules=self._packs.settings.schedules,
+            schedules=self._packs.settings.schedules, programs=self._packs.settings.programs,
         )  # fmt: skip
 
     def _reports(self, cases: Sequence[Case], reports: Sequence[ComplianceReport]) -> dict[str, ComplianceReport]:

@@ -5,8 +5,8 @@ place. What is to be written is made first, as :class:`PackChange`, and is writt
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from pathlib import Path
 
 from auditlake.context import LakeContext
@@ -17,9 +17,10 @@ from auditlake.errors import PackError
 from auditlake.events.schema import BUILT_IN_TYPES
 from auditlake.packs.effective import SHIPPED, LakePacks, lake_files, read_packs
 from auditlake.packs.loader import read_pack
-from auditlake.packs.model import Pack, revision_key
+from auditlake.packs.model import PACK_ID, Pack, revision_key
 from auditlake.packs.settings import with_pack
 from auditlake.policies.model import Policy
+from auditlake.yaml_reader import near
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +64,14 @@ def shipped_or_file(name: str) -> Path:
     Raises:
         PackError: There is neither.
     """
-    if (file := Path(name)).is_file():
-        return file
-    if (shipped := SHIPPED / f"{name}.yaml").is_file():
-        return shipped
-    close = get_close_matches(name[:64], known := shipped_ids(), 1)
-    hint = f"did you mean {close[0]}?" if close else f"packs that ship with auditlake: {', '.join(known)}"
-    raise PackError(f"there is neither a file nor a pack {name!r}", hint=hint)
+    file, shipped = Path(name), SHIPPED / f"{name}.yaml"
+    with suppress(OSError):  # no file has a name of that length
+        if file.is_file():
+            return file
+        if PACK_ID.fullmatch(name) and shipped.is_file():
+            return shipped
+    message = f"there is neither a file nor a pack {name[:100]!r}"
+    raise PackError(message, hint=near(name, shipped_ids()))
 
 
 def read_file_of_pack(file: Path, event_types: frozenset[str], layout: Layout | None = None) -> Pack:

@@ -121,7 +121,7 @@ class RecordCheck:
     """Ids of policies within the pack."""
     within: Duration | None = None
     by: str | None = None
-    """Who must have given a review: ``person``, or None for anyone."""
+    """Who must have given a review: ``person``, so that what a program signs is none; or None for anyone."""
     level: str | None = None
     """How deep a verification must go: ``quick`` or ``full``; None: either."""
     kept: bool = False
@@ -231,8 +231,11 @@ class Pack:
 
     def controls_with(self, parameter: str) -> tuple[Control, ...]:
         """Return the controls that a parameter bears on: whose checks are made with it, or which ask for its value."""
-        cited = self.parameters[parameter].cites
-        return tuple(each for each in self.controls if parameter in each.parameters or each.id in cited)
+        return tuple(each for each in self.controls if self.bears_on(parameter, each))
+
+    def bears_on(self, parameter: str, control: Control) -> bool:
+        """Return whether a control's checks are made with a parameter, or it asks for its value."""
+        return parameter in control.parameters or control.id in self.parameters[parameter].cites
 
 
 def revision_key(revision: str) -> tuple[str, int]:

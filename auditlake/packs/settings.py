@@ -1,4 +1,4 @@
-"""``LAKE/frameworks.yaml``: which packs a lake is judged by, its values of their parameters, and which runs are due."""
+"""``LAKE/frameworks.yaml``: by which packs a lake is judged, with which values, what is due, and who is a program."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from auditlake.events.durations import Duration
 from auditlake.packs.controls import read_length
 from auditlake.packs.model import Pack, Value
 from auditlake.packs.parameters import known_parameter, read_value
-from auditlake.yaml_reader import Reader, nearest
+from auditlake.yaml_reader import Reader, is_null, nearest
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -22,7 +22,7 @@ FILE = "frameworks.yaml"
 ALL = "all"
 """What a schedule evaluates that names every policy."""
 Load = Callable[[str], Pack | None]
-_KEYS = ("packs", "schedules")
+_KEYS = ("packs", "schedules", "programs")
 _SCHEDULE = ("name", "every", "at", "evaluate", "within")
 _CLOCK = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]")
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
@@ -64,6 +64,8 @@ class Settings:
     schedules: tuple[Schedule, ...] = ()
     faults: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """The mistakes, each ``file:line:column: message``: of the entry of each pack, and of all else under ``""``."""
+    programs: tuple[str, ...] | None = None
+    """Accounts that are no persons: what they sign is no review by a person. None where that is not said."""
 
 
 def read_settings(
@@ -81,9 +83,10 @@ def read_settings(
     reader = _Reader("file of settings", _KEYS, frozenset())
     reader.in_use = in_use
     text = reader.decoded(content)
-    root = None if text is None else reader.tree(text)
-    fields = {} if root is None else reader.mapping(root, FILE, _KEYS, ())
+    root = None if text is None or _is_blank(text) else reader.tree(text)
+    fields = {} if root is None else _given(reader.mapping(root, FILE, _KEYS, ()))
     schedules = reader.schedules(fields["schedules"]) if "schedules" in fields else ()
+    programs = reader.several(fields["programs"], "programs", reader.name) if "programs" in fields else None
     chosen: dict[str, Chosen] = {}
     faults: dict[str, tuple[str, ...]] = {}
     node = fields.get("packs")
@@ -98,7 +101,17 @@ def read_settings(
             chosen[str(key.value)] = entry
     if reader.mistakes:
         faults[""] = reader.problems(file)
-    return Settings(chosen, schedules, faults)
+    return Settings(chosen, schedules, faults, programs)
+
+
+def _is_blank(text: str) -> bool:
+    """Return whether a file holds nothing but comments, as where its last pack was taken out."""
+    return all(not line.strip() or line.lstrip().startswith("#") for line in text.splitlines())
+
+
+def _given(fields: Mapping[str, yaml.Node]) -> dict[str, yaml.Node]:
+    """Return the keys that have a value: one whose entries were all taken out says nothing."""
+    return {key: value for key, value in fields.items() if not is_null(value)}
 
 
 class _Reader(Reader):
@@ -122,7 +135,7 @@ class _Reader(Reader):
             self.wrong(fields["revision"], f"{why}; auditlake pack upgrade changes both")
         values: dict[str, Value] = {}
         places: dict[str, str] = {}
-        parameters = fields.get("parameters")
+        parameters = _given(fields).get("parameters")
         if parameters is not None and self.is_a(parameters, yaml.MappingNode, "parameters", "values by name"):
             for name, value in parameters.value:
                 parameter = known_parameter(self, name, "parameters", str(name.value), pack.parameters)

@@ -18,12 +18,14 @@ from auditlake.disk.files import open_file, read_file
 from auditlake.disk.layout import Layout
 from auditlake.errors import LakeError, LakeFormatError
 from auditlake.events.times import print_instant
-from auditlake.runs.model import Answer, Entry, FailedRun, PackAnswer, Run, Verification
+from auditlake.runs.model import Answer, Entry, FailedRun, Found, PackAnswer, Run, Verification
 
 E = TypeVar("E", bound=Entry)
 KINDS: Mapping[str, type[Entry]] = {"run": Run, "verify": Verification, "failed": FailedRun}
 """What a line may be, in its own words."""
 _PARTS = {"answers": Answer, "packs": PackAnswer}
+_LATER: Mapping[type, frozenset[str]] = {Answer: frozenset({"found"})}
+"""What lines of before have not."""
 _INSTANTS = frozenset({"at", "finished", "started", "as_of", "generated_at", "since", "until"})
 
 
@@ -119,6 +121,11 @@ def entry_dict(entry: Entry) -> dict[str, Any]:
 def _plain(value: Any) -> Any:
     if isinstance(value, datetime):
         return print_instant(value)
+    if isinstance(value, Found):  # there may be thousands: what they end with and have not is left out
+        parts = [_plain(each) for each in value]
+        while parts and parts[-1] is None:
+            parts.pop()
+        return parts
     return {name: _plain(each) for name, each in value.items()} if isinstance(value, dict) else value
 
 
@@ -145,15 +152,21 @@ def _entry(layout: Layout, line: bytes, number: int | None = None) -> Entry:
 
 
 def _made(kind: Any, record: dict[str, Any]) -> Any:
-    """Make a dataclass of a JSON object that has exactly its fields."""
-    if record.keys() != _names(kind):
+    """Make a dataclass of a JSON object that has exactly its fields, or those of before."""
+    if not _names(kind) - _LATER.get(kind, frozenset()) <= record.keys() <= _names(kind):
         raise ValueError("unknown or missing keys")
     for name in _INSTANTS & record.keys():
         if record[name] is not None:
             record[name] = _instant(record[name])
+    if record.get("found") is not None:
+        record["found"] = {name: _found(*each) for name, each in record["found"].items()}
     for name, part in _PARTS.items() if kind is Run else ():
         record[name] = {key: _made(part, each) for key, each in record[name].items()}
     return kind(**record)
+
+
+def _found(subject: str | None = None, *times: str | None) -> Found:
+    return Found(subject, *(None if each is None else _instant(each) for each in times))
 
 
 @cache

@@ -121,12 +121,18 @@ def _unanswered(findings: Sequence[Json]) -> str:
 
 
 def _missed(kind: str, checks: Sequence[Json]) -> str:
-    """Say how many intervals were missed: those that several controls ask for count once."""
-    slots = {(each["start"], each["end"]): each["state"] for check in checks for each in check["slots"]}
+    """Say how many intervals were missed that nobody accepted: those that several controls ask for count once."""
+    slots = {(each["start"], each["end"]): each["state"] for check in checks for each in _open_slots(check)}
     number = {state: sum(each == state for each in slots.values()) for state in ("missed", "failed", "late")}
     words = {"missed": "missed", "failed": "ended with an error", "late": "late"}
     parts = [f"{count(number[state], _SLOTS[kind])} {said}" for state, said in words.items() if number[state]]
     return listed(parts) if parts else _sentence(checks[0]["reason"])
+
+
+def _open_slots(check: Json) -> Iterator[Json]:
+    """Yield the intervals of a check but those of findings that somebody accepted."""
+    spans = [(each["start"], each["end"]) for each in check["findings"] if each.get("accepted") and each["end"]]
+    yield from (slot for slot in check["slots"] if not any(start <= slot["start"] < end for start, end in spans))
 
 
 def _sentence(text: str) -> str:

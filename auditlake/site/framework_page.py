@@ -9,6 +9,7 @@ from typing import ClassVar
 
 from auditlake.display.templates import file_name, style_digest
 from auditlake.display.text import Fact, Text, count, instant_name, moment, period_name, shown, visible
+from auditlake.findings.decisions import Acceptance
 from auditlake.frameworks.document import FRAMEWORK_VERSION
 from auditlake.frameworks.model import Asker, ControlResult, FrameworkReport, RetentionRow, Setting, Status
 from auditlake.runs.model import Entry
@@ -281,7 +282,9 @@ def _duties(report: FrameworkReport) -> Iterator[tuple[Text, ...]]:
         for finding in check.findings
     ]  # fmt: skip
     for control, finding in found[:_SHOWN_FINDINGS]:
-        yield shown(control.id), shown(plain(finding.message)), shown(finding.id)
+        own = finding.accepted
+        said = plain(finding.message) + (f"; {own.owner} answers for it" if own else "")
+        yield shown(control.id), shown(said), shown(finding.id)
     if (rest := len(found) - _SHOWN_FINDINGS) > 0:
         yield Text(""), Text(f"and {rest:,} more"), Text("in the JSON")
 
@@ -325,9 +328,9 @@ def _decisions(report: FrameworkReport) -> Iterator[tuple[Text, ...]]:
             result = "Stated: met" if said.result == "met" else "Stated: not met"
             ended = "ended " if said.until < report.as_of else ""
             yield _decision(control, result, said.note + files, said.by, ended + moment(said.until, zone=False))
-        if control.status == "exception":
+        if control.status != "not_applicable":
             yield from _exceptions(control)
-        if control.status == "not_applicable":
+        else:
             own = control.applicability
             reason, owner = (own.reason, own.owner) if own else (and_more(control.reasons), "")
             until = moment(own.until, zone=False) if own else ""
@@ -335,13 +338,19 @@ def _decisions(report: FrameworkReport) -> Iterator[tuple[Text, ...]]:
 
 
 def _exceptions(control: ControlResult) -> Iterator[tuple[Text, ...]]:
+    """Yield what people let be: it makes an exception of the control, unless something else keeps it from passing."""
+    is_exception = control.status == "exception"
     for each in control.weakenings:
-        until = moment(each.until, zone=False)
-        yield _decision(control, "Exception", f"{each.parameter} is weaker: {each.reason}", each.owner, until)
+        until, kind = moment(each.until, zone=False), "Exception" if is_exception else "Weaker"
+        yield _decision(control, kind, f"{each.parameter} is weaker: {each.reason}", each.owner, until)
+    covered: dict[int, tuple[Acceptance, list[str]]] = {}
     for finding in control.findings:
         if (own := finding.accepted) is not None:
-            until = moment(own.until, zone=False)
-            yield _decision(control, "Exception", f"{plain(finding.message)}: {own.reason}", own.owner, until)
+            covered.setdefault(own.number, (own, []))[1].append(plain(finding.message))
+    for own, messages in covered.values():
+        until, kind = moment(own.until, zone=False), "Exception" if is_exception else "Accepted"
+        said = f"{and_more(messages, 'more finding')}: {own.reason}"
+        yield _decision(control, kind, said, own.owner, until)
 
 
 def _decision(control: ControlResult, kind: str, what: str, who: str, until: str) -> tuple[Text, ...]:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from auditlake.events.durations import Duration
 from auditlake.findings.decisions import Decisions, Resolution, Review, Subject
-from auditlake.findings.finding import subject_of
+from auditlake.findings.finding import subject_id, subject_of
 from auditlake.frameworks.facts import Facts, Look
 from auditlake.frameworks.model import CheckResult
 from auditlake.frameworks.records.catalog import CHECKS
@@ -22,7 +22,7 @@ from auditlake.packs.model import Control, RecordCheck
 from auditlake.packs.settings import Schedule
 from auditlake.policies.deleted_days import Deletion
 from auditlake.policies.question import Question
-from auditlake.runs.model import FailedRun
+from auditlake.runs.model import FailedRun, Found
 from tests.frameworks.cases import (
     DAY,
     QUESTION,
@@ -162,6 +162,30 @@ def test_a_review_says_what_came_after_it_and_whose_actions_they_were() -> None:
     assert result.status == "pass"
 
 
+def test_a_person_must_have_looked_where_that_is_asked() -> None:
+    """What a program signs in its own name counts for nothing: one that settings name, else one that ran nightly."""
+    person = replace(REVIEW, by="person")
+    seen, at = review(1, FIRST + DAY, 0), FIRST + DAY
+    nightly = replace(run(1, at - HOUR, since=SINCE, until=at), verb="nightly", user="ana")
+    failed = FailedRun(1, "0" * 16, at, at - HOUR, "nightly", "0", "ana")
+
+    def state(check: RecordCheck = person, given: Review = seen, **more: object) -> str:
+        return reviewed(given, check=check, **more).slots[0].state
+
+    assert [state(), state(runs=(nightly,)), state(runs=(failed,))] == ["met", "missed", "missed"]
+    assert state(REVIEW, runs=(nightly,)) == "met", "nobody asked who it was"
+    assert state(given=replace(seen, by="bea", system_user="ana"), runs=(nightly,)) == "met", "who says who they are"
+    assert state(runs=(replace(nightly, verb="report"),)) == "met"
+    assert state(runs=(replace(nightly, at=at),)) == "met", "it ran later"
+    assert [state(programs=("ana",)), state(programs=("svc",))] == ["missed", "met"]
+    assert state(programs=(), runs=(nightly,)) == "met", "settings say that no account is a program"
+    later = replace(review(2, at + HOUR, 0), by="bea")
+    made = reviewed(seen, later, check=person, programs=("ana", "svc"))
+    assert (made.slots[0].state, made.slots[0].by) == ("met", "bea")
+    assert made.reason == "1 of 27 intervals of 1d in time, 26 missed; what ana signed is by no person"
+    assert made.findings[0].message.startswith("No review by a person of 26 of the intervals of 1d")
+
+
 def test_a_period_in_which_nothing_was_due_is_no_pass() -> None:
     """A week within a day: no interval ended, so nothing is known."""
     day = Question(FIRST + DAY - MICRO, SINCE, FIRST + DAY - MICRO)
@@ -279,6 +303,24 @@ def test_a_finding_is_dealt_with_in_time_late_or_not() -> None:
     assert kinds(decisions=done, runs=(run(1, early.at, "p--a", since=SINCE, until=early.at),)) == []
     gone = accepted("p--a", EPISODE, until=FIRST + 10 * DAY)
     assert kinds(decisions=Decisions(UNTIL, acceptances=(gone,))) == [], "that it has ended since is no late answer"
+
+
+def test_a_run_that_names_what_it_found_knew_that_and_nothing_else() -> None:
+    """The finding is known since that run however the period cut it then; one that names others did not know it."""
+    done = Decisions(UNTIL, resolutions=(resolution(FIRST + 9 * DAY),))
+    early = run(1, FIRST + DAY + HOUR, "p--a", since=SINCE, until=FIRST + DAY + HOUR, findings=1)
+    like_it = subject_id(Subject("p--a", EPISODE.kind, "", EPISODE.event_type or ""))
+
+    def kinds(found: Found, *, name: str = "f") -> list[str]:
+        named = replace(early, answers={"p--a": replace(early.answers["p--a"], found={name: found})})
+        return [each.kind for each in answered(decisions=done, runs=(named,)).findings]
+
+    assert kinds(Found(like_it, FIRST + DAY)) == ["response_late"]
+    assert kinds(Found(like_it, FIRST)) == ["response_late"], "a longer period showed more of it"
+    assert kinds(Found(), name=like_it) == ["response_late"], "without a start it stretches over the period"
+    assert kinds(Found(like_it, FIRST, FIRST + DAY)) == [], "that one had ended before"
+    assert kinds(Found("0" * 16, FIRST + DAY)) == []
+    assert answered(decisions=done, runs=(replace(early, answers={}),)).findings == ()
 
 
 def test_what_is_not_due_yet_and_what_could_not_be_judged() -> None:

@@ -50,7 +50,7 @@ def test_a_name_that_is_none() -> None:
     assert caught.value.hint == "did you mean logging_off?"
     with pytest.raises(PolicyNotFoundError) as caught:
         ready_or_file("x.yaml")
-    assert caught.value.hint == f"ready policies: {', '.join(ready_names())}"
+    assert caught.value.hint == f"there are: {', '.join(ready_names())}"
 
 
 def test_the_page_names_them() -> None:

@@ -39,6 +39,8 @@ class Case:
     runs: Sequence[Entry] = ()
     """The journal of runs, by number."""
     schedules: Sequence[Schedule] = ()
+    programs: Sequence[str] | None = None
+    """The accounts that are no persons, as the lake's settings name them; None where they do not say."""
     facts: Facts = NO_FACTS
 
     def named(self, policies: Sequence[str]) -> tuple[str, ...]:
