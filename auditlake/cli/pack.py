@@ -270,7 +270,8 @@ def _as_dict(chosen: Pack, today: date) -> dict[str, Any]:
         "policies": [each.id for each in chosen.policies.values()],
         "retention": chosen.retention and {
             "min": _text(chosen.retention.min), "hot": _text(chosen.retention.hot), "max": _text(chosen.retention.max),
-            "basis": chosen.retention.basis, "cites": list(chosen.retention.cites), "note": chosen.retention.note,
+            "max_of": chosen.retention.max and chosen.retention.max_of, "basis": chosen.retention.basis,
+            "cites": list(chosen.retention.cites), "note": chosen.retention.note,
         },
         "sources": [{"id": each.id, "title": each.title, "checked": each.checked, "url": each.url}
                     for each in chosen.sources],

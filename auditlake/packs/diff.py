@@ -131,7 +131,8 @@ def record_check(check: RecordCheck) -> str:
     """Return a check over records in words: its kind and its values."""
     keys = ("every", "of", "within", "by", "level", "kept", "share", "ahead", "min", "hot", "max")
     values = ((key, getattr(check, key)) for key in keys)
-    shown = (f"{key} {', '.join(value) if isinstance(value, tuple) else value}" for key, value in values if value)
+    shown = [f"{key} {', '.join(value) if isinstance(value, tuple) else value}" for key, value in values if value]
+    shown += ["of the event"] if check.max and check.max_of == "event" else []
     return f"{check.kind}: {', '.join(shown)}"
 
 
@@ -145,8 +146,8 @@ def _of_parameter(old: Parameter, new: Parameter) -> Iterator[tuple[str, str, st
 def _retention(retention: Retention | None) -> dict[str, str]:
     if retention is None:
         return {}
-    keys = ("min", "hot", "max", "basis", "cites", "note")
-    values = ((key, getattr(retention, key)) for key in keys)
+    keys = ("min", "hot", "max", "max_of", "basis", "cites", "note")
+    values = ((key, getattr(retention, key)) for key in keys if key != "max_of" or retention.max)
     return {key: ", ".join(value) if isinstance(value, tuple) else str(value) for key, value in values if value}
 
 

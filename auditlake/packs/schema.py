@@ -6,7 +6,9 @@ from typing import Any, get_args
 
 from auditlake.packs import model
 from auditlake.packs.parameters import OWN_WORDS, STRICTER
+from auditlake.policies.kinds.max_retention import MAX_RETENTION
 from auditlake.policies.loader import policy_schema
+from auditlake.policies.model import Basis
 
 Schema = dict[str, Any]
 OWN = ("policies", "controls")
@@ -65,8 +67,8 @@ PARAMETER = _keys(
 RETENTION = _keys(
     "basis cites", min=_LENGTH | {"description": "How long events are kept."},
     hot=_LENGTH | {"description": "How long events can be read without restoring anything."},
-    max=_LENGTH | {"description": "How long personal data stays."},
-    basis=_choice(model.Basis, "What the numbers are."), cites=_CONTROLS, note=_text("What there is to say."),
+    max=MAX_RETENTION,
+    basis=_choice(Basis, "What the numbers are."), cites=_CONTROLS, note=_text("What there is to say."),
 )  # fmt: skip
 _EVERY = _LENGTH | {"description": "The interval: whole days, or 1h, 6h, 12h."}
 _WITHIN = _LENGTH | {"description": "How long it may take."}
@@ -74,7 +76,7 @@ RECORDS: dict[str, Schema] = {
     "review": _keys("every of within", every=_EVERY, of=_POLICIES, within=_WITHIN, by={"enum": ("person",)}),
     "evaluation": _keys("every of within", every=_EVERY, of=_POLICIES, within=_WITHIN),
     "response": _keys("within of", within=_WITHIN, of=_POLICIES),
-    "retention": _keys("", min=_LENGTH, hot=_LENGTH, max=_LENGTH),
+    "retention": _keys("", min=_LENGTH, hot=_LENGTH, max=MAX_RETENTION),
     "integrity": _keys("every", every=_EVERY, level={"enum": ("quick", "full")}, kept={"type": "boolean"}),
     "arrival": _keys("within share", within=_WITHIN, share={"type": ("number", "string")}),
     "clock": _keys("ahead", ahead=_LENGTH),
