@@ -146,7 +146,7 @@ class Policy:
     @property
     def shown_clause(self) -> str | None:
         """What asks for its lengths of retention, and what they are."""
-        return ", ".join(filter(None, [self.clause, self.basis])) or None
+        return ", ".join(filter(None, [self.clause, (self.basis or "").replace("_", " ")])) or None
 
     @property
     def is_binding(self) -> bool:

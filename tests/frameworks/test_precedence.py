@@ -33,7 +33,7 @@ from tests.frameworks.cases import (
 )  # fmt: skip
 
 EVIDENCE = Evidence(
-    "lake", 1, 1, 1, "sha256:00", "sha256:00", None, None, Extent(0, ""), Extent(0, ""), Extent(0, ""), ()
+    "lake", 1, 1, 1, "sha256:00", "sha256:00", None, None, Extent(0, ""), Extent(0, ""), Extent(0, ""), (), None, ()
 )
 GAP, MISSING = "coverage_gap", "missing_required_type"
 NOTHING = replace(RECEIVED, received=False)
