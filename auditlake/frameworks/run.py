@@ -88,8 +88,8 @@ def judged_frameworks(
         PackError: One that was named is none of the lake's.
     """
     asked = None if only else request.policy_ids
-    with judging(context, request, asked, holds=holds, flush=flush, shares_engine=pack_ids is not None) as lake:
-        where = where or Where()
+    where, shares = where or Where(), pack_ids is not None
+    with judging(context, request, asked, holds=holds, flush=flush, shares_engine=shares, packs=where.packs) as lake:
         packs = lake.packs if where.packs is None else where.packs
         for each in pack_ids or ():
             if each not in packs.faults:

@@ -137,7 +137,8 @@ def test_statistics_and_plans_name_what_is_left_out(lake: AuditLake) -> None:
     found, plan = lake.statistics(), lake.retention.plan()
 
     assert {each.policy_id: (each.status, each.window, each.threshold) for each in found.policies} == {
-        "count": ("violation", "24h", 2), **dict.fromkeys(["beat", "cover", "gone", "keep", "limit"], (None, None, None)),
+        "count": ("violation", "24h", 2),
+        **dict.fromkeys(["beat", "cover", "gone", "keep", "limit"], (None, None, None)),
     }  # fmt: skip
     # Questions of other tests are on record in the same lake.
     own = {name: number for name, number in found.events_by_type.items() if name == "audit_log_access"}

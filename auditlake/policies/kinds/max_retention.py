@@ -26,8 +26,8 @@ _PROPERTIES: dict[str, Any] = {
 }  # fmt: skip
 _NEEDED = ("longest",)
 _MAX_RETENTION = length(
-    "max_retention", "How long personal data may be kept at most; a month counts 30 days, a year 365. Of the event as a "
-    "whole in the long form, {longest: 1y, of: event}.",
+    "max_retention", "How long personal data may be kept at most; a month counts 30 days, a year 365. Of the event "
+    "as a whole in the long form, {longest: 1y, of: event}.",
     type=["string", "object", "null"], additionalProperties=False, required=_NEEDED, properties=_PROPERTIES,
 )  # fmt: skip
 
