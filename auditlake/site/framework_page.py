@@ -341,7 +341,7 @@ def _retention_lines(report: FrameworkReport) -> Iterator[RetentionLine]:
 def _together(row: RetentionRow) -> str:
     words = []
     if row.conflict and row.cap and row.keep:
-        words.append(f"pseudonyms after {row.cap.length}, the event stays {row.keep.length}")
+        words.append(f"pseudonyms after {row.cap.length}, kept {row.keep.length}")
     if row.contradiction and row.gone and row.keep:
         accepted = row.contradiction.accepted
         state = f"accepted by {accepted.owner} until {accepted.until:%Y-%m-%d}" if accepted else "open"
