@@ -82,7 +82,7 @@ class Frameworks(Facet):
         from auditlake.policies.request import ReportRequest
 
         request = ReportRequest(policy_ids=tuple(policy_ids), again=again, arrived_by=arrived_by, **options)
-        holds = Holds(self._context).binding()
+        holds = where.holds if where and where.holds is not None else Holds(self._context).binding()
         return judged_frameworks(
             self._context, request, pack_ids, holds=holds, flush=self._flush, only=only, where=where
         )

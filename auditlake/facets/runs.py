@@ -79,8 +79,8 @@ class Recording:
 
     def end(self, error: BaseException | None) -> None:
         """Put the run on record with its answers, or the error that ended it."""
-        from auditlake.runs.judged_by import keep
         from auditlake.runs.journal import read
+        from auditlake.runs.judged_by import keep
         from auditlake.runs.known import all_news
         from auditlake.runs.model import Run
         from auditlake.store.turn import record_runs

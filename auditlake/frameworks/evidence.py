@@ -67,6 +67,8 @@ def _files(layout: Layout, made: Framework) -> Iterator[tuple[str, bytes]]:
         yield (f"packs/{name}.yaml" if name else "frameworks.yaml"), content
     for policy in case.policies:
         yield f"policies/{policy.id}.yaml", policy.text.encode("utf-8")
+    for hold in evidence.holds:
+        yield f"holds/{hold.id}.yaml", read_file(layout.hold(hold.id), within=layout.root)
     for each in made.policies.values():
         yield f"reports/{each.stem}.json", each.json()
     for number, query in enumerate(evidence.queries, 1):

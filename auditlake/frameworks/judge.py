@@ -71,7 +71,7 @@ def judge(
             for name in STATUSES
         },
         settings=_settings(case, places or {}), controls=controls, coverage=coverage,
-        retention=retention_rows(types, case.policies), policies=_policies(case, controls, made or {}),
+        retention=retention_rows(types, case), policies=_policies(case, controls, made or {}),
         sources=pack.sources, evidence=evidence,
         resolutions=tuple(each for each in case.decisions.resolutions if each.subject.policy_id in ids), **numbers,
     )  # fmt: skip

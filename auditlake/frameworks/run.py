@@ -18,7 +18,7 @@ from auditlake.frameworks.controls import own_policies
 from auditlake.frameworks.facts import Facts
 from auditlake.frameworks.framework import Framework
 from auditlake.frameworks.judge import judge
-from auditlake.frameworks.lake_facts import Reading, asked_by
+from auditlake.frameworks.lake_facts import Reading, asked_by, hold_then
 from auditlake.frameworks.model import Evidence, Extent
 from auditlake.frameworks.records.model import Case
 from auditlake.packs.check import undecided
@@ -43,6 +43,8 @@ class Where:
     """How many of the first entries of the journal of runs count; all of them if None."""
     decided_by: datetime | None = None
     """What people decided after ``as_of`` and up to this instant counts as if they had decided it at ``as_of``."""
+    holds: Sequence[Hold] | None = None
+    """The legal holds; the lake's if None."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +90,8 @@ def judged_frameworks(
         PackError: One that was named is none of the lake's.
     """
     asked = None if only else request.policy_ids
-    with judging(context, request, asked, holds=holds, flush=flush, shares_engine=pack_ids is not None) as lake:
-        where = where or Where()
+    where, shares = where or Where(), pack_ids is not None
+    with judging(context, request, asked, holds=holds, flush=flush, shares_engine=shares, packs=where.packs) as lake:
         packs = lake.packs if where.packs is None else where.packs
         for each in pack_ids or ():
             if each not in packs.faults:
@@ -99,7 +101,7 @@ def judged_frameworks(
         if pack_ids is None:
             yield JudgedFrameworks(judged, ())
             return
-        run = _Run(context, request, lake, packs, where)
+        run = _Run(context, request, lake, packs, where, holds)
         yield JudgedFrameworks(judged, *run.frameworks(pack_ids or (*packs.packs, *packs.faults), reports))
 
 
@@ -107,9 +109,10 @@ class _Run:
     """Frameworks on one snapshot."""
 
     def __init__(
-        self, context: LakeContext, request: ReportRequest, lake: Judging, packs: LakePacks, where: Where
-    ) -> None:
-        self._context, self._request, self._lake, self._packs = context, request, lake, packs
+        self, context: LakeContext, request: ReportRequest, lake: Judging, packs: LakePacks, where: Where,
+        holds: Sequence[Hold],
+    ) -> None:  # fmt: skip
+        self._context, self._request, self._lake, self._packs, self._holds = context, request, lake, packs, holds
         usual = earlier(lake.as_of, timedelta(microseconds=context.config.report_period.microseconds))
         self._question = Question(lake.as_of, *resolve(request, lake.as_of, usual))
         self._is_usual = (self._question.since, self._question.until) == (usual, lake.as_of)
@@ -128,7 +131,8 @@ class _Run:
         if not cases:
             return (), faults
         made = self._reports(cases, reports)
-        reading = Reading(self._context, DuckEngine(self._lake.connection), self._lake.snapshot, self._question)
+        engine = DuckEngine(self._lake.connection)
+        reading = Reading(self._context, engine, self._lake.snapshot, self._question, self._holds)
         facts = reading.facts(asked_by([case.pack for case in cases]))
         return tuple(self._framework(case, made, reading, facts) for case in cases), faults
 
@@ -163,7 +167,7 @@ class _Run:
         own = {each: made[each] for each in _needed(case) if each in made}
         case = replace(case, facts=facts, reports={name: each.report for name, each in own.items()})
         report = judge(
-            case, evidence=self._evidence(case.pack, reading.certificates, queries),
+            case, evidence=self._evidence(case.pack, reading, queries),
             generated_at=as_instant_or_none(self._request.generated_at),
             made={name: (_digest(each.json()) or "", each.stem) for name, each in own.items()},
             places=self._places(case.pack.id),
@@ -174,7 +178,7 @@ class _Run:
         chosen = self._packs.settings.packs.get(pack_id)
         return chosen.places if chosen else {}
 
-    def _evidence(self, pack: Pack, certificates: Extent, queries: tuple[Query, ...]) -> Evidence:
+    def _evidence(self, pack: Pack, reading: Reading, queries: tuple[Query, ...]) -> Evidence:
         lake = self._lake
         files = self._packs.files
         return Evidence(
@@ -182,7 +186,8 @@ class _Run:
             pack_digest=pack.digest, base_digest=_digest(files.get(pack.extends or "-")),
             settings_digest=_digest(files.get("")),
             journal=_extent(lake.journal), runs=Extent(self._runs[-1].number if self._runs else 0, self._runs_digest),
-            certificates=certificates, queries=queries,
+            certificates=reading.certificates, holds=tuple(map(hold_then, reading.holds)),
+            places_digest=reading.places_digest(pack), queries=queries,
         )  # fmt: skip
 
 

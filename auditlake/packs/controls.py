@@ -13,13 +13,14 @@ from auditlake.events.durations import Duration, parse_duration
 from auditlake.packs import schema
 from auditlake.packs.model import QUESTIONS, USUAL_QUESTIONS, Control, Parameter, PolicyCheck, RecordCheck, Value
 from auditlake.packs.parameters import Filling, read_only_if
+from auditlake.policies.kinds.max_retention import read_max_retention
 from auditlake.yaml_reader import nearest
 
 if TYPE_CHECKING:
     from auditlake.yaml_reader import Reader
 
 _HOUR = 3_600_000_000
-_FIELDS = {"min": "retention_period", "hot": "retention_period", "max": "max_retention"}
+_FIELDS = {"min": "retention_period", "hot": "retention_period"}
 """As which field of a policy a length of a check counts months and years, where it may."""
 
 
@@ -208,11 +209,19 @@ def _record_check(reader: Reader, kind: str, node: yaml.Node, known: Known) -> R
             values[key] = reader.decimal(value, key, Decimal(0), Decimal(1), 6)
         elif key == "kept":
             values[key] = reader.flag(value, key)
+        elif key == "max":
+            values |= read_max(reader, value)
         elif "enum" in shape["properties"][key]:
             values[key] = reader.value(value, key, shape["properties"][key])
         else:
             values[key] = read_length(reader, value, key)
     return RecordCheck(kind, **values, parameters=frozenset(filling.used))  # type: ignore[arg-type]
+
+
+def read_max(reader: Reader, node: yaml.Node) -> dict[str, Any]:
+    """Read how long something may be kept at most, as the values ``max`` and ``max_of``; none where it is a mistake."""
+    most = read_max_retention(reader, node, "max")
+    return {"max": most.longest, "max_of": most.of} if most else {}
 
 
 def read_length(reader: Reader, node: yaml.Node, key: str) -> Duration | None:

@@ -10,11 +10,10 @@ from decimal import Decimal
 from typing import Literal
 
 from auditlake.events.durations import Duration
-from auditlake.policies.model import Policy
+from auditlake.policies.model import Basis, Part, Policy
 
 StateName = Literal["proposed", "adopted", "deferred", "in_force", "superseded", "rescinded"]
 Checked = Literal["primary", "copy", "secondary", "memory"]
-Basis = Literal["mandatory", "customary", "by_risk", "default"]
 Shows = Literal["operation", "logging", "nothing"]
 Type = Literal["duration", "number", "condition", "boolean", "one", "several"]
 RecordKind = Literal["review", "evaluation", "response", "retention", "integrity", "arrival", "clock"]
@@ -94,7 +93,8 @@ class Retention:
     hot: Duration | None = None
     """How long events can be read without restoring anything; months count 31 days, years 366."""
     max: Duration | None = None
-    """How long personal data stays; months count 30 days, years 365."""
+    """How long personal data stays, or the event; months count 30 days, years 365."""
+    max_of: Part = "personal_data"
     cites: tuple[str, ...] = ()
     """The controls that ask for it."""
     note: str = ""
@@ -132,6 +132,8 @@ class RecordCheck:
     min: Duration | None = None
     hot: Duration | None = None
     max: Duration | None = None
+    max_of: Part = "personal_data"
+    """What must be gone after ``max``."""
     parameters: frozenset[str] = frozenset()
     """The parameters whose values it has."""
 

@@ -179,6 +179,15 @@ class _Reader(Reader):
         return None
 
 
+def revisions_in(content: bytes | None) -> dict[str, str]:
+    """Return the revision of each pack that settings name, as far as they can be read."""
+    try:
+        packs = yaml.safe_load(content or b"")["packs"]
+        return {str(name): str(each["revision"]) for name, each in packs.items()}
+    except (yaml.YAMLError, TypeError, KeyError, AttributeError, ValueError, RecursionError):
+        return {}
+
+
 def with_pack(content: bytes, pack_id: str, revision: str) -> bytes:
     """Return the file with a pack's revision in it, and all else as it was.
 

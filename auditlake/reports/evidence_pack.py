@@ -19,7 +19,7 @@ _SAME = {1: ("policy_id", "as_of", "status"), 2: ("pack_id", "as_of", "status")}
 """What a manifest says as its report does, by its form: of a policy, or of a framework."""
 _KEYS = {form: ("form", "lake_id", "snapshot", *same, "versions", "files") for form, same in _SAME.items()}
 """What a manifest says, by its form."""
-_READ = ("policies/", "packs/", "frameworks.yaml")
+_READ = ("policies/", "packs/", "holds/", "frameworks.yaml")
 """What of a pack is read again beside its report."""
 _OWN = ("MANIFEST.json", "SHA256SUMS")
 """What a manifest does not list: itself, and the sums that are over it too."""
@@ -27,7 +27,7 @@ _OWN = ("MANIFEST.json", "SHA256SUMS")
 
 @contextmanager
 def unpacked(path: Path) -> Iterator[Path]:
-    """Check a pack and give a folder with its report, policies, packs and their settings, which goes away at the end.
+    """Check a pack and give a folder with its report and what it is judged by, which goes away at the end.
 
     Raises:
         ReportError: It cannot be read, is no pack, or is not what its manifest says.

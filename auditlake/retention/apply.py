@@ -10,6 +10,7 @@ from auditlake.context import LakeContext
 from auditlake.display.text import count
 from auditlake.errors import RetentionError
 from auditlake.events.times import Instant, judged_as_of
+from auditlake.policies.model import Policy
 from auditlake.retention.cleanup import Cleanup
 from auditlake.retention.commit_record import operator_or_user
 from auditlake.retention.day_rewrite import Day
@@ -108,7 +109,7 @@ def _rules(rules: RetentionRules, plan: RetentionPlan) -> list[dict[str, Any]]:
         {"id": each.id, "name": each.name, "description": each.description,
          "controls": {name: list(ids) for name, ids in each.controls.items()}, "digest": each.digest,
          "retention_period": str(each.retention_period) if each.retention_period else None,
-         "max_retention": str(each.max_retention) if each.max_retention else None,
+         **_most(each),
          "deleted": deleted[each.id], "pseudonymised": pseudonymised[each.id]}
         for each in rules.policies if deleted[each.id] or pseudonymised[each.id]
     ]  # fmt: skip
@@ -120,6 +121,13 @@ def _rules(rules: RetentionRules, plan: RetentionPlan) -> list[dict[str, Any]]:
             "deleted": deleted[DEFAULT], "pseudonymised": 0,
         })  # fmt: skip
     return rows
+
+
+def _most(policy: Policy) -> dict[str, str | None]:
+    """Return the longest time that a policy lets be kept, and of what where that is not personal data."""
+    longest = policy.max_event_retention or policy.max_retention
+    of = {"max_retention_of": "event"} if policy.max_event_retention else {}
+    return {"max_retention": str(longest) if longest else None, **of}
 
 
 def _types(plan: RetentionPlan) -> dict[str, dict[str, Any]]:

@@ -365,7 +365,8 @@ def _changes(remap: Mapping[str, Any]) -> Iterator[Fact]:
 def _rule(each: Mapping[str, Any]) -> RuleRow:
     terms = f"keeps events for {spelled(each['retention_period'])}" if each["retention_period"] else ""
     if each["max_retention"]:
-        terms += f"{', ' if terms else ''}personal data for at most {spelled(each['max_retention'])}"
+        what = "the event" if each.get("max_retention_of") else "personal data"
+        terms += f"{', ' if terms else ''}{what} for at most {spelled(each['max_retention'])}"
     return RuleRow(
         name=shown(each["name"]),
         id=visible(each["id"]),

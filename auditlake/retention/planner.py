@@ -18,7 +18,7 @@ from auditlake.packs.effective import lake_policies
 from auditlake.policies.holds import load_holds, widened
 from auditlake.policies.model import Policy, asked_by_none, conflicts, kept_by_none
 from auditlake.retention.plan import PartitionPlan, RetentionPlan
-from auditlake.retention.rules import RetentionRules, named
+from auditlake.retention.rules import DEFAULT, RetentionRules, named
 from auditlake.retention.side_files import Leftover, due_leftovers
 from auditlake.retention.terms import terms_of, weaker
 from auditlake.sources.catalog import catalog_of
@@ -199,10 +199,10 @@ def _partition_plan(
         if each.due:
             assert rule is not None
             due[rule] += each.due
-        if each.event_type not in rules.keepers:
+        if rule in (None, DEFAULT):
             ungoverned += staying
         elif staying:
-            kept[rules.keepers[each.event_type].id] += staying
+            kept[rule] += staying
     return PartitionPlan(
         day, sum(each.events for each in judged), dict(sorted(due.items())), dict(sorted(kept.items())), ungoverned,
         sum(each.held for each in judged), dict(sorted(held_by.items())), dict(sorted(over.items())), tuple(files),

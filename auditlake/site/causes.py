@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from auditlake.display.text import count
-from auditlake.site.words import STATUS_WORDS, and_more, listed, plain
+from auditlake.site.words import STATUS_WORDS, listed, plain
 
 _OPEN = ("fail", "not_evaluated", "no_data")
 _SLOTS = {"review": "review", "evaluation": "evaluation", "integrity": "verification"}
@@ -111,9 +111,10 @@ def _found(findings: Sequence[Json]) -> str:
         what = first["message"].partition(":")[0]
         return plain(f"{what}: {listed(names)}")
     if kinds == "coverage_gap" and len(findings) > 1:
-        spans = [f"{str(each['start'])[:10]} to {str(each.get('end') or 'now')[:10]}" for each in findings]
-        return plain(f"{len(findings)} gaps in {first['event_type']}: {listed(spans[:4])}")
-    return _sentence(and_more([each["message"] for each in findings], "more like it"))
+        spans = dict.fromkeys(f"{str(each['start'])[:10]} to {str(each.get('end') or 'now')[:10]}" for each in findings)
+        return plain(f"{count(len(spans), 'gap')} in {first['event_type']}: {listed(list(spans)[:4])}")
+    messages = list(dict.fromkeys(each["message"] for each in findings))  # several frameworks may ask the same
+    return _sentence(messages[0] + (f", and {len(messages) - 1:,} more like it" if messages[1:] else ""))
 
 
 def _unanswered(findings: Sequence[Json]) -> str:

@@ -24,7 +24,7 @@ from auditlake.site.words import CHECK_WORDS, SHOWS_WORDS, STATUS_WORDS, listed,
 SHOWN_FINDINGS = 50
 _BAR = 60
 """The width of a bar, pixels."""
-_QUERIES = {"arrival": "arrivals", "clock": "ahead", "review": "looks"}
+_QUERIES = {"arrival": "arrivals", "clock": "arrivals", "review": "looks", "retention": "older"}
 """The statements of a framework's own that a check over records rests on, beside the counts of events."""
 
 

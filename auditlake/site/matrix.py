@@ -42,10 +42,10 @@ class MatrixCell:
 
 @dataclass(frozen=True, slots=True)
 class MatrixRow:
-    """One event type from one source, for one control."""
+    """One event type from one source, for the controls that ask for it."""
 
     control: Text
-    """The control; empty where the row above is of the same."""
+    """The controls that ask for the same types; empty where the row above is of the same."""
     name: Text
     """The type, and the source where several sent it."""
     words: str
@@ -57,7 +57,7 @@ class MatrixRow:
     line_y: str
     """Where the line above it lies, pixels."""
     begins: bool
-    """Whether it is the first row of its control."""
+    """Whether it is the first row of its controls."""
     cells: tuple[MatrixCell, ...]
     """Its columns, oldest first; those without a mark are left out."""
 
@@ -111,18 +111,22 @@ def matrix_of(report: FrameworkReport) -> Matrix | None:
 
 
 def _asked(report: FrameworkReport) -> Iterator[tuple[str, CoverageRow, bool, bool]]:
-    """Yield control, row, whether other sources sent the type, and whether the row is the first of its control."""
+    """Yield the controls that ask for the same types, a row, whether other sources sent its type, and whether it is the
+    first row of these controls.
+    """
     by_type: dict[str, list[CoverageRow]] = {}
     for row in report.coverage.rows:
         by_type.setdefault(row.event_type, []).append(row)
+    alike: dict[tuple[str, ...], list[str]] = {}
     for control in report.controls:
-        if not any(check.policy for check in control.checks):
-            continue
+        if any(check.policy for check in control.checks):
+            alike.setdefault(report.coverage.types_of.get(control.id, ()), []).append(control.id)
+    for types, controls in alike.items():
         begins = True
-        for event_type in report.coverage.types_of.get(control.id, ()):
+        for event_type in types:
             rows = by_type.get(event_type, [])
             for row in rows:
-                yield control.id, row, len(rows) > 1, begins
+                yield ", ".join(controls), row, len(rows) > 1, begins
                 begins = False
 
 

@@ -36,7 +36,7 @@ from tests.frameworks.cases import (
 )  # fmt: skip
 
 EVIDENCE = Evidence(
-    "lake", 1, 1, 1, "sha256:00", "sha256:00", None, None, Extent(0, ""), Extent(0, ""), Extent(0, ""), ()
+    "lake", 1, 1, 1, "sha256:00", "sha256:00", None, None, Extent(0, ""), Extent(0, ""), Extent(0, ""), (), None, ()
 )
 ORDER = ("fail", "not_evaluated", "no_data", "exception", "pass", "not_applicable")
 """What goes before what, as the documentation has it: said here once more, so that a wrong order shows."""

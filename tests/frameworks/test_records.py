@@ -11,9 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from auditlake.events.durations import Duration
-from auditlake.findings.decisions import Decisions, Resolution, Review, Subject
+from auditlake.findings.decisions import Acceptance, Decisions, Resolution, Review, Subject
 from auditlake.findings.finding import subject_id, subject_of
 from auditlake.frameworks.facts import Facts, Look
+from auditlake.frameworks.kept import retention_rows
 from auditlake.frameworks.model import CheckResult
 from auditlake.frameworks.records.catalog import CHECKS
 from auditlake.frameworks.records.model import Case
@@ -21,6 +22,7 @@ from auditlake.frameworks.records.slots import intervals
 from auditlake.packs.model import Control, RecordCheck
 from auditlake.packs.settings import Schedule
 from auditlake.policies.deleted_days import Deletion
+from auditlake.policies.model import Policy
 from auditlake.policies.question import Question
 from auditlake.runs.model import FailedRun, Found
 from tests.frameworks.cases import (
@@ -418,6 +420,49 @@ def test_old_events_name_nobody() -> None:
     assert kept(check, named={30 * DAY // MICRO: {"login": 2, "logout": 5}}).findings[0].message == (
         "2 events of login are older than 30d and name somebody"
     )
+
+
+def ending(keep: Policy, *accepting: Acceptance, limit: str = "30d", **more: object) -> CheckResult:
+    """What is said where sign-ins must be gone, and sign-outs, and another policy keeps the sign-ins."""
+    own = policy("a", "login", "logout", max_event_retention=length(limit), basis="mandatory", clause="Rule 1")
+    made = case(pack(policies=[replace(own, **more)]), decisions=Decisions(UNTIL, acceptances=accepting),
+                facts=replace(RECEIVED, older={30 * DAY // MICRO: {"login": 7, "logout": 5}}))  # fmt: skip
+    check = RecordCheck("retention", max=length("30d"), max_of="event")
+    return judged(check, replace(made, policies=[*made.policies, keep]))
+
+
+def test_events_that_must_be_gone() -> None:
+    """Old events that nothing keeps are found; where both lengths bind, so is what keeps others, until accepted."""
+    longer = policy("k", pack="q", retention_period=length("1y"), basis="by_risk")
+    logout = "5 events of logout are older than 30d"
+
+    both = ending(longer)
+    assert [each.kind for each in both.findings] == ["retention_contradiction", "kept_too_long"]
+    assert (both.status, both.findings[1].message) == ("fail", logout)
+    assert both.asked == {"max": "30d", "max_of": "event"}
+    for less in ({"keep": replace(longer, basis="default")}, {"keep": longer, "basis": "customary"}):
+        assert [each.message for each in ending(**less).findings] == [logout]
+    equal = ending(replace(longer, retention_period=length("30d")))
+    assert [each.kind for each in equal.findings] == ["kept_too_long", "kept_too_long"]
+    opposed = both.findings[0]
+    assert opposed.message.startswith("login must be gone after 30d (Rule 1, mandatory), and q--k keeps it for 1y")
+    shown = replace(opposed, id=str(opposed.measures["finding"]))
+    for subject in ("p--a", "p/1"):
+        taken = replace(accepted(subject, shown), subject=subject_of(subject, shown))
+        assert ending(longer, taken).findings[0].accepted == taken
+
+
+def test_lengths_that_do_not_bind_are_said_beside_a_pass() -> None:
+    """What is only customary fails nothing, and is no secret."""
+    own = policy("a", max_event_retention=length("30d"), basis="customary")
+    longer = policy("k", pack="q", retention_period=length("1y"))
+    check = RecordCheck("retention", max=length("30d"), max_of="event")
+    result = judged(check, case(pack(policies=[own]), policies=[own, longer]))
+    assert (result.status, "q--k keeps it for 1y" in result.reason) == ("pass", True)
+    (row,) = retention_rows(["login"], case(pack(policies=[own]), policies=[own, longer]))
+    assert (row.gone and row.gone.basis, row.conflict) == ("customary", False)
+    assert row.contradiction is not None
+    assert retention_rows(["login"], case(pack(policies=[own])))[0].contradiction is None
 
 
 # What people accept
