@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from auditlake.display.text import spelled
 from auditlake.engine.statements import Statement, statements
 from auditlake.policies.condition import LONGEST
 from auditlake.policies.kinds.model import FindingKind, Key
 from auditlake.policies.kinds.steps import Step, check_types, condition_sql, failing_sql, read_steps, steps_schema
 from auditlake.policies.kinds.threshold import MEASURED, Threshold, ThresholdKind, Trace, groups, seen_times, whose
 from auditlake.policies.kinds.values import read_condition
+from auditlake.policies.kinds.words import Words
 from auditlake.policies.model import Number, Policy
 from auditlake.policies.question import Question
 
@@ -36,6 +39,8 @@ class SequenceKind(ThresholdKind):
     asked_by = "sequence"
     drawn = "The chain that begins the episode"
     is_linked = True
+    title = "Sequences"
+    has_steps = True
     finding_kinds = (FindingKind("sequence", "sequence", MEASURED),)
 
     def complete(self, reader: Reader, fields: Mapping[str, yaml.Node], values: dict[str, Any]) -> None:
@@ -95,12 +100,28 @@ class SequenceKind(ThresholdKind):
         """Return the steps of the chain."""
         return seen_times(evidence["steps"], lambda each: f"step {each['step']}")
 
-    def measured(self, policy: Policy | Threshold, number: Number) -> str:
+    def measured(self, asked: Mapping[str, Any], number: Number, said: Callable[[str], str] = str) -> str:
         """Return what is counted."""
-        asked = policy.more if isinstance(policy, Policy) else policy.asked
         steps = len(asked["sequence"])
         return f"sequence{'' if number == 1 else 's'} of {steps} step{'' if steps == 1 else 's'}"
 
+    def words(self, answer: Threshold, apart: str, noun: Callable[[Number], str]) -> Words:
+        """Return what a page says of sequences, which are there or not."""
+        window = spelled(answer.window)
+        return replace(
+            super().words(answer, apart, noun),
+            measured=f"whether there is a {noun(1)}",
+            meaning="Whether the steps come one after the other in the window that ends at an instant, each with as "
+            "many events as it takes.",
+            stretch="The longest stretch of time on which the window of one group contains a sequence.",
+            charted=f"Whether there was a sequence {{}}: {len(answer.asked['sequence'])} steps{apart} within {window}",
+            highest=None,
+            reached="There is a sequence",
+            limit="of a sequence",
+            found=f"a {noun(1)}{apart} within {window}",
+            none=f"No window of {window} contained a {noun(1)}{apart}",
+        )
+
     def message(self, policy: Policy, group: Mapping[str, str | None], peak: Number) -> str:
         """Return an episode in words."""
-        return f"A {self.measured(policy, 1)} within {policy.window}{whose(group)}"
+        return f"A {self.measured(policy.more, 1)} within {policy.window}{whose(group)}"
