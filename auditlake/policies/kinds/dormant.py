@@ -43,10 +43,11 @@ class DormantKind(SubjectKind):
     def __init__(self) -> None:
         self.keys = (Key("dormant", _SCHEMA, read=self.read, asks=True),)
 
-    def narrowed(self, policy: Policy) -> Iterable[Statement]:
-        """Ask the older days, and leave out who was never seen before."""
-        yield statements("policies/subjects.sql")["returns_from_long_ago"]
-        yield statements("policies/dormant.sql")["awakened"]
+    def intervals(self, policy: Policy) -> Iterable[Statement]:
+        """Return one window for each return."""
+        own, shared = statements("policies/dormant.sql"), statements("policies/subjects.sql")
+        before = ("matching", "seen_again", "returns", "entities", "different")
+        return (*(own[name] for name in before), shared["groups"], own["spans"])
 
     def evidence(self, policy: Policy) -> Iterable[Statement]:
         """Return who is awake in each episode."""
@@ -58,9 +59,9 @@ class DormantKind(SubjectKind):
         names = policy.more["dormant"]["entity"]
         return {
             "awake": [
-                {"entity": dict(zip(names, group_values(subject), strict=True)), "at": at, "silent_since": since,
+                {"entity": dict(zip(names, group_values(entity), strict=True)), "at": at, "silent_since": since,
                  "silence_seconds": (at - since).total_seconds()}
-                for subject, at, since in rows
+                for entity, at, since in rows
             ]
         }  # fmt: skip
 

@@ -56,10 +56,21 @@ class FirstSeenKind(SubjectKind):
             reader.wrong(node, f"{key}: expected 'learn' shorter than 'memory'")
         return values
 
-    def narrowed(self, policy: Policy) -> Iterable[Statement]:
-        """Leave out what entities do that are not known for long enough."""
-        if policy.more["first_seen"].get("learn"):
-            yield from (statements("policies/first_seen.sql")[name] for name in ("entity_times", "learned"))
+    def intervals(self, policy: Policy) -> Iterable[Statement]:
+        """Return one window for each new value."""
+        own, shared = statements("policies/first_seen.sql"), statements("policies/subjects.sql")
+        named = policy.more["first_seen"]
+        yield from (
+            own["matching"],
+            shared["groups"],
+            own["entities"],
+            statements("policies/distinct.sql")["different"],
+        )
+        yield from (own["sightings"], own["returns"])
+        if named.get("learn"):
+            yield from (own["entity_times"], own["learned"])
+        is_told = {*policy.group_by} <= {*named["entity"], *named["value"]}
+        yield own["spans_by_subject" if is_told else "spans"]
 
     def evidence(self, policy: Policy) -> Iterable[Statement]:
         """Return the new values of each episode."""
@@ -67,21 +78,20 @@ class FirstSeenKind(SubjectKind):
         learn = policy.more["first_seen"].get("learn")
         return (
             *(() if learn else (own["entity_times"],)),
-            shared["at_peaks"], own["shown"], shared["returns_from_long_ago"], own["evidence"],
+            shared["at_peaks"], own["returns_from_long_ago"], own["evidence"],
         )  # fmt: skip
 
     def about(self, rows: Sequence[Row], policy: Policy) -> Mapping[str, Any]:
         """Return what is new: its value, when it came, when it was seen last and since when its entity is known."""
         own = policy.more["first_seen"]
-        names, entities = (*own["entity"], *own["value"]), len(own["entity"])
-        new = []
-        for subject, at, last, known in rows:
-            values = list(zip(names, group_values(subject), strict=True))
-            new.append(
-                {"value": dict(values[entities:]), "entity": dict(values[:entities]), "at": at, "last_seen": last,
+        return {
+            "new": [
+                {"value": dict(zip(own["value"], group_values(value), strict=True)),
+                 "entity": dict(zip(own["entity"], group_values(entity), strict=True)), "at": at, "last_seen": last,
                  "known_since": known}
-            )  # fmt: skip
-        return {"new": new}
+                for entity, value, at, last, known in rows
+            ]
+        }  # fmt: skip
 
     def traces(self, evidence: Mapping[str, Any]) -> tuple[Trace, ...]:
         """Return the new values, each from when it was seen last."""

@@ -7,7 +7,6 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from auditlake.engine.statements import Statement, statements
 from auditlake.events.durations import Duration
 from auditlake.policies.condition import key_sql
 from auditlake.policies.kinds.threshold import Threshold, ThresholdKind, whose
@@ -49,24 +48,12 @@ class SubjectKind(ThresholdKind):
         super().complete(reader, fields, values)
         values.setdefault("group_by", values[self.name]["entity"])
 
-    def intervals(self, policy: Policy) -> Iterable[Statement]:
-        """Return one window for each sighting that counts."""
-        shared = statements("policies/subjects.sql")
-        yield from (shared[name] for name in ("matching", "groups", "entities", "subjects", "sightings", "returns"))
-        yield from self.narrowed(policy)
-        yield shared["spans"]
-
-    def narrowed(self, policy: Policy) -> Iterable[Statement]:
-        """Return the statements that leave out sightings which do not count after all."""
-        raise NotImplementedError
-
     def own_slots(self, policy: Policy) -> Mapping[str, str]:
-        """Return the subject of an event."""
+        """Return the entity and the value of an event."""
         own = policy.more[self.name]
-        subject = key_sql((*own["entity"], *own["value"]))
         return {
-            "subject_of_event": subject, "entity_of_event": key_sql(own["entity"]),
-            "has_value": f"({subject}) is not null",
+            "entity_of_event": key_sql(own["entity"]), "value_of_event": key_sql(own["value"]),
+            "has_value": f"({key_sql((*own['entity'], *own['value']))}) is not null",
         }  # fmt: skip
 
     def values(self, policy: Policy, question: Question) -> Mapping[str, object]:
