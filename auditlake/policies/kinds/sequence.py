@@ -53,8 +53,10 @@ class SequenceKind(ThresholdKind):
         """Return from when to when a chain of the steps lies in the window."""
         parts = statements("policies/sequence.sql")
         stopping = ("unstopped",) if "until" in policy.more else ()
-        later = ("next_step",) * (len(policy.more["sequence"]) - 1)
-        rest = ("ordered", "first_step", *later, "completed", *stopping, "spans")
+        steps: Sequence[Step] = policy.more["sequence"]
+        later = ("next_step" if step.count > 1 else "next_step_of_one" for step in steps[1:])
+        ordered = "ordered" if _tells_by_id(policy) else "ordered_by_step"
+        rest = (ordered, "first_step", *later, "completed", *stopping, "spans")
         return (parts["matching"], groups(), *(parts[name] for name in rest))
 
     def evidence(self, policy: Policy) -> Iterable[Statement]:
@@ -67,7 +69,11 @@ class SequenceKind(ThresholdKind):
         conditions = [step.sql for step in policy.more["sequence"]] + ([condition_sql(until)] if until else [])
         bits = (f"case when {each} then {1 << number} else 0 end" for number, each in enumerate(conditions))
         failing = [step.fails for step in policy.more["sequence"]] + ([failing_sql(until)] if until else [])
-        return {"steps_of_event": f"({' + '.join(bits)})", "has_failed": f"({' or '.join(failing)})"}
+        told = ("source", "event_id") if _tells_by_id(policy) else ("cast(null as varchar)",) * 2
+        return {
+            "steps_of_event": f"({' + '.join(bits)})", "has_failed": f"({' or '.join(failing)})",
+            "told_by_source": told[0], "told_by_id": told[1],
+        }  # fmt: skip
 
     def values(self, policy: Policy, question: Question) -> Mapping[str, object]:
         """Return how many events each step takes, and within which time."""
@@ -125,3 +131,8 @@ class SequenceKind(ThresholdKind):
     def message(self, policy: Policy, group: Mapping[str, str | None], peak: Number) -> str:
         """Return an episode in words."""
         return f"A {self.measured(policy.more, 1)} within {policy.window}{whose(group)}"
+
+
+def _tells_by_id(policy: Policy) -> bool:
+    """Return whether events of one instant may be of several steps, the first and the last of which are the same."""
+    return len(policy.more["sequence"]) + ("until" in policy.more) > 2
