@@ -16,10 +16,10 @@ from tests.bench import kinds, mapping
 from tests.bench.child import WORKS
 from tests.bench.data import EVENTS, LINES, small_place
 from tests.bench.landing import CROWDED, FOLLOWED, SYNCED, THREADS, UNSYNCED
-from tests.bench.many import CONDITIONS, MANY, SCANNED
+from tests.bench.many import CONDITIONS, MANY, RULES, SCANNED
 from tests.bench.measure import Asked, Bench, Row, table
 
-_REAL = ("mapping-", "ingest-cloudtrail")
+_REAL = ("mapping-", "ingest-cloudtrail", "many-sigma")
 """How the names of the rows begin that need real records."""
 KINDS = {"distinct": 1.14, "distinct-of-all": 0.51, "sum": 1.84, "average": 1.84, "together": 1.14, "first-seen": 3.5,
          "dormant": 0.52, "sequence": 0.6, "baseline": 0.72}  # fmt: skip
@@ -103,6 +103,7 @@ def _many_rows(scale: float) -> tuple[Asked, ...]:
         Asked("many-reports", f"JSON reports, {many}, {events}", 8),
         Asked("many-stats", f"statistics, {many}, {events}", 3),
         Asked("many-scan", f"one scan of {CONDITIONS} conditions, {SCANNED * scale:,.0f} events", 1.2),
+        Asked("many-sigma", f"one scan of Sigma's rules of CloudTrail, {SCANNED * scale:,.0f} real events", 1.2),
         Asked("many-alerts", f"alerts, {many}", figure="events/s", least=10_000),
         Asked("many-alerts-any-source", f"alerts, {many}, conditions on any source", figure="events/s", least=10_000),
     )
@@ -166,6 +167,8 @@ def _measured(bench: Bench, folder: Path, scale: float, only: list[str]) -> Iter
     for asked in rows_asked(scale):
         if asked.name in only and asked.name.startswith(_REAL) and not mapping.REAL.is_dir():
             print(f"{asked.name}: left out, the real records are not here: {mapping.REAL}", file=sys.stderr)
+        elif asked.name in only and asked.name == "many-sigma" and not RULES:
+            print(f"{asked.name}: left out, SIGMA_RULES names no folder of rules", file=sys.stderr)
         elif asked.name in only:
             yield from bench.rows(asked, list(WORKS[asked.name]()))
     if "commands" in only:
