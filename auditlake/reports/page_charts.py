@@ -15,6 +15,7 @@ from itertools import pairwise
 from typing import Literal
 
 from auditlake.display.text import count
+from auditlake.policies.kinds.words import Words
 from auditlake.policies.model import Number
 
 Unit = Literal["day", "week", "month", "quarter", "year"]
@@ -42,6 +43,7 @@ _LABELLED_IN_THE_MIDDLE = 75
 _LEVELS = 5
 _LABEL = 9.0
 """The room that a label needs, per cent, where the picture is narrow."""
+_OVER = {"reached": "threshold reached", "unusual": "unusual"}
 _LOG_FROM = 10
 """From this ratio between threshold and highest count on, a linear scale would hide one of them."""
 
@@ -115,13 +117,19 @@ class PeakChart:
     threshold_y: str
     """Where the threshold is, pixels."""
     threshold_label: str
-    """The threshold as a number."""
+    """The threshold as a number; empty where no peak is held against it."""
+    threshold_words: str
+    """What the line is."""
+    below_words: str
+    """What the columns of other days are."""
+    over_words: str
+    """What the columns that are marked are."""
     y_ticks: tuple[Tick, ...]
     """Counts, without the threshold."""
     x_ticks: tuple[Tick, ...]
     """Days."""
     bars: tuple[Bar, ...]
-    """Columns with a count above zero."""
+    """Columns with a count above zero, and those that are marked."""
     silent: tuple[Bar, ...]
     """Columns in which no governed event happened."""
     unknown: tuple[Bar, ...]
@@ -191,8 +199,8 @@ class HeatMap:
 
 
 def peak_chart(
-    peaks: Sequence[tuple[date, Number | None]], threshold: Number, silent_days: frozenset[date], title: str,
-    *, unknown: str = "before first event",
+    peaks: Sequence[tuple[date, Number | None]], threshold: Number, silent_days: frozenset[date], words: Words,
+    *, over: frozenset[date] | None = None, unknown: str = "before first event",
 ) -> PeakChart:  # fmt: skip
     """Lay out the daily peaks.
 
@@ -200,7 +208,8 @@ def peak_chart(
         peaks: Every day of the period with its peak; None before the lake's first event.
         threshold: k.
         silent_days: Days without any governed event.
-        title: What is drawn; {} in it is for "per UTC day".
+        words: What is drawn.
+        over: The days to be marked; None: those whose peak reaches the threshold.
         unknown: What it means that there is no peak.
     """
     days = [day for day, _ in peaks]
@@ -210,27 +219,33 @@ def peak_chart(
     values = [max(column, default=None) for column in known]
     mute = [all(day in silent_days for day in days[column.start : column.stop]) for column in columns]
     silent = [is_mute and value is not None for is_mute, value in zip(mute, values, strict=True)]
+    marked = frozenset(day for day, peak in peaks if peak is not None and peak >= threshold) if over is None else over
     highest = max((value or 0 for value in values), default=0)
     top = float(highest) if highest > 0 else 1.0
-    limit = max(float(threshold), 0.0)
+    limit = max(float(threshold), 0.0) if words.line else None
+    over_words = "reached" if over is None else "unusual"
     position, logarithmic = _scale(top, limit)
     base = _TOP + _PLOT
     bars = [
-        _bar(number, len(columns), _height(position(value)), f"{column.label}: {value:,}", over=value >= threshold)
+        _bar(number, len(columns), _height(position(value or 0)), f"{column.label}: {value or 0:,}", over=word)
         for number, (column, value) in enumerate(zip(columns, values, strict=True))
-        if value and value > 0
-    ]
+        if (word := "" if marked.isdisjoint(days[column.start : column.stop]) else _OVER[over_words])
+        or (value and value > 0)
+    ]  # fmt: skip
     return PeakChart(
-        title=title.replace("{}", _per(unit), 1),
-        summary=_peaks_summary(peaks, threshold),
+        title=words.charted.replace("{}", _per(unit), 1),
+        summary=_peaks_summary(peaks, marked, words),
         scale_note=_scale_note(unit, logarithmic=logarithmic),
         width=_room(len(columns)),
         height=str(base + 34),
         baseline=_px(base),
         label_y=str(base + 24),
         silent_y=str(base + 3),
-        threshold_y=_px(_height(position(limit))),
-        threshold_label=f"{threshold:,}",
+        threshold_y=_px(_height(position(limit or 0))),
+        threshold_label=f"{threshold:,}" if words.line else "",
+        threshold_words=f"{words.line}, {threshold:,}",
+        below_words="below it" if over is None else "not unusual",
+        over_words=over_words,
         y_ticks=_y_ticks(top, limit, position, logarithmic=logarithmic),
         x_ticks=x_ticks(columns, days),
         bars=tuple(bars),
@@ -382,9 +397,9 @@ def _x_tick(at: float, label: str) -> Tick:
     return Tick(_pc(at), _pc(at), label, "middle")
 
 
-def _scale(top: float, threshold: float) -> tuple[_Position, bool]:
+def _scale(top: float, threshold: float | None) -> tuple[_Position, bool]:
     """Map a count to 0 … 1 so that the highest count and the threshold can both be seen."""
-    end = max(top, threshold)
+    end = max(top, threshold or 0)
     if not threshold or end / min(top, threshold) <= _LOG_FROM:
         limit = end * 1.08
         return (lambda value: float(value) / limit), False
@@ -398,8 +413,8 @@ def _scale_note(unit: Unit, *, logarithmic: bool) -> str:
     return (column + scale).rstrip()
 
 
-def _y_ticks(top: float, threshold: float, position: _Position, *, logarithmic: bool) -> tuple[Tick, ...]:
-    end = max(top, threshold)
+def _y_ticks(top: float, threshold: float | None, position: _Position, *, logarithmic: bool) -> tuple[Tick, ...]:
+    end = max(top, threshold or 0)
     values: list[Number]
     if logarithmic:
         decades = [10**power for power in range(len(str(math.ceil(end)))) if 10**power <= end]
@@ -409,7 +424,7 @@ def _y_ticks(top: float, threshold: float, position: _Position, *, logarithmic: 
         step = next(size for size in sizes if end <= 5 * size and (size >= 1 or end < 1))
         steps = (step * number for number in range(math.floor(Decimal(end) / step) + 1))
         values = [int(value) if value == int(value) else value for value in steps]
-    limit = position(threshold)
+    limit = -1 if threshold is None else position(threshold)
     close = 15 / _PLOT
     return tuple(
         Tick(_px(_height(position(value))), _px(_height(position(value))), f"{value:,}", "end")
@@ -422,14 +437,15 @@ def _height(position: float) -> float:
     return _TOP + _PLOT * (1 - position)
 
 
-def _bar(number: int, total: int, y: float, title: str, *, over: bool) -> Bar:
+def _bar(number: int, total: int, y: float, title: str, *, over: str) -> Bar:
     column = 100 / total
     width = min(column if total > HEAT_COLUMNS else 0.78 * column, 6.0)
     middle = (number + 0.5) * column
     base = _TOP + _PLOT
     height = max(base - y, 1.0)
-    full_title = f"{title}, threshold reached" if over else title
-    return Bar(_pc(middle - width / 2), _px(base - height), _pc(width), _px(height), _pc(middle), over, full_title)
+    full_title = f"{title}, {over}" if over else title
+    place = _pc(middle - width / 2), _px(base - height), _pc(width), _px(height), _pc(middle)
+    return Bar(*place, over=bool(over), title=full_title)
 
 
 def _bands(columns: Sequence[Bin], flags: Sequence[bool], what: str) -> tuple[Bar, ...]:
@@ -468,14 +484,17 @@ def _legend(bounds: tuple[int, ...], *, unknown: bool) -> tuple[HeatLevel, ...]:
     return tuple(levels)
 
 
-def _peaks_summary(peaks: Sequence[tuple[date, Number | None]], threshold: Number) -> str:
+def _peaks_summary(peaks: Sequence[tuple[date, Number | None]], marked: frozenset[date], words: Words) -> str:
     known = [(peak, day) for day, peak in peaks if peak is not None]
     if not known:
         return "The lake holds no event in or before this period, so there is no count to show."
+    reached = sum(day in marked for day, _ in peaks)
+    days = f"{reached:,} of {count(len(peaks), 'day')}" if reached else "no day"
+    often = f"{words.reached} on {days}."
+    if words.highest is None:
+        return often
     highest, when = max(known, key=lambda pair: pair[0])
-    reached = sum(peak >= threshold for peak, _ in known)
-    often = f"on {reached:,} of {count(len(peaks), 'day')}" if reached else "on no day"
-    return f"The highest count is {highest:,}, on {when}. The threshold of {threshold:,} is reached {often}."
+    return f"The highest {words.highest} is {highest:,}, on {when}. {often}"
 
 
 def _room(columns: int) -> Width:

@@ -173,8 +173,15 @@ def _differences(then: Any, now: Any, where: str = "") -> Iterator[Difference]:
         before, after = [key for key in items if key in others], [key for key in others if key in items]
         if before != after:
             yield Difference(f"{where}, in this order", before, after)
-    elif then != now or isinstance(then, bool) is not isinstance(now, bool):  # true is no number in JSON
+    elif not _same(then, now):
         yield Difference(where, then, now)
+
+
+def _same(then: Any, now: Any) -> bool:
+    """Return whether two values say the same: true is no number in JSON, and a whole number may be a double."""
+    if isinstance(then, bool) is not isinstance(now, bool):
+        return False
+    return bool(then == now or (isinstance(then, float) and isinstance(now, int) and then == float(now)))
 
 
 def _named(listed: list[Any]) -> dict[str, Any]:
