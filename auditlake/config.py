@@ -70,6 +70,16 @@ class DeskSettings:
     """Megabytes of an answer, as Arrow has it; the rest is cut off, and the answer says so."""
     threads: int = 0
     """Of the engine; as many as there are cores if 0."""
+    sessions: int = 8
+    """How many accounts' sessions ``auditlake desk listen`` serves at once."""
+    sessions_per_account: int = 2
+    """How many of them may be of one account."""
+    idle_seconds: float = 900.0
+    """After so many without a question, such a session ends."""
+    session_seconds: float = 28_800.0
+    """After so many, it ends in any case."""
+    transfer_seconds: float = 30.0
+    """How long a request or an answer may take on its way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +197,12 @@ def dump_config(config: LakeConfig) -> bytes:
         f"# memory_mb = 2000\n"
         f"# rows = 100000\n"
         f"# output_mb = 32\n"
-        f"# threads = 0   # as many as there are cores\n\n"
+        f"# threads = 0   # as many as there are cores\n"
+        f"# sessions = 8   # of auditlake desk listen, at once; auditor.yaml says who may ask there\n"
+        f"# sessions_per_account = 2\n"
+        f"# idle_seconds = 900\n"
+        f"# session_seconds = 28800\n"
+        f"# transfer_seconds = 30\n\n"
         f"# Where logs lie, for auditlake collect; a table for each place.\n"
         f"# [[collect]]\n"
         f'# path = "s3://bucket/folder/"   # or gs://, az://, the https:// of one file, a path, a pattern\n'
@@ -436,6 +451,11 @@ _DESK_READERS: _Readers = {
     "rows": ("a whole number from 1 to 100000000", _whole(1, 100_000_000)),
     "output_mb": ("a whole number of megabytes from 1 to 100000", _whole(1, 100_000)),
     "threads": ("a whole number from 0 to 1024", _whole(0, 1024)),
+    "sessions": ("a whole number from 1 to 1000", _whole(1, 1000)),
+    "sessions_per_account": ("a whole number from 1 to 1000", _whole(1, 1000)),
+    "idle_seconds": (f"a number of seconds up to {_MOST_SECONDS}", _seconds),
+    "session_seconds": (f"a number of seconds up to {_MOST_SECONDS}", _seconds),
+    "transfer_seconds": (f"a number of seconds up to {_MOST_SECONDS}", _seconds),
 }
 """The section ``[desk]``."""
 
