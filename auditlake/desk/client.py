@@ -48,6 +48,14 @@ class DeskSession:
             until = as_of.isoformat() if isinstance(as_of, date) else as_of
             options = {"protocol": VERSION, "snapshot": snapshot, "as_of": until, "rows": rows}
             opened = self._line.ask({"open": options}, "opened")[0]
+            self._read(opened)
+        except BaseException:
+            self.close()
+            raise
+
+    def _read(self, opened: Mapping[str, Any]) -> None:
+        """Take what the desk says of the session."""
+        try:
             self.principal = str(opened["principal"])
             """Who asks: the account."""
             self.id = str(opened["session"])
@@ -56,9 +64,8 @@ class DeskSession:
             """The version of the lake that is read."""
             self.as_of: datetime | None = None if opened["as_of"] is None else parse_instant(opened["as_of"])
             """Events after it do not exist; None if none is left out."""
-        except BaseException:
-            self.close()
-            raise
+        except (KeyError, TypeError, ValueError) as error:
+            raise DeskError("the desk told of no session") from error
 
     def sql(self, query: str, params: Mapping[str, Any] | None = None) -> Answer:
         """Run one query; values bind as ``$name``. Ctrl-C stops the query, and the session goes on.

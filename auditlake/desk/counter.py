@@ -197,6 +197,7 @@ class Counter:
         numbers = all(each is None or (type(each) is int and 0 <= each < 1 << 63) for each in (snapshot, rows))
         if not numbers or not isinstance(as_of, str | None):
             raise NonsenseError
+        masking_of(self._layout, account.name, account)  # who may not ask starts no process
         with without_numpy(self._layout):
             session = open_session(
                 self._context, principal=account.name, account=account, snapshot=snapshot, as_of=as_of, rows=rows
@@ -216,7 +217,7 @@ class Counter:
         try:
             answer = session.sql(text, values)  # type: ignore[arg-type] # whatever it is, it is put on record
         except Exception as error:  # noqa: BLE001 - told, and the next question may be a better one
-            self._send(packed(error_message(self._told(error))))
+            self._send(packed(error_message(self._told(error, known=str(text)))))
             return
         self._give(answer)
 
@@ -236,11 +237,17 @@ class Counter:
         self._frames.deadline = time.monotonic() + (self._limits.transfer_seconds if seconds is None else seconds)
         self._frames.send(data)
 
-    def _told(self, error: Exception) -> AuditLakeError:
-        """Return what an asker is told of an error: nothing about the lake, which its owner finds in the log."""
+    def _told(self, error: Exception, known: str = "") -> AuditLakeError:
+        """Return what an asker is told of an error: nothing about the lake, which its owner finds in the log.
+
+        Args:
+            error: The error.
+            known: What the asker said, and so may hear again.
+        """
+        root = str(self._layout.root)
         if isinstance(error, LakeBusyError):
             return DeskError("the lake is busy: another process has been writing for too long", hint="ask again later")
-        if isinstance(error, _ABOUT_WHAT_IS_ASKED) and str(self._layout.root) not in f"{error} {error.hint}":
+        if isinstance(error, _ABOUT_WHAT_IS_ASKED) and (root in known or root not in f"{error} {error.hint}"):
             return error
         self._log(logging.ERROR, "failed", f"got no answer: {type(error).__name__}: {error}")
         what = "the question cannot be put on record, so it is not answered"

@@ -27,7 +27,7 @@ class Door:
     def __init__(self, listening: socket.socket, path: Path | None = None) -> None:
         self.listening = listening
         self._path = path
-        self._made = None if path is None else path.lstat()
+        self._made = None if path is None else _mark(path)
         listening.settimeout(0)
 
     @property
@@ -39,8 +39,14 @@ class Door:
         """Let nobody in any more; remove the socket if it is still the one that was made."""
         self.listening.close()
         with suppress(OSError):
-            if self._path is not None and self._made is not None and os.path.samestat(self._path.lstat(), self._made):
+            if self._path is not None and _mark(self._path) == self._made:
                 self._path.unlink()
+
+
+def _mark(path: Path) -> tuple[int, int, int]:
+    """Return what tells a socket from a later one of its name, which may have the same inode."""
+    found = path.lstat()
+    return found.st_dev, found.st_ino, found.st_mtime_ns
 
 
 def opened(path: Path, *, mode: int, group: str | None) -> Door:
@@ -54,6 +60,12 @@ def opened(path: Path, *, mode: int, group: str | None) -> Door:
     Raises:
         DeskError: There is something at the path already, or it cannot be made.
     """
+    gid = -1
+    if group is not None:
+        try:
+            gid = grp.getgrnam(group).gr_gid
+        except KeyError:
+            raise DeskError(f"there is no group {group!r} here") from None
     listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         _remove_dead(path)
@@ -62,18 +74,16 @@ def opened(path: Path, *, mode: int, group: str | None) -> Door:
             listening.bind(str(path))
         finally:
             os.umask(before)
-        door = Door(listening, path)
-        if group is not None:
-            os.chown(path, -1, grp.getgrnam(group).gr_gid)
+        os.chown(path, -1, gid)
         path.chmod(mode)
         listening.listen(_WAITING)
-    except KeyError:
-        door.close()
-        raise DeskError(f"there is no group {group!r} here") from None
+        return Door(listening, path)
     except OSError as error:
         listening.close()
         raise DeskError(f"no socket can be made at {path}: {error.strerror or error}") from error
-    return door
+    except BaseException:
+        listening.close()
+        raise
 
 
 def passed() -> Door | None:
@@ -87,8 +97,8 @@ def passed() -> Door | None:
         return None
     if number != "1":
         raise DeskError(f"expected one socket from systemd, got {number}", hint="a desk has one ListenStream=")
-    os.set_inheritable(_FIRST_PASSED, False)  # noqa: FBT003 - the call has no names
     try:
+        os.set_inheritable(_FIRST_PASSED, False)  # noqa: FBT003 - the call has no names
         listening = socket.socket(fileno=_FIRST_PASSED)
         is_one = listening.family == socket.AF_UNIX and listening.type == socket.SOCK_STREAM
         is_one = is_one and bool(listening.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
