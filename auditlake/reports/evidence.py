@@ -26,7 +26,8 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from auditlake import assets
-from auditlake.disk.durable import FILE_MODE, sync_folder
+from auditlake.disk.durable import sync_folder
+from auditlake.disk.rights import FILE_MODE, give
 from auditlake.display.canonical_json import canonical, json_value
 from auditlake.display.formula_guard import guarded
 from auditlake.engine.arrow_rows import table_rows
@@ -314,6 +315,7 @@ def _zip(folder: Path, out: Path) -> str:
     draft = out.with_name(f".{out.name}.{secrets.token_hex(6)}.draft")
     try:
         with os.fdopen(os.open(draft, os.O_RDWR | os.O_CREAT | os.O_EXCL, FILE_MODE), "w+b") as file:
+            give(file.fileno(), out)
             with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
                 for path in sorted(each for each in folder.rglob("*") if each.is_file()):
                     _add(archive, path, path.relative_to(folder).as_posix())

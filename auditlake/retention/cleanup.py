@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from auditlake.alerts.files import followed
-from auditlake.disk.durable import FOLDER_MODE, sync_folder, write_whole
+from auditlake.disk.durable import sync_folder, write_whole
 from auditlake.disk.files import remove_file
 from auditlake.disk.layout import Layout, partition_day
+from auditlake.disk.rights import make_folder
 from auditlake.errors import RetentionError
 from auditlake.landing.blank_segments import blank
 from auditlake.retention.certificate import certificate_id, render_certificate_json, render_certificate_page
@@ -90,7 +91,7 @@ def _write_certificate(layout: Layout, certificate: Mapping[str, Any], document:
     path, page = certificate_paths(layout, name)
     if path.exists() and page.exists():
         return
-    layout.certificates.mkdir(mode=FOLDER_MODE, exist_ok=True)
+    make_folder(layout.certificates)
     sync_folder(layout.root)
     write_whole(path, document)
     write_whole(page, render_certificate_page(certificate, name))  # last: once it is there, the cleanup is done

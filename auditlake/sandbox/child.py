@@ -25,6 +25,7 @@ from auditlake.engine.arrow_rows import exact
 from auditlake.engine.sql_text import identifier
 from auditlake.sandbox import engine, gate, kernel, pivot
 from auditlake.sandbox.protocol import HEAD, STRETCH, RowsIn, RowsOut, packed, read_exactly, send
+from auditlake.sandbox.values import bound
 
 _IN = 0
 _OUT = os.dup(1)
@@ -107,7 +108,7 @@ class Server:
             _say({"done": end | {"seconds": time.monotonic() - began}})
 
     def _answer(self, asked: Mapping[str, Any]) -> dict[str, Any]:
-        text, values = asked["text"], engine.bound(asked["values"])
+        text, values = asked["text"], bound(asked["values"])
         if self._gate is not None:
             text = self._passed(text, values)
         relation = self._connection.sql(text, params=values or None)

@@ -5,25 +5,33 @@ Whatever the child sends is taken for hostile: lengths are bounded, Arrow is val
 
 from __future__ import annotations
 
-import json
 import math
 import os
-import select
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
-from io import BufferedWriter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from auditlake.engine.arrow_rows import inexact
 from auditlake.errors import SandboxError
 from auditlake.sandbox.model import Opening, Outcome
-from auditlake.sandbox.protocol import HEAD, ROWS, SAID, STRETCH, RowsOut, packed
+from auditlake.sandbox.protocol import (
+    ROWS,
+    SAID,
+    STRETCH,
+    Frames,
+    GoneError,
+    LateError,
+    NonsenseError,
+    packed,
+    said,
+    send_rows,
+)
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -42,7 +50,6 @@ _CODE = (
 )
 """Arrow does without numpy, which takes as long to import as all the rest."""
 _START_SECONDS = 60.0
-_WAIT_SECONDS = 0.25
 _GRACE_SECONDS = 0.5
 """The engine's own deadline comes first, and leaves the child alive."""
 _LONGEST_TOLD = 1 << 20
@@ -50,6 +57,7 @@ _LONGEST_TOLD = 1 << 20
 _ROOM = 1 << 20
 """Bytes that an Arrow stream may have beyond what its batches were counted as."""
 _NONSENSE = "it said what makes no sense"
+_LATE = "it took longer than it may"
 
 
 class ChildGone(Exception):  # noqa: N818 - told in other words above
@@ -78,10 +86,10 @@ class Child:
         )  # fmt: skip
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self._to, self._from = self._process.stdin.fileno(), self._process.stdout.fileno()
-        os.set_blocking(self._to, False)
-        os.set_blocking(self._from, False)
-        self._deadline = 0.0
+        to, source = self._process.stdin.fileno(), self._process.stdout.fileno()
+        os.set_blocking(to, False)
+        os.set_blocking(source, False)
+        self._frames = Frames(source, to, {SAID: _LONGEST_TOLD, ROWS: STRETCH})
         self.holds: tuple[str, ...] = ()
         """The layers that it has put on."""
         self.ready = False
@@ -101,13 +109,16 @@ class Child:
             SandboxError: It found that the sandbox does not hold, or could not open.
             ChildGone: It ended.
         """
-        self._deadline = time.monotonic() + _START_SECONDS
-        self._send(packed({"open": asdict(opening)}))
+        with self._talking():
+            self._open(opening)
+
+    def _open(self, opening: Opening) -> None:
+        self._frames.deadline = time.monotonic() + _START_SECONDS
+        self._frames.send(packed({"open": asdict(opening)}))
         import pyarrow.ipc  # noqa: F401 - needed for the answer, and slow: now, while the child is at work
 
         while True:
-            kind, payload = self._frame()
-            reply = self._receive(kind, payload)
+            reply = self._frames.take_said()
             if "ready" in reply:
                 self.holds = tuple(str(each) for each in reply["ready"])
                 self.ready = True
@@ -122,8 +133,9 @@ class Child:
                 raise SandboxError(f"the sandbox could not be opened: {reply.get('broken', 'it says nothing')}")
 
     def ask(
-        self, text: str, values: Mapping[str, Any], seconds: float, output: int, give: Callable[[str], pa.Table]
-    ) -> Reply:
+        self, text: str, values: Mapping[str, Any], seconds: float, output: int, give: Callable[[str], pa.Table],
+        look: Callable[[], None] = lambda: None,
+    ) -> Reply:  # fmt: skip
         """Run a statement.
 
         Args:
@@ -132,21 +144,28 @@ class Child:
             seconds: After these it is killed; what ``give`` takes counts.
             output: The most bytes that are taken of its answer.
             give: Makes a view's table that it asks for.
+            look: Called now and then while the child is at work; what it raises ends the wait, and not the child.
 
         Raises:
             ChildGone: It ended, was killed at the deadline, or sent more than it may.
         """
+        self._frames.deadline = time.monotonic() + seconds + _GRACE_SECONDS
+        self._frames.look = look
+        with self._talking():
+            self._frames.send(packed({"ask": {"text": text, "values": dict(values)}}))
+            return self._answer(output, give)
+
+    def _answer(self, output: int, give: Callable[[str], pa.Table]) -> Reply:
+        """Take an answer of at most so many bytes."""
         data = bytearray()
-        self._deadline = time.monotonic() + seconds + _GRACE_SECONDS
-        self._send(packed({"ask": {"text": text, "values": dict(values)}}))
         while True:
-            kind, payload = self._frame()
+            kind, payload = self._frames.take()
             if kind == ROWS:
                 data += payload
                 if len(data) > output + _ROOM:
                     self._end("it gave more than it may")
                 continue
-            reply = self._receive(kind, payload)
+            reply = said(kind, payload)
             if "need" in reply:
                 self._hand_over(give(str(reply["need"])))
             elif isinstance(done := reply.get("done"), dict):
@@ -184,11 +203,8 @@ class Child:
         return Reply(replace(outcome, rows=table.num_rows), table)
 
     def _hand_over(self, table: pa.Table) -> None:
-        import pyarrow as pa
-
-        with BufferedWriter(RowsOut(self._send), STRETCH) as file, pa.ipc.new_stream(file, table.schema) as stream:
-            stream.write_table(table, max_chunksize=8_192)
-        self._send(packed({"end": True}))
+        send_rows(self._frames.send, table)
+        self._frames.send(packed({"end": True}))
 
     def kill(self) -> None:
         """End it, and whatever it may have started."""
@@ -206,57 +222,24 @@ class Child:
         self.kill()
         raise ChildGone(why)
 
-    # Frames, with an end to every wait
-
-    def _frame(self) -> tuple[bytes, bytes]:
-        kind, length = HEAD.unpack(b"".join(self._read(HEAD.size)))
-        if length > {SAID: _LONGEST_TOLD, ROWS: STRETCH}.get(kind, 0):
+    @contextmanager
+    def _talking(self) -> Iterator[None]:
+        """End the child where it cannot be talked to any more."""
+        try:
+            yield
+        except GoneError:
+            self._end(self._why_dead())
+        except LateError:
+            self._end(_LATE)
+        except NonsenseError:
             self._end(_NONSENSE)
-        return kind, b"".join(self._read(length))
-
-    def _read(self, length: int) -> Iterator[bytes]:
-        while length:
-            self._wait(self._from, select.POLLIN)
-            with suppress(BlockingIOError):
-                if not (part := os.read(self._from, length)):
-                    self._end(self._why_dead())
-                length -= len(part)
-                yield part
-
-    def _send(self, data: Any) -> None:
-        rest = memoryview(data)
-        while rest:
-            self._wait(self._to, select.POLLOUT)
-            try:
-                rest = rest[os.write(self._to, rest[:65_536]) :]
-            except BlockingIOError:
-                continue
-            except BrokenPipeError:
-                self._end(self._why_dead())
-
-    def _wait(self, descriptor: int, event: int) -> None:
-        poll = select.poll()
-        poll.register(descriptor, event)
-        # In short waits: a signal just before a wait does not end it, and Ctrl-C would go unnoticed until the deadline.
-        while (left := self._deadline - time.monotonic()) > 0:
-            if poll.poll(min(left, _WAIT_SECONDS) * 1000):
-                return
-        self._end("it took longer than it may")
 
     def _why_dead(self) -> str:
         with suppress(subprocess.TimeoutExpired):
             code = self._process.wait(1)
             if code == -signal.SIGXCPU:
-                return "it took longer than it may"
+                return _LATE
             if code == -signal.SIGKILL:
                 return "its process was killed"
             return f"its process ended ({signal.Signals(-code).name if code < 0 else code}), perhaps for want of memory"
         return "its process no longer answers"
-
-    def _receive(self, kind: bytes, payload: bytes) -> dict[str, Any]:
-        message = None
-        with suppress(ValueError, RecursionError):
-            message = json.loads(payload)
-        if kind != SAID or not isinstance(message, dict):
-            self._end(_NONSENSE)
-        return message

@@ -17,8 +17,9 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from auditlake.disk.durable import FILE_MODE, FOLDER_MODE, sync_file, sync_folder
+from auditlake.disk.durable import sync_file, sync_folder
 from auditlake.disk.layout import Layout
+from auditlake.disk.rights import give, make_folder
 from auditlake.engine.paths import for_delta
 from auditlake.errors import CommitError
 from auditlake.events.schema import COLUMNS
@@ -62,15 +63,14 @@ def create_table(layout: Layout, metadata: Mapping[str, Any]) -> None:
     schema = Schema([Field(name, PrimitiveType(_DELTA_TYPES[kind])) for name, kind in COLUMNS.items()])
     properties = CommitProperties(custom_metadata={METADATA_KEY: dict(metadata)})
     try:
-        layout.log.mkdir(mode=FOLDER_MODE)
+        make_folder(layout.log)
         DeltaTable.create(
             for_delta(layout.events), schema, partition_by=["event_date"], configuration=CONFIGURATION,
             commit_properties=properties,
         )  # fmt: skip
     except DeltaError as error:
         raise CommitError(f"the events table cannot be made: {one_line(error)}") from error
-    layout.log.chmod(FOLDER_MODE)
-    layout.commit(0).chmod(FILE_MODE)
+    give(layout.commit(0), layout.commit(0))
     sync_file(layout.commit(0))
     sync_folder(layout.log)
     sync_folder(layout.events)
@@ -177,7 +177,7 @@ def _write_entry(
     if not says_columns(table):
         say_columns(copy, version)
     entry = copy.commit(version)
-    entry.chmod(FILE_MODE)
+    give(entry, entry)
     sync_file(entry)
     os.link(entry, layout.commit(version))
 

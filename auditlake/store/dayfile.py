@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from auditlake.disk.durable import make_folders, rename_synced, sync_file
 from auditlake.disk.layout import Layout, part_path
+from auditlake.disk.rights import give
 from auditlake.store.model import Change, DataFile
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def write_parquet(
 
 
 def write_rows(tables: Iterable[pa.Table], schema: pa.Schema, target: Path) -> None:
-    """Write rows as a zstd Parquet file, synced, private to the owner.
+    """Write rows as a zstd Parquet file, synced, with the rights of its lake.
 
     Args:
         tables: The rows; each table gets row groups of its own.
@@ -71,7 +72,7 @@ def write_rows(tables: Iterable[pa.Table], schema: pa.Schema, target: Path) -> N
     with ParquetWriter(target, schema, **options) as writer:
         for table in tables:
             writer.write_table(table, _ROW_GROUP)
-    target.chmod(0o600)
+    give(target, target)
     sync_file(target)
 
 

@@ -15,7 +15,7 @@ from auditlake.errors import PolicyError, ReportError
 from auditlake.llmguardian import AuditMonitor
 from auditlake.llmguardian.policies import add, as_llmguardian
 from auditlake.policies.loader import load_policy
-from auditlake.sandbox.canned import chosen
+from auditlake.sandbox.canned import chosen, questions
 from tests.lakes import create
 from tests.retention.lakes import bring, put_policies, record
 from tests.sandbox.lakes import session
@@ -162,7 +162,7 @@ def test_the_desk(lake: AuditLake) -> None:
         ]  # fmt: skip
         asked = "from retention_status select policy_id, status, due where due is null or due > 0 order by all"
         assert [row[0] for row in desk.sql(asked).fetchall()] == ["beat", "count", "cover", "gone", "keep", "limit"]
-        rows = desk.sql(chosen(lake.layout, "types_without_policy").sql).fetchall()
+        rows = desk.sql(chosen(questions(lake.layout), "types_without_policy").sql).fetchall()
         assert [row[:3] for row in rows] == [
             ("api_call", 6, True), ("config_change", 3, True), ("data_export", 1, False),
         ]  # fmt: skip
