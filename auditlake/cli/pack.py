@@ -206,7 +206,7 @@ def export(path: str, pack_id: str, form: str, out: Path | None) -> None:
 @json_option(*_DIFF, "judged", "effect", "not_judged")
 @click.pass_obj
 def diff(path: str, pack_id: str, to: str | None) -> None:
-    """Show what another revision of a pack asks otherwise, and what that changes.
+    """Show what another revision of a pack changes.
 
     Both revisions are judged over the last `report_period`, with what this lake sets: the command names each control
     that would stand otherwise. Nothing is changed.

@@ -17,8 +17,8 @@ from typing import Literal
 from auditlake.display.text import count
 from auditlake.policies.kinds.words import Words
 from auditlake.policies.model import Number
+from auditlake.reports.day_bins import MONTHS, UNITS, Bin, Unit, bins, key_of, unit_for
 
-Unit = Literal["day", "week", "month", "quarter", "year"]
 Width = Literal["narrow", "medium", "wide"]
 """How much room a picture needs before it scrolls instead of shrinking."""
 
@@ -28,8 +28,6 @@ _Position = Callable[[Number | float], float]
 Marks = list[tuple[int, str]]
 """Columns and their labels."""
 
-UNITS: tuple[Unit, ...] = ("day", "week", "month", "quarter", "year")
-MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 CHART_COLUMNS = 400
 HEAT_COLUMNS = 123
 """120 days, or as many weeks: a year fits in weeks, seven years in months."""
@@ -46,18 +44,6 @@ _LABEL = 9.0
 _OVER = {"reached": "threshold reached", "unusual": "unusual"}
 _LOG_FROM = 10
 """From this ratio between threshold and highest count on, a linear scale would hide one of them."""
-
-
-@dataclass(frozen=True, slots=True)
-class Bin:
-    """Neighbouring days that share a column."""
-
-    label: str
-    """The day, or what stretch of days it is."""
-    start: int
-    """Where its days begin in the list of days."""
-    stop: int
-    """Where they end, exclusive."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -296,28 +282,6 @@ def heat_map(
     )
 
 
-def unit_for(days: Sequence[date], columns: int) -> Unit:
-    """Return the finest unit in which the days fit into so many columns."""
-    for unit in UNITS:
-        if len({_key(day, unit) for day in days}) <= columns:
-            return unit
-    return UNITS[-1]
-
-
-def bins(days: Sequence[date], unit: Unit) -> tuple[Bin, ...]:
-    """Put neighbouring days of one unit together; weeks begin on Monday.
-
-    Example:
-        >>> [column.label for column in bins([date(2026, 11, 29), date(2026, 11, 30)], "week")]
-        ['week of 2026-11-23', 'week of 2026-11-30']
-    """
-    starts = [index for index, day in enumerate(days) if index == 0 or _key(day, unit) != _key(days[index - 1], unit)]
-    return tuple(
-        Bin(_label(days[start], unit), start, stop)
-        for start, stop in zip(starts, [*starts[1:], len(days)], strict=False)
-    )
-
-
 def level_bounds(values: Sequence[int]) -> tuple[int, ...]:
     """Return the lowest count of each level of the heat map, at most five, in round numbers that span the values.
 
@@ -346,35 +310,12 @@ def _per(unit: Unit) -> str:
     return "per UTC day" if unit == "day" else f"per {unit}"
 
 
-def _key(day: date, unit: Unit) -> tuple[int, int]:
-    keys = {
-        "day": (day.toordinal(), 0),
-        "week": ((day.toordinal() - 1) // 7, 0),
-        "month": (day.year, day.month),
-        "quarter": (day.year, (day.month + 2) // 3),
-        "year": (day.year, 0),
-    }
-    return keys[unit]
-
-
-def _label(day: date, unit: Unit) -> str:
-    monday = date.fromordinal(max(1, day.toordinal() - day.weekday()))
-    labels = {
-        "day": day.isoformat(),
-        "week": f"week of {monday.isoformat()}",
-        "month": f"{MONTHS[day.month - 1]} {day.year}",
-        "quarter": f"Q{(day.month + 2) // 3} {day.year}",
-        "year": str(day.year),
-    }
-    return labels[unit]
-
-
 def _begins(columns: Sequence[Bin], days: Sequence[date], unit: Unit) -> Marks:
     """Return the columns in which a unit begins; the first month and every January name the year too."""
     marks: Marks = []
     for index, column in enumerate(columns):
         for day in days[column.start : column.stop]:
-            if unit != "day" and _key(day, unit) == _key(date.fromordinal(max(1, day.toordinal() - 1)), unit):
+            if unit != "day" and key_of(day, unit) == key_of(date.fromordinal(max(1, day.toordinal() - 1)), unit):
                 continue
             month = MONTHS[day.month - 1]
             if unit == "year":

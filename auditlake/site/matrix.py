@@ -11,7 +11,8 @@ from typing import Literal
 
 from auditlake.display.text import Text, count, shown, visible
 from auditlake.frameworks.model import CellState, CoverageRow, FrameworkReport
-from auditlake.reports.page_charts import HEAT_COLUMNS, Bin, Tick, bins, unit_for, x_ticks
+from auditlake.reports.day_bins import Bin, bins, unit_for
+from auditlake.reports.page_charts import HEAT_COLUMNS, Tick, x_ticks
 
 _ROW, _CELL, _LEVELS = 16, 13, 5
 _WHY: dict[CellState, str] = {

@@ -76,6 +76,7 @@ def test_every_verb_keeps_them(lake: auditlake.AuditLake, tmp_path: Path, monkey
     with lake.layout.config.open("a") as config:
         config.write(f"\n[[collect]]\npath = '{tmp_path / 'log.jsonl'}'\n")
     lake = auditlake.open(root, clock=lake._context.clock)
+
     def look() -> None:
         with lake.audit_session(principal="erika") as session:
             session.sql("from findings")
