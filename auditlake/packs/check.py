@@ -57,11 +57,7 @@ def undecided(pack: Pack, chosen: Chosen | None, decisions: Mapping[str, Decisio
         clause = f"{pack.framework} {', '.join(parameter.cites)}"
         asked = shown_value(parameter.default)
         why = f"{name}: {value} is weaker than {asked}, which {clause} asks for"
-        why += (
-            f", and what was decided is {decision.value}"
-            if decision
-            else ", and nobody who answers for it has decided that"
-        )
+        why += f", and what was decided is {decision.value}" if decision else ", and no decision in force lets it be"
         yield f"{place}: {why}" if place else why
 
 

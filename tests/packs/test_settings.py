@@ -94,7 +94,7 @@ def test_a_weaker_value_needs_a_decision() -> None:
     (told,) = problems_of(packs, lambda _: {})
 
     assert told.startswith(
-        "frameworks.yaml:6:7: review: 9d is weaker than 7d, which House rules 7.4 asks for, and nobody"
+        "frameworks.yaml:6:7: review: 9d is weaker than 7d, which House rules 7.4 asks for, and no decision"
     )
     for spelling in ("9d", "216h", "P9D"):
         assert problems_of(packs, lambda _, value=spelling: {"review": Decided(value)}) == (), spelling

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 from auditlake.events.durations import length_of
@@ -24,14 +24,12 @@ def check_review(check: RecordCheck, control: Control, case: Case) -> CheckResul
     """
     assert check.every is not None
     every, given = check.every, reviews_of(check, case)
-    counting, who = given, ""
-    if check.by == "person":
-        counting = [(name, [each for each in own if not is_programs(each, case)]) for name, own in given]
-        who = " by a person"
+    is_programs, who = (_programs(case), " by a person") if check.by == "person" else (lambda _: False, "")
+    counting = [(name, [each for each in own if not is_programs(each)]) for name, own in given]
     slots = [_slot(counting, case, start, end, _due(check, end)) for start, end in intervals(every, case.question)]
     words: dict[SlotState, str] = {"missed": f"No review{who} of", "late": f"Reviewed{who} late:"}
     found = stretches(slots, _KINDS, lambda state, n: f"{words[state]} {n:,} of the intervals of {every}")
-    aside = (each for _, own in given for each in own if who and is_programs(each, case))
+    aside = (each for _, own in given for each in own if is_programs(each))
     programs = sorted({each.by for each in aside if any(_covers(each, slot.start, slot.end) for slot in slots)})
     reason = in_words(slots, every) + (f"; what {', '.join(programs)} signed is by no person" if programs else "")
     return result(
@@ -40,15 +38,19 @@ def check_review(check: RecordCheck, control: Control, case: Case) -> CheckResul
     )  # fmt: skip
 
 
-def is_programs(review: Review, case: Case) -> bool:
-    """Return whether a program signed a review: an account that the lake's settings name as one.
+def _programs(case: Case) -> Callable[[Review], bool]:
+    """Return what tells whether a program signed a review: an account that the lake's settings name as one.
 
-    Where they name none, it is one under which auditlake had run unattended before.
+    Where they do not say, it is one under which auditlake had run unattended before.
     """
     if case.programs is not None:
-        return review.by in case.programs
-    runs = (run for run in case.runs if isinstance(run, Run | FailedRun) and run.began < review.at)
-    return any(run.user == review.by and run.verb in UNATTENDED for run in runs)
+        names = frozenset(case.programs)
+        return lambda review: review.by in names
+    first: dict[str, datetime] = {}
+    for run in case.runs:
+        if isinstance(run, Run | FailedRun) and run.verb in UNATTENDED:
+            first[run.user] = min(run.began, first.get(run.user, run.began))
+    return lambda review: review.by in first and first[review.by] < review.at
 
 
 def _due(check: RecordCheck, end: datetime) -> datetime:
