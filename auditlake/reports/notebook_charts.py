@@ -17,9 +17,8 @@ from auditlake.engine.statements import statement
 from auditlake.errors import ReportError
 from auditlake.events.times import print_instant
 from auditlake.policies.model import Number, Policy
-from auditlake.reports.day_bins import Bin, bins, unit_for
+from auditlake.reports.day_axis import CHART_COLUMNS, HEAT_COLUMNS, Bin, bins, unit_for
 from auditlake.reports.model import Detail, Report
-from auditlake.reports.page_charts import CHART_COLUMNS, HEAT_COLUMNS
 from auditlake.reports.sentences import unusual_days, words_of
 
 try:

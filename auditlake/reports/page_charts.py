@@ -1,7 +1,6 @@
 """Where things lie in the page's two pictures: the daily peaks and the coverage heat map.
 
-Left to right everything is a percentage of the picture's width, top to bottom it is pixels: so a picture fits any
-screen and its text is never stretched. Colours, and words that do not depend on the data, belong to the template.
+Colours, and words that do not depend on the data, belong to the template; day_axis has the columns.
 """
 
 from __future__ import annotations
@@ -12,35 +11,35 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from itertools import pairwise
-from typing import Literal
 
 from auditlake.display.text import count
 from auditlake.policies.kinds.words import Words
 from auditlake.policies.model import Number
-from auditlake.reports.day_bins import MONTHS, UNITS, Bin, Unit, bins, key_of, unit_for
-
-Width = Literal["narrow", "medium", "wide"]
-"""How much room a picture needs before it scrolls instead of shrinking."""
+from auditlake.reports.day_axis import (
+    CHART_COLUMNS,
+    HEAT_COLUMNS,
+    Bin,
+    Tick,
+    Unit,
+    Width,
+    bins,
+    per_cent,
+    per_unit,
+    pixels,
+    room,
+    unit_for,
+    x_ticks,
+)
 
 _Position = Callable[[Number | float], float]
 """From a measure to its height, 0 … 1."""
 
-Marks = list[tuple[int, str]]
-"""Columns and their labels."""
-
-CHART_COLUMNS = 400
-HEAT_COLUMNS = 123
-"""120 days, or as many weeks: a year fits in weeks, seven years in months."""
 
 _TOP = 14
 _PLOT = 190
 _ROW = 22
 _CELL = 18
-_MAX_TICKS = 13
-_LABELLED_IN_THE_MIDDLE = 75
 _LEVELS = 5
-_LABEL = 9.0
-"""The room that a label needs, per cent, where the picture is narrow."""
 _OVER = {"reached": "threshold reached", "unusual": "unusual"}
 _LOG_FROM = 10
 """From this ratio between threshold and highest count on, a linear scale would hide one of them."""
@@ -64,20 +63,6 @@ class Bar:
     """Whether the threshold is reached."""
     title: str
     """What the column says, in words."""
-
-
-@dataclass(frozen=True, slots=True)
-class Tick:
-    """A mark on an axis."""
-
-    at: str
-    """Where on its axis: per cent across, pixels down."""
-    text_at: str
-    """Where its label sits."""
-    label: str
-    """Its label."""
-    anchor: Literal["start", "middle", "end"]
-    """How the label lies to its place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,15 +204,15 @@ def peak_chart(
         or (value and value > 0)
     ]  # fmt: skip
     return PeakChart(
-        title=words.charted.replace("{}", _per(unit), 1),
+        title=words.charted.replace("{}", per_unit(unit), 1),
         summary=_peaks_summary(peaks, marked, words),
         scale_note=_scale_note(unit, logarithmic=logarithmic),
-        width=_room(len(columns)),
+        width=room(len(columns)),
         height=str(base + 34),
-        baseline=_px(base),
+        baseline=pixels(base),
         label_y=str(base + 24),
         silent_y=str(base + 3),
-        threshold_y=_px(_height(position(limit or 0))),
+        threshold_y=pixels(_height(position(limit or 0))),
         threshold_label=f"{threshold:,}" if words.line else "",
         threshold_words=f"{words.line}, {threshold:,}",
         below_words="below it" if over is None else "not unusual",
@@ -269,10 +254,10 @@ def heat_map(
         for number, name in enumerate(types)
     ]
     return HeatMap(
-        title=f"Events by required type {_per(unit)}",
-        summary=f"{count(len(types), 'row')}, one for each required type, one column {_per(unit)}. "
+        title=f"Events by required type {per_unit(unit)}",
+        summary=f"{count(len(types), 'row')}, one for each required type, one column {per_unit(unit)}. "
         "The table of required types says the same in numbers.",
-        width=_room(len(columns)),
+        width=room(len(columns)),
         height=str(_ROW * len(types) + 30),
         label_y=str(_ROW * len(types) + 20),
         cell_height=str(_CELL),
@@ -292,50 +277,6 @@ def level_bounds(values: Sequence[int]) -> tuple[int, ...]:
     steps = [step * 10**power for power in range(20) for step in (1, 2, 5)]
     steps = [step for step, above in pairwise(steps) if values and step <= max(values) and above > min(values)]
     return tuple(steps if len(steps) <= _LEVELS else (steps[round(at * (len(steps) - 1) / 4)] for at in range(_LEVELS)))
-
-
-def x_ticks(columns: Sequence[Bin], days: Sequence[date]) -> tuple[Tick, ...]:
-    """Label some of the columns: as fine as there is room for."""
-    schemes = [_begins(columns, days, unit) for unit in UNITS]
-    chosen = next((marks for marks in schemes if len(marks) <= _MAX_TICKS), schemes[-1])
-    every = math.ceil(len(chosen) / _MAX_TICKS)
-    middle = 0.5 if len(columns) <= _LABELLED_IN_THE_MIDDLE else 0.0
-    ticks = [_x_tick((index + middle) / len(columns) * 100, label) for index, label in chosen[::every]]
-    if len(ticks) > 1 and ticks[-1].anchor == "end" and _share(ticks[-1]) - _share(ticks[-2]) < _LABEL:
-        ticks.pop()
-    return tuple(ticks)
-
-
-def _per(unit: Unit) -> str:
-    return "per UTC day" if unit == "day" else f"per {unit}"
-
-
-def _begins(columns: Sequence[Bin], days: Sequence[date], unit: Unit) -> Marks:
-    """Return the columns in which a unit begins; the first month and every January name the year too."""
-    marks: Marks = []
-    for index, column in enumerate(columns):
-        for day in days[column.start : column.stop]:
-            if unit != "day" and key_of(day, unit) == key_of(date.fromordinal(max(1, day.toordinal() - 1)), unit):
-                continue
-            month = MONTHS[day.month - 1]
-            if unit == "year":
-                label = str(day.year)
-            elif unit in {"day", "week"}:
-                label = f"{day.day} {month}"
-            else:
-                label = f"{month} {day.year}" if not marks or day.month == 1 else month
-            marks.append((index, label))
-            break
-    return marks or [(0, columns[0].label)]
-
-
-def _x_tick(at: float, label: str) -> Tick:
-    edge = 4.0
-    if at < edge:
-        return Tick(_pc(at), _pc(0), label, "start")
-    if at > 100 - edge:
-        return Tick(_pc(at), _pc(100), label, "end")
-    return Tick(_pc(at), _pc(at), label, "middle")
 
 
 def _scale(top: float, threshold: float | None) -> tuple[_Position, bool]:
@@ -368,7 +309,7 @@ def _y_ticks(top: float, threshold: float | None, position: _Position, *, logari
     limit = -1 if threshold is None else position(threshold)
     close = 15 / _PLOT
     return tuple(
-        Tick(_px(_height(position(value))), _px(_height(position(value))), f"{value:,}", "end")
+        Tick(pixels(_height(position(value))), pixels(_height(position(value))), f"{value:,}", "end")
         for value in values
         if abs(position(value) - limit) > close
     )
@@ -385,7 +326,7 @@ def _bar(number: int, total: int, y: float, title: str, *, over: str) -> Bar:
     base = _TOP + _PLOT
     height = max(base - y, 1.0)
     full_title = f"{title}, {over}" if over else title
-    place = _pc(middle - width / 2), _px(base - height), _pc(width), _px(height), _pc(middle)
+    place = per_cent(middle - width / 2), pixels(base - height), per_cent(width), pixels(height), per_cent(middle)
     return Bar(*place, over=bool(over), title=full_title)
 
 
@@ -397,7 +338,13 @@ def _bands(columns: Sequence[Bin], flags: Sequence[bool], what: str) -> tuple[Ba
     for start, stop in zip(edges[::2], edges[1::2], strict=True):
         first, last = columns[start].label, columns[stop - 1].label
         title = f"{first}: {what}" if start + 1 == stop else f"{first} to {last}: {what}"
-        place = _pc(start * share), _px(_TOP), _pc((stop - start) * share), _px(_PLOT), _pc((start + stop) / 2 * share)
+        place = (
+            per_cent(start * share),
+            pixels(_TOP),
+            per_cent((stop - start) * share),
+            pixels(_PLOT),
+            per_cent((start + stop) / 2 * share),
+        )
         bands.append(Bar(*place, over=False, title=title))
     return tuple(bands)
 
@@ -408,7 +355,7 @@ def _cell(index: int, total: int, label: str, value: int, bounds: tuple[int, ...
     level = "unknown" if unknown else str(_level(value, bounds))
     events = "before first event" if unknown else f"{value:,}"
     width = min(column - gap, 8.0)
-    return HeatCell(_pc(index * column + (column - width) / 2), _pc(width), level, f"{label}: {events}")
+    return HeatCell(per_cent(index * column + (column - width) / 2), per_cent(width), level, f"{label}: {events}")
 
 
 def _level(value: int, bounds: tuple[int, ...]) -> int:
@@ -436,19 +383,3 @@ def _peaks_summary(peaks: Sequence[tuple[date, Number | None]], marked: frozense
         return often
     highest, when = max(known, key=lambda pair: pair[0])
     return f"The highest {words.highest} is {highest:,}, on {when}. {often}"
-
-
-def _room(columns: int) -> Width:
-    return "narrow" if columns <= 31 else "medium" if columns <= HEAT_COLUMNS else "wide"
-
-
-def _share(tick: Tick) -> float:
-    return float(tick.at.removesuffix("%"))
-
-
-def _pc(value: float) -> str:
-    return f"{value:.3f}".rstrip("0").rstrip(".") + "%"
-
-
-def _px(value: float) -> str:
-    return f"{value:.1f}".rstrip("0").rstrip(".")

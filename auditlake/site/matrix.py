@@ -1,6 +1,6 @@
 """Which kinds of event arrived on which day, for each control that asks for them: where everything lies in the picture.
 
-As in :mod:`auditlake.reports.page_charts`, across is per cent and down is pixels.
+As in :mod:`auditlake.reports.day_axis`, across is per cent and down is pixels.
 """
 
 from __future__ import annotations
@@ -11,8 +11,7 @@ from typing import Literal
 
 from auditlake.display.text import Text, count, shown, visible
 from auditlake.frameworks.model import CellState, CoverageRow, FrameworkReport
-from auditlake.reports.day_bins import Bin, bins, unit_for
-from auditlake.reports.page_charts import HEAT_COLUMNS, Tick, x_ticks
+from auditlake.reports.day_axis import HEAT_COLUMNS, Bin, Tick, bins, unit_for, x_ticks
 
 _ROW, _CELL, _LEVELS = 16, 13, 5
 _WHY: dict[CellState, str] = {
@@ -43,10 +42,10 @@ class MatrixCell:
 
 @dataclass(frozen=True, slots=True)
 class MatrixRow:
-    """One event type from one source, for the controls that ask for it."""
+    """One event type from one source, for one control."""
 
     control: Text
-    """The controls that ask for the same types; empty where the row above is of the same."""
+    """The control; empty where the row above is of the same."""
     name: Text
     """The type, and the source where several sent it."""
     words: str
@@ -58,7 +57,7 @@ class MatrixRow:
     line_y: str
     """Where the line above it lies, pixels."""
     begins: bool
-    """Whether it is the first row of its controls."""
+    """Whether it is the first row of its control."""
     cells: tuple[MatrixCell, ...]
     """Its columns, oldest first; those without a mark are left out."""
 
@@ -112,22 +111,18 @@ def matrix_of(report: FrameworkReport) -> Matrix | None:
 
 
 def _asked(report: FrameworkReport) -> Iterator[tuple[str, CoverageRow, bool, bool]]:
-    """Yield the controls that ask for the same types, a row, whether other sources sent its type, and whether it is the
-    first row of these controls.
-    """
+    """Yield control, row, whether other sources sent the type, and whether the row is the first of its control."""
     by_type: dict[str, list[CoverageRow]] = {}
     for row in report.coverage.rows:
         by_type.setdefault(row.event_type, []).append(row)
-    alike: dict[tuple[str, ...], list[str]] = {}
     for control in report.controls:
-        if any(check.policy for check in control.checks):
-            alike.setdefault(report.coverage.types_of.get(control.id, ()), []).append(control.id)
-    for types, controls in alike.items():
+        if not any(check.policy for check in control.checks):
+            continue
         begins = True
-        for event_type in types:
+        for event_type in report.coverage.types_of.get(control.id, ()):
             rows = by_type.get(event_type, [])
             for row in rows:
-                yield ", ".join(controls), row, len(rows) > 1, begins
+                yield control.id, row, len(rows) > 1, begins
                 begins = False
 
 

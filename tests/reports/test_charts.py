@@ -9,15 +9,8 @@ from itertools import pairwise
 import pytest
 
 from auditlake.policies.kinds.count import CountKind
-from auditlake.reports.page_charts import (
-    CHART_COLUMNS,
-    HEAT_COLUMNS,
-    bins,
-    heat_map,
-    level_bounds,
-    peak_chart,
-    unit_for,
-)
+from auditlake.reports.day_axis import CHART_COLUMNS, HEAT_COLUMNS, bins, unit_for
+from auditlake.reports.page_charts import heat_map, level_bounds, peak_chart
 from tests.reports import samples
 
 WORDS = CountKind().words(samples.compliant()[0].threshold, "", lambda _: "events")

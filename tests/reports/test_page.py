@@ -20,7 +20,7 @@ from auditlake.display import cards, text
 from auditlake.display.templates import environment, render_bytes
 from auditlake.errors import ReportError
 from auditlake.policies.kinds.coverage import CoverageAnswer
-from auditlake.reports import document, page, page_charts
+from auditlake.reports import day_axis, document, page, page_charts
 from auditlake.reports.model import Detail, Report
 from auditlake.reports.page import compliance_page, render_page
 from auditlake.reports.sections import catalog, counts, coverage, episodes, evidence, kinds, retention
@@ -34,8 +34,8 @@ from tests.reports import samples
 
 FOLDER = assets.folder("reports_templates")
 MODULES = (
-    cards, page_charts, index, document, page, text, catalog, counts, coverage, episodes, evidence, kinds, retention,
-    certificate, control_page, framework_page, index, matrix, past, strips, tally,
+    cards, day_axis, page_charts, index, document, page, text, catalog, counts, coverage, episodes, evidence, kinds,
+    retention, certificate, control_page, framework_page, index, matrix, past, strips, tally,
 )  # fmt: skip
 KINDS = [
     kind for module in MODULES for kind in vars(module).values()
@@ -86,7 +86,7 @@ def test_every_template_has_a_document() -> None:
 def test_every_part_is_used() -> None:
     """No nested field is built for nothing."""
     markup = "".join(path.read_text() for path in sorted(FOLDER.rglob("*.html")))
-    apart = {*DOCUMENTS.values(), page_charts.Bin}
+    apart = {*DOCUMENTS.values(), day_axis.Bin}
     unused = {
         f"{kind.__name__}.{item.name}"
         for kind in KINDS
