@@ -11,6 +11,14 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
+from auditlake.alert_settings import (
+    SINK_READERS,
+    AlertSettings,
+    SinkSettings,
+    checked_webhook,
+    parse_lateness,
+    problem_of,
+)
 from auditlake.disk.files import read_text
 from auditlake.disk.layout import POLICY_ID, Layout
 from auditlake.disk.rights import Rights, keep
@@ -41,22 +49,9 @@ _MOST_SECONDS = 86_400
 _MODES = ("0600", "0640", "0644")
 _ABSENT = object()
 _URL = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]+)://(?P<host>[^/?#]*)")
-_SECOND, _WEEK = 1_000_000, 7 * 86_400_000_000
-_LATENESS = Duration("10min", 600 * _SECOND)
+_SECOND = 1_000_000
 REPORT_PERIOD = parse_duration("90d", "retention_period")
 """How far back a report goes, if neither the caller nor lake.toml nor the policy's retention period says it."""
-
-
-@dataclass(frozen=True, slots=True)
-class AlertSettings:
-    """Where alerts go, and how late events may be: the section ``[alerts]`` of lake.toml."""
-
-    webhook: str | None = None
-    """A URL that each alert is posted to."""
-    jsonl: str | None = None
-    """A file that each alert is appended to; if relative, in the lake's folder."""
-    lateness: Duration = _LATENESS
-    """How much later than it happened an event may come and still be judged at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,11 +207,29 @@ def _parse(layout: Layout, raw: Mapping[str, Any]) -> LakeConfig:
     return LakeConfig(
         **settings,
         files=Rights(**files),
-        alerts=AlertSettings(**_settings(layout, sections["alerts"], _ALERT_READERS, "alerts.")),
+        alerts=_alerts(layout, sections["alerts"]),
         desk=DeskSettings(**_settings(layout, sections["desk"], _DESK_READERS, "desk.")),
         collect=tuple(CollectPlace(**_settings(layout, each, _COLLECT_READERS, "collect.")) for each in places),
         nightly=NightlySettings(**_settings(layout, sections["nightly"], _NIGHTLY_READERS, "nightly.")),
     )
+
+
+def _alerts(layout: Layout, raw: Mapping[str, Any]) -> AlertSettings:
+    tables = raw.get("sinks", [])
+    if not isinstance(tables, list) or not all(isinstance(each, dict) for each in tables):
+        raise _unreadable(layout, "alerts.sinks: expected tables [[alerts.sinks]]")
+    sinks: list[SinkSettings] = []
+    for each in tables:
+        if "kind" not in each:
+            raise _wrong(layout, "alerts.sinks.kind", SINK_READERS["kind"][0], _ABSENT)
+        settings = _settings(layout, each, SINK_READERS, "alerts.sinks.")
+        if problem := problem_of(each):
+            raise _unreadable(layout, f"alerts.sinks.{problem}")
+        sinks.append(SinkSettings(**settings))
+    if len(names := [each.name for each in sinks if each.name is not None]) > len(set(names)):
+        raise _unreadable(layout, "alerts.sinks.name: expected names that differ")
+    rest = {key: value for key, value in raw.items() if key != "sinks"}
+    return AlertSettings(**_settings(layout, rest, _ALERT_READERS, "alerts."), sinks=tuple(sinks))
 
 
 _Readers = Mapping[str, tuple[str, Callable[[Any], Any]]]
@@ -275,26 +288,6 @@ def _text(value: Any) -> str:
     return value
 
 
-def checked_webhook(url: str) -> str:
-    """Return the URL, if alerts can be posted to it.
-
-    Raises:
-        ValueError: It is not.
-    """
-    from urllib.parse import urlsplit  # slow to import, and most commands need none
-
-    try:
-        parts = urlsplit(url)
-        usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and (parts.port is None or parts.port > 0)
-    except ValueError:
-        usable = False
-    if not usable or re.search(r"[^\x21-\x7e]", url):
-        raise ValueError("webhook: expected a URL that begins with http:// or https:// and has no spaces in it")
-    if parts.username is not None:
-        raise ValueError("webhook: a name or password in the URL is not sent; use a token in its path or query")
-    return url
-
-
 def checked_place(path: str) -> str:
     """Return a path or a URL, if logs can be read there.
 
@@ -335,18 +328,6 @@ def _flag(value: Any) -> bool:
     if type(value) is not bool:
         raise ValueError
     return value
-
-
-def parse_lateness(text: str) -> Duration:
-    """How late an event may be: a length such as ``10min``, also written ``10m``, from a second to a week.
-
-    Raises:
-        ValueError: It is anything else.
-    """
-    length = parse_duration(re.sub(r"(?<=[0-9])m\Z", "min", text), "lateness")
-    if not _SECOND <= length.microseconds <= _WEEK:
-        raise ValueError(f"lateness: expected a length from 1s to 7d, got {text!r}")
-    return Duration(text, length.microseconds)
 
 
 def _grace(value: Any) -> float:
@@ -424,9 +405,14 @@ _DESK_READERS: _Readers = {
 """The section ``[desk]``."""
 
 
+_MAY_BE_SECRET = {
+    "alerts.webhook", "collect.path", *(f"alerts.sinks.{key}" for key in SINK_READERS if key not in {"kind", "port"})
+}  # fmt: skip
+
+
 def _wrong(layout: Layout, key: str, expected: str, value: Any) -> LakeFormatError:
     # A URL may hold a token or a password: it is not repeated in messages, which end up in logs.
-    secret = key in {"alerts.webhook", "collect.path"} and isinstance(value, str)
+    secret = key in _MAY_BE_SECRET and isinstance(value, str)
     got = "nothing" if value is _ABSENT else "something else" if secret else repr(value)[:80]
     return _unreadable(layout, f"{key}: expected {expected}, got {got}")
 

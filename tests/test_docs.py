@@ -275,7 +275,8 @@ def test_settings(tmp_path: Path) -> None:
 
     assert first_cells("reference/lake-toml.md") == keys
     assert sections <= set(headings("reference/lake-toml.md"))
-    inner = {key for each in tables if isinstance(each, dict) for key in each}
+    within = [each for table in tables if isinstance(table, dict) for each in table.get("sinks", ())]
+    inner = {key for each in (*tables, *within) if isinstance(each, dict) for key in each} - {"sinks"}
     assert inner | {key for key in read if not re.search(rf"^\[+{key}\]", shown, re.MULTILINE)} == keys
     assert auditlake.open(layout.root).config.personal == ("$.details.email", "$.metadata.phone")
 

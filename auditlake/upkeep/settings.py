@@ -4,6 +4,31 @@ from __future__ import annotations
 
 from auditlake.config import FORMAT_VERSION, REPORT_PERIOD, LakeConfig
 
+_ALERTS = """\
+# Alerts as it happens.
+[alerts]
+# webhook = "https://example.org/alerts"   # each alert is posted there
+# jsonl = "alerts/alerts.jsonl"            # each alert is a line of this file
+# lateness = "10min"                       # later events are evaluated after the flush and marked late
+
+# More places, a table for each; auditlake docs alerts says which keys each kind has.
+# [[alerts.sinks]]
+# kind = "email"             # or "slack", "teams", "webhook"
+# name = "soc"
+# digest = "08:00"           # once a day at that time in UTC, and not each by itself
+# url = "https://example.org/alerts"
+# url_from = "slack"         # the name of a secret, as the next ones
+# signed_with = "siem"
+# password_from = "smtp"
+# host = "smtp.example.org"
+# port = 587
+# tls = "starttls"           # or "tls", "none"
+# user = "audit"
+# sender = "audit@example.org"
+# to = ["soc@example.org"]
+
+"""
+
 
 def written_settings(config: LakeConfig) -> bytes:
     """lake.toml as text, with comments that say what may be changed."""
@@ -24,11 +49,7 @@ def written_settings(config: LakeConfig) -> bytes:
         f"max_record = {config.max_record}\n"
         f"# How many findings a report lists; where there are more, all of them lie beside it as Parquet.\n"
         f"# max_findings = {config.max_findings}\n\n"
-        f"# Alerts as it happens.\n"
-        f"[alerts]\n"
-        f'# webhook = "https://example.org/alerts"   # each alert is posted there\n'
-        f'# jsonl = "alerts/alerts.jsonl"            # each alert is a line of this file\n'
-        f'# lateness = "10min"                       # later events are evaluated after the flush and marked late\n\n'
+        f"{_ALERTS}"
         f"[retention]\n"
         f"# How long files stay on the disk whose events were deleted, for readers under way; 0h allowed.\n"
         f'grace = "24h"\n'

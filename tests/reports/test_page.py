@@ -16,6 +16,7 @@ import pytest
 from jinja2 import meta
 
 from auditlake import assets
+from auditlake.alerts import chat, mail
 from auditlake.display import cards, text
 from auditlake.display.templates import environment, render_bytes
 from auditlake.errors import ReportError
@@ -35,7 +36,7 @@ from tests.reports import samples
 FOLDER = assets.folder("reports_templates")
 MODULES = (
     cards, day_axis, page_charts, index, document, page, text, catalog, counts, coverage, episodes, evidence, kinds,
-    retention, certificate, control_page, framework_page, index, matrix, past, strips, tally,
+    retention, certificate, control_page, framework_page, index, matrix, past, strips, tally, chat, mail,
 )  # fmt: skip
 KINDS = [
     kind for module in MODULES for kind in vars(module).values()
