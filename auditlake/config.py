@@ -28,6 +28,8 @@ MAX_FINDINGS = 10_000
 SCHEMES = ("s3", "gs", "az", "https")
 """What the URL of a place where logs lie may begin with."""
 
+CLASSES = 8
+"""How many retention classes there may be, unless lake.toml says otherwise."""
 _GRACE_SECONDS = 86_400.0
 _REQUIRED = {"id", "created"}
 _NAMES = {"event_types": "extra_types", "grace": "grace_seconds"}
@@ -116,6 +118,8 @@ class LakeConfig:
     """How many findings a report's JSON lists; where there are more, all of them lie beside it as Parquet."""
     grace_seconds: float = _GRACE_SECONDS
     """How long files stay on the disk whose events were deleted, for readers under way."""
+    classes: int = CLASSES
+    """How many files a day may be written as at once, one for each length of time that events are kept."""
     personal: tuple[str, ...] = ()
     """Where in details and metadata personal data lies, beside the columns: ``$.details.email``."""
     desk: DeskSettings = field(default_factory=DeskSettings)
@@ -174,6 +178,8 @@ def dump_config(config: LakeConfig) -> bytes:
         f"[retention]\n"
         f"# How long files stay on the disk whose events were deleted, for readers under way; 0h allowed.\n"
         f'grace = "24h"\n'
+        f"# A day is written as one file for each length of time that its events are kept, and not more than so many.\n"
+        f"# classes = {CLASSES}\n"
         f"# Where in details and metadata personal data lies that max_retention and erasure replace, beside\n"
         f'# user_id, ip_address, session_id and what sources declare, e.g. ["$.details.email"]; each element of a\n'
         f"# list is searched.\n"
@@ -426,6 +432,7 @@ _LEDGER_READERS: _Readers = {"key": ("a path", _text)}
 
 _RETENTION_READERS: _Readers = {
     "grace": ("a length of time such as '24h', or '0'", _grace),
+    "classes": ("a whole number from 1 to 64", _whole(1, 64)),
     "personal": ("a list of places such as '$.details.email'", _personal),
 }
 """The section ``[retention]``."""
