@@ -68,6 +68,7 @@ def apply(
             operator=operator_or_user(operator),
             days=tuple(map(_day, plan.changes)),
             mark=rules.step("staying"),
+            alone=rules.step("staying_alone"),
             terms=terms_of(rules.policies, rules.all_holds, rules.default_retention),
             leftovers=plan.leftovers,
             facts={

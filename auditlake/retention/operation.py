@@ -55,6 +55,8 @@ class Operation:
     """For an erasure: how many files outside of the table may name the person, and stay as they are."""
     alerts: tuple[NewContent, ...] = ()
     """Files of the alerts that get their new content just before the commit: once it is made, they have it."""
+    alone: Step | None = None
+    """The statement that gives the rows of days of which rows go and none changes."""
     summary: str = ""
     """What it did, to follow "version 7"; made of the numbers if empty."""
     details: Mapping[str, Any] = field(default_factory=dict)
@@ -79,7 +81,7 @@ def carry_out(context: LakeContext, turn: Turn, rules: RetentionRules, operation
     little early. All that follows can be told from the commit; see :mod:`auditlake.retention.cleanup`.
     """
     layout, eraser, mark = turn.layout, rules.eraser if rules.names else None, operation.mark
-    choose = staying_rows(mark, eraser, rules.texts) if isinstance(mark, Step) else mark
+    choose = staying_rows(mark, eraser, rules.texts, operation.alone) if isinstance(mark, Step) else mark
     new, withdrawal = _rewrite(context, turn, operation.days, choose)
     put_in_place(layout, (pair for each in new.values() for pair in each.written))
     added = {day: [file for _, file in each.written] for day, each in new.items()}

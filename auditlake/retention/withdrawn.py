@@ -7,7 +7,7 @@ keeps hashes (:mod:`auditlake.ledger.kept`), for which every event of them is ha
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from itertools import pairwise
@@ -42,7 +42,7 @@ Counts = Mapping[int, Counter[str]]
 class Moved:
     """The events of a day that are not any more what they were."""
 
-    gone: Mapping[int, frozenset[int]] = field(default_factory=dict)
+    gone: Mapping[int, Collection[int] | np.ndarray] = field(default_factory=dict)
     """By batch the numbers of those that went."""
     changed: Mapping[int, Mapping[int, bytes]] = field(default_factory=dict)
     """By batch and number the new leaves of those that stay."""
@@ -148,7 +148,7 @@ class Withdrawal:
         table = pa.concat_tables([each for each in (going, staying) if each is not None])
         gone = np.zeros(len(table), bool)
         gone[: len(going) if going is not None else 0] = True
-        gone |= np.isin(table["seq"].to_numpy(), list(moved.gone.get(batch, ())))
+        gone |= np.isin(table["seq"].to_numpy(), _numbers(moved.gone.get(batch, ())))
         found = _Rows(table, gone, moved.changed.get(batch, {}))
         parts = self._recorded.of(batch, day)
         states = [state_of(self._layout, each, found.seqs) for each in parts]
@@ -176,6 +176,12 @@ class Withdrawal:
         self.taken.append(Taken(part.batch, part.day, events, kept, part.retention_class, gone))
 
 
+def _numbers(numbers: Collection[int] | np.ndarray) -> np.ndarray:
+    import numpy as np
+
+    return numbers if isinstance(numbers, np.ndarray) else np.array(sorted(numbers), np.int64)
+
+
 def _leaving(each: RecordedPart, counts: Counter[str]) -> int:
     types = each.part.types
     return sum(counts[name] for name, _ in types) if types else counts.total()
@@ -192,11 +198,11 @@ def _leaves(
     part = statement(_FILE, "leaves_of_batches")
     table = connection.sql(part.text, params=part.bind({"batches": list(batches)})).to_arrow_table()
     numbers = table["batch"].to_numpy()
-    bounds = _stretches(numbers)
+    bounds = equal_stretches(numbers)
     return {int(numbers[begin]): table.slice(begin, end - begin) for begin, end in bounds}
 
 
-def _stretches(numbers: np.ndarray) -> list[tuple[int, int]]:
+def equal_stretches(numbers: np.ndarray) -> list[tuple[int, int]]:
     """Return where each stretch of equal numbers begins and ends."""
     import numpy as np
 

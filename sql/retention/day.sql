@@ -24,6 +24,37 @@ where on_hold
     false
   );
 
+-- name: staying_alone($types, $cutoffs, $default_cutoff)
+-- The same where no personal data must go: the rows that stay in time order, without the partition column.
+select
+  event_id,
+  event_type,
+  "timestamp",
+  user_id,
+  action,
+  resource,
+  status,
+  details,
+  metadata,
+  session_id,
+  ip_address,
+  source,
+  ingested_at,
+  batch,
+  seq,
+  salt
+from events
+where on_hold
+  or not coalesce(
+    "timestamp" < case
+      when list_contains($types, event_type)
+      then list_extract(cast($cutoffs as timestamptz[]), list_position($types, event_type))
+      else cast($default_cutoff as timestamptz)
+    end,
+    false
+  )
+order by "timestamp", batch, seq;
+
 -- name: of_person($who)
 -- The day's rows, and of each whether it is one of the person's ($who: the name, and the pseudonym it may have already).
 -- An event under a hold stays as it is.
