@@ -82,7 +82,7 @@ def test_files_and_parts_go_whole(lake: AuditLake) -> None:
 
 
 def test_a_hold_in_a_class(lake: AuditLake) -> None:
-    """Where a hold keeps one of a class, the others leave subtrees; once it ends, the part goes and so does what is kept."""
+    """Where a hold keeps some of a class, the others leave subtrees; once it ends, all goes, what is kept too."""
     (held,) = [f"e{n}" for n in range(24 * 5 + 3, 24 * 5 + 4)]
     lake.holds.add("h", reason="r", owner="o", ticket="t", user_ids=["user 0"], until=NOW - 5 * DAY)
     lake.retention.apply()
