@@ -37,6 +37,8 @@ MAX_FINDINGS = 10_000
 SCHEMES = ("s3", "gs", "az", "https")
 """What the URL of a place where logs lie may begin with."""
 
+CLASSES = 8
+"""How many retention classes there may be, unless lake.toml says otherwise."""
 _GRACE_SECONDS = 86_400.0
 _REQUIRED = {"id", "created"}
 _SECTIONS = ("alerts", "desk", "files", "ledger", "nightly", "retention")
@@ -124,6 +126,8 @@ class LakeConfig:
     """How many findings a report's JSON lists; where there are more, all of them lie beside it as Parquet."""
     grace_seconds: float = _GRACE_SECONDS
     """How long files stay on the disk whose events were deleted, for readers under way."""
+    classes: int = CLASSES
+    """How many files a day may be written as at once, one for each length of time that events are kept."""
     personal: tuple[str, ...] = ()
     """Where in details and metadata personal data lies, beside the columns: ``$.details.email``."""
     desk: DeskSettings = field(default_factory=DeskSettings)
@@ -386,6 +390,7 @@ _LEDGER_READERS: _Readers = {"key": ("a path", _text)}
 
 _RETENTION_READERS: _Readers = {
     "grace": ("a length of time such as '24h', or '0'", _grace),
+    "classes": ("a whole number from 1 to 64", _whole(1, 64)),
     "personal": ("a list of places such as '$.details.email'", _personal),
 }
 """The section ``[retention]``."""

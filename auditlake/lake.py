@@ -22,7 +22,7 @@ from auditlake.facets.frameworks import Frameworks
 from auditlake.facets.holds import Holds
 from auditlake.facets.ledger import Ledger
 from auditlake.facets.packs import Packs
-from auditlake.facets.policies import Policies
+from auditlake.facets.policies import Policies, classes_of
 from auditlake.facets.retention import Retention
 from auditlake.facets.routine import Routine
 from auditlake.facets.runs import Runs
@@ -77,7 +77,7 @@ class AuditLake(Shown):
         """Where everything lies."""
         self.config: LakeConfig = read_config(self.layout)
         """What lake.toml says."""
-        self._context = LakeContext(self.layout, self.config, clock, wait_seconds)
+        self._context = LakeContext(self.layout, self.config, clock, wait_seconds, classes_of(self.layout, self.config))
         self.policies = Policies(self._context)
         """What it is judged by: ``all``, ``get``, ``draft``, ``add``, ``remove``, ``check``, ``sql``, ``effect``."""
         self.packs = Packs(self._context)
@@ -214,15 +214,17 @@ class AuditLake(Shown):
 
         return flush(self._context, reading=reading)
 
-    def compact(self, *, grace_seconds: float | None = None) -> CompactSummary:
-        """Turn the small files of each day into one, without changing any answer.
+    def compact(self, *, grace_seconds: float | None = None, reclass: bool = False) -> CompactSummary:
+        """Turn the small files of each day into one for each retention class, without changing any answer.
 
         Args:
             grace_seconds: How long replaced files stay on the disk for readers under way; a day if None.
+            reclass: Write also those days anew whose files are of earlier versions, or of other policies than those of
+                now: what is kept equally long then lies together.
         """
         from auditlake.store.compact import compact
 
-        return compact(self._context, grace_seconds=grace_seconds)
+        return compact(self._context, grace_seconds=grace_seconds, reclass=reclass)
 
     # Events out
 

@@ -69,6 +69,7 @@ def apply(
             operator=operator_or_user(operator),
             days=tuple(map(_day, plan.changes)),
             mark=rules.step("staying"),
+            alone=rules.step("staying_alone"),
             terms=terms_of(rules.policies, rules.all_holds, rules.default_retention),
             leftovers=plan.leftovers,
             facts={
@@ -94,8 +95,11 @@ def _check(plan: RetentionPlan, digest: str | None, accept_weaker: str | None) -
 
 
 def _day(each: PartitionPlan) -> Day:
-    whole = each.action == "drop"
-    return Day(each.day, each.files, each.events, each.deleted, each.pseudonymised, each.held, whole)
+    leaving = {file.path for file in each.leaving}
+    staying = tuple(file for file in each.files if file.path not in leaving)
+    return Day(
+        each.day, each.dropped, each.rewritten, staying, each.events, each.deleted, each.pseudonymised, each.held
+    )  # fmt: skip
 
 
 def _rules(rules: RetentionRules, plan: RetentionPlan) -> list[dict[str, Any]]:

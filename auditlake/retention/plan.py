@@ -18,7 +18,7 @@ from auditlake.store.model import DataFile
 
 Action = Literal["drop", "rewrite", "keep"]
 _SHOWN = 20
-_BECOMES = {"drop": "goes as a whole", "rewrite": "is rewritten", "keep": "stays"}
+_BECOMES = {"drop": "loses whole files", "rewrite": "is rewritten", "keep": "stays"}
 _HEADINGS = ("day", "becomes", "events", "due", "held", "pseudonymised")
 
 
@@ -45,6 +45,10 @@ class PartitionPlan:
     files: tuple[DataFile, ...]
     due_types: Mapping[str, int] = field(default_factory=dict)
     """Expired events by their type."""
+    dropped: tuple[DataFile, ...] = ()
+    """The files of which every event goes: they leave by metadata alone."""
+    rewritten: tuple[DataFile, ...] = ()
+    """Those that are written anew, since some of their events may stay and others go or change."""
 
     @property
     def deleted(self) -> int:
@@ -57,11 +61,16 @@ class PartitionPlan:
         return sum(self.pseudonymise.values())
 
     @property
+    def leaving(self) -> tuple[DataFile, ...]:
+        """The files that leave the lake, whether or not others replace them."""
+        return tuple(sorted((*self.dropped, *self.rewritten), key=lambda file: file.path))
+
+    @property
     def action(self) -> Action:
-        """What becomes of the partition: all of it leaves by metadata alone, or its files are rewritten."""
-        if self.deleted == self.events:
-            return "drop"
-        return "rewrite" if self.deleted or self.pseudonymised else "keep"
+        """What becomes of the partition: files of it leave by metadata alone, or some are written anew."""
+        if not self.deleted and not self.pseudonymised:
+            return "keep"
+        return "drop" if self.deleted == self.events or (self.dropped and not self.rewritten) else "rewrite"
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +141,7 @@ class RetentionPlan(Shown):
             "holds": [list(each) for each in self.holds],
             "partitions": [
                 {"day": each.day.isoformat(), "action": each.action, "due": dict(each.due), "held": each.held,
-                 "pseudonymise": dict(each.pseudonymise), "files": [file.path for file in each.files]}
+                 "pseudonymise": dict(each.pseudonymise), "files": [file.path for file in each.leaving]}
                 for each in self.changes
             ],
             "leftovers": [each.path for each in self.leftovers],

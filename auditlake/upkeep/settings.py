@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from auditlake.config import FORMAT_VERSION, REPORT_PERIOD, LakeConfig
+from auditlake.config import CLASSES, FORMAT_VERSION, REPORT_PERIOD, LakeConfig
 
 _ALERTS = """\
 # Alerts as it happens.
@@ -53,6 +53,8 @@ def written_settings(config: LakeConfig) -> bytes:
         f"[retention]\n"
         f"# How long files stay on the disk whose events were deleted, for readers under way; 0h allowed.\n"
         f'grace = "24h"\n'
+        f"# A day is written as one file for each length of time that its events are kept, and not more than so many.\n"
+        f"# classes = {CLASSES}\n"
         f"# Where in details and metadata personal data lies that max_retention and erasure replace, beside\n"
         f'# user_id, ip_address, session_id and what sources declare, e.g. ["$.details.email"]; each element of a\n'
         f"# list is searched.\n"
