@@ -54,6 +54,8 @@ class JudgedFrameworks:
     judged: Judged
     """The reports of the policies that were asked for."""
     frameworks: tuple[Framework, ...]
+    again: Callable[[ComplianceReport], ComplianceReport]
+    """Makes a report once more, so that the engine has the temporary tables of it."""
     faults: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Why packs could not be judged, by their ids; under ``""`` what is wrong with ``frameworks.yaml``."""
 
@@ -98,11 +100,18 @@ def judged_frameworks(
                 packs.get(each)
         reports = lake.judge(lake.asked, request.listen)
         judged = Judged(lake.connection, lake.policies, reports, lake.as_of, lake.snapshot, len(lake.journal))
+
+        def again(made: ComplianceReport) -> ComplianceReport:
+            (policy,) = (each for each in lake.policies if each.id == made.policy_id)
+            (report,) = lake.judge([(policy, Question(made.as_of, made.since, made.until))], request.listen)
+            return report
+
         if pack_ids is None:
-            yield JudgedFrameworks(judged, ())
+            yield JudgedFrameworks(judged, (), again)
             return
         run = _Run(context, request, lake, packs, where, holds)
-        yield JudgedFrameworks(judged, *run.frameworks(pack_ids or (*packs.packs, *packs.faults), reports))
+        frameworks, faults = run.frameworks(pack_ids or (*packs.packs, *packs.faults), reports)
+        yield JudgedFrameworks(judged, frameworks, again, faults)
 
 
 class _Run:

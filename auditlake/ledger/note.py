@@ -90,6 +90,10 @@ class Signer:
         """Sign a note's text."""
         return Signature(self.name, self.verifier.key_id, self._key().sign(text.encode()))
 
+    def sign_bytes(self, data: bytes) -> bytes:
+        """Return the 64 bytes of a signature over what is not a note."""
+        return self._key().sign(data)
+
     def secret(self) -> str:
         """Return the key as a file holds it."""
         return f"{_PRIVATE}{self.name}+{self.verifier.key_id.hex()}+{_base64(_ED25519 + self.seed)}"
