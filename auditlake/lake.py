@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from auditlake.analysis.statistics import Statistics
     from auditlake.display.cards import Card
     from auditlake.events.event import EventFields
+    from auditlake.evidence.pack import EvidencePack
     from auditlake.facets.decisions import DecisionRegister
     from auditlake.facets.findings import FindingRegister
     from auditlake.ingest.custody import IngestSummary
@@ -49,7 +50,6 @@ if TYPE_CHECKING:
     from auditlake.policies.request import PeriodOptions, ReportOptions
     from auditlake.query.rows import Rows
     from auditlake.reports.compliance import ComplianceReport
-    from auditlake.reports.evidence import EvidencePack
     from auditlake.reports.reperform import Reperformance
     from auditlake.reports.run import Judged
     from auditlake.sandbox.model import SessionOptions
@@ -93,7 +93,7 @@ class AuditLake(Shown):
         self.routine = Routine(self._context, self)
         """What recurs: ``collect``, ``nightly``."""
         self.frameworks = Frameworks(self._context, lambda: self.flush(reading=True).snapshot)
-        """How the controls of its packs stand: ``report``, ``reports``, ``evidence``."""
+        """How the controls of its packs stand: ``report``, ``reports``."""
         self.runs = Runs(self._context, self.frameworks.judged)
         """What was evaluated when: ``recorded``, ``all``, ``changes``."""
         self.export = Export(self._context)
@@ -219,8 +219,7 @@ class AuditLake(Shown):
 
         Args:
             grace_seconds: How long replaced files stay on the disk for readers under way; a day if None.
-            reclass: Write also those days anew whose files are of earlier versions, or of other policies than those of
-                now: what is kept equally long then lies together.
+            reclass: Write those days anew, too, whose files are not of the classes that policies give now.
         """
         from auditlake.store.compact import compact
 
@@ -338,23 +337,22 @@ class AuditLake(Shown):
         with self._judged(*policy_ids, **options) as judged:
             return judged.reports
 
-    def evidence(self, policy_id: str, out: str | Path, **options: Unpack[ReportOptions]) -> EvidencePack:
-        """Write a report with all that a check without auditlake needs: see :mod:`auditlake.reports.evidence`.
+    def evidence(
+        self, policy_ids: str | Sequence[str], out: str | Path, *, frameworks: Sequence[str] = (),
+        **options: Unpack[ReportOptions],
+    ) -> EvidencePack:  # fmt: skip
+        """Write reports with all that a check elsewhere needs into a new ZIP file: see :mod:`auditlake.evidence.pack`.
 
         Args:
-            policy_id: The policy.
-            out: The ZIP file to write; none of that name may be there.
+            policy_ids: One policy, or several.
+            out: The file; none of that name may be there.
+            frameworks: Packs whose reports to add, with those of the policies that they rest on.
             **options: Those of :meth:`reports`.
-
-        Raises:
-            ReportError: The file is there already, or cannot be written.
         """
-        from auditlake.ledger.book import has_ledger
-        from auditlake.reports.evidence import write_pack
+        from auditlake.evidence.pack import write_evidence
 
-        with self._judged(policy_id, **options) as judged:
-            checkpoint = self.ledger.checkpoint() if has_ledger(self.layout) else None
-            return write_pack(Path(out), judged.reports[0], judged.policies, judged.connection, checkpoint=checkpoint)
+        named = [policy_ids] if isinstance(policy_ids, str) else policy_ids
+        return write_evidence(self._context, self.frameworks.judged, named, frameworks, Path(out), **options)
 
     def reperform(self, report: str | Path, *, policies: str | Path | None = None) -> Reperformance:
         """Do a report of a policy or a framework again on the same snapshot, compared number by number.

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Unpack
@@ -20,14 +20,18 @@ from auditlake.disk.files import read_file
 from auditlake.disk.layout import Layout
 from auditlake.errors import LedgerError, PackError
 from auditlake.events.times import print_instant
-from auditlake.evidence.proofs import Proofs
-from auditlake.evidence.statement import public_pem, statement_files
+from auditlake.evidence.proofs import write_proofs
 from auditlake.frameworks.framework import Framework
 from auditlake.frameworks.run import JudgedFrameworks
+from auditlake.ledger.book import has_ledger
 from auditlake.ledger.keys import read_public_key, read_settings, read_signer
 from auditlake.policies.request import ReportOptions
 from auditlake.reports.compliance import ComplianceReport
 from auditlake.reports.evidence import query_files, write_report, zip_folder
+from auditlake.reports.statement import public_pem, statement_files
+from auditlake.store.bookkeeping import newest_checkpoint
+from auditlake.store.failures import explained
+from auditlake.verify.prove import Prover
 
 FORM = 3
 """The version of the form of packs. Forms 1, of one policy, and 2, of one framework, can be read."""
@@ -52,10 +56,18 @@ class EvidencePack:
     """Finding id to the number of events behind it."""
     proofs: Mapping[str, int]
     """Finding id to the number of events whose proofs are in it."""
-    unsigned: str = ""
+    unsigned: str
     """Why the lake's key has not signed it; empty where it has."""
-    findings: int = field(default=0)
-    """How many findings the reports of policies have."""
+
+    @property
+    def report(self) -> ComplianceReport:
+        """The report of the only policy, or of the first by id."""
+        return self.reports[0]
+
+    @property
+    def findings(self) -> int:
+        """How many findings the reports of policies have."""
+        return sum(len(each.report.violations) for each in self.reports)
 
 
 def write_evidence(
@@ -64,8 +76,6 @@ def write_evidence(
     policy_ids: Sequence[str],
     pack_ids: Sequence[str],
     out: Path,
-    *,
-    checkpoint: bytes | None,
     **options: Unpack[ReportOptions],
 ) -> EvidencePack:
     """Write a pack, whole or not at all.
@@ -76,7 +86,6 @@ def write_evidence(
         policy_ids: The policies.
         pack_ids: The frameworks.
         out: The file; none of that name may be there.
-        checkpoint: The ledger's signed checkpoint, where the lake has one.
         **options: Those of :meth:`auditlake.AuditLake.reports`.
 
     Raises:
@@ -90,13 +99,11 @@ def write_evidence(
         for why in made.faults.values():
             raise PackError(why)
         folder = Path(name)
-        packing = _Packing(context, made, folder, checkpoint)
+        packing = _Packing(context, made, folder, newest_checkpoint(context) if has_ledger(context.layout) else None)
         events, proofs = packing.write()
         digest, files = zip_folder(folder, out, packing.about, packing.seal)
-        return EvidencePack(
-            out, digest, files, made.all_reports, made.frameworks, events, proofs, packing.unsigned,
-            sum(len(each.report.violations) for each in made.all_reports),
-        )  # fmt: skip
+        reports = made.all_reports
+        return EvidencePack(out, digest, files, reports, made.frameworks, events, proofs, packing.unsigned)
 
 
 class _Packing:
@@ -113,14 +120,16 @@ class _Packing:
         self._put("", self._common())
         events: dict[str, int] = {}
         proofs: dict[str, int] = {}
-        prover = Proofs(self._context.layout) if self._checkpoint is not None else None
+        judged = self._made.judged
+        folders = {each.policy_id: self._folder / "reports" / each.policy_id for each in self._made.all_reports}
         for report in self._made.all_reports:
-            made = self._made.again(report)
-            folder = self._folder / "reports" / report.policy_id
-            folder.mkdir(parents=True)
-            events |= write_report(folder, made, self._made.judged.policies, self._made.judged.connection)
-            if prover is not None:
-                proofs |= prover.write(folder)
+            folders[report.policy_id].mkdir(parents=True)
+            self._made.again(report)
+            events |= write_report(folders[report.policy_id], report, judged.policies, judged.connection)
+        if self._checkpoint is not None:
+            with explained(self._context.layout, "the proofs"), Prover(self._context.layout) as prover:
+                for folder in folders.values():
+                    proofs |= write_proofs(prover, folder)
         for framework in self._made.frameworks:
             self._put(f"frameworks/{framework.pack_id}/", _of_framework(framework))
         return events, proofs
@@ -161,6 +170,8 @@ class _Packing:
         for framework in self._made.frameworks[:1]:  # each has the files of all packs
             for name, content in framework.files_of_packs.items():
                 yield (f"packs/{name}.yaml" if name else "frameworks.yaml"), content
+            for hold in framework.report.evidence.holds:
+                yield f"holds/{hold.id}.yaml", read_file(layout.hold(hold.id), within=layout.root)
             yield from _journals(layout, self._made.frameworks)
 
 

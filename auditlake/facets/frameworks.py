@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
 from auditlake.context import Facet, LakeContext
 
 if TYPE_CHECKING:
-    from auditlake.frameworks.evidence import FrameworkPack
     from auditlake.frameworks.framework import Framework
     from auditlake.frameworks.run import JudgedFrameworks, Where
     from auditlake.policies.request import ReportOptions
@@ -86,19 +84,3 @@ class Frameworks(Facet):
         return judged_frameworks(
             self._context, request, pack_ids, holds=holds, flush=self._flush, only=only, where=where
         )
-
-    def evidence(self, pack_id: str, out: str | Path, **options: Unpack[ReportOptions]) -> FrameworkPack:
-        """Write a framework's report with all that it was judged by: see :mod:`auditlake.frameworks.evidence`.
-
-        Args:
-            pack_id: The pack.
-            out: The ZIP file to write; none of that name may be there.
-            **options: Those of :meth:`reports`.
-
-        Raises:
-            ReportError: The file is there already, or cannot be written.
-        """
-        from auditlake.frameworks.evidence import write_pack
-
-        (made,) = self.reports(pack_id, **options)
-        return write_pack(self._context.layout, made, Path(out))

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -53,17 +54,36 @@ def reperform_any(
     Raises:
         ReportError: The file is no report or whole pack, or one of another lake.
     """
-    if path.suffix == ".zip":
-        with unpacked(path) as folder:
-            found = _framework(folder / "report.json")
-            there = policies or folder / "policies"
-            if found is not None:
-                return _again(context, judge, folder / "report.json", found, folder, there)
-            return reperform(folder / "report.json", context.config.id, _judge_policy(judge), policies=there)
+    if path.suffix != ".zip":
+        return _any(context, judge, path, None, policies)
+    with unpacked(path) as pack:
+        there = policies or pack.folder / "policies"
+        done = [_any(context, judge, pack.folder / each, pack.folder, there) for each in pack.reports]
+    return done[0] if len(done) == 1 else _together(done)
+
+
+def _any(
+    context: LakeContext, judge: Judge, path: Path, folder: Path | None, policies: str | Path | None
+) -> Reperformance:
     found = _framework(path)
     if found is not None:
-        return _again(context, judge, path, found, None, policies)
+        return _again(context, judge, path, found, folder, policies)
     return reperform(path, context.config.id, _judge_policy(judge), policies=policies)
+
+
+def _together(done: Sequence[Reperformance]) -> Reperformance:
+    """Return what doing several reports again gave, each place with the report that it is of."""
+
+    def of_each(name: str) -> tuple[Difference, ...]:
+        return tuple(
+            replace(each, where=f"{one.policy_id}: {each.where}") for one in done for each in getattr(one, name)
+        )
+
+    return Reperformance(
+        ", ".join(one.policy_id for one in done), done[0].as_of, done[0].snapshot, all(one.identical for one in done),
+        of_each("differences"), tuple(f"{one.policy_id}: {why}" for one in done for why in one.reasons),
+        of_each("statements"),
+    )  # fmt: skip
 
 
 def _judge_policy(judge: Judge) -> Callable[..., Any]:

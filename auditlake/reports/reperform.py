@@ -15,7 +15,6 @@ from auditlake.display.canonical_json import instant
 from auditlake.errors import PolicyNotFoundError, ReportError, SnapshotError
 from auditlake.policies.question import BEFORE_ALL
 from auditlake.reports.document import check_report
-from auditlake.reports.evidence_pack import unpacked
 
 if TYPE_CHECKING:
     from auditlake.reports.compliance import ComplianceReport
@@ -75,17 +74,14 @@ def reperform(
     """Do a report again.
 
     Args:
-        path: Its JSON, or an evidence pack (``.zip``), which is checked first.
+        path: Its JSON.
         lake_id: The lake's id.
         judge: Makes reports, as :meth:`auditlake.AuditLake.reports` does.
-        policies: A folder with the policies as they were then; those in the pack, else the lake's, if None.
+        policies: A folder with the policies as they were then; the lake's if None.
 
     Raises:
-        ReportError: The file is no report or whole pack, or one of another lake.
+        ReportError: The file is no report, or one of another lake.
     """
-    if path.suffix == ".zip":
-        with unpacked(path) as folder:
-            return reperform(folder / "report.json", lake_id, judge, policies=policies or folder / "policies")
     then = read_report(path)
     evidence = then["evidence"]
     if evidence["lake_id"] != lake_id:

@@ -10,12 +10,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import date, timedelta
 from operator import attrgetter
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, Self
 
 from auditlake.disk import evidence_json
 from auditlake.disk.files import is_file, read_file
@@ -105,76 +106,136 @@ def prove(layout: Layout, event_id: str, *, source: str | None = None) -> bytes:
     Raises:
         LedgerError: There is no such event, or it is not the one that was recorded.
     """
-    log = read_log(layout)
-    files = [layout.events / path for path in sorted(log.live) if part_day_and_digest(path)]
-    files = [file for file in files if is_file(file, within=layout.root)]
-    try:
-        note = read_file(layout.ledger / "checkpoint", within=layout.root)
-    except OSError as error:
-        raise LedgerError(f"the lake has no checkpoint: {error.strerror}") from error
-    tree = read_tree(layout, (checkpoint := read_checkpoint(note)).size)
-    if tree.problems or root(tree.hashes) != checkpoint.root:
-        raise LedgerError("the ledger is damaged", hint="auditlake verify says where")
-    with TemporaryDirectory(prefix="auditlake-") as spill, connect(temp=Path(spill), exact_try=False) as connection:
-        view_events(connection, files, columns=FILE_COLUMNS)
+    with Prover(layout) as prover:
+        return prover.prove(event_id, source=source)
+
+
+class Prover:
+    """Makes proofs of one lake as it is when it is opened; what several events share is computed once.
+
+    Args:
+        layout: The lake.
+
+    Raises:
+        LedgerError: The lake has no ledger, or a damaged one.
+    """
+
+    def __init__(self, layout: Layout) -> None:
+        log = read_log(layout)
+        files = [layout.events / path for path in sorted(log.live) if part_day_and_digest(path)]
+        self._files = [file for file in files if is_file(file, within=layout.root)]
+        try:
+            self._note = read_file(layout.ledger / "checkpoint", within=layout.root)
+        except OSError as error:
+            raise LedgerError(f"the lake has no checkpoint: {error.strerror}") from error
+        self._tree = read_tree(layout, (checkpoint := read_checkpoint(self._note)).size)
+        if self._tree.problems or root(self._tree.hashes) != checkpoint.root:
+            raise LedgerError("the ledger is damaged", hint="auditlake verify says where")
+        self._takings, _ = read_takings(layout, self._tree.entries)
+        self._stack = ExitStack()
+        self._viewed: date | None = None
+        self._rows: dict[tuple[int, date], Sequence[tuple[str, int, bytes]]] = {}
+        self._trees: dict[Key, _PartTree] = {}
+
+    def __enter__(self) -> Self:
+        spill = self._stack.enter_context(TemporaryDirectory(prefix="auditlake-"))
+        self._connection = self._stack.enter_context(connect(temp=Path(spill), exact_try=False))
+        view_events(self._connection, self._files, columns=FILE_COLUMNS)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def prove(self, event_id: str, *, source: str | None = None, day: date | None = None) -> bytes:
+        """Return a proof as :func:`prove` does.
+
+        Args:
+            event_id: Which event.
+            source: Its source, where several have an event of this id.
+            day: Its UTC day, where that is known: no other is looked at.
+
+        Raises:
+            LedgerError: There is no such event, or it is not the one that was recorded.
+        """
+        self._view(day)
         part = statement("ledger/leaves.sql", "event")
-        result = connection.execute(part.text, {"event_id": event_id}).fetchall()
+        result = self._connection.execute(part.text, {"event_id": event_id}).fetchall()
         event, day = _chosen([dict(zip((*COLUMNS, "day"), row, strict=True)) for row in result], event_id, source)
-        day_files = [file for file in files if file.parent.name == f"event_date={day}"]
-        view_events(connection, day_files, columns=FILE_COLUMNS)
-        leaves = batch_leaves(connection, event["batch"], day)
-    takings, _ = read_takings(layout, tree.entries)
-    leaf = leaf_hash(canonical(event))
-    for taking in (taking for key, taking in takings.items() if key[:2] == (event["batch"], day)):
-        if taking.has_changed(event["seq"], leaf):
-            what = ", or ".join(dict.fromkeys(_WAYS[kind] for kind in taking.changing))
-            raise LedgerError(
-                f"event {event_id!r} is not what was recorded any more: {what}",
-                hint=f"auditlake verify names the certificate of {day}; a proof from before still holds",
-            )
-    entry, parts = _entry(tree.entries, event["batch"], event_id)
-    return _spelled(event, leaf, _grown(event, day, leaves, parts, takings), (entry, parts), tree, note)
+        leaf, batch = leaf_hash(canonical(event)), event["batch"]
+        for taking in (taking for key, taking in self._takings.items() if key[:2] == (batch, day)):
+            if taking.has_changed(event["seq"], leaf):
+                what = ", or ".join(dict.fromkeys(_WAYS[kind] for kind in taking.changing))
+                raise LedgerError(
+                    f"event {event_id!r} is not what was recorded any more: {what}",
+                    hint=f"auditlake verify names the certificate of {day}; a proof from before still holds",
+                )
+        entry, parts = _entry(self._tree.entries, batch, event_id)
+        grown = self._part_tree(event["event_type"], batch, day, parts)
+        if event["seq"] not in grown.places:
+            raise LedgerError("the event, or one of its part, is not what was recorded", hint=_WHICH)
+        return _spelled(event, leaf, grown, (entry, parts), self._tree, self._note)
+
+    def _view(self, day: date | None) -> None:
+        """Let the view have the files of a day, or all of them."""
+        if day != self._viewed:
+            files = [file for file in self._files if day is None or file.parent.name == f"event_date={day}"]
+            view_events(self._connection, files, columns=FILE_COLUMNS)
+            self._viewed = day
+
+    def _part_tree(self, event_type: str, batch: int, day: date, parts: Sequence[Part]) -> _PartTree:
+        """Return the tree of the part that has an event type of a batch and day.
+
+        Raises:
+            LedgerError: The part is not what was recorded.
+        """
+        of_day = [(which, part) for which, part in enumerate(parts) if part.day == day]
+        found = [each for each in of_day if not each[1].types or event_type in dict(each[1].types)]
+        if len(found) != 1:
+            raise LedgerError("the event is of no part that was recorded", hint=_WHICH)
+        which, part = found[0]
+        if part.key not in self._trees:
+            if (batch, day) not in self._rows:
+                self._view(day)
+                self._rows[batch, day] = batch_leaves(self._connection, batch, day)
+            rows = self._rows[batch, day]
+            self._trees[part.key] = _tree_of(which, part, rows, [each for _, each in of_day], self._takings)
+        return self._trees[part.key]
 
 
 @dataclass(frozen=True, slots=True)
-class _Grown:
-    """The tree of the part of an event as it was appended."""
+class _PartTree:
+    """The tree of a part as it was appended."""
 
     which: int
     """The part's place among those of its batch."""
-    index: int
-    """The place of the event's leaf in it."""
+    places: Mapping[int, int]
+    """The place of each leaf that is still there, by the event's number."""
     levels: list[list[bytes | None]]
     """From the leaves up to the root, as far as they can be known."""
 
 
-def _grown(
-    event: Mapping[str, Any],
-    day: date,
+def _tree_of(
+    which: int,
+    part: Part,
     rows: Sequence[tuple[str, int, bytes]],
-    parts: Sequence[Part],
+    of_day: Sequence[Part],
     takings: Mapping[Key, Taking],
-) -> _Grown:
-    """Return the tree of an event's part.
+) -> _PartTree:
+    """Return the tree of a part.
 
     Args:
-        event: The event.
-        day: Its day.
-        rows: What its batch has on that day: types, numbers and leaves, in order.
-        parts: Those of its batch.
+        which: Its place among those of its batch.
+        part: The part.
+        rows: What its batch has on its day: types, numbers and leaves, in order.
+        of_day: The parts of its batch and day.
         takings: What was taken of parts.
 
     Raises:
         LedgerError: The part is not what was recorded.
     """
-    of_day = [(which, part) for which, part in enumerate(parts) if part.day == day]
-    found = [each for each in of_day if not each[1].types or event["event_type"] in dict(each[1].types)]
-    if len(found) != 1:
-        raise LedgerError("the event is of no part that was recorded", hint=_WHICH)
-    which, part = found[0]
     changed = {
         present
-        for _, each in of_day if (own := takings.get(each.key)) is not None and own.kept is not None
+        for each in of_day if (own := takings.get(each.key)) is not None and own.kept is not None
         for _, present in own.kept.changed.values()
     }  # fmt: skip
     there = [
@@ -188,10 +249,10 @@ def _grown(
     except ValueError as error:
         raise LedgerError(f"the part of the event is not what was recorded: {error}", hint=_WHICH) from None
     kept = taking.kept or KeptHashes(len(there))
-    place = [seq for seq, _ in there].index(event["seq"])
     if len(kept.staying) != len(there) or not there:
         raise LedgerError("the event, or one of its part, is not what was recorded", hint=_WHICH)
-    return _Grown(which, int(kept.staying[place]), kept.levels(b"".join(leaf for _, leaf in there)))
+    places = {seq: int(place) for (seq, _), place in zip(there, kept.staying, strict=True)}
+    return _PartTree(which, places, kept.levels(b"".join(leaf for _, leaf in there)))
 
 
 def _chosen(events: Sequence[dict[str, Any]], event_id: str, source: str | None) -> tuple[dict[str, Any], date]:
@@ -215,14 +276,14 @@ def _entry(entries: Sequence[LedgerEntry], batch: int, event_id: str) -> tuple[L
 def _spelled(
     event: Mapping[str, Any],
     leaf: bytes,
-    grown: _Grown,
+    grown: _PartTree,
     found: tuple[LedgerEntry, Sequence[Part]],
     tree: Tree,
     note: bytes,
 ) -> bytes:
     entry, parts = found
-    part, levels = parts[grown.which], grown.levels
-    if (levels[0][grown.index], len(levels[0]), levels[-1]) != (leaf, part.rows, [part.root]):
+    part, levels, index = parts[grown.which], grown.levels, grown.places[event["seq"]]
+    if (levels[0][index], len(levels[0]), levels[-1]) != (leaf, part.rows, [part.root]):
         raise LedgerError("the event, or one of its part, is not what was recorded", hint=_WHICH)
     above = b"".join(leaf_hash(each.data) for each in parts)
     rotations = [
@@ -235,8 +296,8 @@ def _spelled(
         "format": FORMAT if of_class else _EARLIER,
         "event": event,
         "canonical": canonical(event).decode(),
-        "part": {"batch": part.batch, "day": part.day.isoformat(), **of_class, "index": grown.index, "size": part.rows,
-                 "path": _siblings(grown), "root": part.root.hex()},
+        "part": {"batch": part.batch, "day": part.day.isoformat(), **of_class, "index": index, "size": part.rows,
+                 "path": _siblings(levels, index), "root": part.root.hex()},
         "batch": _path(grown.which, len(parts), above),
         "entry": {"text": entry.data.decode(), **_path(entry.index, len(tree.bundle), tree.hashes)},
         "checkpoint": note.decode(),
@@ -244,10 +305,10 @@ def _spelled(
     }, indent=1, ensure_ascii=True).encode() + b"\n"  # fmt: skip
 
 
-def _siblings(grown: _Grown) -> list[str]:
+def _siblings(levels: Sequence[Sequence[bytes | None]], index: int) -> list[str]:
     """Return the hashes beside the path from an event's leaf to the root of its part (RFC 6962, 2.1.1)."""
-    path, index = [], grown.index
-    for nodes in grown.levels[:-1]:
+    path = []
+    for nodes in levels[:-1]:
         if (sibling := index ^ 1) < len(nodes):
             digest = nodes[sibling]
             assert digest is not None, "the root is known, and all that it is made of"

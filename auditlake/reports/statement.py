@@ -11,8 +11,8 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from auditlake.disk import evidence_json
 from auditlake.display.canonical_json import canonical
-from auditlake.errors import LedgerError
 from auditlake.ledger.note import Signer, Verifier
 
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
@@ -58,3 +58,22 @@ def statement_files(signer: Signer, sums: bytes, predicate: Mapping[str, Any]) -
     yield ENVELOPE, canonical(envelope)
     yield SIGNED, data
     yield SIGNATURE, signature
+
+
+def check_statement(envelope: bytes, data: bytes, signature: bytes, key: Verifier, sums: bytes) -> None:
+    """Check the files by which a key stands for a pack.
+
+    Raises:
+        ValueError: They do not hold, or are about another pack.
+    """
+    said = evidence_json.known(evidence_json.parse(envelope), ("payload", "payloadType", "signatures"), "its envelope")
+    payload = base64.b64decode(said["payload"], validate=True)
+    if said["payloadType"] != PAYLOAD_TYPE or signed(payload) != data:
+        raise ValueError(f"{SIGNED} is not what {ENVELOPE} says")
+    if [base64.b64decode(each["sig"], validate=True) for each in said["signatures"]] != [signature]:
+        raise ValueError(f"{SIGNATURE} is not the signature of {ENVELOPE}")
+    if not key.verifies(data, signature):
+        raise ValueError(f"{SIGNATURE} is no signature by the key in key.pub")
+    digest = hashlib.sha256(sums).hexdigest()
+    if [each["digest"] for each in evidence_json.parse(payload)["subject"]] != [{"sha256": digest}]:
+        raise ValueError("its statement is about other sums")
