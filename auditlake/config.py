@@ -41,7 +41,7 @@ CLASSES = 8
 """How many retention classes there may be, unless lake.toml says otherwise."""
 _GRACE_SECONDS = 86_400.0
 _REQUIRED = {"id", "created"}
-_SECTIONS = ("alerts", "desk", "files", "ledger", "nightly", "retention")
+_SECTIONS = ("alerts", "desk", "files", "ledger", "nightly", "reports", "retention")
 _NAMES = {"event_types": "extra_types", "grace": "grace_seconds"}
 """The settings that :class:`LakeConfig` calls otherwise than lake.toml does."""
 _MOST_RECORD = 1 << 30
@@ -107,6 +107,14 @@ class NightlySettings:
 
 
 @dataclass(frozen=True, slots=True)
+class ReportSettings:
+    """What becomes of old reports: the section ``[reports]`` of lake.toml."""
+
+    keep_pages: Duration | None = None
+    """How long pages stay in ``LAKE/reports``; for ever if None. The JSON of reports is not concerned."""
+
+
+@dataclass(frozen=True, slots=True)
 class LakeConfig:
     """The settings of one lake."""
 
@@ -140,6 +148,8 @@ class LakeConfig:
     """What a nightly run may delete by itself."""
     files: Rights = field(default_factory=Rights)
     """Who may read the lake's files."""
+    reports: ReportSettings = field(default_factory=ReportSettings)
+    """What becomes of old reports."""
 
     @property
     def event_types(self) -> frozenset[str]:
@@ -215,6 +225,7 @@ def _parse(layout: Layout, raw: Mapping[str, Any]) -> LakeConfig:
         desk=DeskSettings(**_settings(layout, sections["desk"], _DESK_READERS, "desk.")),
         collect=tuple(CollectPlace(**_settings(layout, each, _COLLECT_READERS, "collect.")) for each in places),
         nightly=NightlySettings(**_settings(layout, sections["nightly"], _NIGHTLY_READERS, "nightly.")),
+        reports=ReportSettings(**_settings(layout, sections["reports"], _REPORT_READERS, "reports.")),
     )
 
 
@@ -383,6 +394,10 @@ _FILES_READERS: _Readers = {
     "group": ("the name of a group", _text),
 }
 """The section ``[files]``."""
+_REPORT_READERS: _Readers = {
+    "keep_pages": ("a length of time such as '400d'", partial(parse_duration, field="retention_period")),
+}
+"""The section ``[reports]``."""
 
 _LEDGER_READERS: _Readers = {"key": ("a path", _text)}
 """The section ``[ledger]``."""

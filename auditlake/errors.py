@@ -20,6 +20,7 @@
     │   ├── LakeFormatError          damaged, or of a version this program does not know
     │   │   └── LostKeyError         the key of the pseudonyms has gone, and records need it
     │   ├── LakeBusyError            another process holds the lock
+    │   │   └── RunUnderWayError         it runs the same schedule
     │   ├── LandingError             the disk refused a live event
     │   ├── CommitError              a commit was refused or could not be made durable
     │   ├── LedgerError              the ledger, a key, a note or a proof that cannot be used
@@ -155,6 +156,10 @@ class LostKeyError(LakeFormatError):
 
 class LakeBusyError(LakeError):
     """Another process holds the lake's lock for longer than we wait."""
+
+
+class RunUnderWayError(LakeBusyError):
+    """Another process runs the same schedule, so this one did nothing."""
 
 
 class LandingError(LakeError):

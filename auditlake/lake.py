@@ -26,6 +26,7 @@ from auditlake.facets.policies import Policies, classes_of
 from auditlake.facets.retention import Retention
 from auditlake.facets.routine import Routine
 from auditlake.facets.runs import Runs
+from auditlake.facets.schedules import Schedules
 from auditlake.facets.sources import Sources
 from auditlake.machine import Clock, system_clock
 
@@ -91,7 +92,9 @@ class AuditLake(Shown):
         self.ledger = Ledger(self._context)
         """What can be checked: ``verify``, ``checkpoint``, ``rotate_key``, ``anchor``, ``prove``."""
         self.routine = Routine(self._context, self)
-        """What recurs: ``collect``, ``nightly``."""
+        """What recurs: ``collect``, ``nightly``, ``run``, ``pruning``, ``prune``."""
+        self.schedules = Schedules(self._context)
+        """Which runs are due: ``all``, ``due``, ``standing``, ``add``."""
         self.frameworks = Frameworks(self._context, lambda: self.flush(reading=True).snapshot)
         """How the controls of its packs stand: ``report``, ``reports``."""
         self.runs = Runs(self._context, self.frameworks.judged)

@@ -105,3 +105,11 @@ def _start(file: Path, within: Path | None) -> str:
     with suppress(OSError), open_file(file, within=within) as opened:
         return opened.read(_LARGEST).decode("utf-8", "replace")
     return ""
+
+
+@completer
+def schedules(layout: Layout) -> Iterable[str]:
+    """Name the schedules of the lake, and the one that need not be declared."""
+    from auditlake.packs.schedules import NIGHTLY, lake_schedules
+
+    return sorted({NIGHTLY, *(each.name for each in lake_schedules(layout))})

@@ -48,7 +48,7 @@ def make_folders(path: Path, *, below: Path) -> None:
         sync_folder(folder.parent)
 
 
-def write_whole(path: Path, data: bytes, *, over: bool = True, private: bool = False) -> None:
+def write_whole(path: Path, data: bytes, *, over: bool = True, private: bool = False, synced: bool = True) -> None:
     """Write a file whole or not at all, durably.
 
     Args:
@@ -56,13 +56,14 @@ def write_whole(path: Path, data: bytes, *, over: bool = True, private: bool = F
         data: What it is to hold.
         over: Whether over what has its name already; otherwise that stays.
         private: Whether it is for the owner alone, whatever the rights of its lake are.
+        synced: Whether it outlasts a power cut. One that does not costs no wait for the disk.
     """
-    with writing_whole(path, over=over, private=private) as file:
+    with writing_whole(path, over=over, private=private, synced=synced) as file:
         file.write(data)
 
 
 @contextmanager
-def writing_whole(path: Path, *, over: bool = True, private: bool = False) -> Iterator[BinaryIO]:
+def writing_whole(path: Path, *, over: bool = True, private: bool = False, synced: bool = True) -> Iterator[BinaryIO]:
     """Give a file to write, which has its name only once it is whole and durable.
 
     The bytes go to a private neighbour first, so that a reader sees the old file or the new one.
@@ -71,6 +72,7 @@ def writing_whole(path: Path, *, over: bool = True, private: bool = False) -> It
         path: The file.
         over: Whether over what has its name already; otherwise that stays.
         private: Whether it is for the owner alone, whatever the rights of its lake are.
+        synced: As for :func:`write_whole`.
     """
     draft = path.with_name(f".{path.name}.{secrets.token_hex(6)}.draft")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, FILE_MODE)
@@ -80,7 +82,8 @@ def writing_whole(path: Path, *, over: bool = True, private: bool = False) -> It
                 give(descriptor, path)
             yield file
             file.flush()
-            os.fsync(file.fileno())
+            if synced:
+                os.fsync(file.fileno())
         if over:
             os.replace(draft, path)
         else:
@@ -90,7 +93,8 @@ def writing_whole(path: Path, *, over: bool = True, private: bool = False) -> It
     except BaseException:
         draft.unlink(missing_ok=True)
         raise
-    sync_folder(path.parent)
+    if synced:
+        sync_folder(path.parent)
 
 
 def rename_synced(moves: Iterable[tuple[Path, Path]]) -> None:

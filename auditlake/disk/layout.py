@@ -20,11 +20,12 @@
       runs/journal.jsonl        which reports were evaluated, and when the lake was verified
       runs/<id>.started         a run under way, held by its process
       runs/by/*.yaml            the policies and packs that runs judged by, each named by its SHA-256
+      runs/<schedule>.lock      the lock of those who run a schedule
       alerts/                   where the evaluator of alerts stands, and what is not delivered yet
       collected.jsonl           which objects were collected; without it, all of them are listed and read again
       .staging/<writer>/        what a writer has not committed yet
       .lock  .batch             the writers' lock, and the last batch number given out
-      .collect  .nightly        the locks of those who collect, and of nightly runs
+      .collect  .nightly        the locks of those who collect, and of those who run any schedule
       .history                  what the versions of the table were, so that not every log entry has to be read
 """
 
@@ -152,8 +153,12 @@ class Layout:
 
     @property
     def nightly_lock(self) -> Path:
-        """The file whose flock keeps a second nightly run out."""
+        """The file whose flock makes runs of schedules take turns."""
         return self.root / ".nightly"
+
+    def schedule_lock(self, name: str) -> Path:
+        """Return the file whose flock keeps a second run of a schedule out."""
+        return self.run_journal.with_name(f"{name}.lock")
 
     @property
     def staging(self) -> Path:

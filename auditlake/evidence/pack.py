@@ -29,6 +29,7 @@ from auditlake.policies.request import ReportOptions
 from auditlake.reports.compliance import ComplianceReport
 from auditlake.reports.evidence import query_files, write_report, zip_folder
 from auditlake.reports.statement import public_pem, statement_files
+from auditlake.runs.recorder import record_evidence
 from auditlake.store.bookkeeping import newest_checkpoint
 from auditlake.store.failures import explained
 from auditlake.verify.prove import Prover
@@ -103,6 +104,8 @@ def write_evidence(
         events, proofs = packing.write()
         digest, files = zip_folder(folder, out, packing.about, packing.seal)
         reports = made.all_reports
+        about = tuple(each.policy_id for each in reports) + tuple(each.pack_id for each in made.frameworks)
+        record_evidence(context, about, made.judged.as_of, made.judged.snapshot.version, digest)
         return EvidencePack(out, digest, files, reports, made.frameworks, events, proofs, packing.unsigned)
 
 

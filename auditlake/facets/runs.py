@@ -6,6 +6,7 @@ import codecs
 import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Unpack
 
 from auditlake.context import Facet, LakeContext
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from auditlake.frameworks.run import JudgedFrameworks
     from auditlake.policies.request import ReportOptions
     from auditlake.reports.compliance import ComplianceReport
-    from auditlake.runs.model import Answer, Entry, PackAnswer
+    from auditlake.runs.model import Answer, Entry, Occasion, PackAnswer
 
     Judge = Callable[..., AbstractContextManager[JudgedFrameworks]]
 
@@ -30,12 +31,15 @@ if TYPE_CHECKING:
 class Recording:
     """A run under way; :meth:`Runs.recorded` gives it."""
 
-    def __init__(self, context: LakeContext, verb: str, judge: Judge) -> None:
+    def __init__(self, context: LakeContext, verb: str, judge: Judge, occasion: Occasion | None) -> None:
+        from auditlake.packs.schedules import record_schedules
         from auditlake.runs.recorder import Recorder
 
         self._context = context
         self._judge = judge
-        self._recorder = Recorder(context, verb)
+        self._recorder = Recorder(context, verb, occasion)
+        with suppress(AuditLakeError, OSError):  # the mistake is told where packs are judged, and the disk's by the run
+            record_schedules(context)
         self._found: dict[str, Any] = {}
         self._judged_by: tuple[bytes, ...] = ()
 
@@ -99,13 +103,14 @@ class Recording:
             number=0, id=began.id, at=began.at, finished=self._context.now, verb=began.verb, version=began.version,
             user=began.user, settings=settings, state="ok" if error is None else "error",
             error=None if error is None else str(error) or type(error).__name__, **(nothing | self._found),
+            **({} if began.occasion is None else asdict(began.occasion)),
         ))  # fmt: skip
         with suppress(AuditLakeError, OSError):  # the next entry of the ledger says it
             record_runs(self._context)
 
 
 class Runs(Facet):
-    """The journal of runs: every report that was asked for on the record, and every verification.
+    """The journal of runs: every report that was asked for on the record, every verification, and what was due.
 
     Args:
         context: The lake.
@@ -117,7 +122,7 @@ class Runs(Facet):
         self._judge = judge
 
     @contextmanager
-    def recorded(self, verb: str = "python") -> Iterator[Recording]:
+    def recorded(self, verb: str = "python", *, occasion: Occasion | None = None) -> Iterator[Recording]:
         """Put what is evaluated within this on record, as ``auditlake report`` and ``auditlake nightly`` do.
 
         >>> with lake.runs.recorded() as run:                           # doctest: +SKIP
@@ -129,8 +134,9 @@ class Runs(Facet):
 
         Args:
             verb: What the journal says about who asked.
+            occasion: Which schedule asked, and for which instant; None if a person did.
         """
-        recording = Recording(self._context, verb, self._judge)
+        recording = Recording(self._context, verb, self._judge, occasion)
         try:
             yield recording
         except BaseException as error:
@@ -139,7 +145,7 @@ class Runs(Facet):
         recording.end(None)
 
     def all(self, *policy_ids: str, since: Instant | None = None, until: Instant | None = None) -> tuple[Entry, ...]:
-        """Return the entries of the journal in order: runs, verifications, and runs that nobody finished.
+        """Return the entries of the journal in order: runs, verifications, runs that nobody finished, and schedules.
 
         Args:
             *policy_ids: Only runs that judged one of them.

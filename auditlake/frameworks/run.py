@@ -30,6 +30,7 @@ from auditlake.policies.request import ReportRequest
 from auditlake.reports.compliance import ComplianceReport
 from auditlake.reports.model import Query
 from auditlake.reports.run import Judged, Judging, judging
+from auditlake.runs.due import schedules_between
 from auditlake.runs.journal import counting
 
 
@@ -128,6 +129,8 @@ class _Run:
         self._decided_by = max(lake.as_of, where.decided_by or lake.as_of)
         self._decisions = decisions_as_of(lake.journal, lake.as_of, known_by=where.decided_by)
         self._runs, self._runs_digest = counting(context.layout, lake.as_of, where.runs)
+        on_record = schedules_between(self._runs, self._question.since, self._question.until)
+        self._schedules = (*packs.settings.schedules, *on_record)
 
     def frameworks(
         self, pack_ids: Sequence[str], reports: Sequence[ComplianceReport]
@@ -159,7 +162,7 @@ class _Run:
     def _case(self, pack: Pack) -> Case:
         return Case(
             pack, self._question, policies=self._lake.policies, decisions=self._decisions, runs=self._runs,
-            schedules=self._packs.settings.schedules, programs=self._packs.settings.programs,
+            schedules=self._schedules, programs=self._packs.settings.programs,
         )  # fmt: skip
 
     def _reports(self, cases: Sequence[Case], reports: Sequence[ComplianceReport]) -> dict[str, ComplianceReport]:

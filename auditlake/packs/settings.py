@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from auditlake.events.durations import Duration
+from auditlake.errors import PackError
+from auditlake.events.times import MICROSECOND
 from auditlake.packs.controls import read_length
 from auditlake.packs.model import Pack, Value
 from auditlake.packs.parameters import known_parameter, read_value
+from auditlake.runs.due import offset_of
+from auditlake.runs.model import Schedule
 from auditlake.yaml_reader import Reader, is_null, nearest
 
 if TYPE_CHECKING:
@@ -41,21 +44,6 @@ class Chosen:
 
 
 @dataclass(frozen=True, slots=True)
-class Schedule:
-    """Evaluations that are due."""
-
-    name: str
-    every: Duration
-    """Whole days, or 1, 6 or 12 hours."""
-    at: str
-    """When within an interval, as ``HH:MM``, UTC."""
-    evaluate: tuple[str, ...]
-    """Ids of packs and policies, or :data:`ALL`."""
-    within: Duration
-    """How late a run may be."""
-
-
-@dataclass(frozen=True, slots=True)
 class Settings:
     """What ``frameworks.yaml`` says."""
 
@@ -80,12 +68,7 @@ def read_settings(
         load: Gives one of them, with the defaults of its parameters; None if it cannot be used.
         in_use: As for :func:`~auditlake.policies.loader.load_policy`.
     """
-    reader = _Reader("file of settings", _KEYS, frozenset())
-    reader.in_use = in_use
-    text = reader.decoded(content)
-    root = None if text is None or _is_blank(text) else reader.tree(text)
-    fields = {} if root is None else _given(reader.mapping(root, FILE, _KEYS, ()))
-    schedules = reader.schedules(fields["schedules"]) if "schedules" in fields else ()
+    reader, fields, schedules = _top(content, in_use=in_use)
     programs = reader.several(fields["programs"], "programs", reader.name) if "programs" in fields else None
     chosen: dict[str, Chosen] = {}
     faults: dict[str, tuple[str, ...]] = {}
@@ -112,6 +95,28 @@ def _is_blank(text: str) -> bool:
 def _given(fields: Mapping[str, yaml.Node]) -> dict[str, yaml.Node]:
     """Return the keys that have a value: one whose entries were all taken out says nothing."""
     return {key: value for key, value in fields.items() if not is_null(value)}
+
+
+def read_schedules(content: str | bytes, file: str) -> tuple[Schedule, ...]:
+    """Return the schedules alone; a mistake in what the file says of a pack is none of them.
+
+    Raises:
+        PackError: With every other mistake.
+    """
+    reader, _, schedules = _top(content, in_use=True)
+    if reader.mistakes:
+        raise PackError(reader.problems(file), hint="correct every line listed")
+    return schedules
+
+
+def _top(content: str | bytes, *, in_use: bool) -> tuple[_Reader, dict[str, yaml.Node], tuple[Schedule, ...]]:
+    """Return the keys of the file, and its schedules."""
+    reader = _Reader("file of settings", _KEYS, frozenset())
+    reader.in_use = in_use
+    text = reader.decoded(content)
+    root = None if text is None or _is_blank(text) else reader.tree(text)
+    fields = {} if root is None else _given(reader.mapping(root, FILE, _KEYS, ()))
+    return reader, fields, reader.schedules(fields["schedules"]) if "schedules" in fields else ()
 
 
 class _Reader(Reader):
@@ -156,6 +161,8 @@ class _Reader(Reader):
             if None in values.values() or len(values) < len(_SCHEDULE):
                 continue
             schedule = Schedule(**values)
+            if offset_of(schedule) // MICROSECOND >= schedule.every.microseconds:
+                self.wrong(fields["at"], f"at: expected a time within {schedule.every}, got {schedule.at!r}")
             if schedules.setdefault(schedule.name, schedule) is not schedule:
                 self.wrong(item, f"schedules: two are named {schedule.name!r}")
         return tuple(schedules.values())

@@ -87,5 +87,8 @@ def written_settings(config: LakeConfig) -> bytes:
         f"# [nightly]\n"
         f"# apply = false\n"
         f"# max_events = 100000\n"
-        f"# max_days = 3\n"
+        f"# max_days = 3\n\n"
+        f"# How long nightly and prune keep the pages of reports; their JSON stays.\n"
+        f"# [reports]\n"
+        f'# keep_pages = "400d"\n'
     ).encode()

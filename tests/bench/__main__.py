@@ -18,6 +18,7 @@ from tests.bench.data import EVENTS, LINES, small_place
 from tests.bench.landing import CROWDED, FOLLOWED, SYNCED, THREADS, UNSYNCED
 from tests.bench.many import CONDITIONS, MANY, RULES, SCANNED
 from tests.bench.measure import Asked, Bench, Row, table
+from tests.bench.site import DAYS, POLICIES
 
 _REAL = ("mapping-", "ingest-cloudtrail", "many-sigma")
 """How the names of the rows begin that need real records."""
@@ -51,6 +52,13 @@ def rows_asked(scale: float) -> tuple[Asked, ...]:
         Asked("backtest-by-user", f"backtest of 50 thresholds by user, {events}", 3),
         Asked("frameworks-facts", f"counts by type, source, day and filled columns, {events}", most_seconds=0.8),
         Asked("frameworks", f"two packs beside their policies, {events}", most_seconds=1.5),
+        Asked(
+            "site-index",
+            f"index of {DAYS} days of runs of {POLICIES} policies, processor time",
+            most_seconds=0.1,
+            figure="KB",
+            most=200,
+        ),
         *_kinds_rows(scale),
         *_many_rows(scale),
         *_logging_rows(scale),

@@ -19,7 +19,7 @@ from auditlake.frameworks.judge import judge
 from auditlake.frameworks.model import STATUSES, ControlResult, Evidence, Extent, FrameworkReport
 from auditlake.frameworks.records.model import Case
 from auditlake.packs.model import Control, OnlyIf, Parameter, PolicyCheck, RecordCheck, State, qualified
-from auditlake.packs.settings import Schedule
+from auditlake.runs.model import Schedule
 from tests.frameworks.cases import (
     DAY,
     RECEIVED,

@@ -20,11 +20,10 @@ from auditlake.frameworks.records.catalog import CHECKS
 from auditlake.frameworks.records.model import Case
 from auditlake.frameworks.records.slots import intervals
 from auditlake.packs.model import Control, RecordCheck
-from auditlake.packs.settings import Schedule
 from auditlake.policies.deleted_days import Deletion
 from auditlake.policies.model import Policy
 from auditlake.policies.question import Question
-from auditlake.runs.model import FailedRun, Found
+from auditlake.runs.model import FailedRun, Found, Schedule
 from tests.frameworks.cases import (
     DAY,
     QUESTION,

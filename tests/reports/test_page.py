@@ -28,15 +28,28 @@ from auditlake.reports.sections import catalog, counts, coverage, episodes, evid
 from auditlake.reports.sections.coverage import SHOWN_RANGES, silent_ranges
 from auditlake.reports.sentences import SHOWN_EPISODES
 from auditlake.retention import certificate
-from auditlake.site import control_page, framework_page, index, matrix, past, strips, tally
+from auditlake.site import (
+    control_page,
+    framework_page,
+    index_page,
+    latest,
+    matrix,
+    month_page,
+    past,
+    run_rows,
+    strips,
+    tally,
+    year,
+)
 from auditlake.site.entries import Folder
 from auditlake.site.index import index_pages
 from tests.reports import samples
 
 FOLDER = assets.folder("reports_templates")
 MODULES = (
-    cards, day_axis, page_charts, index, document, page, text, catalog, counts, coverage, episodes, evidence, kinds,
-    retention, certificate, control_page, framework_page, index, matrix, past, strips, tally, chat, mail,
+    cards, day_axis, page_charts, document, page, text, catalog, counts, coverage, episodes, evidence, kinds,
+    retention, certificate, control_page, framework_page, index_page, latest, matrix, month_page, past, run_rows,
+    strips, tally, year, chat, mail,
 )  # fmt: skip
 KINDS = [
     kind for module in MODULES for kind in vars(module).values()
@@ -78,7 +91,8 @@ def test_contract(template: str) -> None:
 def test_every_template_has_a_document() -> None:
     """What lies in the folder is filled by a document, included by those that are, or a schema."""
     files = {path.relative_to(FOLDER).as_posix() for path in FOLDER.rglob("*.*")}
-    shared = {"README.md", "evidence.txt", "framework_evidence.txt", "charts.html", "parts.html", "style.css"}
+    shared = {"README.md", "evidence.txt", "framework_evidence.txt", "charts.html", "parts.html", "runs.html",
+              "style.css"}  # fmt: skip
     assert files - shared - set(DOCUMENTS) == {
         "certificate.schema.json", "compliance.1.schema.json", "compliance.schema.json", "framework.schema.json",
     }  # fmt: skip
@@ -87,7 +101,7 @@ def test_every_template_has_a_document() -> None:
 def test_every_part_is_used() -> None:
     """No nested field is built for nothing."""
     markup = "".join(path.read_text() for path in sorted(FOLDER.rglob("*.html")))
-    apart = {*DOCUMENTS.values(), day_axis.Bin}
+    apart = {*DOCUMENTS.values(), day_axis.Bin, index_page.Year}
     unused = {
         f"{kind.__name__}.{item.name}"
         for kind in KINDS

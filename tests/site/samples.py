@@ -34,8 +34,12 @@ from auditlake.reports.compliance import ComplianceReport
 from auditlake.reports.files import FORMATS
 from auditlake.reports.model import Query
 from auditlake.runs.model import FailedRun, PackAnswer, Run
+from auditlake.runs.newest import of_entries
 from auditlake.site.entries import Folder, Name
-from auditlake.site.index import IndexPage, index_pages
+from auditlake.site.happenings import happenings
+from auditlake.site.index import index_pages
+from auditlake.site.index_page import IndexPage
+from auditlake.site.month_page import MonthPage, month_page
 from auditlake.site.words import control_files
 from auditlake.site.write import Pages
 from tests.reports import samples
@@ -206,6 +210,15 @@ def pages(text: str = "what others wrote") -> dict[str, bytes]:
 def control(text: str = "what others wrote", control_id: str = "1") -> bytes:
     """The page of a control."""
     return pages(text)[control_files(STEM, [each.id for each in framework().controls])[control_id]]
+
+
+def month() -> MonthPage:
+    """The runs of the months before, on one page."""
+    begins, ends = datetime(2026, 1, 1, tzinfo=UTC), datetime(2027, 1, 1, tzinfo=UTC)
+    folder = Folder(Path(), frozenset(pages()))
+    page = month_page(folder, happenings(folder, runs(), begins, ends), of_entries(runs()), "index.html")
+    assert page is not None
+    return page
 
 
 def index(text: str = "what others wrote") -> IndexPage:

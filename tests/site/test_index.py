@@ -58,13 +58,16 @@ def test_reads_only_what_is_newest(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     """However many reports lie there, one a policy is read."""
     read: list[str] = []
     entry = entries._entry
-    monkeypatch.setattr(entries, "_entry", lambda folder, each: read.append(each.stem) or entry(folder, each))
+    monkeypatch.setattr(
+        entries, "_entry", lambda folder, each, known: read.append(each.stem) or entry(folder, each, known)
+    )
     for day in range(1, 20):
         report = replace(samples.small(), as_of=samples.AS_OF.replace(day=day))
         (tmp_path / name(report)).write_bytes(render_json(report))
     page = write_index(tmp_path).read_text()
     assert read == [name(report).removesuffix(".json")]
-    assert page.count("Not on record") == 19
+    assert page.count("Not on record") == 10
+    assert (tmp_path / "index-2026-11.html").read_text().count("Not on record") == 19
 
 
 def test_leaves_out_what_is_no_report(tmp_path: Path) -> None:

@@ -14,11 +14,10 @@ from auditlake.frameworks.facts import NO_FACTS, Facts
 from auditlake.frameworks.model import CheckResult, Slot, Status
 from auditlake.packs.model import Control, Pack, RecordCheck, qualified
 from auditlake.packs.parameters import shown_value
-from auditlake.packs.settings import Schedule
 from auditlake.policies.model import Policy
 from auditlake.policies.question import Question
 from auditlake.reports.model import Report
-from auditlake.runs.model import Entry
+from auditlake.runs.model import Entry, Schedule
 
 NOTHING_CAME = "the lake holds no event in the period"
 _NOTHING_DECIDED = Decisions(datetime.max.replace(tzinfo=UTC))
@@ -39,6 +38,7 @@ class Case:
     runs: Sequence[Entry] = ()
     """The journal of runs, by number."""
     schedules: Sequence[Schedule] = ()
+    """Those that are declared, and those that were on record at some time of the period."""
     programs: Sequence[str] | None = None
     """The accounts that are no persons, as the lake's settings name them; None where they do not say."""
     facts: Facts = NO_FACTS

@@ -1,8 +1,13 @@
-"""Everything that a lake needs every night, in one run: each step is told, and one that fails stops only what needs it.
+"""A run of a schedule: each step is told, and one that fails stops only what needs it.
 
-The steps, in order: collect, flush, verify, report, compact, retention. Retention is planned each night, and the plan
-is carried out only where lake.toml says so, the verification found nothing, no policy and no mapping failed, and the
-plan stays within the limits of lake.toml.
+The steps, in order: collect, flush, report. The schedule ``nightly`` does all that a lake needs every night: collect,
+flush, verify, report, compact, retention, and prune where lake.toml says how long pages are kept. Retention is planned
+then, and the plan is carried out only where lake.toml says so, the verification found nothing, no policy and no mapping
+failed, and the plan stays within the limits of lake.toml.
+
+What a schedule evaluates is judged as of the newest instant at which it was due, so a run that begins late answers what
+it would have answered in time. A lake may leave ``nightly`` undeclared: it is due at no instant then, and judged as of
+now.
 """
 
 from __future__ import annotations
@@ -14,9 +19,16 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from auditlake.context import LakeContext
+from auditlake.disk.durable import make_folders
 from auditlake.disk.lock import exclusive
-from auditlake.display.text import count, visible
-from auditlake.errors import AuditLakeError, LakeBusyError
+from auditlake.display.text import count, instant_name, visible
+from auditlake.errors import AuditLakeError, LakeBusyError, PackError, RunUnderWayError
+from auditlake.events.times import print_instant
+from auditlake.packs.schedules import NIGHTLY, Evaluated, evaluated, lake_schedule, lake_schedules
+from auditlake.packs.settings import ALL
+from auditlake.runs.due import due_runs, newest_due
+from auditlake.runs.journal import read
+from auditlake.runs.model import Occasion, Run
 from auditlake.sources.catalog import catalog_of
 
 if TYPE_CHECKING:
@@ -25,6 +37,7 @@ if TYPE_CHECKING:
     from auditlake.landing.flush import FlushSummary
     from auditlake.retention.apply import Applied
     from auditlake.retention.plan import RetentionPlan
+    from auditlake.site.prune import PrunePlan
     from auditlake.store.compact import CompactSummary
     from auditlake.verify.model import VerifyReport
 
@@ -43,20 +56,23 @@ class _Retention(Protocol):
 
 class _Routine(Protocol):
     def collect(self) -> CollectSummary: ...
+    def prune(self) -> PrunePlan: ...
 
 
 class _Recording(Protocol):
     @property
     def missing(self) -> str: ...
-    def judged(self) -> JudgedFrameworks: ...
+    def judged(
+        self, policy_ids: Sequence[str], pack_ids: Sequence[str] | None, *, only: bool, as_of: datetime | None
+    ) -> JudgedFrameworks: ...
 
 
 class _Runs(Protocol):
-    def recorded(self, verb: str) -> AbstractContextManager[_Recording]: ...
+    def recorded(self, verb: str, *, occasion: Occasion | None) -> AbstractContextManager[_Recording]: ...
 
 
 class Verbs(Protocol):
-    """The verbs of a lake that a nightly run goes through."""
+    """The verbs of a lake that a run of a schedule goes through."""
 
     @property
     def ledger(self) -> _Verify:
@@ -68,7 +84,7 @@ class Verbs(Protocol):
 
     @property
     def routine(self) -> _Routine:
-        """``collect``."""
+        """``collect`` and ``prune``."""
 
     @property
     def runs(self) -> _Runs:
@@ -96,12 +112,17 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
-class NightlySummary:
-    """What a nightly run did."""
+class RoutineSummary:
+    """What a run of a schedule did."""
 
     began: datetime
     ended: datetime
     steps: tuple[Step, ...]
+    schedule: str = NIGHTLY
+    due: datetime | None = None
+    """The newest instant at which it was due, which it was judged as of; None where none is declared."""
+    caught_up: tuple[datetime, ...] = ()
+    """The earlier ones that it made up for."""
 
     @property
     def outcome(self) -> Outcome:
@@ -120,50 +141,138 @@ class NightlySummary:
         return next(each for each in self.steps if each.name == name)
 
 
-def nightly(context: LakeContext, verbs: Verbs, *, fail_on: Sequence[str], operator: str | None) -> NightlySummary:
-    """Do all of it; see :meth:`auditlake.facets.routine.Routine.nightly`."""
-    with _alone(context):
+MOST_CAUGHT_UP = 31
+"""How many missed runs one run makes up for, the newest of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What a run of a schedule is to evaluate, and as of when."""
+
+    schedule: str
+    evaluate: tuple[str, ...] = (ALL,)
+    due: datetime | None = None
+    """The newest instant at which it was due; None where none is declared."""
+    missed: tuple[datetime, ...] = ()
+    """The earlier ones that it makes up for, in order."""
+    too_old: int = 0
+    """How many more were missed."""
+
+    @property
+    def occasions(self) -> tuple[Occasion, ...]:
+        """Why each of its evaluations is made, in order."""
+        made_up = (Occasion(self.schedule, each, catch_up=True) for each in self.missed)
+        return *made_up, Occasion(self.schedule, self.due)
+
+
+def task_of(context: LakeContext, name: str, *, catch_up: bool = False) -> Task:
+    """Return what a run of a schedule is to do now.
+
+    Args:
+        context: The lake.
+        name: The schedule.
+        catch_up: Whether it makes up for runs that were due, and that none satisfied.
+
+    Raises:
+        PackError: ``frameworks.yaml`` declares no such schedule, or cannot be used. That stops no run of ``nightly``,
+            which judges as of now then.
+        LakeError: The journal of runs cannot be read.
+    """
+    now = context.now
+    try:
+        if name == NIGHTLY and NIGHTLY not in {each.name for each in lake_schedules(context.layout)}:
+            return Task(NIGHTLY)
+        schedule = lake_schedule(context.layout, name)
+    except PackError:
+        if name != NIGHTLY:
+            raise
+        return Task(NIGHTLY)
+    due, missed = newest_due(schedule, now), []
+    if catch_up:
+        entries = [each for each in read(context.layout) if each.began <= now]
+        unmet = (each for each in due_runs(entries, now) if each.schedule == name and each.run is None)
+        missed = [each.instant for each in unmet if each.instant < due]
+    made_up = tuple(missed[-MOST_CAUGHT_UP:])
+    return Task(name, schedule.evaluate, due, made_up, len(missed) - len(made_up))
+
+
+def run_schedule(
+    context: LakeContext, verbs: Verbs, name: str, *, catch_up: bool, if_due: bool, fail_on: Sequence[str],
+    operator: str | None, verb: str,
+) -> RoutineSummary:  # fmt: skip
+    """Run a schedule; see :meth:`auditlake.facets.routine.Routine.run`."""
+    with _alone(context, name):
         began = context.now
-        run = _Run(context, verbs, fail_on, operator)
+        task = task_of(context, name, catch_up=catch_up)
+        if if_due and task.due is not None and (before := _satisfying(context, name, task.due)):
+            said = f"judged as of {instant_name(task.due)} already, by run {before}"
+            return RoutineSummary(began, context.now, (Step("report", "skipped", said),), name, task.due)
+        run = _Run(context, verbs, task, fail_on, operator, verb)
         steps: list[Step] = []
-        for name, step in run.steps.items():
+        for step_name, step in run.steps.items():
             try:
                 steps.append(step())
             except AuditLakeError as error:
                 hint = (visible(error.hint),) if error.hint else ()
-                steps.append(Step(name, "failed", visible(str(error)), told=hint))
+                steps.append(Step(step_name, "failed", visible(str(error)), told=hint))
             except OSError as error:  # the disk or the system refused something that no verb explains better
-                steps.append(Step(name, "failed", visible(f"{error.strerror or error}: {error.filename or ''}")))
-            run.outcomes[name] = steps[-1].outcome
-        return NightlySummary(began, context.now, tuple(steps))
+                steps.append(Step(step_name, "failed", visible(f"{error.strerror or error}: {error.filename or ''}")))
+            run.outcomes[step_name] = steps[-1].outcome
+        return RoutineSummary(began, context.now, tuple(steps), name, task.due, task.missed)
+
+
+def _satisfying(context: LakeContext, name: str, due: datetime) -> int | None:
+    """Return the entry of a run that satisfied what was due; None if there is none."""
+    runs = (each for each in read(context.layout) if isinstance(each, Run) and each.schedule == name)
+    good = (each.number for each in runs if each.state == "ok" and each.as_of is not None and each.as_of >= due)
+    return next(good, None)
 
 
 @contextmanager
-def _alone(context: LakeContext) -> Iterator[None]:
-    lock = context.layout.nightly_lock
+def _alone(context: LakeContext, name: str) -> Iterator[None]:
+    """Keep a second run of the schedule out, and wait for one of another.
+
+    Raises:
+        RunUnderWayError: A run of this schedule is under way.
+        LakeBusyError: One of another schedule was for all of the time to wait.
+    """
+    layout = context.layout
+    own = layout.schedule_lock(name)
+    make_folders(own.parent, below=layout.root)
     try:
-        with exclusive(lock, wait_seconds=0):
+        with exclusive(own, wait_seconds=0), exclusive(layout.nightly_lock, wait_seconds=context.wait_seconds):
             yield
     except LakeBusyError as error:
-        if str(lock) not in str(error):
-            raise
-        raise LakeBusyError("another nightly run is at work on this lake", hint="this one did nothing") from None
+        if str(own) in str(error):
+            hint = "this one did nothing"
+            raise RunUnderWayError(f"another run of the schedule {name} is at work", hint=hint) from None
+        if str(layout.nightly_lock) in str(error):
+            raise LakeBusyError(f"{error}, which runs another schedule", hint=error.hint) from None
+        raise
 
 
 class _Run:
-    """A nightly run on its way."""
+    """A run of a schedule on its way."""
 
-    def __init__(self, context: LakeContext, verbs: Verbs, fail_on: Sequence[str], operator: str | None) -> None:
+    def __init__(
+        self, context: LakeContext, verbs: Verbs, task: Task, fail_on: Sequence[str], operator: str | None, verb: str
+    ) -> None:
         self._context = context
         self._verbs = verbs
+        self._task = task
         self._fail_on = fail_on
         self._operator = operator
+        self._verb = verb
         self._misjudged: tuple[str, ...] = ()
         self.outcomes: dict[str, Outcome] = {}
         self.steps: dict[str, Callable[[], Step]] = {
             "collect": self._collect, "flush": self._flush, "verify": self._verify, "report": self._report,
             "compact": self._compact, "retention": self._retain,
         }  # fmt: skip
+        if context.config.reports.keep_pages is not None:
+            self.steps["prune"] = self._prune
+        if task.schedule != NIGHTLY:
+            self.steps = {each: self.steps[each] for each in ("collect", "flush", "report")}
 
     def _collect(self) -> Step:
         if not self._context.config.collect:
@@ -195,13 +304,23 @@ class _Run:
 
     def _report(self) -> Step:
         from auditlake.site.index import write_index
-        from auditlake.site.write import write_site
 
-        layout = self._context.layout
-        with self._verbs.runs.recorded("nightly") as run:
-            judged = run.judged()
-            made = judged.all_reports
-            write_site(made, judged.frameworks, layout.reports)
+        asked = evaluated(self._context, self._task.evaluate)
+        if not asked:
+            names = ", ".join(self._task.evaluate)
+            message = f"the schedule {self._task.schedule} evaluates {names}, of which this lake has none"
+            raise PackError(message, hint="frameworks.yaml names ids of packs and policies, or all")
+        told: list[str] = []
+        for occasion in self._task.occasions[:-1]:
+            try:
+                _, missing = self._evaluate(asked, occasion)
+            except AuditLakeError as error:
+                missing = str(error)
+            if missing:
+                due = print_instant(occasion.due) if occasion.due else ""
+                told.append(f"the run that was due {due} could not be made up for: {visible(missing)}")
+        judged, missing = self._evaluate(asked, self._task.occasions[-1])
+        layout, made = self._context.layout, judged.all_reports
         write_index(layout.reports, layout)
         statuses: dict[str, int] = {}
         for each in made:
@@ -209,24 +328,45 @@ class _Run:
         faults = [(each.policy_id, each.report.error) for each in made if each.report.error is not None]
         faults += [(name or "frameworks.yaml", "; ".join(why)) for name, why in judged.faults.items()]
         self._misjudged = tuple(policy_id for policy_id, _ in faults)
-        told = [f"{visible(policy_id)} could not be judged: {visible(why)}" for policy_id, why in faults]
+        outcome: Outcome = "failed" if faults or told or asked.unknown else "done"
+        told += [f"{visible(each)} is neither a policy nor a pack of this lake" for each in asked.unknown]
+        told += [f"{visible(policy_id)} could not be judged: {visible(why)}" for policy_id, why in faults]
         judged_so: list[tuple[str, str]] = [
             (each.policy_id, each.status) for each in made if each.policy_id not in self._misjudged
         ]
         judged_so += [(each.pack_id, each.status) for each in judged.frameworks]
         bad = [f"{visible(name)}: {status.replace('_', ' ')}" for name, status in judged_so if status in self._fail_on]
-        told += [f"this run is not on record: {visible(run.missing)}"] if run.missing else []
+        told += [f"this run is not on record: {visible(missing)}"] if missing else []
         told += bad
         said = ", ".join(f"{many} {status.replace('_', ' ')}" for status, many in sorted(statuses.items()))
         of_frameworks = ", ".join(f"{each.pack_id} {each.status.replace('_', ' ')}" for each in judged.frameworks)
         said = "; ".join(filter(None, [said, visible(of_frameworks)]))
-        outcome: Outcome = "failed" if faults else "no" if bad else "done"
         facts = {
             "policies": {each.policy_id: each.status for each in made},
             "frameworks": {each.pack_id: each.status for each in judged.frameworks},
             "index": str(layout.reports / "index.html"),
         }
-        return Step("report", outcome, said or "there is no policy", facts, tuple(told))
+        if bad and outcome == "done":
+            outcome = "no"
+        return Step("report", outcome, (said or "there is no policy") + self._as_of(), facts, tuple(told))
+
+    def _evaluate(self, asked: Evaluated, occasion: Occasion) -> tuple[JudgedFrameworks, str]:
+        """Judge what the schedule evaluates, and write the pages; return the answers, and why it is not on record."""
+        from auditlake.site.write import write_site
+
+        with self._verbs.runs.recorded(self._verb, occasion=occasion) as run:
+            judged = run.judged(asked.policies, asked.packs, only=asked.only, as_of=occasion.due)
+            write_site(judged.all_reports, judged.frameworks, self._context.layout.reports)
+        return judged, run.missing
+
+    def _as_of(self) -> str:
+        """Return as of when it was judged, where an instant was due, and what was made up for."""
+        said = f", as of {instant_name(self._task.due)}" if self._task.due else ""
+        if missed := self._task.missed:
+            said += f"; {count(len(missed), 'missed run')} made up for, from {instant_name(missed[0])}"
+        if self._task.too_old:
+            said += f"; {self._task.too_old:,} older ones are not"
+        return said
 
     def _compact(self) -> Step:
         if self.outcomes["verify"] != "done":
@@ -237,6 +377,8 @@ class _Run:
         return Step("compact", "done", said, facts)
 
     def _retain(self) -> Step:
+        from auditlake.site.index import write_index
+
         plan = self._verbs.retention.plan()
         days = len(plan.changes)
         facts = {
@@ -251,8 +393,18 @@ class _Run:
         if reasons := self._against(plan):
             return Step("retention", "no", f"{said}; not applied", facts, reasons)
         done = self._verbs.retention.apply(plan=plan.digest, operator=self._operator)
+        if any(each.kind == "report" for each in plan.leftovers):
+            write_index(self._context.layout.reports, self._context.layout, everything=True)
         facts |= {"applied": True, "certificate": done.certificate}
         return Step("retention", "done", f"{said}; applied, certificate {done.certificate}", facts)
+
+    def _prune(self) -> Step:
+        done = self._verbs.routine.prune()
+        facts = {"pages": len(done.pages), "size": done.size, "kept": dict(done.kept), "before": done.before}
+        if done.obstacles:
+            return Step("prune", "skipped", f"no page removed: {visible('; '.join(done.obstacles))}", facts)
+        said = f"{count(len(done.pages), 'page')} older than {done.keep} removed, {sum(done.kept.values()):,} kept"
+        return Step("prune", "done", said, facts)
 
     def _against(self, plan: RetentionPlan) -> tuple[str, ...]:
         """Return why the plan is not to be carried out without a person."""
