@@ -347,8 +347,7 @@ class AuditLake(Shown):
         """Write reports with all that a check elsewhere needs into a new ZIP file: see :mod:`auditlake.evidence.pack`.
 
         Args:
-            policy_ids: One policy, or several.
-            out: The file; none of that name may be there.
+            policy_ids, out: One policy or several, and the file; none of that name may be there.
             frameworks: Packs whose reports to add, with those of the policies that they rest on.
             **options: Those of :meth:`reports`.
         """

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from auditlake.events.durations import Duration, length_of
-from auditlake.policies.model import Policy, longest_retention
+from auditlake.policies.model import Policy, longest_retention, shortest_limit
 
 EVER = "ever"
 """The class of what nothing ends."""
@@ -37,9 +37,14 @@ def retention_classes(
 
 def _lengths(event_type: str, policies: Sequence[Policy], default: Duration | None) -> tuple[int, int]:
     """Return for how many microseconds events of a type, and personal data in them, are kept; 0: for ever."""
-    keeper = longest_retention(event_type, policies)
-    limits = [length_of(each.max_retention) for each in policies if event_type in each.required_events]
-    return length_of(keeper.retention_period if keeper else default), min(filter(None, limits), default=0)
+    limits = {of: shortest_limit(event_type, policies, of) for of in ("personal_data", "event")}
+    person, event = limits["personal_data"], limits["event"]
+    if keeper := longest_retention(event_type, policies):
+        kept = length_of(keeper.retention_period)
+    else:  # what must be gone goes sooner than what nothing keeps
+        ends = (length_of(default), length_of(event.max_event_retention) if event else 0)
+        kept = min(filter(None, ends), default=0)
+    return kept, length_of(person.max_retention) if person else 0
 
 
 def _name(kept: int, limit: int) -> str:
