@@ -432,7 +432,7 @@ _MAY_BE_SECRET = {
 
 def _wrong(layout: Layout, key: str, expected: str, value: Any) -> LakeFormatError:
     # A URL may hold a token or a password: it is not repeated in messages, which end up in logs.
-    secret = key in _MAY_BE_SECRET and isinstance(value, str)
+    secret = key in _MAY_BE_SECRET  # in a list as well
     got = "nothing" if value is _ABSENT else "something else" if secret else repr(value)[:80]
     return _unreadable(layout, f"{key}: expected {expected}, got {got}")
 

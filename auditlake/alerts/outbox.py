@@ -77,6 +77,7 @@ class Outbox(Sink):
         self._first_wait, self._longest_wait = first_wait_seconds, longest_wait_seconds
         self._thread: threading.Thread | None = None
         self._number = 0
+        self._damaged: set[str] = set()
         self._aside: dict[str, tuple[float, float]] = {}
         """File name of a rejected message to when it is sent again (monotonic) and how long it waited, in seconds."""
 
@@ -116,14 +117,19 @@ class Outbox(Sink):
         self._folder = place.folder / "undelivered" / name
         self._changed, self._closing = threading.Event(), threading.Event()
         self._thread = None
-        make_folders(self._folder, below=place.root)
-        if self._digest is not None:
-            make_folders(self._day, below=place.root)
-        if _files(self._folder) or self._of_the_day():
+        try:
+            self._make_folders()
+            self._take_back_the_day()
+            waiting = [*_files(self._folder), *self._of_the_day()]
+        except OSError as error:  # of one sink, it is in no other's way, and it is tried again with each alert
+            _LOG.error("alerts cannot be kept for %s: %s", self.receiver, error)
+            return
+        if waiting:
             self._start()
 
     def deliver(self, alert: Alert) -> None:
         """Keep it on the disk, durably; it is sent by a thread."""
+        self._make_folders()
         self._number += 1
         name = f"{micros(alert.raised_at):020d}-{self._number:010d}-{alert.id}-{alert.kind}.json"
         folder = self._folder if self._digest is None else self._day
@@ -137,6 +143,9 @@ class Outbox(Sink):
         self._changed.set()
         if self._thread is not None:
             self._thread.join(wait_seconds)
+
+    def _make_folders(self) -> None:
+        make_folders(self._folder if self._digest is None else self._day, below=self.place.root)
 
     def _start(self) -> None:
         if self._thread is None or not self._thread.is_alive():
@@ -254,18 +263,43 @@ class Outbox(Sink):
         due = [path for path in waiting if path.name[:20] < f"{micros(until):020d}"]
         if not due or max([self._last_made(), *(int(path.name[:20]) for path in made)]) >= micros(until):
             return
-        names = [path.name for path in due]
+        read = {path.name: found for path in due if (found := self._read(path)) is not None}
+        if not (names := [*read]):
+            return
         message = {
             "id": hashlib.sha256("\n".join(names).encode()).hexdigest()[:16],
             "kind": "digest",
             "since": print_instant(instant(int(names[0][:20]))),
             "until": print_instant(until),
-            "alerts": [json.loads(read_file(path, within=path.parent)) for path in due],
+            "alerts": [*read.values()],
             _FILES: names,
         }
         write_whole(self._folder / f"{micros(until):020d}-{0:010d}-{message['id']}-digest.json", _packed(message))
         write_whole(self._made, json.dumps(micros(until)).encode())
         self._forget(names)
+
+    def _read(self, path: Path) -> Any:
+        """Return the alert of a file; None if it cannot be read, which is logged once and stops no other one."""
+        try:
+            return json.loads(read_file(path, within=path.parent))
+        except (OSError, ValueError, RecursionError) as error:
+            if path.name not in self._damaged:
+                self._damaged.add(path.name)
+                key = path.stem.split("-", 2)[-1]
+                _LOG.warning("alert %s cannot be read, it stays aside: %s", key, type(error).__name__)
+            return None
+
+    def _take_back_the_day(self) -> None:
+        """Send one by one what waited for the time of a message, where there are no such messages any more."""
+        if self._digest is None and self._day.is_dir():
+            made = [path for path in _files(self._folder) if path.stem.endswith("-digest")]
+            told = {name for path in made for name in _alerts_in(path)}
+            for path in _files(self._day):
+                if path.name in told:  # a process died before it could remove it
+                    path.unlink()
+                else:
+                    os.replace(path, self._folder / path.name)
+            sync_folder(self._folder)
 
     def _last_due(self) -> datetime:
         """Return the last instant at which a message of the day was due."""
