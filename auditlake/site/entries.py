@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any, Literal
@@ -103,7 +103,7 @@ class Folder:
         """Return a folder, read now; one that is not there is empty. Links in it do not count."""
         try:
             with os.scandir(path) as found:
-                return cls(path, frozenset(each.name for each in found if each.is_file(follow_symlinks=False)))
+                return cls(path, frozenset([each.name for each in found if each.is_file(follow_symlinks=False)]))
         except OSError:
             return cls(path)
 
@@ -148,7 +148,7 @@ class Folder:
     def counts(self, key: Key) -> tuple[int, int]:
         """Return how many reports of a key may be there, and how many have a page."""
         names = self.groups.get(key, ())
-        return len(names), sum(f"{name.rpartition('.')[0]}.html" in self.files for name in names)
+        return len(names), sum(f"{name[:-4]}html" in self.files for name in names)  # both endings have four letters
 
     def file(self, name: str) -> str | None:
         """Return a file's name if it is there."""
@@ -210,6 +210,7 @@ def spelled(compact: str) -> str:
     return f"{day[:4]}-{day[4:6]}-{day[6:]}T{rest[:2]}:{rest[2:4]}:{rest[4:]}"
 
 
+@lru_cache(256)
 def _is_instant(compact: str) -> bool:
     try:
         parse_instant(spelled(compact))
