@@ -300,25 +300,32 @@ class Reading:
 
 
 def _slots(asked: Asked) -> dict[str, str]:
-    """Return the lists of counts that fill slots."""
-    period = '"timestamp" > $since and "timestamp" <= $until'
+    """Return the SQL that fills slots."""
     delay = 'epoch_us(ingested_at) - epoch_us("timestamp")'
+    bits = (f"case when is_filled({name}) then {1 << at} else 0 end" for at, name in enumerate(asked.columns))
+    filled = (
+        f"cast(coalesce(sum(events) filter (bits & {1 << at} > 0), 0) as bigint)" for at in range(len(asked.columns))
+    )
     return {
-        "filled_counts": ", ".join(f"count(*) filter ({period} and is_filled({name}))" for name in asked.columns),
-        "late_counts": ", ".join(f"count(*) filter ({delay} > {length})" for length in asked.within),
-        "ahead_counts": ", ".join(f"count(*) filter ({delay} < {-length})" for length in asked.ahead),
+        "filled_bits": " + ".join(bits) or "0",
+        "filled_counts": _list(filled),
+        "late_counts": _list(f"count(*) filter ({delay} > {length})" for length in asked.within),
+        "ahead_counts": _list(f"count(*) filter ({delay} < {-length})" for length in asked.ahead),
     }
 
 
+def _list(values: Iterable[str]) -> str:
+    return f"[{listed}]" if (listed := ", ".join(values)) else "cast([] as bigint[])"
+
+
 @cache
-def _filled(text: str, lists: tuple[tuple[str, str], ...]) -> str:
-    """Return a statement with lists of counts in its slots, filled in the syntax tree."""
+def _filled(text: str, slots: tuple[tuple[str, str], ...]) -> str:
+    """Return a statement with its slots filled in the syntax tree."""
     from sqlglot import exp, parse_one
 
-    if not lists:
+    if not slots:
         return text
-    filling = {slot: parse_one(f"[{counts}]" if counts else "cast([] as bigint[])", dialect="duckdb")
-               for slot, counts in lists}  # fmt: skip
+    filling = {slot: parse_one(sql, dialect="duckdb") for slot, sql in slots}
 
     def put(node: exp.Expr) -> exp.Expr:
         return filling[node.name].copy() if isinstance(node, exp.Column) and node.name in filling else node
