@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time
 from decimal import Decimal
+from functools import partial
 from itertools import chain
 from itertools import count as count_from
 from pathlib import Path
@@ -208,11 +209,10 @@ def _objects(answer: Answer) -> Iterator[dict[str, Any]]:
 
 
 def _csv(answer: Answer, form: Form) -> bytes:
-    from auditlake.reports.csv_lines import csv_line
+    from auditlake.display.csv_lines import csv_line
 
-    how = {"raw": form.raw, "quote_empty": form.quote_empty}
-    lines = [csv_line(answer.columns, **how)]
-    lines += [csv_line(map(_csv_cell, row), **how) for row in answer.fetchall()]
+    line = partial(csv_line, raw=form.raw, quote_empty=form.quote_empty)
+    lines = [line(answer.columns), *(line(map(_csv_cell, row)) for row in answer.fetchall())]
     return "".join(lines).encode("utf-8", "backslashreplace")
 
 

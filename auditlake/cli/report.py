@@ -13,6 +13,8 @@ from auditlake.cli.exit_codes import FAILED, NEGATIVE
 from auditlake.cli.options import BOUNDS, Folder, Words, instant, json_option, period_options, policy_argument
 from auditlake.cli.output import is_quiet, machine, opened, report_progress, say, table, warn
 from auditlake.errors import ReportError
+from auditlake.forms.model import FormOptions
+from auditlake.forms.table import NAMES
 from auditlake.lake import AuditLake
 
 if TYPE_CHECKING:
@@ -37,12 +39,13 @@ OF_FRAMEWORKS = ("fail", "not_evaluated")
 @click.option(
     "--format",
     "formats",
-    type=Words("json", "html"),
+    type=Words(*NAMES),
     default="json,html",
     show_default=True,
     metavar="FORMAT,...",
-    help="The files to write.",
+    help=f"The files to write of each report: {', '.join(NAMES)}.",
 )
+@click.option("--raw", is_flag=True, help="CSV: leave text as it is where a spreadsheet would run it.")
 @click.option(
     "--form",
     type=click.IntRange(1, 2),
@@ -62,7 +65,7 @@ OF_FRAMEWORKS = ("fail", "not_evaluated")
 @click.pass_obj
 def report(
     path: str, /, policies: tuple[str, ...], out: Path | None, formats: tuple[str, ...], fail_on: tuple[str, ...],
-    form: int, packs: tuple[str, ...], every_control: bool, **options: Any,
+    form: int, packs: tuple[str, ...], every_control: bool, raw: bool, **options: Any,
 ) -> None:  # fmt: skip
     """Judge policies and frameworks, and write the reports.
 
@@ -82,7 +85,10 @@ def report(
         made, frameworks = judged.all_reports, judged.frameworks
         lacking = _lacking(made, formats, form)
         formed = [each for each in made if each.policy_id not in lacking]
-        files = write_pages(lake, formed, frameworks, out, formats, form=form, every_control=every_control)
+        files = write_pages(
+            lake, formed, frameworks, out, formats, form=form, every_control=every_control,
+            options=FormOptions(raw=raw),
+        )  # fmt: skip
     index = write_index(lake, out)
     if run.missing:
         warn(f"note: this run is not on record: {run.missing}")
@@ -128,7 +134,7 @@ def tell_faults(faults: Sequence[tuple[str, str]], *, code: int = FAILED) -> Non
 
 def write_pages(
     lake: AuditLake, made: Sequence[ComplianceReport], frameworks: Sequence[Framework], out: Path | None,
-    formats: Sequence[str], *, form: int = 2, every_control: bool = False,
+    formats: Sequence[str], *, form: int = 2, every_control: bool = False, options: FormOptions | None = None,
 ) -> Written:  # fmt: skip
     """Write reports of policies and frameworks, and the pages of controls."""
     from auditlake.site.index import check_index
@@ -137,7 +143,10 @@ def write_pages(
     if out is not None:
         check_index(out)
     folder = out or lake.layout.reports
-    return write_site(made, frameworks, folder, formats=formats, form=form, every_control=every_control)
+    return write_site(
+        made, frameworks, folder, formats=formats, form=form, every_control=every_control,
+        options=options or FormOptions(),
+    )  # fmt: skip
 
 
 def write_index(lake: AuditLake, out: Path | None) -> Path:

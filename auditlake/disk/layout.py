@@ -275,15 +275,18 @@ def framework_stem(
     return stem + "".join(f"_{instant_in_name(instant)}" for instant in period or ())
 
 
+_FORM = r"(?P<form>(?:\.[a-z][a-z0-9_-]{0,39}){1,2})"
+"""The ending of a report's file: that of a form, or the name of a template and the ending that it has."""
+
 REPORT_FILE = re.compile(
-    r"compliance_[a-z0-9_-]+?_(?P<as_of>\d{8}T\d{6}(?:\.\d{6})?Z)_v\d+(?:_\d{8}T\d{6}(?:\.\d{6})?Z){0,2}(?:_j\d+)?"
-    r"(?:_[0-9a-f]{12})?\.(?:json|html)\Z"
+    r"(?P<stem>compliance_[a-z0-9_-]+?_(?P<as_of>\d{8}T\d{6}(?:\.\d{6})?Z)_v\d+(?:_\d{8}T\d{6}(?:\.\d{6})?Z){0,2}(?:_j\d+)?"
+    r"(?:_[0-9a-f]{12})?)" + _FORM + r"\Z"
 )
 """The names of a report's files: :func:`report_stem`, and a digest where another report had taken that name."""
 
 FRAMEWORK_FILE = re.compile(
-    r"(?:framework_[a-z0-9-]+|control_[a-z0-9-]+_[A-Za-z0-9.-]+)_(?P<as_of>\d{8}T\d{6}(?:\.\d{6})?Z)_v\d+(?:_\d{8}T\d{6}(?:\.\d{6})?Z){0,2}"
-    r"(?:_[0-9a-f]{12})?\.(?:json|html)\Z"
+    r"(?P<stem>(?:framework_[a-z0-9-]+|control_[a-z0-9-]+_[A-Za-z0-9.-]+)_(?P<as_of>\d{8}T\d{6}(?:\.\d{6})?Z)_v\d+(?:_\d{8}T\d{6}(?:\.\d{6})?Z){0,2}"
+    r"(?:_[0-9a-f]{12})?)" + _FORM + r"\Z"
 )
 """The names of a framework report's files: :func:`framework_stem`, and a digest where another had taken that name;
 and of the pages of its controls."""

@@ -9,8 +9,10 @@ from pathlib import Path
 from auditlake.disk.durable import FOLDER_MODE, write_whole
 from auditlake.disk.files import read_file
 from auditlake.errors import ReportError
+from auditlake.forms.table import ENDINGS
 
 FORMATS = ("json", "html")
+"""The forms that are written unless others are asked for."""
 
 
 class TakenError(ReportError):
@@ -46,12 +48,20 @@ def write_files(folder: Path, files: Mapping[str, bytes]) -> tuple[Path, ...]:
     return tuple(folder / name for name in files)
 
 
-def is_free(folder: Path, stem: str, files: Mapping[str, bytes]) -> bool:
-    """Return whether a name is free in a folder, or that of these files, of which some may be missing."""
-    named = {name for name in files if name.startswith(f"{stem}.")}  # a list of all findings has a name of its own
-    there = {name for name in (f"{stem}.{form}" for form in FORMATS) if os.path.lexists(folder / name)}
-    ours = {name for name in there & named if _has(folder / name, files[name])}
-    return not there or (f"{stem}.json" in ours and there & named == ours) or there == ours == named
+def is_free(folder: Path, stem: str, files: Mapping[str, bytes], json: bytes) -> bool:
+    """Return whether a name is free in a folder, or that of this report, of which some files may be there already.
+
+    Args:
+        folder: The folder.
+        stem: The name without an ending.
+        files: What is to be written.
+        json: The report's JSON, whether or not it is to be written: a file of another form says as little of the
+            report that it was made of as its name does.
+    """
+    own = {f"{stem}.json": json, **files}
+    there = {name for name in (f"{stem}.{ending}" for ending in ENDINGS) if os.path.lexists(folder / name)}
+    ours = {name for name in there & own.keys() if _has(folder / name, own[name])}
+    return not there or (there & files.keys() <= ours and (f"{stem}.json" in ours or there == ours))
 
 
 def _has(path: Path, data: bytes) -> bool:

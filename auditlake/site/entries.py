@@ -108,9 +108,10 @@ class Folder:
     def names(self) -> tuple[Name, ...]:
         """The reports, the newest first; a page without its JSON counts."""
         stems = {
-            each.rpartition(".")[0]: match
+            file["stem"]: match
             for each in self.files
-            if (REPORT_FILE.match(each) or FRAMEWORK_FILE.match(each))
+            if (file := REPORT_FILE.match(each) or FRAMEWORK_FILE.match(each))
+            and file["form"] in {".json", ".html"}
             and (match := _NAME.match(each))
             and _is_instant(match["as_of"])
         }
