@@ -18,6 +18,11 @@ _GRACE_SECONDS = 0.5
 class FailedError(Exception):
     """A piece of work was not done; says why in one line."""
 
+    def __init__(self, why: str, *, is_over: bool = False) -> None:
+        super().__init__(why)
+        self.is_over = is_over
+        """Whether it came to a limit, and its process with it; otherwise it was told that it cannot be done."""
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -72,7 +77,7 @@ class Worker:
             return self._done(told, parts)
         except ChildGone as gone:
             self._child = None
-            raise FailedError(str(gone)) from gone
+            raise FailedError(str(gone), is_over=True) from gone
         except FailedError:
             raise
         except BaseException:  # as Ctrl-C: what it would send belongs to no question
@@ -95,9 +100,9 @@ class Worker:
                 continue
             said = child.told(kind, payload)
             if "failed" in said:
-                if said.get("last"):
+                if is_last := said.get("last") is True:
                     self.close()
-                raise FailedError(str(said["failed"])[:1000])
+                raise FailedError(str(said["failed"])[:1000], is_over=is_last)
             if said.get("done") != len(made):
                 child.end(NONSENSE)
             return bytes(made)

@@ -32,6 +32,8 @@ MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", 
 CHART_COLUMNS = 400
 HEAT_COLUMNS = 123
 """120 days, or as many weeks: a year fits in weeks, seven years in months."""
+HEAT_ROWS = 36
+"""More rows are several pictures, of which each fits a page of paper."""
 
 _TOP = 14
 _PLOT = 190
@@ -170,6 +172,8 @@ class HeatLevel:
 class HeatMap:
     """Events by required type and day."""
 
+    id: str
+    """What its parts are called on the page."""
     title: str
     """What is drawn."""
     summary: str
@@ -240,10 +244,10 @@ def peak_chart(
     )
 
 
-def heat_map(
+def heat_maps(
     types: Sequence[str], days: Sequence[date], counts: Mapping[str, Sequence[int]], first_event_day: date | None
-) -> HeatMap:
-    """Lay out the heat map.
+) -> tuple[HeatMap, ...]:
+    """Lay out the heat map: in several pictures of one scale, each of :data:`HEAT_ROWS` types, where there are many.
 
     Args:
         types: The required types in the order of the rows.
@@ -256,28 +260,35 @@ def heat_map(
     sums = {name: [sum(counts[name][column.start : column.stop]) for column in columns] for name in types}
     unknown = [first_event_day is None or days[column.stop - 1] < first_event_day for column in columns]
     bounds = level_bounds([value for row in sums.values() for value in row if value])
-    rows = [
-        HeatRow(
-            y=str(_ROW * number + (_ROW - _CELL) // 2),
-            dash_y=str(_ROW * number + _ROW // 2 - 1),
-            cells=tuple(
-                _cell(index, len(columns), column.label, value, bounds, unknown=unseen)
-                for index, (column, value, unseen) in enumerate(zip(columns, sums[name], unknown, strict=True))
-            ),
+    starts = range(0, len(types) or 1, HEAT_ROWS)
+    return tuple(
+        HeatMap(
+            id="heat" if len(starts) == 1 else f"heat-{number}",
+            title=f"Events by required type {_per(unit)}" + (f", {number} of {len(starts)}" if len(starts) > 1 else ""),
+            summary=f"{count(len(some), 'row')}, one for each required type, one column {_per(unit)}. "
+            "The table of required types says the same in numbers.",
+            width=_room(len(columns)),
+            height=str(_ROW * len(some) + 30),
+            label_y=str(_ROW * len(some) + 20),
+            cell_height=str(_CELL),
+            rows=tuple(_heat_row(at, sums[name], columns, unknown, bounds) for at, name in enumerate(some)),
+            x_ticks=x_ticks(columns, days),
+            legend=_legend(bounds, unknown=any(unknown)),
         )
-        for number, name in enumerate(types)
-    ]
-    return HeatMap(
-        title=f"Events by required type {_per(unit)}",
-        summary=f"{count(len(types), 'row')}, one for each required type, one column {_per(unit)}. "
-        "The table of required types says the same in numbers.",
-        width=_room(len(columns)),
-        height=str(_ROW * len(types) + 30),
-        label_y=str(_ROW * len(types) + 20),
-        cell_height=str(_CELL),
-        rows=tuple(rows),
-        x_ticks=x_ticks(columns, days),
-        legend=_legend(bounds, unknown=any(unknown)),
+        for number, some in enumerate((types[at : at + HEAT_ROWS] for at in starts), 1)
+    )
+
+
+def _heat_row(
+    number: int, values: Sequence[int], columns: Sequence[Bin], unknown: Sequence[bool], bounds: tuple[int, ...]
+) -> HeatRow:
+    return HeatRow(
+        y=str(_ROW * number + (_ROW - _CELL) // 2),
+        dash_y=str(_ROW * number + _ROW // 2 - 1),
+        cells=tuple(
+            _cell(index, len(columns), column.label, value, bounds, unknown=unseen)
+            for index, (column, value, unseen) in enumerate(zip(columns, values, unknown, strict=True))
+        ),
     )
 
 

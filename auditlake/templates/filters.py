@@ -9,34 +9,41 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
-from auditlake.display.formula_guard import guarded
-from auditlake.display.text import count as counted
-from auditlake.display.text import moment as told_moment
-from auditlake.display.text import visible
+from auditlake.display import text
+from auditlake.display.csv_lines import csv_line
 
-_MARKDOWN = re.compile(r"[\\`*_{}\[\]()#+.!|<>~&$@:-]")
+_MARKDOWN = re.compile(r"[\\`*_{}\[\]()#+.!|<>~&$@:=-]")
 
 
 def count(value: Any, one: str = "", many: str = "") -> str:
-    """Return a number, or how many a list has, with the thousands apart and its noun if one is given."""
+    """Return a number, or how many a list has, with its thousands apart, and its noun if one is given."""
     number = len(value) if isinstance(value, Sized) else value
-    return counted(number, one, many) if one else f"{number:,}"
+    return text.count(number, one, many) if one else f"{number:,}"
 
 
 def moment(value: str) -> str:
     """Return an instant of a report as the pages write it: ``2026-11-24 08:00:00 UTC``."""
-    return told_moment(datetime.fromisoformat(value))
+    return text.moment(datetime.fromisoformat(value))
 
 
-def md(value: Any) -> Markup:
-    """Return text that Markdown shows as it is."""
-    return Markup(_MARKDOWN.sub(r"\\\g<0>", " ".join(_text(value).split())))
+def md(value: Any) -> str:
+    """Return text in one line that Markdown shows as it is."""
+    return _MARKDOWN.sub(r"\\\g<0>", " ".join(_plain(value).split()))
 
 
-def csv(value: Any) -> Markup:
+def csv(value: Any) -> str:
     """Return a cell of a CSV file: quoted where it must be, and run as a formula by no spreadsheet."""
-    text = guarded(_text(value)) if isinstance(value, str) else _text(value)
-    return Markup('"{}"').format("") 
+    return csv_line([value], end="")
 
 
-FILTERS: Mapping[str, Callable[..., Any]] = {}
+def xml(value: Any) -> Markup:
+    """Return text for XML: escaped, and without the characters that XML cannot have."""
+    return escape(text.visible(_plain(value), keep="\n\t"))
+
+
+def _plain(value: Any) -> str:
+    return "" if value is None else str(value)
+
+
+FILTERS: Mapping[str, Callable[..., Any]] = {"count": count, "moment": moment, "md": md, "csv": csv, "xml": xml}
+"""Those that are added to Jinja's own."""

@@ -25,8 +25,13 @@ _RANDOM = ("random",)
 _MEGABYTE = 1_000_000
 
 
+_FIRST = "{% macro m(x) %}{{ x|upper }}{% endmacro %}{{ m('\\u00e9<')|tojson }} {{ [{'a': 1}]|map(attribute='a')|sum }}"
+"""A template that has Python and Jinja import what they only import when it is needed."""
+
+
 def readable() -> tuple[str, ...]:
     """Return no path: all that a template is filled with comes from the parent."""
+    environment({"first.html.j2": _FIRST}).get_template("first.html.j2").render()
     return ()
 
 

@@ -11,7 +11,7 @@ from auditlake.reports.page_charts import (
     CHART_COLUMNS,
     HEAT_COLUMNS,
     bins,
-    heat_map,
+    heat_maps,
     level_bounds,
     peak_chart,
     unit_for,
@@ -81,12 +81,12 @@ def test_aggregated_columns_keep_the_highest() -> None:
 def test_heat_levels() -> None:
     """Zero, unknown and counts are told apart, and sums of a column are over its days."""
     every = days(4)
-    heat = heat_map(["a", "b"], every, {"a": [0, 0, 1, 100], "b": [0, 0, 0, 0]}, every[1])
+    (heat,) = heat_maps(["a", "b"], every, {"a": [0, 0, 1, 100], "b": [0, 0, 0, 0]}, every[1])
     assert [cell.level for cell in heat.rows[0].cells] == ["unknown", "0", "1", "5"]
     assert [cell.title for cell in heat.rows[1].cells][1:] == [f"{day}: 0" for day in every[1:]]
-    weekly = heat_map(["a"], days(364), {"a": [1] * 364}, every[0])
+    (weekly,) = heat_maps(["a"], days(364), {"a": [1] * 364}, every[0])
     assert {cell.title.split(": ")[1] for cell in weekly.rows[0].cells} == {"7"}
-    assert heat_map(["a"], every, {"a": [0] * 4}, None).legend[0].label == "before first event"
+    assert heat_maps(["a"], every, {"a": [0] * 4}, None)[0].legend[0].label == "before first event"
 
 
 @pytest.mark.parametrize("values", [[], [1], [1, 2], [3, 843], [7, 7], [10**9], [1, 10**12]])
