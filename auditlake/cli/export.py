@@ -117,15 +117,21 @@ def give(answer: Answer, form: Form) -> bool:
             if sys.stdout.isatty():
                 raise click.UsageError(f"{form.format} is for a file: --out FILE")
             to_pipe(data)
-        elif sys.stdout.isatty():
-            click.echo(visible(data.decode("utf-8"), keep="\n"), nl=False)
-        else:  # click would strip colour codes from the data
-            to_pipe(data)
+        else:
+            print_text(data)
     if not answer.complete:
         if form.format == "table" and form.out is None and not sys.stdout.isatty():
             click.echo(cut)  # next to the rows
         click.echo(cut, err=True)
     return answer.complete
+
+
+def print_text(data: bytes) -> None:
+    """Print text in UTF-8: on a terminal made harmless, elsewhere as it is."""
+    if sys.stdout.isatty():
+        click.echo(visible(data.decode("utf-8"), keep="\n"), nl=False)
+    else:  # click would strip colour codes from the data
+        to_pipe(data)
 
 
 def to_pipe(data: bytes) -> None:

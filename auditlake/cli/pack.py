@@ -12,9 +12,11 @@ import click
 from auditlake.cli import completers
 from auditlake.cli.decision import ENTRY_KEYS, expires_option, tell
 from auditlake.cli.exit_codes import DONE, FAILED, NEGATIVE
+from auditlake.cli.export import out_option, print_text, write
 from auditlake.cli.options import json_option, operator_option, yes_option
 from auditlake.cli.output import as_json, ask, is_json, is_quiet, machine, opened, say, table
 from auditlake.cli.policy import show_effect, show_results
+from auditlake.cli.sarif import check_format, print_sarif
 from auditlake.display.text import count, visible
 from auditlake.errors import PackError
 
@@ -76,14 +78,10 @@ def show(path: str, pack_id: str) -> None:
 
     Of a pack of the lake, the values are the lake's.
     """
-    from auditlake import AuditLake
     from auditlake.machine import system_clock
-    from auditlake.packs.files import shipped_pack
     from auditlake.packs.parameters import as_text
 
-    lake = AuditLake(path) if Path(path, "lake.toml").exists() else None
-    found = lake.packs.found() if lake else None
-    chosen = found.get(pack_id) if found and pack_id in found.known else shipped_pack(pack_id)
+    chosen = _chosen(path, pack_id)
     today = system_clock().date()
     if machine(_as_dict(chosen, today)):
         return
@@ -149,16 +147,21 @@ def _show_pack_effect(effect: PackEffect) -> None:
 
 @pack.command()
 @click.argument("names", nargs=-1, metavar="[PACK|FILE...]", shell_complete=completers.packs)
+@check_format
 @json_option("problems", "tests")
 @click.pass_obj
-def check(path: str, names: tuple[str, ...]) -> int:
+def check(path: str, names: tuple[str, ...], form: str) -> int:
     """Look for mistakes in packs and in frameworks.yaml.
 
     The command also tells which values are weaker than what a control asks for without a recorded decision, and runs
     the tests of the packs' policies. Without a name, every pack of the lake is checked. The exit code is 1 if anything
     is wrong.
     """
-    found = opened(path).packs.check(*names)
+    lake = opened(path)
+    found = lake.packs.check(*names)
+    if form == "sarif":
+        print_sarif(lake.layout, "pack-file", found.problems, found.tests, names)
+        return DONE if found.passed else NEGATIVE
     with suppress(BrokenPipeError):  # a closed pipe does not change the exit code
         tests = [{"policy_id": each.policy_id, "test": each.test, "passed": each.passed,
                   "differences": list(each.differences)} for each in found.tests]  # fmt: skip
@@ -167,6 +170,32 @@ def check(path: str, names: tuple[str, ...]) -> int:
                 click.echo(visible(problem))
             show_results(found.tests)
     return DONE if found.passed else NEGATIVE
+
+
+@pack.command()
+@_pack_argument
+@click.option("--format", "form", type=click.Choice(["oscal"]), required=True,
+              help="In which form: oscal is a catalogue of OSCAL 1.2.3.")  # fmt: skip
+@out_option("Where to write; standard output without it.")
+@json_option("pack_id", "format", "out")
+@click.pass_obj
+def export(path: str, pack_id: str, form: str, out: Path | None) -> None:
+    """Write a pack's controls in a form of others.
+
+    The ids are those that the assessment results have which `report --format oscal` writes. The words are those of the
+    pack, not of the publisher.
+    """
+    from auditlake.forms.oscal_catalog import render
+
+    if out is None and is_json():
+        raise click.UsageError("expected --out FILE beside --json")
+    data = render(_chosen(path, pack_id))
+    if out is None:
+        print_text(data)
+        return
+    write(out, data)
+    if not machine(pack_id=pack_id, format=form, out=out):
+        say(f"{pack_id} as {form} in {out}")
 
 
 @pack.command()
@@ -243,6 +272,15 @@ def schema() -> None:
     from auditlake.packs.schema import pack_schema
 
     click.echo(as_json(pack_schema(), indent=2))
+
+
+def _chosen(path: str, pack_id: str) -> Pack:
+    """Return a pack of the lake, or one that ships."""
+    from auditlake import AuditLake
+    from auditlake.packs.files import shipped_pack
+
+    found = AuditLake(path).packs.found() if Path(path, "lake.toml").exists() else None
+    return found.get(pack_id) if found and pack_id in found.known else shipped_pack(pack_id)
 
 
 def _head(chosen: Pack, today: date) -> dict[str, Any]:

@@ -23,12 +23,20 @@ class Form:
     file: str | None
     """The module of this room with ``render(judgement, options) -> bytes``; None: whoever made the report renders it,
     since it shows more than every report has."""
+    between: str | None = None
+    """What stands between reports that are written one after the other into one text; None: they cannot be."""
 
 
 FORMS = (
     Form("json", "json", "everything that the report says, for machines and as evidence", None),
     Form("html", "html", "the page, for people", None),
     Form("csv", "csv", "a row a control, check and finding, for spreadsheets", "csv_rows"),
+    Form("markdown", "md", "verdict and table, for pull requests and tickets", "markdown", "\n"),
+    Form("text", "txt", "the verdict and what needs doing, for a mail", "text", "\n"),
+    Form("junit", "junit.xml", "JUnit XML, for servers of continuous integration", "junit"),
+    Form("oscal", "oscal.json", "OSCAL 1.2.3 assessment results, for governance tools", "oscal"),
+    Form("ocsf", "ocsf.jsonl", "OCSF 1.8.0 compliance findings, for SIEMs", "ocsf", ""),
+    Form("hdf", "hdf.json", "HDF (InSpec's exec-json), for Heimdall", "hdf"),
 )
 """Every form, in the order in which the help has them."""
 NAMES = tuple(each.name for each in FORMS)

@@ -64,17 +64,18 @@ class Framework:
         """Return the canonical JSON: the same bytes for the same snapshot, packs, settings, journals and as_of."""
         return self._once("json", lambda: render_json(self.report))
 
-    def to(self, form: str, **options: Any) -> bytes:
+    def to(self, form: str, *, raw: bool = False, plan: str | None = None) -> bytes:
         """Return it in one form: the same bytes for the same snapshot, packs, settings, journals and as_of.
 
         Args:
             form: One of those of ``auditlake report --format``, but ``html``: the page is written together with others.
-            **options: Those of :class:`auditlake.forms.model.FormOptions`.
+            raw: Of CSV: leave text as it is where a spreadsheet would run it.
+            plan: Of OSCAL: where the assessment plan is that the results belong to.
 
         Raises:
             ReportError: There is no such form.
         """
-        return self.json() if form == "json" else rendered(form, self.judgement, FormOptions(**options))
+        return self.json() if form == "json" else rendered(form, self.judgement, FormOptions(raw, plan))
 
     @property
     def judgement(self) -> Judgement:
@@ -115,7 +116,7 @@ class Framework:
             ReportError: The folder cannot be written to, or other bytes have both names.
         """
         files = self.files(formats, options=options)
-        if is_free(folder, self.stem, files, self.json()):
+        if is_free(folder, files, self.json(), self.judgement, options):
             try:
                 return write_files(folder, files)
             except TakenError:  # meanwhile

@@ -208,18 +208,19 @@ class ComplianceReport(Shown):
         """Return the page: one self-contained file."""
         return self._page(f"{self.stem}.json", "index.html")
 
-    def to(self, form: str, **options: Any) -> bytes:
+    def to(self, form: str, *, raw: bool = False, plan: str | None = None) -> bytes:
         """Return it in one form: the same bytes for the same snapshot, policies and as_of.
 
         Args:
             form: One of those of ``auditlake report --format``: ``csv``, ``markdown`` and so on.
-            **options: Those of :class:`auditlake.forms.model.FormOptions`.
+            raw: Of CSV: leave text as it is where a spreadsheet would run it.
+            plan: Of OSCAL: where the assessment plan is that the results belong to.
 
         Raises:
             ReportError: There is no such form.
         """
         own = {"json": self.json, "html": self.html}
-        return own[form]() if form in own else rendered(form, self.judgement, FormOptions(**options))
+        return own[form]() if form in own else rendered(form, self.judgement, FormOptions(raw, plan))
 
     @property
     def judgement(self) -> Judgement:
@@ -275,7 +276,7 @@ class ComplianceReport(Shown):
         """
         files = self.files(formats, form, options=options)
         digest = hashlib.sha256(b"".join(files.values())).hexdigest()
-        if is_free(folder, self.stem, files, self.json()):
+        if is_free(folder, files, self.json(form), self.judgement, options):
             try:
                 return write_files(folder, files)
             except TakenError:  # meanwhile

@@ -9,7 +9,8 @@ from pathlib import Path
 from auditlake.disk.durable import FOLDER_MODE, write_whole
 from auditlake.disk.files import read_file
 from auditlake.errors import ReportError
-from auditlake.forms.table import ENDINGS
+from auditlake.forms.model import FormOptions, Judgement
+from auditlake.forms.table import FORMS, rendered
 
 FORMATS = ("json", "html")
 """The forms that are written unless others are asked for."""
@@ -48,20 +49,27 @@ def write_files(folder: Path, files: Mapping[str, bytes]) -> tuple[Path, ...]:
     return tuple(folder / name for name in files)
 
 
-def is_free(folder: Path, stem: str, files: Mapping[str, bytes], json: bytes) -> bool:
-    """Return whether a name is free in a folder, or that of this report, of which some files may be there already.
+def is_free(folder: Path, files: Mapping[str, bytes], json: bytes, judgement: Judgement, options: FormOptions) -> bool:
+    """Return whether a report's name is free in a folder, or its own, of which some files may be there already.
 
     Args:
         folder: The folder.
-        stem: The name without an ending.
         files: What is to be written.
-        json: The report's JSON, whether or not it is to be written: a file of another form says as little of the
-            report that it was made of as its name does.
+        json: The report's JSON, whether or not it is to be written: where it is there, the name is its own.
+        judgement: The report as forms have it; its stem is the name.
+        options: What forms are asked for.
     """
-    own = {f"{stem}.json": json, **files}
-    there = {name for name in (f"{stem}.{ending}" for ending in ENDINGS) if os.path.lexists(folder / name)}
-    ours = {name for name in there & own.keys() if _has(folder / name, own[name])}
-    return not there or (there & files.keys() <= ours and (f"{stem}.json" in ours or there == ours))
+    stem = judgement.stem
+    there = {f"{stem}.{form.ending}": form for form in FORMS if os.path.lexists(folder / f"{stem}.{form.ending}")}
+
+    def is_same(name: str) -> bool:
+        form, own = there[name], {f"{stem}.json": json, **files}
+        if name not in own and form.file is not None:
+            own[name] = rendered(form.name, judgement, options)
+        return name in own and _has(folder / name, own[name])
+
+    deciding = {f"{stem}.json"} & there.keys() or there.keys()
+    return all(map(is_same, deciding | (there.keys() & files.keys())))
 
 
 def _has(path: Path, data: bytes) -> bool:

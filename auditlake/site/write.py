@@ -76,7 +76,7 @@ class Pages:
     def __init__(
         self, made: Framework, formats: Sequence[str], *, every_control: bool, options: FormOptions = _NO_WISHES
     ) -> None:
-        self.made, self._formats, self._every_control, self._options = made, formats, every_control, options
+        self.made, self._formats, self._every_control, self.options = made, formats, every_control, options
 
     def controls(self, stem: str) -> Mapping[str, str]:
         """Return the pages of the controls that have one, by control."""
@@ -97,7 +97,7 @@ class Pages:
             stem: Their name, in place of the usual one.
         """
         made, name = self.made, stem or self.made.stem
-        files = made.files(self._formats, stem=name, options=self._options)
+        files = made.files(self._formats, stem=name, options=self.options)
         page, controls = self.page(name), self.controls(name)
         if page is None:
             return files
@@ -140,7 +140,7 @@ def _served_by(report: ComplianceReport, pages: Pages) -> Iterator[Served]:
 
 def _write(pages: Pages, files: Mapping[str, bytes], policy_files: Mapping[str, str], folder: Path) -> tuple[Path, ...]:
     """Write the files of a framework; under a name of its own where another report has the usual one."""
-    if is_free(folder, pages.made.stem, files, pages.made.json()):
+    if is_free(folder, files, pages.made.json(), pages.made.judgement, pages.options):
         try:
             return write_files(folder, files)
         except TakenError:  # a page of a control, or meanwhile
