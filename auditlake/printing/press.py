@@ -59,8 +59,7 @@ class Press:
         Raises:
             ReportError: The extra ``pdf`` or Pango is missing, or it took more than it may.
         """
-        if find_spec("weasyprint") is None:
-            raise ReportError("a PDF needs WeasyPrint, which is not installed", hint=_OTHERWISE)
+        refuse_missing()
         told = {
             "name": enclosed.name, "about": enclosed.about, "at": as_of.astimezone(UTC).isoformat(),
             "identifier": hashlib.sha256(enclosed.data).hexdigest()[:32],
@@ -73,6 +72,16 @@ class Press:
             limits = f"{LIMITS.seconds:g} seconds and {LIMITS.memory // _MEGABYTE:,} MB of memory"
             hint = f"a PDF has {limits}; --no-annex leaves the SQL out, and any browser prints the page"
             raise ReportError(f"the PDF cannot be made: {failed}", hint=hint) from failed
+
+
+def refuse_missing() -> None:
+    """Make sure that WeasyPrint is installed.
+
+    Raises:
+        ReportError: It is not; the hint says what to install, and what to do without it.
+    """
+    if find_spec("weasyprint") is None:
+        raise ReportError("a PDF needs WeasyPrint, which is not installed", hint=_OTHERWISE)
 
 
 def _environment() -> Mapping[str, str]:

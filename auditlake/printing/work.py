@@ -7,29 +7,24 @@ font has, which PDF/A forbids and which tells nobody anything.
 from __future__ import annotations
 
 import logging
-import sysconfig
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Never
-from xml.etree.ElementTree import Element, SubElement  # noqa: S405 - elements are made, nothing is parsed
+from typing import Any
+from xml.etree.ElementTree import Element, SubElement
 
 import weasyprint
 from weasyprint.text.ffi import ffi, fontconfig
 
 from auditlake import assets
 
+_NO_FETCHER = weasyprint.urls.URLFetcher(allowed_protocols=())
+"""A page has all that it needs inside."""
 _SVG = "{http://www.w3.org/2000/svg}"
 _STYLE = (assets.folder("reports_templates") / "print_pictures.css").read_text(encoding="utf-8")
 _MISSING = logging.getLogger("weasyprint")
-
-
-class _NoFetcher(weasyprint.urls.URLFetcher):
-    """Fetches nothing: a page has all that it needs inside."""
-
-    def fetch(self, url: str, headers: Mapping[str, str] | None = None) -> Never:  # noqa: ARG002 - WeasyPrint's
-        raise ValueError(f"nothing is fetched, got {url[:100]!r}")
 
 
 class _Boxes(logging.Handler):
@@ -48,8 +43,8 @@ class _Boxes(logging.Handler):
 def readable() -> Sequence[str]:
     """Return what WeasyPrint reads: modules, and the folders of the fonts that there are."""
     _set("<title>-</title><p>-", [])  # what is imported at first use is imported now
-    modules = (Path(weasyprint.__file__).parents[1], sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib"))
-    return sorted({f"{path}" for path in (*modules, *_of_fonts()) if Path(path).exists()})
+    folders = {Path(weasyprint.__file__).parents[1], Path(os.__file__).parent, *_of_fonts()}
+    return sorted(f"{path}" for path in folders if path.exists())
 
 
 def work(told: Mapping[str, Any], parts: Sequence[bytes]) -> bytes:
@@ -78,7 +73,7 @@ def work(told: Mapping[str, Any], parts: Sequence[bytes]) -> bytes:
 
 
 def _set(page: str, enclosed: Sequence[weasyprint.Attachment], identifier: bytes = b"-") -> bytes:
-    html = weasyprint.HTML(string=page, base_url="about:blank", url_fetcher=_NoFetcher())
+    html = weasyprint.HTML(string=page, base_url="about:blank", url_fetcher=_NO_FETCHER)
     _ink(html.etree_element)
     made: bytes = html.write_pdf(
         attachments=list(enclosed), pdf_variant="pdf/a-3a", pdf_identifier=identifier, finisher=_finish
@@ -97,11 +92,13 @@ def _ink(page: Any) -> None:
 
 
 def _finish(_: Any, pdf: Any) -> None:
-    """Name each file inside once: WeasyPrint 70 names it twice."""
+    """Name each file inside once, and say of each head of a table what it heads: WeasyPrint 70 does neither."""
     if "AF" in pdf.catalog:
-        files = dict.fromkeys(pdf.catalog["AF"])
-        pdf.catalog["AF"].clear()
-        pdf.catalog["AF"].extend(files)
+        pdf.catalog["AF"][:] = dict.fromkeys(pdf.catalog["AF"])
+    for each in pdf.objects:
+        if isinstance(each, dict) and each.get("S") == "/TH":
+            _, row, _ = each["ID"].string.split("-")
+            each["A"]["Scope"] = "/Row" if int(row) else "/Column"
 
 
 def _of_fonts() -> Iterator[Path]:

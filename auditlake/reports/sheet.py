@@ -9,9 +9,9 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import ClassVar
 
-from auditlake.display.canonical_json import instant
 from auditlake.display.templates import render_bytes
 from auditlake.display.text import Fact, Text, count, instant_name, moment, shown, visible
 from auditlake.findings.finding import Finding
@@ -27,6 +27,7 @@ _FACTS = 8
 _SERVED = 5
 _EPISODES = 25
 _MESSAGE = 120
+_LINE, _LINES = 400, 2_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +145,7 @@ def policy_sheet(
         ),
         stem=stem,
         as_of=instant_name(report.as_of),
-        as_of_iso=instant(report.as_of),
+        as_of_iso=second_of(report.as_of),
         facts_words=f"{count(left, 'more fact')}, in the data inside." if left > 0 else "",
         findings_words=_findings_words(len(report.violations)),
         findings=tuple(map(_line, report.violations[:_FINDINGS])),
@@ -158,6 +159,11 @@ def policy_sheet(
         ),
         queries=queries,
     )  # fmt: skip
+
+
+def second_of(when: datetime) -> str:
+    """Return an instant for programs, to the second: PDF knows no less."""
+    return f"{when.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def file_facts(json: bytes, stem: str) -> tuple[Fact, ...]:
@@ -183,9 +189,16 @@ def sql_of(asked: Iterable[tuple[str, Sequence[Query]]]) -> tuple[Sql, ...]:
 
 
 def _sql(runs: Sequence[tuple[str, Query]]) -> Sql:
-    blocks = [(policy, query_block(query)) for policy, query in runs]
+    blocks = [(shown(policy), query_block(query)) for policy, query in runs]
     _, first = blocks[0]
-    return Sql(first.name, first.sql, tuple(SqlRun(shown(each), own.rows, own.parameters) for each, own in blocks))
+    return Sql(first.name, _broken(first.sql), tuple(SqlRun(asked, own.rows, own.parameters) for asked, own in blocks))
+
+
+def _broken(sql: str) -> str:
+    """Return a statement without lines that would take WeasyPrint minutes, and without its end where it has no end."""
+    lines = [line[at : at + _LINE] for line in sql.split("\n") for at in range(0, len(line) or 1, _LINE)]
+    left = len(lines) - _LINES
+    return "\n".join(lines if left <= 0 else [*lines[:_LINES], f"-- {count(left, 'more line')} in the data inside"])
 
 
 def _on_paper(section: PageSection, *, annex: bool) -> PageSection:

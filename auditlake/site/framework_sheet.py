@@ -7,12 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar
 
-from auditlake.display.canonical_json import instant
 from auditlake.display.templates import render_bytes
 from auditlake.display.text import Fact, Text, count, instant_name, shown
 from auditlake.frameworks.model import FrameworkReport
 from auditlake.reports.model import Detail, Report
-from auditlake.reports.sheet import Heading, Sql, file_facts, sql_of
+from auditlake.reports.sheet import Heading, Sql, file_facts, second_of, sql_of
 from auditlake.runs.model import Entry
 from auditlake.site.causes import Cause, causes_of
 from auditlake.site.control_page import ControlPage, control_page
@@ -93,8 +92,8 @@ def render_framework_sheet(
     """
     page = framework_page(report, runs, files={}, json_file=None, index_file=None)
     found = tuple(_control(report, each, runs, policies) for each in report.controls if each.findings)
-    asked = [*((policy, each.evidence.queries) for policy, (each, _) in policies.items()), ("", report.evidence.queries)]
-    queries = sql_of(asked) if annex else ()
+    asked = [(policy, each.evidence.queries) for policy, (each, _) in policies.items()]
+    queries = sql_of([*asked, ("", report.evidence.queries)]) if annex else ()
     causes = causes_of([json_module.loads(json)])
     own: dict[str, Any] = {field.name: getattr(page, field.name) for field in fields(page)}
     own |= {"about": shown(report.about, limit=600), "facts": page.facts[:_FACTS]}
@@ -102,7 +101,7 @@ def render_framework_sheet(
         **own,
         stem=stem,
         as_of=instant_name(report.as_of),
-        as_of_iso=instant(report.as_of),
+        as_of_iso=second_of(report.as_of),
         causes_words=_causes_words(len(causes)),
         causes=tuple(map(_cause, causes[:_CAUSES])),
         file=file_facts(json, stem),

@@ -70,6 +70,9 @@ class TemplateFolder:
         raise ReportError(f"there is no template {name!r} in {self.folder}", hint=hint)
 
 
+NO_TEMPLATES = TemplateFolder(Path(), (), {}, {}, {})
+
+
 def read_templates(layout: Layout) -> TemplateFolder:
     """Read the folder of templates; links in it are not followed, and a file that cannot be read stops no other."""
     folder = layout.templates
@@ -94,8 +97,8 @@ def read_templates(layout: Layout) -> TemplateFolder:
         except UnicodeDecodeError as error:
             faults[name] = f"this is not UTF-8: byte {error.start:,} is no character"
     matches = [match for name in (*sources, *faults) if (match := _TEMPLATE.fullmatch(name))]
-    templates = sorted((Template(each["name"], each["ending"], each[0]) for each in matches), key=lambda each: each.file)
-    return TemplateFolder(folder, tuple(templates), sources, pictures, faults)
+    templates = tuple(Template(each["name"], each["ending"], each[0]) for each in sorted(matches, key=lambda it: it[0]))
+    return TemplateFolder(folder, templates, sources, pictures, faults)
 
 
 def add_example(layout: Layout) -> tuple[Path, ...]:

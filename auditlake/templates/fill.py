@@ -92,11 +92,12 @@ class Filler:
         return Filled(f"{template.name}.{template.ending}", _said(template, digest, made))
 
     def _refused(self, template: Template, why: str) -> ReportError:
-        limits = f"{LIMITS.seconds:g} seconds, {LIMITS.memory // _MEGABYTE} MB of memory, {LIMITS.output // _MEGABYTE} MB"
+        memory, output = (f"{each // _MEGABYTE} MB" for each in (LIMITS.memory, LIMITS.output))
+        limits = f"{LIMITS.seconds:g} seconds, {memory} of memory, {output} of output, and no file"
         message = why if why.startswith(f"{template.file}") else f"{template.file}: {why}"
         return ReportError(
             f"the template {message}",
-            hint=f"mend {self.folder.folder / template.file}; a template has {limits} of output, and no file",
+            hint=f"mend {self.folder.folder / template.file}; a template has {limits}",
         )
 
 
