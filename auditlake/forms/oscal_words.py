@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from auditlake.display.canonical_json import instant
-from auditlake.display.markdown import escaped
+from auditlake.display.markdown import marked
 from auditlake.display.text import visible
 from auditlake.forms.writing import identified
 
@@ -63,7 +63,7 @@ def statement_of(token: str) -> str:
 
 def line(text: str, otherwise: str = "none") -> str:
     """Return text for a title or a description, which are Markdown."""
-    return escaped(one_line(text, otherwise))
+    return marked(one_line(text, otherwise))
 
 
 def one_line(text: str, otherwise: str = "none") -> str:

@@ -104,9 +104,9 @@ ERRORS = {
     "odd period": (("report", "--period", "2026-13"), 3, "period: expected"),
     "odd length": (("report", "--last", "soon"), 3, "last:"),
     "odd time": (("report", "--as-of", "yesterday"), 2, "not a time"),
-    "odd format": (("report", "--format", "pdf"), 2, "expected some of json, html"),
-    "no format": (("report", "--format", ""), 2, "expected some of json, html, got nothing"),
-    "half a format": (("report", "--format", "json,"), 2, "expected some of json, html, got nothing"),
+    "odd format": (("report", "--format", "docx"), 2, "expected some of json, html"),
+    "no format": (("report", "--format", ""), 2, ", got nothing"),
+    "half a format": (("report", "--format", "json,"), 2, ", got nothing"),
     "no status": (
         ("report", "--fail-on", ""),
         2,
