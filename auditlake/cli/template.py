@@ -12,7 +12,7 @@ from auditlake.display.text import visible
 
 @click.group()
 def template() -> None:
-    """Have reports in forms and words of your own: list templates, add the example.
+    """Fill templates of your own with reports: list them, add one.
 
     A template is a file LAKE/templates/NAME.ENDING.j2 in the language of Jinja: `auditlake docs templates` says what it
     may use. `auditlake report --template NAME` fills it.
@@ -42,7 +42,10 @@ def list_(path: str) -> int:
 @json_option("files")
 @click.pass_obj
 def add(path: str) -> None:
-    """Write the example into LAKE/templates: a letter of one page, with a logo to replace by yours."""
+    """Write the example, a letter with a logo, into LAKE/templates.
+
+    Replace logo.svg by yours, and change the words: nothing that is there is written over.
+    """
     from auditlake.templates.files import EXAMPLE, add_example
 
     files = add_example(opened(path).layout)

@@ -9,10 +9,11 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
-from auditlake.display import text
+from auditlake.display import markdown, text
 from auditlake.display.csv_lines import csv_line
 
-_MARKDOWN = re.compile(r"[\\`*_{}\[\]()#+.!|<>~&$@:=-]")
+_AT_THE_START = re.compile(r"\A(\d*)([-+=.)])")
+"""What Markdown acts on at the beginning of a line alone: lists, and what underlines a heading."""
 
 
 def count(value: Any, one: str = "", many: str = "") -> str:
@@ -28,7 +29,7 @@ def moment(value: str) -> str:
 
 def md(value: Any) -> str:
     """Return text in one line that Markdown shows as it is."""
-    return _MARKDOWN.sub(r"\\\g<0>", " ".join(_plain(value).split()))
+    return _AT_THE_START.sub(r"\1\\\2", markdown.escaped(" ".join(_plain(value).split())))
 
 
 def csv(value: Any) -> str:

@@ -14,6 +14,7 @@ import jinja2.debug  # noqa: F401 - what Jinja would import at the first mistake
 from jinja2 import FunctionLoader, StrictUndefined, TemplateSyntaxError
 from jinja2.exceptions import SecurityError, TemplateError, TemplateNotFound, UndefinedError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
+from markupsafe import Markup
 
 from auditlake.confined.work import WorkError
 from auditlake.display.text import visible
@@ -29,9 +30,13 @@ _FIRST = "{% macro m(x) %}{{ x|upper }}{% endmacro %}{{ m('\\u00e9<')|tojson }} 
 """A template that has Python and Jinja import what they only import when it is needed."""
 
 
+class _TooMuchError(Exception):
+    """The template gives more than it may."""
+
+
 def readable() -> tuple[str, ...]:
     """Return no path: all that a template is filled with comes from the parent."""
-    environment({"first.html.j2": _FIRST}).get_template("first.html.j2").render()
+    environment({"first.html.j2": _FIRST}, _MEGABYTE).get_template("first.html.j2").render()
     return ()
 
 
@@ -49,30 +54,46 @@ def work(told: Mapping[str, Any], parts: Sequence[bytes]) -> bytes:
     file, most = told["file"], told["most"]
     made: list[bytes] = []
     try:
-        for piece in environment(sources).get_template(file).generate(report=report, **told["variables"]):
+        for piece in environment(sources, most).get_template(file).generate(report=report, **told["variables"]):
             made.append(piece.encode("utf-8", "backslashreplace"))
             most -= len(made[-1])
             if most < 0:
-                raise WorkError(f"{file} gives more than {told['most'] // _MEGABYTE} MB")
-    except (MemoryError, WorkError):
+                raise _TooMuchError
+    except MemoryError:
         raise
+    except _TooMuchError as error:
+        raise WorkError(f"{file} gives more than {told['most'] // _MEGABYTE} MB") from error
     except Exception as error:
         raise WorkError(_told(error, file)) from error
     return b"".join(made)
 
 
-def environment(sources: Mapping[str, str]) -> ImmutableSandboxedEnvironment:
+def environment(sources: Mapping[str, str], most: int) -> ImmutableSandboxedEnvironment:
     """Return the environment of users' templates.
 
     What is undefined is an error, markup is escaped by the template's ending, and characters that a reader would not
     see are spelled out as on auditlake's own pages.
+
+    Args:
+        sources: The text of each file.
+        most: The most characters of one value.
     """
 
     def source(name: str) -> tuple[str, str, None] | None:
         return (sources[name], name, None) if name in sources else None
 
+    def finalized(value: Any) -> Any:
+        """Return a value as it is put into the text: nothing for null, and hidden characters spelled out."""
+        if value is None:
+            return ""
+        if not isinstance(value, str):
+            return value
+        if len(value) > most:
+            raise _TooMuchError
+        return value if isinstance(value, Markup) else visible(value, keep="\n\t")
+
     made = ImmutableSandboxedEnvironment(
-        loader=FunctionLoader(source), undefined=StrictUndefined, autoescape=_is_markup, finalize=_finalized,
+        loader=FunctionLoader(source), undefined=StrictUndefined, autoescape=_is_markup, finalize=finalized,
         trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True, auto_reload=False,
     )  # fmt: skip
     made.globals.pop("lipsum")
@@ -84,13 +105,6 @@ def environment(sources: Mapping[str, str]) -> ImmutableSandboxedEnvironment:
 
 def _is_markup(name: str | None) -> bool:
     return (name or "").removesuffix(".j2").rpartition(".")[2] in _MARKUP
-
-
-def _finalized(value: Any) -> Any:
-    """Return a value as it is put into the text: nothing for null, and hidden characters spelled out."""
-    if value is None:
-        return ""
-    return visible(value, keep="\n\t") if type(value) is str else value
 
 
 def _told(error: Exception, file: str) -> str:

@@ -11,8 +11,8 @@ from auditlake.display.canonical_json import json_value
 from auditlake.display.text import Fact, Text, count, length, moment, shown
 from auditlake.findings.finding import Finding
 from auditlake.policies.kinds.coverage import CoverageAnswer
+from auditlake.reports.heat_map import HEAT_ROWS, HeatMap, heat_maps
 from auditlake.reports.model import Detail, Report
-from auditlake.reports.page_charts import HEAT_ROWS, HeatMap, heat_maps
 from auditlake.reports.sections.model import Section, Term
 from auditlake.reports.sentences import SHOWN_EPISODES, beyond, gap_limit, gaps_found
 
