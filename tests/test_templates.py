@@ -12,10 +12,12 @@ import pytest
 
 from auditlake.disk.layout import Layout
 from auditlake.errors import ReportError
+from auditlake.site.beside import Wanted, source_of, write_beside
 from auditlake.templates import fill
 from auditlake.templates.files import TemplateFolder, read_templates
 from auditlake.templates.fill import Filler
 from tests.confined.test_worker import is_alive
+from tests.site import samples as frameworks
 
 REPORT = {
     "policy_name": "<Failed> & \u202eLogins", "as_of": "2026-10-01T08:00:00.000000Z", "nothing": None,
@@ -154,3 +156,18 @@ def test_the_folder(tmp_path: Path) -> None:
         found.named("b")
     with Filler(found) as filler, pytest.raises(ReportError, match=r"the template bad\.txt\.j2: this is not UTF-8"):
         filler.fill(found.named("bad")[0], DATA, ABOUT)
+
+
+def test_what_is_made_is_written_over(tmp_path: Path) -> None:
+    """What a template made of a report is written over; where another report has the name, a digest is in it."""
+    _, policy = frameworks.made()
+    template = fill.Template("note", "txt", "note.txt.j2")
+    for text in ("first", "second"):
+        folder = TemplateFolder(tmp_path, (template,), {"note.txt.j2": text}, {}, {})
+        source = source_of(policy, (), tmp_path, pdf=False, annex=True)
+        written, faults = write_beside([source], tmp_path, Wanted((template,), folder))
+        assert (written, faults) == ([(tmp_path / f"{policy.stem}.note.txt",)], ())
+        assert written[0][0].read_text() == text
+    (tmp_path / f"{policy.stem}.json").write_text("of another report")
+    other = source_of(policy, (), tmp_path, pdf=False, annex=True).judgement.stem
+    assert other == f"{policy.stem}_{hashlib.sha256(policy.json()).hexdigest()[:12]}"

@@ -11,6 +11,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
+from itertools import chain
 from pathlib import Path
 from typing import Any
 from xml.etree.ElementTree import Element, SubElement
@@ -24,6 +25,8 @@ _NO_FETCHER = weasyprint.urls.URLFetcher(allowed_protocols=())
 """A page has all that it needs inside."""
 _SVG = "{http://www.w3.org/2000/svg}"
 _STYLE = (assets.folder("reports_templates") / "print_pictures.css").read_text(encoding="utf-8")
+_SHORT = 14
+"""Characters of a cell that is not broken: as many as most names of event types have."""
 _MISSING = logging.getLogger("weasyprint")
 
 
@@ -75,6 +78,7 @@ def work(told: Mapping[str, Any], parts: Sequence[bytes]) -> bytes:
 def _set(page: str, enclosed: Sequence[weasyprint.Attachment], identifier: bytes = b"-") -> bytes:
     html = weasyprint.HTML(string=page, base_url="about:blank", url_fetcher=_NO_FETCHER)
     _ink(html.etree_element)
+    _keep_short(html.etree_element)
     made: bytes = html.write_pdf(
         attachments=list(enclosed), pdf_variant="pdf/a-3a", pdf_identifier=identifier, finisher=_finish
     )
@@ -89,6 +93,13 @@ def _ink(page: Any) -> None:
             title.text = picture.get("aria-label") or "Scale"
             picture.insert(0, title)
         SubElement(picture, f"{_SVG}style").text = _STYLE
+
+
+def _keep_short(page: Any) -> None:
+    """Keep short cells of tables whole: where any text may be broken anywhere, WeasyPrint breaks them first."""
+    for cell in chain(page.iter("td"), page.iter("th")):
+        if len("".join(cell.itertext()).strip()) <= _SHORT:
+            cell.set("style", "white-space: nowrap")
 
 
 def _finish(_: Any, pdf: Any) -> None:

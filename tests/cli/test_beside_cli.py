@@ -109,8 +109,3 @@ def test_templates(run: Run, lake: AuditLake) -> None:
         assert 'src="data:image/svg+xml;base64,' in page
         assert name.replace(".letter.html", ".json") in page
     assert {*made.values()} <= {*report_files(lake.layout)}  # retention deletes them with the report
-
-    lake.layout.templates.joinpath("letter.html.j2").write_text("<p>{{ title }}")
-    again = run(*ASKED, "--template", "letter", "--format", "json")
-    assert again.code == 0
-    assert "<p>Failed Logins" in made[next(name for name in letters if "failed_logins" in name)].read_text()

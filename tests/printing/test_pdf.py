@@ -59,7 +59,7 @@ def of_framework(made: Press, text: str) -> Made:
     framework, policy = frameworks.made(text)
     policies = {policy.policy_id: (policy.report, policy.detail)}
     page = render_framework_sheet(
-        framework.report, framework.case.runs, policies, framework.json(), stem=framework.stem, annex=True
+        framework.report, framework.case.runs, policies, framework.json(), stem=framework.stem, annex=False
     )
     return printed(made, page, framework.json(), framework.stem, framework.report.as_of)
 
@@ -170,7 +170,6 @@ def test_summary_and_annexes(everything: All) -> None:
     assert [*framework.items()][1:3] == [("What needs somebody", 2), ("1 Controls", 3)]
     assert [name for name in framework if name.startswith("Annex")] == [
         "Annex A Controls with findings",
-        "Annex B The SQL",
     ]
 
 
