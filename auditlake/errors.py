@@ -20,6 +20,7 @@
     │   ├── LakeFormatError          damaged, or of a version this program does not know
     │   │   └── LostKeyError         the key of the pseudonyms has gone, and records need it
     │   ├── LakeBusyError            another process holds the lock
+    │   │   └── RunUnderWayError         it runs the same schedule
     │   ├── LandingError             the disk refused a live event
     │   ├── CommitError              a commit was refused or could not be made durable
     │   ├── LedgerError              the ledger, a key, a note or a proof that cannot be used
@@ -29,7 +30,8 @@
     └── QueryError              SQL that could not be run
         ├── RefusedError             SQL that an auditor may not run
         ├── StoppedError             a query that came to a limit and was stopped
-        └── SandboxError             no sandbox can be had here, so nothing of it runs
+        ├── SandboxError             no sandbox can be had here, so nothing of it runs
+        └── DeskError                a desk that cannot be opened or reached, is full, or has closed
 
 ``str(error)`` is one line for logs: what failed, what was expected and got, where. ``error.hint`` says what to do next.
 """
@@ -156,6 +158,10 @@ class LakeBusyError(LakeError):
     """Another process holds the lake's lock for longer than we wait."""
 
 
+class RunUnderWayError(LakeBusyError):
+    """Another process runs the same schedule, so this one did nothing."""
+
+
 class LandingError(LakeError):
     """The disk refused a live event, or may have lost some; what the message calls not recorded is not claimed."""
 
@@ -194,3 +200,7 @@ class StoppedError(QueryError):
 
 class SandboxError(QueryError):
     """No sandbox can be had here, so nothing is run in it."""
+
+
+class DeskError(QueryError):
+    """A desk that cannot be opened or reached, is full, or has closed."""

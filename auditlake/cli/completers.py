@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
+from itertools import chain
 from pathlib import Path
 
 import click
@@ -64,6 +65,12 @@ def packs(layout: Layout) -> Iterable[str]:
 
 
 @completer
+def judged(layout: Layout) -> Iterable[str]:
+    """Name the lake's policies and its packs."""
+    return sorted({*_stems(layout.policies), *_stems(layout.packs)})
+
+
+@completer
 def holds(layout: Layout) -> Iterable[str]:
     """Name the lake's holds."""
     return _stems(layout.holds)
@@ -95,7 +102,7 @@ def event_types(layout: Layout) -> Iterable[str]:
 @completer
 def findings(layout: Layout) -> Iterator[str]:
     """Name the findings of the newest kept reports: nothing is evaluated."""
-    reports = layout.reports.glob("compliance_*.json")
+    reports = chain.from_iterable(map(layout.reports.glob, ("compliance_*.json", "framework_*.json")))
     for file in sorted(reports, key=lambda each: each.stat().st_mtime, reverse=True)[:_NEWEST_REPORTS]:
         yield from _FINDING.findall(_start(file, layout.root))
 
@@ -104,3 +111,11 @@ def _start(file: Path, within: Path | None) -> str:
     with suppress(OSError), open_file(file, within=within) as opened:
         return opened.read(_LARGEST).decode("utf-8", "replace")
     return ""
+
+
+@completer
+def schedules(layout: Layout) -> Iterable[str]:
+    """Name the schedules of the lake, and the one that need not be declared."""
+    from auditlake.packs.schedules import NIGHTLY, lake_schedules
+
+    return sorted({NIGHTLY, *(each.name for each in lake_schedules(layout))})

@@ -39,8 +39,8 @@ if TYPE_CHECKING:
 _ALONE = "a report of this policy alone runs this; one of several makes moments a table, many groups take 128 bits"
 _KEYS = (
     "id", "name", "description", "required_events", "retention_period", "alert_threshold", "window", "group_by",
-    "where", "measure", "asked", "scope", "coverage", "max_gap", "fields", "hot", "max_retention", "clause", "severity",
-    "controls", "tests", "digest",
+    "where", "measure", "asked", "scope", "coverage", "max_gap", "fields", "hot", "max_retention", "clause", "basis",
+    "severity", "controls", "tests", "digest",
 )  # fmt: skip
 
 
@@ -315,11 +315,12 @@ def _as_dict(policy: Policy) -> dict[str, Any]:
     from auditlake.display.canonical_json import json_value
     from auditlake.policies.kinds import measure_of
 
-    lengths = {name: getattr(policy, name) for name in ("retention_period", "hot", "max_retention")}
+    lengths = {name: getattr(policy, name) for name in ("retention_period", "hot")}
     other: dict[str, Any] = {name: length and str(length) for name, length in lengths.items()}
     asked = measure_of(policy).asked(policy)
     other |= {
         "max_gap": policy.asked_max_gap,
+        "max_retention": policy.asked_max_retention,
         "fields": json_value({name: asdict(rule) for name, rule in policy.fields.items()}),
         "measure": policy.shown_window and policy.measure,
         "asked": asked,

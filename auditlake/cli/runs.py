@@ -21,10 +21,11 @@ if TYPE_CHECKING:
 @json_option("runs")
 @click.pass_obj
 def runs(path: str, /, policies: tuple[str, ...], **options: Any) -> None:
-    """List evaluations of reports, and verifications.
+    """List evaluations, verifications, and schedules in force.
 
-    auditlake report and nightly leave a line each, verify does, and so does the next run for one that nobody finished.
-    Only runs that judged a policy are listed if one is named. The oldest comes first.
+    auditlake report, nightly and schedule run leave a line each, verify does, and so does the next run for one that
+    nobody finished, and for schedules that have changed. Only runs that judged a policy are listed if one is named. The
+    oldest comes first.
     """
     from auditlake.policies.files import refuse_unknown
     from auditlake.runs.journal import entry_dict
@@ -40,11 +41,20 @@ def runs(path: str, /, policies: tuple[str, ...], **options: Any) -> None:
 
 
 def _row(entry: Entry, policies: tuple[str, ...]) -> tuple[Any, ...]:
-    from auditlake.runs.model import FailedRun, Verification
+    from auditlake.runs.model import Declaration, FailedRun, PackedEvidence, Pruning, Verification, asked_by
 
     first = (entry.number, entry.began)
+    if isinstance(entry, Declaration):
+        said = "; ".join(f"{name} every {each.every} at {each.at}" for name, each in entry.schedules.items())
+        return *first, "schedules", "from now on", None, None, entry.user, said or "none"
+    if isinstance(entry, PackedEvidence):
+        said = f"a pack of {', '.join(entry.about)}, sha256 {entry.sha256[:16]}…"
+        return *first, "evidence", "written", entry.as_of, entry.snapshot, entry.user, said
+    if isinstance(entry, Pruning):
+        said = f"{count(len(entry.pages), 'page')} from before {entry.before:%Y-%m-%d}, kept for {entry.keep}"
+        return *first, "prune", "removed", None, None, entry.user, said
     if isinstance(entry, FailedRun):
-        return *first, entry.verb, "not finished", None, None, entry.user, "its process ended before it did"
+        return *first, asked_by(entry), "not finished", None, None, entry.user, "its process ended before it did"
     if isinstance(entry, Verification):
         said = "all is as it was recorded" if entry.ok else count(entry.problems, "problem")
         kept = ", by a checkpoint kept elsewhere" if entry.kept else ""
@@ -53,4 +63,4 @@ def _row(entry: Entry, policies: tuple[str, ...]) -> tuple[Any, ...]:
         )  # fmt: skip
     named = {name: each for name, each in entry.answers.items() if not policies or name in policies}
     said = entry.error or "; ".join(f"{name} {each.status.replace('_', ' ')}" for name, each in named.items())
-    return *first, entry.verb, entry.state, entry.as_of, entry.snapshot, entry.user, said
+    return *first, asked_by(entry), entry.state, entry.as_of, entry.snapshot, entry.user, said

@@ -5,19 +5,17 @@ Whatever the child sends is taken for hostile: lengths are bounded, and no wait 
 
 from __future__ import annotations
 
-import json
 import os
-import select
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
-from auditlake.confined.frames import DATA, HEAD, SAID, STRETCH
+from auditlake.confined.frames import DATA, SAID, STRETCH, Frames, GoneError, LateError, NonsenseError, said
 
 NONSENSE = "it said what makes no sense"
 LONGER = "it took longer than it may"
@@ -29,7 +27,6 @@ _ENVIRONMENT = {
     "ARROW_DEFAULT_MEMORY_POOL": "system",
     "MALLOC_ARENA_MAX": "2",
 }
-_WAIT_SECONDS = 0.25
 _LONGEST_TOLD = 1 << 20
 """Bytes of the longest JSON object that is taken from a child."""
 
@@ -56,10 +53,11 @@ class Process:
         )  # fmt: skip
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self._to, self._from = self._process.stdin.fileno(), self._process.stdout.fileno()
-        os.set_blocking(self._to, False)
-        os.set_blocking(self._from, False)
-        self._deadline = 0.0
+        to, source = self._process.stdin.fileno(), self._process.stdout.fileno()
+        os.set_blocking(to, False)
+        os.set_blocking(source, False)
+        self._frames = Frames(source, to, {SAID: _LONGEST_TOLD, DATA: STRETCH})
+        self._frames.deadline = 0.0
 
     @property
     def pid(self) -> int:
@@ -68,7 +66,11 @@ class Process:
 
     def give_time(self, seconds: float) -> None:
         """Let it take so many seconds from now on; it is killed by the wait that finds them over."""
-        self._deadline = time.monotonic() + seconds
+        self._frames.deadline = time.monotonic() + seconds
+
+    def look_with(self, look: Callable[[], None]) -> None:
+        """Have something called now and then while it is waited for; what that raises ends the wait, not the child."""
+        self._frames.look = look
 
     def kill(self) -> None:
         """End it, and whatever it may have started."""
@@ -95,15 +97,8 @@ class Process:
         Raises:
             ChildGone: It has ended, or taken too long.
         """
-        rest = memoryview(data)
-        while rest:
-            self._wait(self._to, select.POLLOUT)
-            try:
-                rest = rest[os.write(self._to, rest[:65_536]) :]
-            except BlockingIOError:
-                continue
-            except BrokenPipeError:
-                self.end(self._why_dead())
+        with self._talking():
+            self._frames.send(data)
 
     def frame(self) -> tuple[bytes, bytes]:
         """Return the kind and the payload of the next frame.
@@ -111,10 +106,8 @@ class Process:
         Raises:
             ChildGone: It has ended, taken too long, or sent what is no frame.
         """
-        kind, length = HEAD.unpack(b"".join(self._read(HEAD.size)))
-        if length > {SAID: _LONGEST_TOLD, DATA: STRETCH}.get(kind, 0):
-            self.end(NONSENSE)
-        return kind, b"".join(self._read(length))
+        with self._talking():
+            return self._frames.take()
 
     def told(self, kind: bytes, payload: bytes) -> dict[str, Any]:
         """Return the JSON object of a frame.
@@ -122,30 +115,20 @@ class Process:
         Raises:
             ChildGone: It is none.
         """
-        message = None
-        with suppress(ValueError, RecursionError):
-            message = json.loads(payload)
-        if kind != SAID or not isinstance(message, dict):
+        with self._talking():
+            return said(kind, payload)
+
+    @contextmanager
+    def _talking(self) -> Iterator[None]:
+        """End the child where it cannot be talked to any more."""
+        try:
+            yield
+        except GoneError:
+            self.end(self._why_dead())
+        except LateError:
+            self.end(LONGER)
+        except NonsenseError:
             self.end(NONSENSE)
-        return message
-
-    def _read(self, length: int) -> Iterator[bytes]:
-        while length:
-            self._wait(self._from, select.POLLIN)
-            with suppress(BlockingIOError):
-                if not (part := os.read(self._from, length)):
-                    self.end(self._why_dead())
-                length -= len(part)
-                yield part
-
-    def _wait(self, descriptor: int, event: int) -> None:
-        poll = select.poll()
-        poll.register(descriptor, event)
-        # In short waits: a signal just before a wait does not end it, and Ctrl-C would go unnoticed until the deadline.
-        while (left := self._deadline - time.monotonic()) > 0:
-            if poll.poll(min(left, _WAIT_SECONDS) * 1000):
-                return
-        self.end(LONGER)
 
     def _why_dead(self) -> str:
         with suppress(subprocess.TimeoutExpired):

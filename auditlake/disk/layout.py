@@ -20,11 +20,13 @@
       findings/listed.json      over which periods findings were listed last
       runs/journal.jsonl        which reports were evaluated, and when the lake was verified
       runs/<id>.started         a run under way, held by its process
+      runs/by/*.yaml            the policies and packs that runs judged by, each named by its SHA-256
+      runs/<schedule>.lock      the lock of those who run a schedule
       alerts/                   where the evaluator of alerts stands, and what is not delivered yet
       collected.jsonl           which objects were collected; without it, all of them are listed and read again
       .staging/<writer>/        what a writer has not committed yet
       .lock  .batch             the writers' lock, and the last batch number given out
-      .collect  .nightly        the locks of those who collect, and of nightly runs
+      .collect  .nightly        the locks of those who collect, and of those who run any schedule
       .history                  what the versions of the table were, so that not every log entry has to be read
 """
 
@@ -136,6 +138,11 @@ class Layout:
         """Which evaluations and verifications there were; made when there is one."""
         return self.root / "runs" / "journal.jsonl"
 
+    @property
+    def judged_by(self) -> Path:
+        """The policies and packs that runs judged by; made when there is one."""
+        return self.root / "runs" / "by"
+
     def started(self, run_id: str) -> Path:
         """Return the file that shows that a run is under way."""
         return self.run_journal.with_name(f"{run_id}.started")
@@ -152,8 +159,12 @@ class Layout:
 
     @property
     def nightly_lock(self) -> Path:
-        """The file whose flock keeps a second nightly run out."""
+        """The file whose flock makes runs of schedules take turns."""
         return self.root / ".nightly"
+
+    def schedule_lock(self, name: str) -> Path:
+        """Return the file whose flock keeps a second run of a schedule out."""
+        return self.run_journal.with_name(f"{name}.lock")
 
     @property
     def staging(self) -> Path:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from auditlake.disk.durable import FOLDER_MODE, write_whole
+from auditlake.disk.durable import make_folders, write_whole
 from auditlake.disk.files import read_file
 from auditlake.errors import ReportError
 from auditlake.forms.model import FormOptions, Judgement
@@ -28,7 +28,7 @@ def write_once(path: Path, data: bytes) -> None:
         ReportError: The folder cannot be written to.
     """
     try:
-        path.parent.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
+        make_folders(path.parent, below=Path(path.anchor))
     except FileExistsError as error:  # a file, or a link to nothing
         raise ReportError(f"{path.parent} is there and no folder", hint="name another with --out") from error
     except OSError as error:

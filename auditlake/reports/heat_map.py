@@ -1,6 +1,6 @@
 """Where things lie in the heat map of coverage: a row for each required type, a column for each day or more.
 
-As in :mod:`auditlake.reports.page_charts`, across is per cent and down is pixels.
+As in :mod:`auditlake.reports.day_axis`, across is per cent and down is pixels.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from datetime import date
 from itertools import pairwise
 
 from auditlake.display.text import count
-from auditlake.reports.page_charts import HEAT_COLUMNS, Bin, Tick, Width, bins, pc, per, room, unit_for, x_ticks
+from auditlake.reports.day_axis import HEAT_COLUMNS, Bin, Tick, Width, bins, per_cent, per_unit, room, unit_for, x_ticks
 
 HEAT_ROWS = 36
 """More rows are several pictures, of which each fits a page of paper."""
@@ -103,8 +103,9 @@ def heat_maps(
     return tuple(
         HeatMap(
             id="heat" if len(starts) == 1 else f"heat-{number}",
-            title=f"Events by required type {per(unit)}" + (f", {number} of {len(starts)}" if len(starts) > 1 else ""),
-            summary=f"{count(len(some), 'row')}, one for each required type, one column {per(unit)}. "
+            title=f"Events by required type {per_unit(unit)}"
+            + (f", {number} of {len(starts)}" if len(starts) > 1 else ""),
+            summary=f"{count(len(some), 'row')}, one for each required type, one column {per_unit(unit)}. "
             "The table of required types says the same in numbers.",
             width=room(len(columns)),
             height=str(_ROW * len(some) + 30),
@@ -149,7 +150,7 @@ def _cell(index: int, total: int, label: str, value: int, bounds: tuple[int, ...
     level = "unknown" if unknown else str(_level(value, bounds))
     events = "before first event" if unknown else f"{value:,}"
     width = min(column - gap, 8.0)
-    return HeatCell(pc(index * column + (column - width) / 2), pc(width), level, f"{label}: {events}")
+    return HeatCell(per_cent(index * column + (column - width) / 2), per_cent(width), level, f"{label}: {events}")
 
 
 def _level(value: int, bounds: tuple[int, ...]) -> int:

@@ -181,7 +181,7 @@ def rewritten_alerts(
         return names.of(text) if text in words else pattern.sub(names.of(words[0]), text)
 
     anew = [renamed(path, pattern, rename) for path in files]
-    if files or alerts.webhook:
+    if files or alerts.is_sent:
         mentions.left.append("Alerts that were sent cannot be called back.")
     odd = [path for path, new in zip(files, anew, strict=True) if new is None]
     mentions.stay(odd, "file", "of the alerts may name the person and cannot be read")

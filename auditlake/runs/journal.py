@@ -17,14 +17,30 @@ from auditlake.disk.chained import appending, digest_after, newest_first
 from auditlake.disk.files import open_file, read_file
 from auditlake.disk.layout import Layout
 from auditlake.errors import LakeError, LakeFormatError
+from auditlake.events.durations import parse_duration
 from auditlake.events.times import print_instant
-from auditlake.runs.model import Answer, Entry, FailedRun, PackAnswer, Run, Verification
+from auditlake.runs.model import (
+    Answer,
+    Declaration,
+    Entry,
+    FailedRun,
+    Found,
+    PackAnswer,
+    PackedEvidence,
+    Pruning,
+    Run,
+    Schedule,
+    Verification,
+)
 
 E = TypeVar("E", bound=Entry)
-KINDS: Mapping[str, type[Entry]] = {"run": Run, "verify": Verification, "failed": FailedRun}
+KINDS: Mapping[str, type[Entry]] = {
+    "run": Run, "verify": Verification, "failed": FailedRun, "schedule": Declaration, "evidence": PackedEvidence,
+    "pruned": Pruning,
+}  # fmt: skip
 """What a line may be, in its own words."""
-_PARTS = {"answers": Answer, "packs": PackAnswer}
-_INSTANTS = frozenset({"at", "finished", "started", "as_of", "generated_at", "since", "until"})
+_INSTANTS = frozenset({"at", "finished", "started", "as_of", "generated_at", "since", "until", "due", "before"})
+_LISTS = ("about", "pages")
 
 
 def read(layout: Layout) -> Iterator[Entry]:
@@ -38,7 +54,7 @@ def read(layout: Layout) -> Iterator[Entry]:
         with open_file(layout.run_journal, within=layout.root) as file:
             for number, line in enumerate(file, 1):
                 if line.endswith(b"\n"):
-                    yield _entry(layout, line[:-1], number)
+                    yield read_line(layout, line[:-1], number)
     except FileNotFoundError:
         return
     except OSError as error:
@@ -91,7 +107,7 @@ def append(layout: Layout, entry: E, *, unless: Callable[[Iterator[bytes]], bool
             if unless(newest_first(layout.run_journal, within=layout.root)):
                 return None
             last = file.last()
-            numbered = replace(entry, number=_entry(layout, last).number + 1 if last else 1)
+            numbered = replace(entry, number=read_line(layout, last).number + 1 if last else 1)
             file.append(json.dumps(entry_dict(numbered), sort_keys=True, separators=(",", ":")).encode())
             return numbered
     except OSError as error:
@@ -102,7 +118,7 @@ def last_verification(layout: Layout) -> Verification | None:
     """Return the newest verification on record; None if there is none, or the journal cannot be read."""
     try:
         for line in newest_first(layout.run_journal, within=layout.root):
-            if b'"kind":"verify"' in line and isinstance(entry := _entry(layout, line), Verification):
+            if b'"kind":"verify"' in line and isinstance(entry := read_line(layout, line), Verification):
                 return entry
     except (OSError, LakeFormatError):  # whoever verifies or repairs the lake is told
         pass
@@ -112,23 +128,38 @@ def last_verification(layout: Layout) -> Verification | None:
 def entry_dict(entry: Entry) -> dict[str, Any]:
     """Return an entry as JSON values, its kind first."""
     (kind,) = (name for name, each in KINDS.items() if isinstance(entry, each))
-    values: dict[str, Any] = _plain(asdict(entry))
-    return {"kind": kind} | values
+    values = asdict(entry)
+    if isinstance(entry, Declaration):
+        values["schedules"] = {name: _schedule_dict(each) for name, each in entry.schedules.items()}
+    return {"kind": kind, **_plain(values)}
 
 
 def _plain(value: Any) -> Any:
     if isinstance(value, datetime):
         return print_instant(value)
+    if isinstance(value, Found):  # there may be thousands: what they end with and have not is left out
+        parts = [_plain(each) for each in value]
+        while parts and parts[-1] is None:
+            parts.pop()
+        return parts
     return {name: _plain(each) for name, each in value.items()} if isinstance(value, dict) else value
 
 
-def _entry(layout: Layout, line: bytes, number: int | None = None) -> Entry:
-    """Read a line.
+def _schedule_dict(schedule: Schedule) -> dict[str, Any]:
+    evaluate = [*schedule.evaluate]
+    return {"every": f"{schedule.every}", "at": schedule.at, "evaluate": evaluate, "within": f"{schedule.within}"}
+
+
+def read_line(layout: Layout, line: bytes, number: int | None = None) -> Entry:
+    """Return the entry that a line is.
 
     Args:
         layout: The lake.
         line: Its bytes.
         number: Its place in the journal, which it must say; None if that is not known.
+
+    Raises:
+        LakeFormatError: It is none of ours.
     """
     where = f"{layout.run_journal}:{number}" if number else f"{layout.run_journal}"
     try:
@@ -144,25 +175,67 @@ def _entry(layout: Layout, line: bytes, number: int | None = None) -> Entry:
     return made
 
 
+def read_without_answers(line: bytes) -> tuple[Run, dict[str, dict[str, Any]], dict[str, dict[str, Any]]] | None:
+    """Return a run without its answers, and these as JSON values: of packs and of policies; None if it is no run.
+
+    It is for who looks at many runs and at little of each: nothing of an answer is checked.
+    """
+    try:
+        record = json.loads(line)
+        if record.pop("kind") != "run":
+            return None
+        packs, answers = record["packs"], record["answers"]
+        run: Run = _made(Run, record | {"packs": {}, "answers": {}})
+        return run, packs, answers
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return None
+
+
 def _made(kind: Any, record: dict[str, Any]) -> Any:
-    """Make a dataclass of a JSON object that has exactly its fields."""
-    if record.keys() != _names(kind):
-        raise ValueError("unknown or missing keys")
-    for name in _INSTANTS & record.keys():
-        if record[name] is not None:
+    """Make a dataclass of a JSON object that has its fields; it may lack those that earlier lines did not have.
+
+    Raises:
+        TypeError: It has another key, or lacks one: the dataclass says so.
+    """
+    for name in _instants(kind):
+        if record.get(name) is not None:
             record[name] = _instant(record[name])
-    for name, part in _PARTS.items() if kind is Run else ():
-        record[name] = {key: _made(part, each) for key, each in record[name].items()}
+    for name in _LISTS if kind in (PackedEvidence, Pruning) else ():
+        if name in record:
+            record[name] = tuple(record[name])
+    if kind is Run:
+        record["answers"] = {name: _answer(each) for name, each in record["answers"].items()}
+        record["packs"] = {name: PackAnswer(**each) for name, each in record["packs"].items()}
+    if kind is Declaration:
+        record["schedules"] = {name: _schedule(name, each) for name, each in record["schedules"].items()}
     return kind(**record)
 
 
+def _answer(record: dict[str, Any]) -> Answer:
+    """Make an answer; a year of runs may have a hundred thousand."""
+    record["since"], record["until"] = _instant(record["since"]), _instant(record["until"])
+    if record.get("found") is not None:
+        record["found"] = {name: _found(*each) for name, each in record["found"].items()}
+    return Answer(**record)
+
+
+def _found(subject: str | None = None, *times: str | None) -> Found:
+    return Found(subject, *(None if each is None else _instant(each) for each in times))
+
+
+def _schedule(name: str, record: dict[str, Any]) -> Schedule:
+    every, within = (parse_duration(record.pop(key), key) for key in ("every", "within"))
+    return Schedule(name, every, evaluate=tuple(record.pop("evaluate")), within=within, **record)
+
+
 @cache
-def _names(kind: Any) -> frozenset[str]:
-    return frozenset(field.name for field in fields(kind))
+def _instants(kind: Any) -> tuple[str, ...]:
+    """Return the names of the fields that are instants."""
+    return tuple(each.name for each in fields(kind) if each.name in _INSTANTS)
 
 
 def _instant(text: str) -> datetime:
-    """Read an instant as :func:`print_instant` writes it; a year of runs may have a million."""
+    """Read an instant as :func:`print_instant` writes it."""
     instant = datetime.fromisoformat(text)
     if instant.tzinfo is not UTC:
         raise ValueError("expected an instant in UTC")

@@ -1,4 +1,4 @@
-"""What the journal of runs says: evaluations of reports, verifications, and runs that nobody finished.
+"""What the journal of runs says: evaluations of reports, verifications, runs that nobody finished, and which were due.
 
 All instants are aware, in UTC.
 """
@@ -8,10 +8,52 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal
+from typing import Literal, NamedTuple
+
+from auditlake.events.durations import Duration
 
 State = Literal["ok", "error"]
 Level = Literal["full", "quick"]
+UNATTENDED = frozenset({"nightly", "schedule"})
+"""The verbs that are run by cron and its like."""
+
+
+class Found(NamedTuple):
+    """A finding, as far as it takes to know it again: where it is cut by another period, its id is another one."""
+
+    subject: str | None = None
+    """The id that it would have without its start, so that findings of one policy, kind, group and type share; None
+    where that is its id."""
+    start: datetime | None = None
+    end: datetime | None = None
+    """None where it runs on, or has no start either."""
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """Evaluations that are due."""
+
+    name: str
+    every: Duration
+    """Whole days, or 1, 6 or 12 hours."""
+    at: str
+    """When within an interval, as ``HH:MM``, UTC."""
+    evaluate: tuple[str, ...]
+    """Ids of packs and policies, or ``all``."""
+    within: Duration
+    """How late a run may be."""
+
+
+@dataclass(frozen=True, slots=True)
+class Occasion:
+    """Why a run is made that a schedule asks for."""
+
+    schedule: str
+    """Its name."""
+    due: datetime | None = None
+    """The instant at which the run was due; None where no instant is declared."""
+    catch_up: bool = False
+    """Whether it makes up for a run that was missed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +74,9 @@ class Answer:
     """Governed events in the period."""
     report: str
     """``sha256:`` of the report's canonical JSON, whether or not it was written to a file."""
+    found: Mapping[str, Found] | None = None
+    """By id, the findings that no earlier run had found over all of their time; None in a line that names none: one of
+    before, or where they would be more than :data:`auditlake.runs.known.MOST`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +104,7 @@ class Run:
     """When it began."""
     finished: datetime
     verb: str
-    """Who asked: ``report``, ``nightly``, or ``python``."""
+    """Who asked: ``report``, ``nightly``, ``schedule``, or ``python``."""
     version: str
     """Of auditlake."""
     user: str
@@ -83,6 +128,12 @@ class Run:
     """By policy."""
     packs: Mapping[str, PackAnswer] = field(default_factory=dict)
     """By pack."""
+    schedule: str | None = None
+    """Which schedule asked for it; None where a person did. Lines of before schedules lack this and the next two."""
+    due: datetime | None = None
+    """When it was due; None where no instant was declared."""
+    catch_up: bool = False
+    """Whether it makes up for a run that was missed."""
 
     @property
     def began(self) -> datetime:
@@ -158,6 +209,10 @@ class FailedRun:
     """Of the auditlake that began it."""
     user: str
     """Who began it, as the system knows them."""
+    schedule: str | None = None
+    """As in :class:`Run`, like the next two."""
+    due: datetime | None = None
+    catch_up: bool = False
 
     @property
     def began(self) -> datetime:
@@ -170,4 +225,92 @@ class FailedRun:
         return frozenset()
 
 
-Entry = Run | Verification | FailedRun
+@dataclass(frozen=True, slots=True)
+class Declaration:
+    """The schedules of the lake from an instant on: the next run wrote this after ``frameworks.yaml`` had changed."""
+
+    number: int
+    at: datetime
+    """From when on they are in force."""
+    version: str
+    """Of auditlake."""
+    user: str
+    """Who ran it, as the system knows them."""
+    schedules: Mapping[str, Schedule]
+    """All of them, by name."""
+
+    @property
+    def began(self) -> datetime:
+        """From when on they are in force."""
+        return self.at
+
+    @property
+    def policies(self) -> frozenset[str]:
+        """None: it is about no policy."""
+        return frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class PackedEvidence:
+    """An evidence pack was written: somebody has it, so the pages of its report are not pruned."""
+
+    number: int
+    at: datetime
+    version: str
+    """Of auditlake."""
+    user: str
+    """Who ran it, as the system knows them."""
+    about: tuple[str, ...]
+    """The policies and packs whose reports are in it."""
+    as_of: datetime
+    """What the reports were judged as of."""
+    snapshot: int
+    sha256: str
+    """Hex digits, over the bytes of its file."""
+
+    @property
+    def began(self) -> datetime:
+        """When it was written."""
+        return self.at
+
+    @property
+    def policies(self) -> frozenset[str]:
+        """None: nothing was judged for the record."""
+        return frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Pruning:
+    """Old pages of reports were about to be removed. Their JSON stays, from which each can be made again."""
+
+    number: int
+    at: datetime
+    version: str
+    """Of auditlake."""
+    user: str
+    """Who ran it, as the system knows them."""
+    keep: str
+    """How long pages are kept."""
+    before: datetime
+    """Only pages judged as of an earlier instant went."""
+    pages: tuple[str, ...]
+    """Their names below ``LAKE/reports``."""
+
+    @property
+    def began(self) -> datetime:
+        """When this was written, before the first of them went."""
+        return self.at
+
+    @property
+    def policies(self) -> frozenset[str]:
+        """None: nothing was judged."""
+        return frozenset()
+
+
+def asked_by(entry: Run | FailedRun) -> str:
+    """Return who asked for a run, in words: the verb, or the schedule, and whether it makes up for a missed one."""
+    who = f"schedule {entry.schedule}" if entry.schedule else entry.verb
+    return f"{who}, made up" if entry.catch_up else who
+
+
+Entry = Run | Verification | FailedRun | Declaration | PackedEvidence | Pruning

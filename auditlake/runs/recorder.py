@@ -17,13 +17,14 @@ import json
 import os
 import re
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from auditlake.context import LakeContext
 from auditlake.disk.durable import make_folders, sync_folder
@@ -34,7 +35,7 @@ from auditlake.errors import LakeError
 from auditlake.events.times import parse_instant, print_instant
 from auditlake.machine import login_name
 from auditlake.runs.journal import append
-from auditlake.runs.model import FailedRun, Run
+from auditlake.runs.model import FailedRun, Occasion, PackedEvidence, Run
 
 _STARTED = re.compile(r"[0-9a-f]{16}\.started")
 
@@ -48,6 +49,7 @@ class Started:
     verb: str
     user: str
     version: str
+    occasion: Occasion | None = None
 
 
 class Recorder:
@@ -56,11 +58,13 @@ class Recorder:
     Args:
         context: The lake.
         verb: Who asks; see :class:`auditlake.runs.model.Run`.
+        occasion: Which schedule asks for it, and when it was due; None if a person does.
     """
 
-    def __init__(self, context: LakeContext, verb: str) -> None:
+    def __init__(self, context: LakeContext, verb: str, occasion: Occasion | None = None) -> None:
         self._layout = context.layout
-        self.started = Started(secrets.token_hex(8), context.now, verb, login_name(), version("auditlake"))
+        run_id, user = secrets.token_hex(8), login_name()
+        self.started = Started(run_id, context.now, verb, user, version("auditlake"), occasion)
         self.missing = ""
         """Why the run is not on record; empty where it is."""
         self._descriptor: int | None = None
@@ -92,10 +96,13 @@ def _mark(layout: Layout, started: Started) -> int:
     descriptor = descriptor_of(draft, within=layout.root, flags=os.O_RDWR | os.O_CREAT | os.O_EXCL)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)  # a process that sees its name finds it locked
-        record = {
+        record: dict[str, Any] = {
             "id": started.id, "at": print_instant(started.at), "verb": started.verb, "user": started.user,
             "version": started.version,
         }  # fmt: skip
+        if (own := started.occasion) is not None:
+            due = print_instant(own.due) if own.due else None
+            record |= {"schedule": own.schedule, "due": due, "catch_up": own.catch_up}
         os.write(descriptor, json.dumps(record).encode())
         os.fsync(descriptor)
         draft.rename(path)
@@ -116,7 +123,8 @@ def settle(context: LakeContext) -> None:
             record = json.loads(os.pread(descriptor, SMALL, 0))
             failed = FailedRun(
                 0, path.stem, context.now, parse_instant(record["at"]), record["verb"], record["version"],
-                record["user"],
+                record["user"], record.get("schedule"), parse_instant(due) if (due := record.get("due")) else None,
+                record.get("catch_up", False),
             )  # fmt: skip
             append(context.layout, failed, unless=partial(_has_line, path.stem))
             remove_file(path, within=context.layout.root)
@@ -137,3 +145,18 @@ def unfinished(layout: Layout) -> Iterator[tuple[Path, int]]:
                     yield path, descriptor
             finally:
                 os.close(descriptor)
+
+
+def record_evidence(context: LakeContext, about: Sequence[str], as_of: datetime, snapshot: int, sha256: str) -> None:
+    """Put on record that an evidence pack was written; a lake that cannot be written to stops none.
+
+    Args:
+        context: The lake.
+        about: The policies and packs whose reports are in it.
+        as_of: What they were judged as of.
+        snapshot: On which snapshot.
+        sha256: Hex digits, over the bytes of the file.
+    """
+    made = PackedEvidence(0, context.now, version("auditlake"), login_name(), tuple(about), as_of, snapshot, sha256)
+    with suppress(LakeError, OSError):
+        append(context.layout, made)

@@ -25,6 +25,7 @@ from auditlake.engine.arrow_rows import exact
 from auditlake.engine.sql_text import identifier
 from auditlake.sandbox import engine, gate, pivot
 from auditlake.sandbox.protocol import RowsIn, RowsOut
+from auditlake.sandbox.values import bound
 
 _FEEDS = ("/proc/self/cgroup", "/proc/stat", "/proc/meminfo", "/sys/devices/system/cpu/online", "/sys/fs/cgroup")
 """What DuckDB 2.0 reads when it opens, to find out about cores and memory: it ends the process if it cannot."""
@@ -105,7 +106,7 @@ class Server:
             say({"done": end | {"seconds": time.monotonic() - began}})
 
     def _answer(self, asked: Mapping[str, Any]) -> dict[str, Any]:
-        text, values = asked["text"], engine.bound(asked["values"])
+        text, values = asked["text"], bound(asked["values"])
         if self._gate is not None:
             text = self._passed(text, values)
         relation = self._connection.sql(text, params=values or None)

@@ -8,15 +8,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
-from io import BufferedWriter
 from typing import TYPE_CHECKING, Any
 
-from auditlake.confined.frames import DATA, STRETCH, packed
+from auditlake.confined.frames import DATA, packed
 from auditlake.confined.process import NONSENSE, Process
 from auditlake.engine.arrow_rows import inexact
 from auditlake.errors import SandboxError
 from auditlake.sandbox.model import Opening, Outcome
-from auditlake.sandbox.protocol import RowsOut
+from auditlake.sandbox.protocol import send_rows
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -82,8 +81,9 @@ class Child(Process):
                 raise SandboxError(f"the sandbox could not be opened: {reply.get('broken', 'it says nothing')}")
 
     def ask(
-        self, text: str, values: Mapping[str, Any], seconds: float, output: int, give: Callable[[str], pa.Table]
-    ) -> Reply:
+        self, text: str, values: Mapping[str, Any], seconds: float, output: int, give: Callable[[str], pa.Table],
+        look: Callable[[], None] = lambda: None,
+    ) -> Reply:  # fmt: skip
         """Run a statement.
 
         Args:
@@ -92,12 +92,14 @@ class Child(Process):
             seconds: After these it is killed; what ``give`` takes counts.
             output: The most bytes that are taken of its answer.
             give: Makes a view's table that it asks for.
+            look: Called now and then while the child is at work; what it raises ends the wait, and not the child.
 
         Raises:
             ChildGone: It ended, was killed at the deadline, or sent more than it may.
         """
         data = bytearray()
         self.give_time(seconds + _GRACE_SECONDS)
+        self.look_with(look)
         self.send(packed({"ask": {"text": text, "values": dict(values)}}))
         while True:
             kind, payload = self.frame()
@@ -144,8 +146,5 @@ class Child(Process):
         return Reply(replace(outcome, rows=table.num_rows), table)
 
     def _hand_over(self, table: pa.Table) -> None:
-        import pyarrow as pa
-
-        with BufferedWriter(RowsOut(self.send), STRETCH) as file, pa.ipc.new_stream(file, table.schema) as stream:
-            stream.write_table(table, max_chunksize=8_192)
+        send_rows(self.send, table)
         self.send(packed({"end": True}))

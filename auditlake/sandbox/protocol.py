@@ -1,13 +1,24 @@
-"""Arrow streams over the pipes between parent and child: files that are frames."""
+"""Arrow streams as frames: between parent and child, and between a desk and its askers."""
 
 from __future__ import annotations
 
 import io
 import os
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from auditlake.confined.frames import HEAD, SAID, STRETCH, read_exactly, send_data
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+def send_rows(send: Callable[[Any], None], table: pa.Table) -> None:
+    """Send a table as frames of rows."""
+    import pyarrow as pa
+
+    with io.BufferedWriter(RowsOut(send), STRETCH) as file, pa.ipc.new_stream(file, table.schema) as stream:
+        stream.write_table(table, max_chunksize=8_192)
 
 
 class RowsOut(io.RawIOBase):

@@ -6,12 +6,12 @@ import mmap
 import os
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from functools import cached_property
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, Literal
 
@@ -25,6 +25,7 @@ from auditlake.frameworks.document import check_framework
 from auditlake.reports.document import check_report
 from auditlake.reports.model import Status
 from auditlake.reports.sentences import nothing_met
+from auditlake.yaml_reader import digest_of
 
 _LARGE = 1 << 20
 _LIST, _AFTER_LIST = b'\n  "violations": [', b',\n  "threshold": '
@@ -32,6 +33,8 @@ _KIND = re.compile(rb'\n      "kind": "([a-z_]{1,64})"')
 _NAME = re.compile(
     r"(?P<kind>compliance|framework)_(?P<about>[a-z0-9_-]+?)_(?P<as_of>\d{8}T\d{6}(?:\.\d{6})?Z)_v(?P<snapshot>\d{1,18})(?=[_.])"
 )
+Key = tuple[str, str]
+"""What reports were judged as of, and the snapshot, as their names say it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,21 +108,47 @@ class Folder:
             return cls(path)
 
     @cached_property
-    def names(self) -> tuple[Name, ...]:
-        """The reports, the newest first; a page without its JSON counts."""
-        stems = {
-            file["stem"]: match
-            for each in self.files
-            if (file := REPORT_FILE.match(each) or FRAMEWORK_FILE.match(each))
-            and file["form"] in {".json", ".html"}
-            and (match := _NAME.match(each))
-            and _is_instant(match["as_of"])
-        }
-        names = [
-            Name(match["kind"], match["about"], match["as_of"], int(match["snapshot"]), stem)  # type: ignore[arg-type]
-            for stem, match in stems.items()
-        ]
-        return tuple(sorted(names, key=lambda each: (each.as_of, each.snapshot, each.stem), reverse=True))
+    def groups(self) -> Mapping[Key, list[str]]:
+        """The names of files that may be reports, by what these were judged as of and the snapshot.
+
+        Of a report that has both, the name of the JSON stands for the page. :meth:`reports` says which are reports.
+        """
+        return self._read[0]
+
+    @cached_property
+    def _read(self) -> tuple[dict[Key, list[str]], dict[str, str]]:
+        """The groups, and the newest instant of each policy and pack that has JSON: all names are gone through once.
+
+        Of a report that has both, the name of the JSON stands for the page.
+        """
+        groups: dict[Key, list[str]] = {}
+        newest: dict[str, str] = {}
+        for name in self.files:
+            is_page = name[-5:] == ".html"
+            if not is_page and name[-5:] != ".json":
+                continue
+            if (is_page and f"{name[:-4]}json" in self.files) or name[:10] not in ("compliance", "framework_"):
+                continue
+            head, is_report, tail = name.partition("Z_v")
+            if is_report:
+                subject, _, as_of = head.rpartition("_")
+                snapshot, _, _ = tail.partition(".")
+                key = (f"{as_of}Z", snapshot.partition("_")[0] if "_" in snapshot else snapshot)
+                if (group := groups.get(key)) is None:
+                    group = groups[key] = []
+                group.append(name)
+                if not is_page and key[0] > newest.get(subject, ""):
+                    newest[subject] = key[0]
+        return groups, newest
+
+    def reports(self, key: Key) -> tuple[Name, ...]:
+        """Return the reports of a key, by name; a page without its JSON counts."""
+        return tuple(sorted(filter(None, map(name_of, self.groups.get(key, ()))), key=lambda each: each.stem))
+
+    def counts(self, key: Key) -> tuple[int, int]:
+        """Return how many reports of a key may be there, and how many have a page."""
+        names = self.groups.get(key, ())
+        return len(names), sum(f"{name.rpartition('.')[0]}.html" in self.files for name in names)
 
     def file(self, name: str) -> str | None:
         """Return a file's name if it is there."""
@@ -129,25 +158,50 @@ class Folder:
         """Return the page of a report, or its JSON where it has none; None if neither is there."""
         return self.file(f"{stem}.html") or self.file(f"{stem}.json")
 
-    def newest_policies(self) -> Iterator[IndexEntry]:
-        """Yield the newest report of each policy that is one of ours, with the newest JSON of all that are read."""
+    def newest_policies(self, recorded: Collection[str] = ()) -> Iterator[IndexEntry]:
+        """Yield the newest report of each policy that is one of ours, with the newest JSON of all that are read.
+
+        Args:
+            recorded: ``sha256:`` of the JSON of reports that are on record, which need not be checked again.
+        """
         for own in self._by_subject("compliance"):
-            yield from islice(filter(None, (_entry(self, name) for name in own)), 1)
+            yield from islice(filter(None, (_entry(self, name, recorded) for name in own)), 1)
 
-    def newest_frameworks(self) -> Iterator[tuple[Name, Mapping[str, Any]]]:
-        """Yield the newest report of each pack, as JSON values."""
+    def newest_frameworks(self, recorded: Collection[str] = ()) -> Iterator[tuple[Name, Mapping[str, Any]]]:
+        """Yield the newest report of each pack, as JSON values; the argument is that of :meth:`newest_policies`."""
         for own in self._by_subject("framework"):
-            yield from islice(((name, made) for name in own if (made := _framework(self, name))), 1)
+            yield from islice(((name, made) for name in own if (made := _framework(self, name, recorded))), 1)
 
-    def _by_subject(self, kind: str) -> Sequence[list[Name]]:
-        """Return the reports of each policy or pack: the newest first, of those the ones over the usual period."""
-        subjects: dict[str, list[Name]] = {}
-        for name in self.names:
-            if name.kind == kind and f"{name.stem}.json" in self.files:
-                subjects.setdefault(name.about, []).append(name)
-        for own in subjects.values():
-            own.sort(key=lambda name: (name.as_of, name.snapshot, -name.stem.count("Z")), reverse=True)
-        return list(subjects.values())
+    @cached_property
+    def _by_instant(self) -> Mapping[str, list[list[str]]]:
+        """The groups by what they were judged as of, whatever the snapshot."""
+        found: dict[str, list[list[str]]] = {}
+        for (as_of, _), names in self.groups.items():
+            found.setdefault(as_of, []).append(names)
+        return found
+
+    def _by_subject(self, kind: str) -> Iterator[Iterator[Name]]:
+        """Yield the reports of each policy or pack: the newest first, of those the ones over the usual period."""
+        for subject, as_of in sorted(self._read[1].items()):
+            if subject.startswith(f"{kind}_"):
+                yield self._newest_first(subject, as_of)
+
+    def _newest_first(self, subject: str, newest: str) -> Iterator[Name]:
+        """Yield the reports of one: nearly always the first is looked at alone."""
+        for as_of in sorted((each for each in self._by_instant if each <= newest), reverse=True):
+            there = chain.from_iterable(self._by_instant[as_of])
+            names = (each for each in there if each.startswith(f"{subject}_{as_of}_v") and each.endswith(".json"))
+            alike = filter(None, map(name_of, names))
+            yield from sorted(alike, key=lambda name: (name.snapshot, -name.stem.count("Z")), reverse=True)
+
+
+def name_of(file: str) -> Name | None:
+    """Return what the name of a report's file says; None of any other file."""
+    match = _NAME.match(file) if REPORT_FILE.match(file) or FRAMEWORK_FILE.match(file) else None
+    if match is None or not _is_instant(match["as_of"]):
+        return None
+    kind, about, as_of = match["kind"], match["about"], match["as_of"]
+    return Name(kind, about, as_of, int(match["snapshot"]), file.rpartition(".")[0])  # type: ignore[arg-type]
 
 
 def spelled(compact: str) -> str:
@@ -164,25 +218,27 @@ def _is_instant(compact: str) -> bool:
     return True
 
 
-def _framework(folder: Folder, name: Name) -> Mapping[str, Any] | None:
+def _framework(folder: Folder, name: Name, recorded: Collection[str]) -> Mapping[str, Any] | None:
     """Return a framework's report; None if it is none of ours."""
     try:
-        values = evidence_json.parse(read_file(folder.path / f"{name.stem}.json", within=folder.path))
-        check_framework(values)
+        data = read_file(folder.path / f"{name.stem}.json", within=folder.path)
+        values = evidence_json.parse(data)
+        if digest_of(data) not in recorded:
+            check_framework(values)
     except (OSError, ValueError, RecursionError, ReportError):
         return None
     made: Mapping[str, Any] = values
     return made if made["pack_id"] == name.about else None
 
 
-def _entry(folder: Folder, name: Name) -> IndexEntry | None:
+def _entry(folder: Folder, name: Name, recorded: Collection[str]) -> IndexEntry | None:
     """Return what the list says about a report; None if it is none: not JSON, or not of our form.
 
     The findings of a large report are not read: the second form counts them beside the list, and in the first each has
     a line of its own that names its kind.
     """
     try:
-        report, kinds = _without_findings(folder.path / f"{name.stem}.json")
+        report, kinds = _without_findings(folder.path / f"{name.stem}.json", recorded)
         threshold = report["threshold"]
         if report["policy_id"] != name.about:
             return None
@@ -215,12 +271,14 @@ def _nothing_met(threshold: Mapping[str, Any]) -> bool:
     return nothing_met(threshold.get("measure", "count"), threshold["where"], *numbers, *peaks)
 
 
-def _without_findings(path: Path) -> tuple[dict[str, Any], Counter[str]]:
+def _without_findings(path: Path, recorded: Collection[str]) -> tuple[dict[str, Any], Counter[str]]:
     """Return a report's JSON, of a large one without the list; and its findings by kind."""
     with open_file(path, within=path.parent) as file:
         if os.fstat(file.fileno()).st_size < _LARGE:
-            report = evidence_json.parse(file.read())
-            check_report(report)
+            content = file.read()
+            report = evidence_json.parse(content)
+            if digest_of(content) not in recorded:
+                check_report(report)
             kinds = Counter(finding["kind"] for finding in report["violations"])
             return report, Counter(report.get("findings_by_kind", kinds))
         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:

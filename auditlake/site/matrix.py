@@ -1,6 +1,6 @@
 """Which kinds of event arrived on which day, for each control that asks for them: where everything lies in the picture.
 
-As in :mod:`auditlake.reports.page_charts`, across is per cent and down is pixels.
+As in :mod:`auditlake.reports.day_axis`, across is per cent and down is pixels.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Literal
 
 from auditlake.display.text import Text, count, shown, visible
 from auditlake.frameworks.model import CellState, CoverageRow, FrameworkReport
-from auditlake.reports.page_charts import HEAT_COLUMNS, Bin, Tick, bins, unit_for, x_ticks
+from auditlake.reports.day_axis import HEAT_COLUMNS, Bin, Tick, bins, unit_for, x_ticks
 
 _ROW, _CELL, _LEVELS = 16, 13, 5
 _Asked = tuple[str, CoverageRow, bool, bool]

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from auditlake.display.text import Text, count, moment, shown, visible
 from auditlake.frameworks.model import CheckResult, ControlResult, FrameworkReport, Slot, SlotState
-from auditlake.reports.page_charts import HEAT_COLUMNS, Tick, bins, unit_for, x_ticks
+from auditlake.reports.day_axis import HEAT_COLUMNS, Tick, bins, unit_for, x_ticks
 from auditlake.site.words import CHECK_WORDS
 
 _ROW = 22

@@ -48,6 +48,28 @@ where "timestamp" > $since
 group by source, batch
 order by source, batch;
 
+-- name: older($types, $instants)
+-- The events of each of some types that are older than the instant in the same place, those under a legal hold aside.
+-- The slot `on_hold` is filled in the syntax tree with the condition of the active holds.
+-- returns: event_type, before, events
+with asked as (
+  select
+    unnest($types) as asked_type,
+    unnest(cast($instants as timestamptz[])) as "before"
+)
+
+select
+  event_type,
+  "before",
+  count(*) as events
+from events
+join asked
+  on event_type = asked_type
+  and "timestamp" < "before"
+where not on_hold
+group by event_type, "before"
+order by event_type, "before";
+
 -- name: looks($types, $first, $behind, $unit, $reviewers)
 -- The events that reviews are about, by unit of time in microseconds from Monday, 1970-01-05; and which of those who
 -- gave reviews are users of them.

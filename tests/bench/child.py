@@ -28,6 +28,7 @@ from tests.bench import (
     retention,
     rolling,
     sandbox,
+    site,
 )
 from tests.bench.data import make, place, small_place
 from tests.bench.work import Work
@@ -41,10 +42,12 @@ WORKS: Mapping[str, Callable[[], dict[str, Work]]] = {
     "many-reports": many.reports,
     "many-stats": many.stands,
     "many-scan": many.scans,
+    "many-sigma": many.sigma_scans,
     "many-alerts": lambda: many.alerts(source="cloudtrail"),
     "many-alerts-any-source": lambda: many.alerts(source=None),
     "frameworks-facts": frameworks.facts,
     "frameworks": frameworks.judged,
+    "site-index": site.works,
     "breaches": lambda: rolling.works(by_user=False, everything=False),
     "breaches-by-user": lambda: rolling.works(by_user=True, everything=False),
     "everything": lambda: rolling.works(by_user=False, everything=True),

@@ -10,9 +10,10 @@ import pytest
 
 import auditlake
 from auditlake.disk.lock import exclusive
-from auditlake.errors import LakeBusyError, ReportError
+from auditlake.errors import LakeBusyError, ReportError, RunUnderWayError
 from tests.cli.conftest import Run, run  # noqa: F401 - a fixture
 from tests.collect.conftest import Collecting, event
+from tests.frameworks.test_lake import OTHER
 
 OLD = (datetime.now(UTC) - timedelta(days=500)).isoformat()
 POLICY = "name: Kept\ndescription: Logins are kept for a month\nrequired_events: [login]\nretention_period: 30d\n"
@@ -37,7 +38,7 @@ def due(collecting: Collecting) -> Collecting:
     return make
 
 
-def outcomes(done: auditlake.upkeep.nightly.NightlySummary) -> list[str]:  # type: ignore[name-defined]
+def outcomes(done: auditlake.upkeep.routine.RoutineSummary) -> list[str]:  # type: ignore[name-defined]
     return [each.outcome for each in done.steps]
 
 
@@ -140,7 +141,7 @@ def test_a_failing_step_does_not_stop_the_others(due: Collecting, monkeypatch: p
 def test_nothing_is_deleted_without_reports(due: Collecting, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the policies could not be judged, the plan is made, told, and waits for a person."""
 
-    def reports(*_: object) -> None:
+    def reports(*_: object, **__: object) -> None:
         raise ReportError("the disk refused")
 
     lake = due(APPLY)
@@ -152,20 +153,30 @@ def test_nothing_is_deleted_without_reports(due: Collecting, monkeypatch: pytest
 
 
 def test_fail_on(due: Collecting) -> None:
-    """A status that the caller names counts as a failure."""
+    """A status that the caller names counts as a failure, be it one of a policy or of a framework."""
     lake = due()
-    status = lake.routine.nightly()["report"].facts["policies"]["kept"]
-    done = lake.routine.nightly(fail_on=[status])
+    lake.layout.packs.mkdir()
+    lake.layout.pack("other").write_text(OTHER)
+    lake.layout.frameworks.write_text("packs: {other: {revision: 2026-09-01.1}}\n")
+    first = lake.routine.nightly()["report"]
+    status = first.facts["policies"]["kept"]
+    done = lake.routine.nightly(fail_on=[status, "fail"])
 
+    assert (first.told, first.facts["frameworks"], first.said.endswith("; other fail")) == ((), {"other": "fail"}, True)
     assert (done["report"].outcome, done.outcome) == ("no", "no")
-    assert done["report"].told == (f"kept: {status.replace('_', ' ')}",)
+    assert done["report"].told == (f"kept: {status.replace('_', ' ')}", "other: fail")
 
 
 def test_a_second_run_ends(due: Collecting) -> None:
     """A second run at the same time says so, ends, and does nothing."""
     lake = due()
-    with exclusive(lake.layout.nightly_lock, wait_seconds=0), pytest.raises(LakeBusyError, match="another nightly run"):
+    own = lake.layout.schedule_lock("nightly")
+    own.parent.mkdir()
+    with exclusive(own, wait_seconds=0), pytest.raises(RunUnderWayError, match="another run of the schedule nightly"):
         lake.routine.nightly()
+    impatient = auditlake.AuditLake(lake.layout.root, wait_seconds=0)
+    with exclusive(lake.layout.nightly_lock, wait_seconds=0), pytest.raises(LakeBusyError, match="another schedule"):
+        impatient.routine.nightly()
 
     assert not lake.layout.collected.exists()
 
@@ -176,8 +187,9 @@ def test_the_commands(due: Collecting, run: Run, tmp_path: Path) -> None:  # noq
     collected = run("collect", "--json")
     nightly = run("nightly", "--json")
     told = run("nightly")
-    with exclusive(lake.layout.nightly_lock, wait_seconds=0):
+    with exclusive(lake.layout.schedule_lock("nightly"), wait_seconds=0):
         second = run("nightly")
+        machine = run("schedule", "run", "nightly", "--json")
     (lake.layout.root / "own" / "bad.jsonl").write_text("{}\n")
     quarantined = run("--quiet", "collect")
     spoil_file(lake)
@@ -187,8 +199,8 @@ def test_the_commands(due: Collecting, run: Run, tmp_path: Path) -> None:  # noq
     assert (nightly.code, nightly.json["outcome"]) == (0, "done")
     assert [each["name"] for each in nightly.json["steps"]] == STEPS
     assert [line.split()[:2] for line in told.out.splitlines()[:6]] == [[name, "done"] for name in STEPS]
-    assert (second.code, second.out) == (3, "")
-    assert "another nightly run is at work" in second.err
+    assert (second.code, second.out, machine.json["outcome"]) == (0, "", "skipped")
+    assert "another run of the schedule nightly is at work" in second.err
     assert (quarantined.code, quarantined.out) == (0, "")  # one of three records
     assert wrong.code == 4
     assert "not as it was recorded" in wrong.err

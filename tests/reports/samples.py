@@ -14,8 +14,8 @@ from auditlake.policies.kinds.threshold import DailyPeak, Threshold
 from auditlake.policies.model import RetentionConflict
 from auditlake.reports.model import Detail, Evidence, Query, Report, SampleEvent
 from auditlake.site.entries import Folder, IndexEntry
-from auditlake.site.index import IndexPage
 from auditlake.site.index import index_pages as pages_of
+from auditlake.site.index_page import IndexPage
 
 GOLDEN = Path(__file__).parent / "small.json"
 AS_OF = datetime(2026, 11, 24, 6, 0, tzinfo=UTC)

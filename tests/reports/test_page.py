@@ -16,26 +16,41 @@ import pytest
 from jinja2 import meta, nodes
 
 from auditlake import assets
+from auditlake.alerts import chat, mail
 from auditlake.display import cards, text
 from auditlake.display.templates import environment, render_bytes
 from auditlake.errors import ReportError
 from auditlake.policies.kinds.coverage import CoverageAnswer
-from auditlake.reports import document, heat_map, page, page_charts, sheet
+from auditlake.reports import day_axis, document, heat_map, page, page_charts, sheet
 from auditlake.reports.model import Detail, Report
 from auditlake.reports.page import compliance_page, render_page
 from auditlake.reports.sections import catalog, counts, coverage, episodes, evidence, kinds, retention
 from auditlake.reports.sections.coverage import SHOWN_RANGES, silent_ranges
 from auditlake.reports.sentences import SHOWN_EPISODES
 from auditlake.retention import certificate
-from auditlake.site import control_page, framework_page, framework_sheet, index, matrix, past, strips, tally
+from auditlake.site import (
+    control_page,
+    framework_page,
+    framework_sheet,
+    index_page,
+    latest,
+    matrix,
+    month_page,
+    past,
+    run_rows,
+    strips,
+    tally,
+    year,
+)
 from auditlake.site.entries import Folder
 from auditlake.site.index import index_pages
 from tests.reports import samples
 
 FOLDER = assets.folder("reports_templates")
 MODULES = (
-    cards, page_charts, heat_map, index, document, page, text, catalog, counts, coverage, episodes, evidence, kinds,
-    retention, certificate, control_page, framework_page, framework_sheet, index, matrix, past, sheet, strips, tally,
+    cards, day_axis, page_charts, heat_map, document, page, text, catalog, counts, coverage, episodes, evidence,
+    kinds, retention, certificate, control_page, framework_page, framework_sheet, index_page, latest, matrix,
+    month_page, past, run_rows, sheet, strips, tally, year, chat, mail,
 )  # fmt: skip
 KINDS = [
     kind for module in MODULES for kind in vars(module).values()
@@ -83,7 +98,7 @@ def used_by(template: str) -> set[str]:
 def test_every_template_has_a_document() -> None:
     """What lies in the folder is filled by a document, included by those that are, or a schema."""
     files = {path.relative_to(FOLDER).as_posix() for path in FOLDER.rglob("*.*")}
-    shared = {"README.md", "evidence.txt", "framework_evidence.txt", "charts.html", "parts.html", "style.css"}
+    shared = {"README.md", "evidence.txt", "charts.html", "parts.html", "runs.html", "style.css"}
     shared |= {"control_parts.html", "print_parts.html", "print.css", "print_pictures.css"}
     assert files - shared - set(DOCUMENTS) == {
         "certificate.schema.json", "compliance.1.schema.json", "compliance.schema.json", "framework.schema.json",
@@ -93,7 +108,7 @@ def test_every_template_has_a_document() -> None:
 def test_every_part_is_used() -> None:
     """No nested field is built for nothing."""
     markup = "".join(path.read_text() for path in sorted(FOLDER.rglob("*.html")))
-    apart = {*DOCUMENTS.values(), page_charts.Bin}
+    apart = {*DOCUMENTS.values(), day_axis.Bin, index_page.Year}
     unused = {
         f"{kind.__name__}.{item.name}"
         for kind in KINDS

@@ -100,7 +100,7 @@ def test_tables_have_limits(tmp_path: Path) -> None:
         for _ in range(2):
             with pytest.raises(StoppedError, match="longer than it may"):
                 opened.sql("select count(*) from findings")
-        outcomes = [json.loads(line)["status"] for line in opened._accounts.lines]
+        outcomes = [json.loads(line)["status"] for line in opened._log.lines]
     assert outcomes == ["stopped", "stopped"]
 
 

@@ -22,6 +22,7 @@ from auditlake.frameworks.model import (
     Evidence,
     Extent,
     FrameworkReport,
+    HoldThen,
     PolicyAnswer,
     RetentionRow,
     Setting,
@@ -33,8 +34,12 @@ from auditlake.reports.compliance import ComplianceReport
 from auditlake.reports.files import FORMATS
 from auditlake.reports.model import Query
 from auditlake.runs.model import FailedRun, PackAnswer, Run
+from auditlake.runs.newest import of_entries
 from auditlake.site.entries import Folder, Name
-from auditlake.site.index import IndexPage, index_pages
+from auditlake.site.happenings import happenings
+from auditlake.site.index import index_pages
+from auditlake.site.index_page import IndexPage
+from auditlake.site.month_page import MonthPage, month_page
 from auditlake.site.words import control_files
 from auditlake.site.write import Pages
 from tests.reports import samples
@@ -100,7 +105,7 @@ def framework(text: str = "what others wrote") -> FrameworkReport:
         status: {shows: sum((each.status, each.shows) == (status, shows) for each in made) for shows in SHOWS}
         for status in STATUSES
     }
-    asker = Asker(POLICY, "12mo", 12, full)
+    asker = Asker(POLICY, "12mo", 12, full, "mandatory")
     return FrameworkReport(
         pack_id="house", framework=text, edition="2026", publisher=text, about=text, revision="2026-09-01.1",
         digest=DIGEST, extends="base", recheck=date(2026, 1, 1), is_recheck_due=True,
@@ -115,8 +120,9 @@ def framework(text: str = "what others wrote") -> FrameworkReport:
         ),
         controls=tuple(made), coverage=_coverage(full),
         retention=(
-            RetentionRow("login", asker, asker, replace(asker, length="1mo"), True),
-            RetentionRow("logout", asker, None, None, False), RetentionRow(full, asker, None, None, False),
+            RetentionRow("login", asker, asker, replace(asker, length="1mo"), None, True, None),
+            RetentionRow("logout", asker, None, None, None, False, None),
+            RetentionRow(full, asker, None, None, asker, False, Finding("0" * 16, "retention_contradiction", full)),
         ),
         policies=(PolicyAnswer(
             POLICY, text, text, "high", "violation", None, 9, 3, 3, ("1", "5"), DIGEST,
@@ -124,7 +130,8 @@ def framework(text: str = "what others wrote") -> FrameworkReport:
         sources=(Source("S1", text, "copy", text, date(2026, 1, 1)), Source("S2", text, "memory")),
         evidence=Evidence(
             "00000000-0000-4000-8000-000000000000", SNAPSHOT, 1, 9, DIGEST, DIGEST, None, None, Extent(4, DIGEST),
-            Extent(0, ""), Extent(0, ""), (Query("looks", full, {"types": [text]}, 1),)),
+            Extent(0, ""), Extent(0, ""), (HoldThen(full, DIGEST),), DIGEST,
+            (Query("looks", full, {"types": [text]}, 1),)),
     )  # fmt: skip
 
 
@@ -203,6 +210,15 @@ def pages(text: str = "what others wrote") -> dict[str, bytes]:
 def control(text: str = "what others wrote", control_id: str = "1") -> bytes:
     """The page of a control."""
     return pages(text)[control_files(STEM, [each.id for each in framework().controls])[control_id]]
+
+
+def month() -> MonthPage:
+    """The runs of the months before, on one page."""
+    begins, ends = datetime(2026, 1, 1, tzinfo=UTC), datetime(2027, 1, 1, tzinfo=UTC)
+    folder = Folder(Path(), frozenset(pages()))
+    page = month_page(folder, happenings(folder, runs(), begins, ends), of_entries(runs()), "index.html")
+    assert page is not None
+    return page
 
 
 def index(text: str = "what others wrote") -> IndexPage:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from html.parser import HTMLParser
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -57,13 +58,16 @@ def test_reads_only_what_is_newest(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     """However many reports lie there, one a policy is read."""
     read: list[str] = []
     entry = entries._entry
-    monkeypatch.setattr(entries, "_entry", lambda folder, each: read.append(each.stem) or entry(folder, each))
+    monkeypatch.setattr(
+        entries, "_entry", lambda folder, each, known: read.append(each.stem) or entry(folder, each, known)
+    )
     for day in range(1, 20):
         report = replace(samples.small(), as_of=samples.AS_OF.replace(day=day))
         (tmp_path / name(report)).write_bytes(render_json(report))
     page = write_index(tmp_path).read_text()
     assert read == [name(report).removesuffix(".json")]
-    assert page.count("Not on record") == 19
+    assert page.count("Not on record") == 10
+    assert (tmp_path / "index-2026-11.html").read_text().count("Not on record") == 19
 
 
 def test_leaves_out_what_is_no_report(tmp_path: Path) -> None:
@@ -136,6 +140,19 @@ def test_a_cause_names_nobody() -> None:
     control = {"id": "1", "status": "fail", "parts": [], "checks": [check]}
     (cause,) = causes_of([{"controls": [control]}])
     assert cause.words == "1 finding of p--a"
+
+
+def test_a_cause_counts_what_nobody_accepted() -> None:
+    """Of the intervals that were missed, those of an accepted finding are nobody's to mend."""
+    days = [f"2026-09-0{n}T00:00:00.000000Z" for n in range(1, 5)]
+    slots = [{"start": start, "end": end, "state": "missed"} for start, end in pairwise(days)]
+    found = {"id": "1", "kind": "review_missed", "start": days[0], "end": days[2], "accepted": {"owner": "bea"}}
+    check = {
+        "status": "fail", "policy": None, "slots": slots, "kind": "review", "reason": "r", "measures": {},
+        "findings": [found, {**found, "id": "2", "start": days[2], "end": days[3], "accepted": None}],
+    }  # fmt: skip
+    (cause,) = causes_of([{"controls": [{"id": "1", "status": "fail", "parts": [], "checks": [check]}]}])
+    assert cause.words == "1 review missed"
 
 
 def _quiet() -> tuple[Report, Detail]:

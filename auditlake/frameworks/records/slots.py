@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from itertools import groupby
 
 from auditlake.events.durations import Duration
@@ -11,9 +11,7 @@ from auditlake.events.times import MICROSECOND
 from auditlake.frameworks.model import Slot, SlotState
 from auditlake.frameworks.records.model import Found
 from auditlake.policies.question import Question
-
-ORIGIN = datetime(1970, 1, 5, tzinfo=UTC)
-"""A Monday: weeks begin on Mondays, at midnight UTC."""
+from auditlake.runs.due import ORIGIN
 
 
 def intervals(every: Duration, question: Question) -> Iterator[tuple[datetime, datetime]]:
