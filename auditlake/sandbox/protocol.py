@@ -1,52 +1,13 @@
-"""What parent and child say to each other over pipes: frames of a kind, a length and a payload."""
+"""Arrow streams over the pipes between parent and child: files that are frames."""
 
 from __future__ import annotations
 
 import io
-import json
 import os
-import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
-SAID = b"J"
-"""A JSON object."""
-ROWS = b"A"
-"""A stretch of an Arrow IPC stream."""
-
-HEAD = struct.Struct(">cQ")
-"""The kind and the length of what follows."""
-STRETCH = 1024 * 1024
-"""Bytes of the longest frame of rows."""
-
-
-def packed(message: Mapping[str, Any]) -> bytes:
-    """Return a JSON object as a frame."""
-    text = json.dumps(message, ensure_ascii=True, separators=(",", ":")).encode("ascii")
-    return HEAD.pack(SAID, len(text)) + text
-
-
-def send(descriptor: int, data: Any) -> None:
-    """Write all of it."""
-    rest = memoryview(data)
-    while rest:
-        rest = rest[os.write(descriptor, rest) :]
-
-
-def read_exactly(descriptor: int, length: int) -> bytes:
-    """So many bytes.
-
-    Raises:
-        EOFError: The other side has gone.
-    """
-    parts = []
-    while length:
-        part = os.read(descriptor, min(length, STRETCH))
-        if not part:
-            raise EOFError
-        parts.append(part)
-        length -= len(part)
-    return b"".join(parts)
+from auditlake.confined.frames import HEAD, SAID, STRETCH, read_exactly, send_data
 
 
 class RowsOut(io.RawIOBase):
@@ -63,13 +24,9 @@ class RowsOut(io.RawIOBase):
 
     def write(self, data: Any, /) -> int:
         """Send all of it."""
-        view = memoryview(data).cast("B")
-        for start in range(0, len(view), STRETCH):
-            stretch = view[start : start + STRETCH]
-            self._send(HEAD.pack(ROWS, len(stretch)))
-            self._send(stretch)
-        self.sent += len(view)
-        return len(view)
+        length = send_data(self._send, data)
+        self.sent += length
+        return length
 
 
 class RowsIn(io.RawIOBase):
