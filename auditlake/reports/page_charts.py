@@ -1,4 +1,4 @@
-"""Where things lie in the page's two pictures: the daily peaks and the coverage heat map.
+"""Where things lie in the pictures of a page, and in that of the daily peaks.
 
 Left to right everything is a percentage of the picture's width, top to bottom it is pixels: so a picture fits any
 screen and its text is never stretched. Colours, and words that do not depend on the data, belong to the template.
@@ -7,7 +7,7 @@ screen and its text is never stretched. Colours, and words that do not depend on
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -32,14 +32,10 @@ MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", 
 CHART_COLUMNS = 400
 HEAT_COLUMNS = 123
 """120 days, or as many weeks: a year fits in weeks, seven years in months."""
-
 _TOP = 14
 _PLOT = 190
-_ROW = 22
-_CELL = 18
 _MAX_TICKS = 13
 _LABELLED_IN_THE_MIDDLE = 75
-_LEVELS = 5
 _LABEL = 9.0
 """The room that a label needs, per cent, where the picture is narrow."""
 _LOG_FROM = 10
@@ -130,66 +126,6 @@ class PeakChart:
     """Which of these."""
 
 
-@dataclass(frozen=True, slots=True)
-class HeatCell:
-    """One type in one column of days."""
-
-    x: str
-    """Left edge, per cent."""
-    width: str
-    """Per cent."""
-    level: str
-    """``0`` to ``5``, or ``unknown``."""
-    title: str
-    """What the cell says, in words."""
-
-
-@dataclass(frozen=True, slots=True)
-class HeatRow:
-    """One required type."""
-
-    y: str
-    """Upper edge of its cells, pixels."""
-    dash_y: str
-    """Where the dash of a cell without events lies, pixels."""
-    cells: tuple[HeatCell, ...]
-    """Its cells, oldest first."""
-
-
-@dataclass(frozen=True, slots=True)
-class HeatLevel:
-    """An entry of the heat map's legend."""
-
-    level: str
-    """As in :class:`HeatCell`."""
-    label: str
-    """Which counts it stands for."""
-
-
-@dataclass(frozen=True, slots=True)
-class HeatMap:
-    """Events by required type and day."""
-
-    title: str
-    """What is drawn."""
-    summary: str
-    """What there is to see, for those who do not see it."""
-    width: Width
-    """How much room it needs."""
-    height: str
-    """Of the whole picture, pixels."""
-    label_y: str
-    """Where the labels under the rows stand, pixels."""
-    cell_height: str
-    """Pixels."""
-    rows: tuple[HeatRow, ...]
-    """In the order of the types given."""
-    x_ticks: tuple[Tick, ...]
-    """Days."""
-    legend: tuple[HeatLevel, ...]
-    """What the levels mean, lowest first."""
-
-
 def peak_chart(
     peaks: Sequence[tuple[date, Number | None]], threshold: Number, silent_days: frozenset[date], title: str,
     *, unknown: str = "before first event",
@@ -221,10 +157,10 @@ def peak_chart(
         if value and value > 0
     ]
     return PeakChart(
-        title=title.replace("{}", _per(unit), 1),
+        title=title.replace("{}", per(unit), 1),
         summary=_peaks_summary(peaks, threshold),
         scale_note=_scale_note(unit, logarithmic=logarithmic),
-        width=_room(len(columns)),
+        width=room(len(columns)),
         height=str(base + 34),
         baseline=_px(base),
         label_y=str(base + 24),
@@ -237,47 +173,6 @@ def peak_chart(
         silent=_bands(columns, silent, "no governed event"),
         unknown=_bands(columns, [value is None for value in values], unknown),
         unknown_label=unknown,
-    )
-
-
-def heat_map(
-    types: Sequence[str], days: Sequence[date], counts: Mapping[str, Sequence[int]], first_event_day: date | None
-) -> HeatMap:
-    """Lay out the heat map.
-
-    Args:
-        types: The required types in the order of the rows.
-        days: Every day of the period.
-        counts: Type to its events on each of ``days``.
-        first_event_day: The day of the lake's first event; what lies before is unknown, not zero.
-    """
-    unit = unit_for(days, HEAT_COLUMNS)
-    columns = bins(days, unit)
-    sums = {name: [sum(counts[name][column.start : column.stop]) for column in columns] for name in types}
-    unknown = [first_event_day is None or days[column.stop - 1] < first_event_day for column in columns]
-    bounds = level_bounds([value for row in sums.values() for value in row if value])
-    rows = [
-        HeatRow(
-            y=str(_ROW * number + (_ROW - _CELL) // 2),
-            dash_y=str(_ROW * number + _ROW // 2 - 1),
-            cells=tuple(
-                _cell(index, len(columns), column.label, value, bounds, unknown=unseen)
-                for index, (column, value, unseen) in enumerate(zip(columns, sums[name], unknown, strict=True))
-            ),
-        )
-        for number, name in enumerate(types)
-    ]
-    return HeatMap(
-        title=f"Events by required type {_per(unit)}",
-        summary=f"{count(len(types), 'row')}, one for each required type, one column {_per(unit)}. "
-        "The table of required types says the same in numbers.",
-        width=_room(len(columns)),
-        height=str(_ROW * len(types) + 30),
-        label_y=str(_ROW * len(types) + 20),
-        cell_height=str(_CELL),
-        rows=tuple(rows),
-        x_ticks=x_ticks(columns, days),
-        legend=_legend(bounds, unknown=any(unknown)),
     )
 
 
@@ -303,18 +198,6 @@ def bins(days: Sequence[date], unit: Unit) -> tuple[Bin, ...]:
     )
 
 
-def level_bounds(values: Sequence[int]) -> tuple[int, ...]:
-    """Return the lowest count of each level of the heat map, at most five, in round numbers that span the values.
-
-    Example:
-        >>> level_bounds([3, 843]), level_bounds([7000, 90000])
-        ((2, 10, 50, 100, 500), (5000, 10000, 20000, 50000))
-    """
-    steps = [step * 10**power for power in range(20) for step in (1, 2, 5)]
-    steps = [step for step, above in pairwise(steps) if values and step <= max(values) and above > min(values)]
-    return tuple(steps if len(steps) <= _LEVELS else (steps[round(at * (len(steps) - 1) / 4)] for at in range(_LEVELS)))
-
-
 def x_ticks(columns: Sequence[Bin], days: Sequence[date]) -> tuple[Tick, ...]:
     """Label some of the columns: as fine as there is room for."""
     schemes = [_begins(columns, days, unit) for unit in UNITS]
@@ -327,7 +210,8 @@ def x_ticks(columns: Sequence[Bin], days: Sequence[date]) -> tuple[Tick, ...]:
     return tuple(ticks)
 
 
-def _per(unit: Unit) -> str:
+def per(unit: Unit) -> str:
+    """Return what a column stands for, to be put after what is counted."""
     return "per UTC day" if unit == "day" else f"per {unit}"
 
 
@@ -376,10 +260,10 @@ def _begins(columns: Sequence[Bin], days: Sequence[date], unit: Unit) -> Marks:
 def _x_tick(at: float, label: str) -> Tick:
     edge = 4.0
     if at < edge:
-        return Tick(_pc(at), _pc(0), label, "start")
+        return Tick(pc(at), pc(0), label, "start")
     if at > 100 - edge:
-        return Tick(_pc(at), _pc(100), label, "end")
-    return Tick(_pc(at), _pc(at), label, "middle")
+        return Tick(pc(at), pc(100), label, "end")
+    return Tick(pc(at), pc(at), label, "middle")
 
 
 def _scale(top: float, threshold: float) -> tuple[_Position, bool]:
@@ -429,7 +313,7 @@ def _bar(number: int, total: int, y: float, title: str, *, over: bool) -> Bar:
     base = _TOP + _PLOT
     height = max(base - y, 1.0)
     full_title = f"{title}, threshold reached" if over else title
-    return Bar(_pc(middle - width / 2), _px(base - height), _pc(width), _px(height), _pc(middle), over, full_title)
+    return Bar(pc(middle - width / 2), _px(base - height), pc(width), _px(height), pc(middle), over, full_title)
 
 
 def _bands(columns: Sequence[Bin], flags: Sequence[bool], what: str) -> tuple[Bar, ...]:
@@ -440,32 +324,9 @@ def _bands(columns: Sequence[Bin], flags: Sequence[bool], what: str) -> tuple[Ba
     for start, stop in zip(edges[::2], edges[1::2], strict=True):
         first, last = columns[start].label, columns[stop - 1].label
         title = f"{first}: {what}" if start + 1 == stop else f"{first} to {last}: {what}"
-        place = _pc(start * share), _px(_TOP), _pc((stop - start) * share), _px(_PLOT), _pc((start + stop) / 2 * share)
+        place = pc(start * share), _px(_TOP), pc((stop - start) * share), _px(_PLOT), pc((start + stop) / 2 * share)
         bands.append(Bar(*place, over=False, title=title))
     return tuple(bands)
-
-
-def _cell(index: int, total: int, label: str, value: int, bounds: tuple[int, ...], *, unknown: bool) -> HeatCell:
-    column = 100 / total
-    gap = 0.1 * column
-    level = "unknown" if unknown else str(_level(value, bounds))
-    events = "before first event" if unknown else f"{value:,}"
-    width = min(column - gap, 8.0)
-    return HeatCell(_pc(index * column + (column - width) / 2), _pc(width), level, f"{label}: {events}")
-
-
-def _level(value: int, bounds: tuple[int, ...]) -> int:
-    reached = sum(value >= bound for bound in bounds)
-    return 0 if reached == 0 else reached + _LEVELS - len(bounds)
-
-
-def _legend(bounds: tuple[int, ...], *, unknown: bool) -> tuple[HeatLevel, ...]:
-    levels = [HeatLevel("unknown", "before first event")] if unknown else []
-    levels.append(HeatLevel("0", "none"))
-    for low, above in zip(bounds, [*bounds, None][1:], strict=True):
-        label = f"{low:,}+" if above is None else f"{low:,}" if above == low + 1 else f"{low:,}\N{EN DASH}{above - 1:,}"
-        levels.append(HeatLevel(str(_level(low, bounds)), label))
-    return tuple(levels)
 
 
 def _peaks_summary(peaks: Sequence[tuple[date, Number | None]], threshold: Number) -> str:
@@ -478,7 +339,8 @@ def _peaks_summary(peaks: Sequence[tuple[date, Number | None]], threshold: Numbe
     return f"The highest count is {highest:,}, on {when}. The threshold of {threshold:,} is reached {often}."
 
 
-def _room(columns: int) -> Width:
+def room(columns: int) -> Width:
+    """Return how much room so many columns need."""
     return "narrow" if columns <= 31 else "medium" if columns <= HEAT_COLUMNS else "wide"
 
 
@@ -486,7 +348,8 @@ def _share(tick: Tick) -> float:
     return float(tick.at.removesuffix("%"))
 
 
-def _pc(value: float) -> str:
+def pc(value: float) -> str:
+    """Return a place or a width across."""
     return f"{value:.3f}".rstrip("0").rstrip(".") + "%"
 
 
