@@ -13,29 +13,29 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from jinja2 import meta
+from jinja2 import meta, nodes
 
 from auditlake import assets
 from auditlake.display import cards, text
 from auditlake.display.templates import environment, render_bytes
 from auditlake.errors import ReportError
 from auditlake.policies.kinds.coverage import CoverageAnswer
-from auditlake.reports import document, page, page_charts
+from auditlake.reports import document, heat_map, page, page_charts, sheet
 from auditlake.reports.model import Detail, Report
 from auditlake.reports.page import compliance_page, render_page
 from auditlake.reports.sections import catalog, counts, coverage, episodes, evidence, kinds, retention
 from auditlake.reports.sections.coverage import SHOWN_RANGES, silent_ranges
 from auditlake.reports.sentences import SHOWN_EPISODES
 from auditlake.retention import certificate
-from auditlake.site import control_page, framework_page, index, matrix, past, strips, tally
+from auditlake.site import control_page, framework_page, framework_sheet, index, matrix, past, strips, tally
 from auditlake.site.entries import Folder
 from auditlake.site.index import index_pages
 from tests.reports import samples
 
 FOLDER = assets.folder("reports_templates")
 MODULES = (
-    cards, page_charts, index, document, page, text, catalog, counts, coverage, episodes, evidence, kinds, retention,
-    certificate, control_page, framework_page, index, matrix, past, strips, tally,
+    cards, page_charts, heat_map, index, document, page, text, catalog, counts, coverage, episodes, evidence, kinds,
+    retention, certificate, control_page, framework_page, framework_sheet, index, matrix, past, sheet, strips, tally,
 )  # fmt: skip
 KINDS = [
     kind for module in MODULES for kind in vars(module).values()
@@ -70,14 +70,21 @@ class Words(HTMLParser):
 @pytest.mark.parametrize("template", DOCUMENTS)
 def test_contract(template: str) -> None:
     """A template uses exactly the fields of its dataclass, and may nest a document."""
-    used = meta.find_undeclared_variables(environment().parse((FOLDER / template).read_text()))
-    assert used - {"fragment"} == {field.name for field in fields(DOCUMENTS[template])}
+    assert used_by(template) - {"fragment"} == {field.name for field in fields(DOCUMENTS[template])}
+
+
+def used_by(template: str) -> set[str]:
+    """The variables that a template uses, and the one that it extends."""
+    tree = environment().parse((FOLDER / template).read_text())
+    extended = [each.template.value for each in tree.find_all(nodes.Extends)]
+    return meta.find_undeclared_variables(tree).union(*map(used_by, extended))
 
 
 def test_every_template_has_a_document() -> None:
     """What lies in the folder is filled by a document, included by those that are, or a schema."""
     files = {path.relative_to(FOLDER).as_posix() for path in FOLDER.rglob("*.*")}
     shared = {"README.md", "evidence.txt", "framework_evidence.txt", "charts.html", "parts.html", "style.css"}
+    shared |= {"control_parts.html", "print_parts.html", "print.css", "print_pictures.css"}
     assert files - shared - set(DOCUMENTS) == {
         "certificate.schema.json", "compliance.1.schema.json", "compliance.schema.json", "framework.schema.json",
     }  # fmt: skip
