@@ -86,7 +86,7 @@ def read_templates(layout: Layout) -> TemplateFolder:
         if kind is None and not name.endswith(".j2"):
             continue
         try:
-            data = read_file(folder / name, within=folder, limit=min(SMALL, left))
+            data = read_file(folder / name, within=layout.root, limit=min(SMALL, left))
             left -= len(data)
             if kind is None:
                 sources[name] = data.decode("utf-8-sig")
