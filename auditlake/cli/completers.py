@@ -53,6 +53,12 @@ def policies(layout: Layout) -> Iterable[str]:
 
 
 @completer
+def templates(layout: Layout) -> Iterable[str]:
+    """Name the lake's templates."""
+    return sorted({file.name.partition(".")[0] for file in layout.templates.glob("*.*.j2")})
+
+
+@completer
 def packs(layout: Layout) -> Iterable[str]:
     """Name the packs of the lake and those that ship with auditlake."""
     return sorted({*_stems(layout.packs), *_stems(Path(__file__).parents[1] / "packs" / "shipped")})

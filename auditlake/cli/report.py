@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from auditlake.frameworks.framework import Framework
     from auditlake.reports.compliance import ComplianceReport
+    from auditlake.site.beside import Fault, Wanted
     from auditlake.site.write import Written
 
 STATUSES = ("violation", "no_data", "compliant", "error")
@@ -48,6 +49,9 @@ OF_FRAMEWORKS = ("fail", "not_evaluated")
     help=f"The files to write of each report: {', '.join(NAMES)}.",
 )
 @click.option("--raw", is_flag=True, help="CSV: leave text as it is where a spreadsheet would run it.")
+@click.option("--annex/--no-annex", default=True, help="PDF: have the SQL as an annex, which is the default, or not.")
+@click.option("--template", "templates", multiple=True, metavar="NAME", shell_complete=completers.templates,
+              help="Fill LAKE/templates/NAME.*.j2 too, for each report; given again, several.")  # fmt: skip
 @click.option("--plan", metavar="HREF", help="OSCAL: the assessment plan that the results belong to.")
 @click.option(
     "--form",
@@ -68,7 +72,8 @@ OF_FRAMEWORKS = ("fail", "not_evaluated")
 @click.pass_obj
 def report(
     path: str, /, policies: tuple[str, ...], out: Path | None, formats: tuple[str, ...], fail_on: tuple[str, ...],
-    form: int, packs: tuple[str, ...], every_control: bool, raw: bool, plan: str | None, **options: Any,
+    form: int, packs: tuple[str, ...], every_control: bool, raw: bool, plan: str | None, annex: bool,
+    templates: tuple[str, ...], **options: Any,
 ) -> None:  # fmt: skip
     """Judge policies and frameworks, and write the reports.
 
@@ -79,14 +84,17 @@ def report(
     A status is about the whole period. By default that is the policy's retention period until now, or the
     report_period of lake.toml for a policy without one. auditlake stats shows status_now, that of the last window.
     """
-    lake, wishes = opened(path), FormOptions(raw=raw, plan=plan)
+    lake, wishes = opened(path), FormOptions(raw=raw, plan=plan, annex=annex)
     is_printed = out is not None and out.name == "-" == str(out)
     if is_printed and (len(formats) > 1 or is_json()):
         raise click.UsageError("--out - prints one form: name it with --format, and leave --json out")
+    if is_printed and (templates or "pdf" in formats):
+        raise click.UsageError("PDFs and templates make files: write them with --out FOLDER")
+    wanted = _wanted(lake, formats, templates)
     with lake.runs.recorded("report") as run:
         judged = run.judged(
             policies, packs or (None if policies else ()), only=bool(packs) and not policies,
-            pages="html" in formats, listen=report_progress(), **options,
+            pages=not {"html", "pdf"}.isdisjoint(formats), listen=report_progress(), **options,
         )  # fmt: skip
         made, frameworks = judged.all_reports, judged.frameworks
         lacking = _lacking(made, formats, form)
@@ -96,8 +104,9 @@ def report(
             data = _joined([*asked, *frameworks], formats[0], form, wishes)
         else:
             files = write_pages(
-                lake, formed, frameworks, out, formats, form=form, every_control=every_control, options=wishes
-            )
+                lake, formed, frameworks, out, formats, form=form, every_control=every_control, options=wishes,
+                wanted=wanted,
+            )  # fmt: skip
     if run.missing:
         warn(f"note: this run is not on record: {run.missing}")
     with suppress(BrokenPipeError):  # a closed pipe does not change the exit code
@@ -111,9 +120,35 @@ def report(
     is_failed = not statuses.isdisjoint(fail_on)
     for why in (why for policy_id, why in lacking.items() if policy_id not in dict(faults)):
         warn(f"error: {why}")
+    unmade = () if is_printed else files.faults
+    _tell_unmade(unmade)
     tell_faults(faults, code=NEGATIVE if is_failed else FAILED)
-    if is_failed or lacking:
+    if is_failed or lacking or unmade:
         raise click.exceptions.Exit(NEGATIVE if is_failed else FAILED)
+
+
+def _wanted(lake: AuditLake, formats: Sequence[str], templates: Sequence[str]) -> Wanted:
+    """Return what confined processes are to make, or refuse what cannot be made before anything is judged."""
+    from auditlake.printing.press import refuse_missing
+    from auditlake.site.beside import Wanted
+    from auditlake.templates.files import read_templates
+
+    if "pdf" in formats:
+        refuse_missing()
+    folder = read_templates(lake.layout)
+    chosen = dict.fromkeys(each for name in templates for each in folder.named(name))
+    return Wanted(tuple(chosen), folder, report_progress("making the files of"))
+
+
+def _tell_unmade(faults: Sequence[Fault]) -> None:
+    """Name the reports of which something could not be made, together where the reason is the same."""
+    reasons: dict[tuple[str, str], list[str]] = {}
+    for each in faults:
+        reasons.setdefault((f"{each.error}", each.error.hint), []).append(each.report)
+    for (why, hint), reports in reasons.items():
+        more = f" and {len(reports) - 3:,} more" if len(reports) > 3 else ""
+        warn(f"error: {', '.join(reports[:3])}{more}: {why}")
+        warn(f"  {hint}")
 
 
 def _joined(
@@ -175,8 +210,10 @@ def tell_faults(faults: Sequence[tuple[str, str]], *, code: int = FAILED) -> Non
 def write_pages(
     lake: AuditLake, made: Sequence[ComplianceReport], frameworks: Sequence[Framework], out: Path | None,
     formats: Sequence[str], *, form: int = 2, every_control: bool = False, options: FormOptions | None = None,
+    wanted: Wanted | None = None,
 ) -> Written:  # fmt: skip
     """Write reports of policies and frameworks, and the pages of controls."""
+    from auditlake.site.beside import Wanted
     from auditlake.site.index import check_index
     from auditlake.site.write import write_site
 
@@ -185,7 +222,7 @@ def write_pages(
     folder = out or lake.layout.reports
     return write_site(
         made, frameworks, folder, formats=formats, form=form, every_control=every_control,
-        options=options or FormOptions(),
+        options=options or FormOptions(), wanted=wanted or Wanted(),
     )  # fmt: skip
 
 

@@ -13,11 +13,11 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from auditlake.confined.frames import DATA, HEAD, SAID, STRETCH, Frames, FramesError, said
 from auditlake.desk.messages import REPLY_BYTES, VERSION, error_of, queries_of
 from auditlake.errors import DeskError
 from auditlake.events.times import Instant, parse_instant
 from auditlake.sandbox.model import Outcome
-from auditlake.sandbox.protocol import HEAD, ROWS, SAID, STRETCH, Frames, FramesError, said
 from auditlake.sandbox.values import sent
 
 if TYPE_CHECKING:
@@ -149,7 +149,7 @@ class _Line:
             raise _unreached(path, error) from error
         self._socket.settimeout(0)
         number = self._socket.fileno()
-        self._frames = Frames(number, number, {SAID: REPLY_BYTES, ROWS: STRETCH})
+        self._frames = Frames(number, number, {SAID: REPLY_BYTES, DATA: STRETCH})
 
     def ask(self, request: Mapping[str, Any], expected: str, *, whole: bool = False) -> tuple[dict[str, Any], bytes]:
         """Say something, and return what is answered under the key that is expected, and the rows before it.

@@ -17,6 +17,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from auditlake.config import read_config
+from auditlake.confined.frames import SAID, Frames, FramesError, GoneError, LateError, NonsenseError, packed
 from auditlake.context import LakeContext
 from auditlake.desk.messages import REQUEST_BYTES, VERSION, error_message, queries_message
 from auditlake.desk.peers import account_of
@@ -37,7 +38,7 @@ from auditlake.sandbox.canned import questions
 from auditlake.sandbox.model import Interrupted
 from auditlake.sandbox.open import open_session, without_numpy
 from auditlake.sandbox.principals import Account, masking_of
-from auditlake.sandbox.protocol import SAID, Frames, FramesError, GoneError, LateError, NonsenseError, packed, send_rows
+from auditlake.sandbox.protocol import send_rows
 from auditlake.sandbox.values import bound
 
 if TYPE_CHECKING:

@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from typing import NoReturn
 
 from auditlake.config import DeskSettings
+from auditlake.confined.frames import packed
+from auditlake.confined.kernel import refuse_threads
 from auditlake.desk.counter import ENDING, serve
 from auditlake.desk.door import Door
 from auditlake.desk.messages import error_message
@@ -26,8 +28,6 @@ from auditlake.disk.layout import Layout
 from auditlake.display.text import count
 from auditlake.errors import DeskError
 from auditlake.machine import Clock
-from auditlake.sandbox.kernel import refuse_threads
-from auditlake.sandbox.protocol import packed
 
 _CLOSE_SECONDS = 10.0
 """How long a session has to put on record what it stopped."""

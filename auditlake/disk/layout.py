@@ -12,6 +12,7 @@
       packs/old/*.yaml          their earlier revisions, each ID@REVISION.yaml
       frameworks.yaml           which of them, with the values that the lake gives their parameters
       sources/*.yaml            the lake's own mappings, for logs that auditlake does not know
+      templates/                templates that people wrote, for reports in forms of their own
       ledger/  reports/
       certificates/             what was deleted, erased or derived anew: one JSON and one HTML file each
       pseudonyms.key            the secret that pseudonyms are made with
@@ -101,6 +102,11 @@ class Layout:
     def sources(self) -> Path:
         """The mappings of the lake's own; not there where it has none."""
         return self.root / "sources"
+
+    @property
+    def templates(self) -> Path:
+        """The templates of the lake's own; not there where it has none."""
+        return self.root / "templates"
 
     @property
     def holds(self) -> Path:

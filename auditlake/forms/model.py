@@ -129,3 +129,5 @@ class FormOptions:
     """OSCAL: where the assessment plan is that the results belong to."""
     page: str | None = None
     """Text: the file of the page beside it."""
+    annex: bool = True
+    """PDF: whether the SQL is its annex."""

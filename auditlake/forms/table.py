@@ -30,6 +30,7 @@ class Form:
 FORMS = (
     Form("json", "json", "everything that the report says, for machines and as evidence", None),
     Form("html", "html", "the page, for people", None),
+    Form("pdf", "pdf", "the page on paper, with the JSON inside; needs auditlake[pdf]", None),
     Form("csv", "csv", "a row a control, check and finding, for spreadsheets", "csv_rows"),
     Form("markdown", "md", "verdict and table, for pull requests and tickets", "markdown", "\n"),
     Form("text", "txt", "the verdict and what needs doing, for a mail", "text", "\n"),

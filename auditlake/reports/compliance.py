@@ -252,6 +252,29 @@ class ComplianceReport(Shown):
             made |= {f"{name}.{each.ending}": rendered(each.name, judgement, options) for each in others}
         return made
 
+    def pdf(self, *, annex: bool = True) -> bytes:
+        """Return it as PDF/A-3 with its JSON inside: the same bytes, with the same fonts and WeasyPrint.
+
+        Args:
+            annex: Whether the SQL is its annex.
+
+        Raises:
+            ReportError: It was made without what pages show, the extra ``pdf`` is missing, or it takes too much.
+        """
+        from auditlake.printing.press import Enclosed, Press
+
+        enclosed = Enclosed(f"{self.stem}.json", self.json(), "The report as data, of which this file was made")
+        with Press() as press:
+            return press.pdf(self.sheet(annex=annex), enclosed, self.as_of)
+
+    def sheet(self, *, stem: str | None = None, annex: bool = True) -> bytes:
+        """Return it as a page for paper, of which PDFs are made."""
+        from auditlake.reports.sheet import render_sheet
+
+        return render_sheet(
+            self.report, self._shown, self._served, self.json(), stem=stem or self.stem, annex=annex
+        )  # fmt: skip
+
     def page(self, json_file: str) -> bytes:
         """Return the page, for a folder in which only its JSON lies too, under that name."""
         return self._page(json_file)
@@ -284,14 +307,22 @@ class ComplianceReport(Shown):
         return write_files(folder, self.files(formats, form, stem=f"{self.stem}_{digest[:12]}", options=options))
 
     def _page(self, json_file: str | None = None, index_file: str | None = None) -> bytes:
-        detail = self.detail
-        if detail is None:
-            message = f"the report of {self.policy_id} was made without what its page shows"
-            raise ReportError(message, hint="make it with pages=True")
         return self._once(
             f"page {json_file} {index_file}",
-            lambda: render_page(self.report, detail, self._served, json_file=json_file, index_file=index_file),
+            lambda: render_page(self.report, self._shown, self._served, json_file=json_file, index_file=index_file),
         )
+
+    @property
+    def _shown(self) -> Detail:
+        """What only pages show.
+
+        Raises:
+            ReportError: It was made without.
+        """
+        if self.detail is None:
+            message = f"the report of {self.policy_id} was made without what its page shows"
+            raise ReportError(message, hint="make it with pages=True")
+        return self.detail
 
     def _once(self, name: str, make: Callable[[], T]) -> T:
         """Return what was made under a name, or make it."""
@@ -310,7 +341,7 @@ def serving(made: ComplianceReport, served: tuple[Served, ...]) -> ComplianceRep
 def formats_of(made: Sequence[ComplianceReport], formats: Sequence[str]) -> list[Sequence[str]]:
     """Return in which forms :func:`write_reports` writes each report."""
     with_pages = len(made) < SHARING or "json" not in formats
-    without = [each for each in formats if each != "html"]
+    without = [each for each in formats if each not in {"html", "pdf"}]
     return [formats if with_pages or not each.is_quiet else without for each in made]
 
 

@@ -101,6 +101,7 @@ def find_mentions(context: LakeContext, rules: RetentionRules, words: Sequence[s
             )
     written = [*sorted(layout.policies.glob("*.yaml")), *sorted(layout.holds.glob("*.yaml")), layout.config]
     written += [layout.frameworks, *sorted(layout.packs.rglob("*.yaml"))]
+    written += sorted(layout.templates.glob("*.j2"))
     written += [layout.root / "auditor.yaml", *sorted((layout.root / "queries").glob("*.sql"))]
     written += sorted(
         path for name in ("policies", "sources", "packs", "holds") for path in (layout.ledger / name).glob("*")

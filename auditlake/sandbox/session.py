@@ -13,6 +13,8 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, Self
 
 from auditlake.config import DeskSettings
+from auditlake.confined.kernel import landlock_version
+from auditlake.confined.process import ChildGone
 from auditlake.context import LakeContext
 from auditlake.disk.layout import Layout
 from auditlake.engine.paths import for_duckdb, has_pattern
@@ -27,11 +29,10 @@ from auditlake.landing.segments import OWN
 from auditlake.machine import login_name
 from auditlake.sandbox.answer import Answer
 from auditlake.sandbox.dictionary import dictionary
-from auditlake.sandbox.kernel import landlock_version
 from auditlake.sandbox.masking import Masking
 from auditlake.sandbox.model import LAYERS, MEGABYTE, Interrupted, Layer, Opening, Outcome
 from auditlake.sandbox.open import others_wait
-from auditlake.sandbox.parent import Child, ChildGone, Reply
+from auditlake.sandbox.parent import Child, Reply
 from auditlake.sandbox.principals import Account, folded, is_name, masking_of
 from auditlake.sandbox.query_log import QueryLog
 from auditlake.sandbox.values import is_text, sent

@@ -16,12 +16,14 @@ from auditlake.reports.compliance import ComplianceReport, formats_of, serving, 
 from auditlake.reports.document import REPORT_VERSION
 from auditlake.reports.files import FORMATS, TakenError, is_free, write_files
 from auditlake.reports.page import Served
+from auditlake.site.beside import Fault, Wanted, source_of, write_beside
 from auditlake.site.control_page import control_page
 from auditlake.site.framework_page import framework_page
 from auditlake.site.words import STATUS_WORDS, control_files
 
 INDEX = "index.html"
 _NO_WISHES = FormOptions()
+_NOTHING = Wanted()
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,13 +33,15 @@ class Written:
     reports: tuple[tuple[Path, ...], ...]
     """Of each report of a policy, in order."""
     frameworks: tuple[tuple[Path, ...], ...]
-    """Of each framework, in order: the pages of its controls last."""
+    """Of each framework, in order: the pages of its controls last, but for what confined processes make."""
+    faults: tuple[Fault, ...] = ()
+    """PDFs, and files of templates, that could not be made."""
 
 
 def write_site(
     reports: Sequence[ComplianceReport], frameworks: Sequence[Framework], folder: Path, *,
     formats: Sequence[str] = FORMATS, form: int = REPORT_VERSION, every_control: bool = False,
-    options: FormOptions = _NO_WISHES,
+    options: FormOptions = _NO_WISHES, wanted: Wanted = _NOTHING,
 ) -> Written:  # fmt: skip
     """Write reports and frameworks into a folder, with pages that link one another.
 
@@ -54,9 +58,10 @@ def write_site(
         form: The version of the form of the JSON of policies.
         every_control: Whether each control has a page; those with findings if false.
         options: What forms are asked for.
+        wanted: The templates to fill, and who is told how far that and the PDFs are.
 
     Raises:
-        ReportError: One cannot be rendered or written.
+        ReportError: One cannot be rendered or written; what confined processes cannot make is in the answer.
     """
     pages = [Pages(each, formats, every_control=every_control, options=options) for each in frameworks]
     made = [serving(each, _served(each, pages)) for each in reports]
@@ -66,8 +71,15 @@ def write_site(
     }  # fmt: skip
     rendered = [each.files(policy_files) for each in pages]
     written = write_reports(made, folder, formats, form=form, options=options)
-    of_frameworks = [_write(each, files, policy_files, folder) for each, files in zip(pages, rendered, strict=True)]
-    return Written(tuple(written), tuple(of_frameworks))
+    written += [_write(each, files, policy_files, folder) for each, files in zip(pages, rendered, strict=True)]
+    own = [*formats_of(made, formats), *(formats for _ in frameworks)]
+    sources = [
+        source_of(each, files, folder, pdf="pdf" in forms, annex=options.annex)
+        for each, files, forms in zip(chain[ComplianceReport | Framework](made, frameworks), written, own, strict=True)
+    ]
+    beside, faults = write_beside(sources, folder, wanted)
+    files = [(*first, *then) for first, then in zip(written, beside, strict=True)]
+    return Written(tuple(files[: len(made)]), tuple(files[len(made) :]), faults)
 
 
 class Pages:

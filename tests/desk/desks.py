@@ -18,13 +18,13 @@ from typing import Any
 import pyarrow as pa
 
 import auditlake
+from auditlake.confined.frames import HEAD, SAID, packed
 from auditlake.desk import counter
 from auditlake.desk.messages import VERSION
 from auditlake.errors import StoppedError
 from auditlake.machine import login_name
 from auditlake.sandbox.answer import Answer
 from auditlake.sandbox.model import Interrupted, Outcome
-from auditlake.sandbox.protocol import HEAD, SAID, packed
 from tests.waiting import HANG_SECONDS
 
 ROOT = Path(__file__).resolve().parents[2]

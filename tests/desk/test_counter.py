@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import auditlake
+from auditlake.confined.frames import HEAD, packed
 from auditlake.desk import counter
 from auditlake.desk.client import DeskSession, queries_at
 from auditlake.desk.messages import REQUEST_BYTES, VERSION
@@ -26,7 +27,6 @@ from auditlake.errors import (
     StoppedError,
 )
 from auditlake.machine import login_name
-from auditlake.sandbox.protocol import HEAD, packed
 from tests.desk.desks import EVERYTHING, OPEN, Hall, MadeUp, asks, connected, message, received, set_desk, told
 from tests.sandbox.lakes import make_lake
 from tests.waiting import HANG_SECONDS, until

@@ -10,7 +10,8 @@ import pytest
 
 from auditlake.policies.kinds.count import CountKind
 from auditlake.reports.day_axis import CHART_COLUMNS, HEAT_COLUMNS, bins, unit_for
-from auditlake.reports.page_charts import heat_map, level_bounds, peak_chart
+from auditlake.reports.heat_map import HEAT_ROWS, heat_maps, level_bounds
+from auditlake.reports.page_charts import peak_chart
 from tests.reports import samples
 
 WORDS = CountKind().words(samples.compliant()[0].threshold, "", lambda _: "events")
@@ -89,12 +90,23 @@ def test_aggregated_columns_keep_the_highest() -> None:
 def test_heat_levels() -> None:
     """Zero, unknown and counts are told apart, and sums of a column are over its days."""
     every = days(4)
-    heat = heat_map(["a", "b"], every, {"a": [0, 0, 1, 100], "b": [0, 0, 0, 0]}, every[1])
+    (heat,) = heat_maps(["a", "b"], every, {"a": [0, 0, 1, 100], "b": [0, 0, 0, 0]}, every[1])
     assert [cell.level for cell in heat.rows[0].cells] == ["unknown", "0", "1", "5"]
     assert [cell.title for cell in heat.rows[1].cells][1:] == [f"{day}: 0" for day in every[1:]]
-    weekly = heat_map(["a"], days(364), {"a": [1] * 364}, every[0])
+    (weekly,) = heat_maps(["a"], days(364), {"a": [1] * 364}, every[0])
     assert {cell.title.split(": ")[1] for cell in weekly.rows[0].cells} == {"7"}
-    assert heat_map(["a"], every, {"a": [0] * 4}, None).legend[0].label == "before first event"
+    assert heat_maps(["a"], every, {"a": [0] * 4}, None)[0].legend[0].label == "before first event"
+
+
+def test_many_rows_are_several_pictures() -> None:
+    """Many types are pictures of a page of rows each, which have one scale and ids of their own."""
+    every, names = days(3), [f"type_{at}" for at in range(HEAT_ROWS + 1)]
+    counts = {name: [1, 10 * at, 500] for at, name in enumerate(names)}
+    first, second = heat_maps(names, every, counts, every[0])
+    assert [len(first.rows), len(second.rows)] == [HEAT_ROWS, 1]
+    assert first.legend == second.legend
+    assert first.id != second.id
+    assert (first.title[-6:], second.title[-6:]) == ("1 of 2", "2 of 2")
 
 
 @pytest.mark.parametrize("values", [[], [1], [1, 2], [3, 843], [7, 7], [10**9], [1, 10**12]])

@@ -15,10 +15,10 @@ from typing import Any
 import pytest
 
 import auditlake
+from auditlake.confined.kernel import landlock_version
 from auditlake.errors import QueryError, ReportError, SandboxError, SnapshotError, SourceError, StoppedError
 from auditlake.events.schema import PUBLIC_COLUMNS
 from auditlake.policies.evaluate import evaluate
-from auditlake.sandbox.kernel import landlock_version
 from auditlake.sandbox.parent import Child
 from auditlake.sandbox.session import VIEWS, AuditSession
 from auditlake.sandbox.views import TooMuch, _stopped
