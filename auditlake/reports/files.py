@@ -30,7 +30,8 @@ def write_once(path: Path, data: bytes) -> None:
     try:
         make_folders(path.parent, below=Path(path.anchor))
     except FileExistsError as error:  # a file, or a link to nothing
-        raise ReportError(f"{path.parent} is there and no folder", hint="name another with --out") from error
+        there = error.filename or path.parent
+        raise ReportError(f"{there} is there and no folder", hint="name another with --out") from error
     except OSError as error:
         raise ReportError(f"the folder {path.parent} cannot be made: {error.strerror or error}") from error
     try:

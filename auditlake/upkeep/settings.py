@@ -29,6 +29,23 @@ _ALERTS = """\
 
 """
 
+_UPKEEP = """\
+# Who may read the lake's files beside their owner; auditlake doctor tells which differ, and mends them.
+# [files]
+# mode = "0640"     # or "0600", which is the default, or "0644"
+# group = "audit"
+
+# What auditlake nightly may delete by itself, where a plan of retention stays within both limits.
+# [nightly]
+# apply = false
+# max_events = 100000
+# max_days = 3
+
+# How long nightly and prune keep the pages of reports; their JSON stays.
+# [reports]
+# keep_pages = "400d"
+"""
+
 
 def written_settings(config: LakeConfig) -> bytes:
     """lake.toml as text, with comments that say what may be changed."""
@@ -79,16 +96,5 @@ def written_settings(config: LakeConfig) -> bytes:
         f'# path = "s3://bucket/folder/"   # or gs://, az://, the https:// of one file, a path, a pattern\n'
         f'# source = "cloudtrail"          # recognised by itself if not set\n'
         f'# max_quarantined = "1%"         # with more, collect tells of a failure\n\n'
-        f"# Who may read the lake's files beside their owner; auditlake doctor tells which differ, and mends them.\n"
-        f"# [files]\n"
-        f'# mode = "0640"     # or "0600", which is the default, or "0644"\n'
-        f'# group = "audit"\n\n'
-        f"# What auditlake nightly may delete by itself, where a plan of retention stays within both limits.\n"
-        f"# [nightly]\n"
-        f"# apply = false\n"
-        f"# max_events = 100000\n"
-        f"# max_days = 3\n\n"
-        f"# How long nightly and prune keep the pages of reports; their JSON stays.\n"
-        f"# [reports]\n"
-        f'# keep_pages = "400d"\n'
+        f"{_UPKEEP}"
     ).encode()

@@ -124,7 +124,7 @@ def test_it_is_reported(lake: AuditLake, name: str, tmp_path: Path) -> None:
     lake.evidence(name, out=tmp_path / "pack.zip")
     with ZipFile(tmp_path / "pack.zip") as pack:
         packed = [each for each in pack.namelist() if each.endswith(".parquet")]
-    assert packed == sorted(f"events/{each['id']}.parquet" for each in said["violations"])
+    assert packed == sorted(f"reports/{name}/events/{each['id']}.parquet" for each in said["violations"])
 
 
 @pytest.mark.parametrize(
