@@ -23,7 +23,8 @@ from jsonschema_rs import Draft202012Validator
 import auditlake
 from auditlake import AuditEvent, AuditLake
 from auditlake.errors import ReportError
-from auditlake.reports.statement import FILES
+from auditlake.ledger.note import new_signer
+from auditlake.reports.statement import FILES, public_pem
 from auditlake.testing import set_policies
 from tests.demos import run
 from tests.frameworks.test_lake import HOUSE
@@ -269,6 +270,7 @@ FORGERIES: dict[str, Callable[[dict[str, bytes]], None]] = {
     "is not what statement.dsse.json says": lambda files: files.update({"statement.signed": b"DSSEv1"}),
     "is not the signature of": lambda files: files.update({"statement.sig": b"0" * 64}),
     "no item named 'statement.sig'": lambda files: files.pop("statement.sig") and None,
+    "key.pem is not the key": lambda files: files.update({"key.pem": public_pem(new_signer("other").verifier)}),
     "is about other sums": lambda files: sealed(files, lambda text: text + " "),
 }
 
@@ -316,11 +318,12 @@ def test_its_reader_needs_no_auditlake(packed: tuple[AuditLake, Path, Path]) -> 
     _, _, folder = packed
     said = [
         subprocess.run(["sh", "-c", each], cwd=folder, capture_output=True, text=True, check=False)
-        for each in steps(folder)[:4]
+        for each in steps(folder)[:6]
     ]
-    assert [each.returncode for each in said] == [0, 0, 0, 0]
+    assert [each.returncode for each in said] == [0] * 6
     assert "Verified Successfully" in said[1].stdout
     assert said[2].stdout.strip() == said[3].stdout.split()[0]
+    assert said[4].stdout == said[5].stdout
     (other := folder.parent / "other").mkdir(exist_ok=True)
     for name in ("key.pem", "statement.sig"):
         shutil.copy(folder / name, other / name)

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 from auditlake.changes.model import ControlChange, FindingChange, Found, Place, Point
 
+_EVER = datetime.min.replace(tzinfo=UTC)
 _NEVER = datetime.max.replace(tzinfo=UTC)
 ABSENT = "absent"
 """What stands for the status of a control that a pack does not have."""
@@ -16,8 +17,8 @@ ABSENT = "absent"
 def compared(before: Sequence[Found], after: Sequence[Found]) -> tuple[FindingChange, ...]:
     """Return what became of findings, in the order of time.
 
-    Two findings are the same where they have one subject and their stretches of time overlap; those without a start
-    always do. They are paired in the order of their starts, each once. What is left over is gone, or new.
+    Two findings are the same where they have one subject and their stretches of time overlap; those without
+    start and end always do. They are paired in the order of their starts, each once. What is left over is gone, or new.
     """
     later: dict[tuple[str, ...], list[Found]] = defaultdict(list)
     for each in sorted(after, key=_start):
@@ -42,7 +43,7 @@ def placed(changes: Sequence[FindingChange], before: Point, after: Point) -> tup
         own = each.finding
         if each.what == "gone" and own.start is not None and (own.end or _NEVER) <= after.since:
             return "left_period"
-        if each.what != "gone" and own.start is not None and (own.end or _NEVER) > before.until:
+        if each.what in ("new", "changed") and own.start is not None and (own.end or _NEVER) > before.until:
             return "new_events"
         return ""
 
@@ -75,9 +76,10 @@ def _between(before: Found, after: Found) -> Iterator[FindingChange]:
 
 
 def _overlap(one: Found, other: Found) -> bool:
-    if one.start is None or other.start is None:
+    if one.start is None and other.start is None and (one.end is None or other.end is None):
         return True
-    return (one.start < (other.end or _NEVER) and other.start < (one.end or _NEVER)) or one.start == other.start
+    start, its_start = (each.start or _EVER for each in (one, other))
+    return start == its_start or (start < (other.end or _NEVER) and its_start < (one.end or _NEVER))
 
 
 def _start(found: Found) -> tuple[bool, datetime]:

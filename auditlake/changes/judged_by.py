@@ -76,11 +76,11 @@ class JudgedBy:
         """The policies of the lake as they are, by id."""
         config = self._context.config
         policies = lake_policies(self._context.layout, config.event_types, tolerant=True, is_later=True)
-        return {each.id: each.text.encode() for each in policies if each.is_readable}
+        return {each.id: each.content for each in policies if each.is_readable}
 
     def _of_policy(self, side: Side) -> Files:
         if (own := self._named.get(id(side))) is not None:
-            there = {path.stem: path.read_bytes() for path in sorted(Path(own).glob("*.yaml"))}
+            there = {path.stem: path.read_bytes() for path in sorted(Path(own).glob("*.yaml")) if path.is_file()}
             return Files({**self._now, **there})
         if digest_of(self._now.get(self._subject, b"")) == side.point.policy:
             return Files(self._now, in_lake=True)

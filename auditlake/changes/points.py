@@ -55,9 +55,11 @@ def sides(context: LakeContext, subject: str, *, is_framework: bool, before: Whi
     alike = [each for each in earlier if like is None or _line(each) == _line(like)]
     usual = next(iter((alike or earlier)[-1:]), None)
     first = _side(context, subject, is_framework, runs, before, usual)
-    if (first.point.as_of, first.point.snapshot) > (later.point.as_of, later.point.snapshot):
-        message = f"the earlier report is as of {first.point.as_of}, after the later one, as of {later.point.as_of}"
-        raise ReportError(message, hint="name the earlier one with --from and the later one with --to")
+    for name, what in (("as_of", "as of"), ("snapshot", "on snapshot"), ("journal", "with so many decisions:")):
+        one, other = getattr(first.point, name), getattr(later.point, name)
+        if one > other:
+            message = f"the earlier report is {what} {one}, which is after the later one, {what} {other}"
+            raise ReportError(message, hint="name the earlier one with --from and the later one with --to")
     return first, later
 
 
@@ -73,7 +75,7 @@ def _line(run: Run) -> tuple[str, Any]:
 def _side(
     context: LakeContext, subject: str, is_framework: bool, runs: Sequence[Run], which: Which, usual: Run | None
 ) -> Side:
-    if isinstance(which, int) or (isinstance(which, str) and which.isdigit()):
+    if isinstance(which, int) or (isinstance(which, str) and which.isascii() and which.isdigit() and len(which) < 19):
         usual = next((each for each in runs if each.number == int(which)), None)
         if usual is None:
             numbers = ", ".join(f"{each.number}" for each in runs[-5:]) or "none"

@@ -18,7 +18,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -31,6 +31,7 @@ from auditlake.changes.model import Changes, Step, StepName
 from auditlake.changes.points import Side, Which, sides
 from auditlake.changes.words import why
 from auditlake.context import LakeContext
+from auditlake.display.text import count
 from auditlake.errors import PackError, ReportError, SnapshotError
 from auditlake.findings.decisions import Entry
 from auditlake.findings.journal import concerning, is_about, read
@@ -125,8 +126,10 @@ class _Comparison:
                     f"the earlier report cannot be made again: {error}",
                     hint="name its JSON, if it was kept, with --from",
                 ) from error
+            if (every := then.numbers.findings) > (listed := len(then.found)):
+                return then, f"its rows are gone, and its JSON lists {listed:,} of its {every:,} findings"
             self._notes.append(f"The earlier report is taken at its word: {error}.")
-            return self._listed(then), ""
+            return then, ""
         if digest == side.point.report:
             return now, ""
         if then is None:
@@ -140,12 +143,6 @@ class _Comparison:
             return then, f"made again, it differs in {len(numbers)} places: {first.where} was {first.then!r}"
         self._notes.append(f"{_REWRITTEN}: the statements behind them are written in another way.")
         return now, ""
-
-    def _listed(self, then: Evaluation) -> Evaluation:
-        if then.numbers.findings > len(then.found):
-            every, listed = then.numbers.findings, len(then.found)
-            self._notes.append(f"Of its {every:,} findings only the {listed:,} that its JSON lists are compared.")
-        return then
 
     def _steps(self, last: Evaluation) -> Iterator[Step]:
         first, later = self._first, self._later
@@ -170,7 +167,7 @@ class _Comparison:
             found = compared(last.found, now.found)
             said = why(
                 name, first.point, later.point, last, now, files=(self._judged_by.of(first), self._judged_by.of(later)),
-                entries=self._concerned(),
+                entries=self._concerned(), subject=self._subject,
             )  # fmt: skip
             step = Step(
                 name, said, now.numbers,
@@ -180,9 +177,25 @@ class _Comparison:
             if name in ("policy", "decisions", "time") or step.changes or step.controls or now.numbers != last.numbers:
                 yield step
             last = now
-        if digest and digest != later.point.report and last.numbers.status != later.point.status:
+        if not digest:
+            last, digest = self._evaluated(asked["time"])
+        self._compare_later(last, digest)
+
+    def _compare_later(self, made: Evaluation, digest: str) -> None:
+        """Note where the later report says otherwise than its evaluation."""
+        side = self._later
+        if digest == side.point.report:
+            return
+        if side.document is not None:
+            if numbers := told_apart(side.document, made.document)[0]:
+                self._notes.append(
+                    f"The later report, made again, differs in {count(len(numbers), 'place')}: "
+                    f"{numbers[0].where} was {numbers[0].then!r}."
+                )
+        elif (made.numbers.status, made.numbers.findings) != (side.point.status, side.findings):
             self._notes.append(
-                f"The later report said {later.point.status!r}, and made again says {last.numbers.status!r}."
+                f"The later report said {side.point.status!r} with {count(side.findings or 0, 'finding')}; "
+                f"made again it says {made.numbers.status!r} with {count(made.numbers.findings, 'finding')}."
             )
 
     def _concerned(self) -> tuple[Entry, ...]:
@@ -190,8 +203,17 @@ class _Comparison:
         lines = read(self._context.layout)
         between = lines[self._first.point.journal : self._later.point.journal]
         if self._is_framework:
-            return tuple(line.entry for line in between)
+            return tuple(line.entry for line in between if self._is_of_pack(line.entry))
         return tuple(line.entry for line in between if is_about(line.entry, self._subject, lines))
+
+    def _is_of_pack(self, entry: Entry) -> bool:
+        """Return whether a decision may be about the framework: one about another pack, or a policy of one, is not."""
+        pack = getattr(entry, "pack", None)
+        named = str(pack or getattr(getattr(entry, "subject", None), "policy_id", ""))
+        is_of_a_pack = pack is not None or "--" in named or "/" in named
+        return (
+            not is_of_a_pack or named == self._subject or named.startswith((f"{self._subject}/", f"{self._subject}--"))
+        )
 
     def _differing(self) -> set[str]:
         """Return the steps in which something differs, as far as that is known without evaluating."""
@@ -229,7 +251,9 @@ class _Comparison:
                 report = made.judged.reports[0]
                 data = report.json()
                 every = report.relisted(len(report.report.violations)).json() if report.whole else data
-        return evaluation_of(json.loads(every)), "sha256:" + hashlib.sha256(data).hexdigest()
+        document = json.loads(data)
+        made_again = evaluation_of(document if every is data else json.loads(every))
+        return replace(made_again, document=document), "sha256:" + hashlib.sha256(data).hexdigest()
 
     def _runs(self, side: Side) -> int | None:
         return None if side.document is None else side.document["evidence"]["runs"]["entries"]

@@ -42,6 +42,7 @@ def why(
     last: Evaluation | None = None,
     now: Evaluation | None = None,
     *,
+    subject: str = "",
     files: tuple[Files, Files] | None = None,
     entries: Sequence[Entry] = (),
 ) -> str:
@@ -53,6 +54,7 @@ def why(
         later: The later report.
         last: The evaluation before it.
         now: What it gave.
+        subject: The policy, or the pack.
         files: What the two reports were judged by, of the step ``policy``.
         entries: The decisions between them, of the step ``decisions``.
     """
@@ -64,7 +66,7 @@ def why(
     if name == "late":
         return f"{count(events, 'event')} of the period came after snapshot {first.snapshot}"
     if name == "policy":
-        return _some([*_policies(*files)] if files else [], "the text of the file alone")
+        return _some([*_policies(*files, subject)] if files else [], "the text of the file alone")
     if name == "decisions":
         return _some([*map(_decision, entries)], "none that is about it")
     return f"{period_name(later.since, later.until)} instead of {period_name(first.since, first.until)}"
@@ -97,7 +99,7 @@ def sum_in_words(steps: Sequence[Step]) -> str:
     return f"{count(first, 'finding')}, {new:,} new, {gone:,} gone: {last:,}"
 
 
-def _policies(before: Files, after: Files) -> Iterator[str]:
+def _policies(before: Files, after: Files, subject: str) -> Iterator[str]:
     packs, then = (each.packs.packs if each.packs else {} for each in (after, before))
     for name, pack in packs.items():
         if (old := then.get(name)) is not None:
@@ -111,7 +113,7 @@ def _policies(before: Files, after: Files) -> Iterator[str]:
     one, other = before.policies, after.policies
     for name in sorted(one.keys() & other.keys()):
         if one[name] != other[name] and not packs:
-            yield from _keys(one[name], other[name])
+            yield from (f"{name}: {said}" if name != subject else said for said in _keys(one[name], other[name]))
 
 
 def _keys(before: bytes, after: bytes) -> Iterator[str]:

@@ -11,6 +11,7 @@ from auditlake.cli import completers
 from auditlake.cli.exit_codes import NEGATIVE
 from auditlake.cli.options import Folder, json_option
 from auditlake.cli.output import is_quiet, machine, opened, say, table
+from auditlake.display.text import visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,9 +46,9 @@ def changes(path: str, /, subject: str, out: Path | None, **options: Any) -> Non
 
         headings = ("cause", "why", "events", "findings", "open", "status", "what")
         table(headings, (row for step in made.steps for row in _rows(step)), right=(2, 3, 4))
-        say(sentence(made.changes))
+        say(visible(sentence(made.changes)))
         for note in made.changes.notes:
-            say(note)
+            say(visible(note))
         say(f"in {files[-1]}")
     if made.changes.stopped:
         raise click.exceptions.Exit(NEGATIVE)

@@ -164,7 +164,7 @@ class _Packing:
         for name in _SCHEMAS:
             yield f"schema/{name}", (templates / name).read_bytes()
         for policy in self._made.judged.policies:
-            yield f"policies/{policy.id}.yaml", policy.text.encode("utf-8")
+            yield f"policies/{policy.id}.yaml", policy.content
         if (key := read_public_key(layout)) is not None:
             yield "key.pub", f"{key}\n".encode()
             yield "key.pem", public_pem(key)

@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
-from auditlake.errors import LedgerError
-from auditlake.verify.prove import Prover
+from auditlake.verify.prove import ChangedEventError, Prover
 
 MOST = 100
 """Of how many events behind one finding a pack has proofs: the first ones."""
@@ -30,7 +29,7 @@ def _write(prover: Prover, path: Path, events: Iterator[tuple[str, str, datetime
     for event_id, source, at in events:
         try:
             proof = json.loads(prover.prove(event_id, source=source, day=at.date()))
-        except LedgerError:
+        except ChangedEventError:
             continue
         lines.append(json.dumps(proof, ensure_ascii=True, separators=(",", ":")) + "\n")
     if lines:

@@ -49,14 +49,14 @@ class ChangeReport:
         return render_bytes(changes_page(self.changes, index_file=index_file))
 
     def write(self, folder: str | Path, formats: Sequence[str] = ("json", "html")) -> tuple[Path, ...]:
-        """Write it into a folder, each file whole or not at all.
+        """Write it into a folder, each file whole or not at all, over one of its name: it can be made again.
 
         Raises:
-            ReportError: The folder cannot be written to, or other bytes have the name.
+            ReportError: The folder cannot be written to.
         """
-        from auditlake.reports.files import write_files
+        from auditlake.reports.files import write_over
 
         there = Path(folder)
         index = "index.html" if (there / "index.html").is_file() else None
         files = {"json": self.json(), "html": self.html(index_file=index)}
-        return write_files(there, {f"{self.stem}.{each}": files[each] for each in formats})
+        return write_over(there, {f"{self.stem}.{each}": files[each] for each in formats})

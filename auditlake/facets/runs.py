@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
@@ -196,13 +195,10 @@ class Runs(Facet):
 
 def _judged_by(made: JudgedFrameworks) -> Iterator[bytes]:
     """Yield the files that the answers name by their digests."""
-    from auditlake.yaml_reader import digest_of
-
     judged = {each.policy_id for each in made.all_reports}
     for policy in made.judged.policies:
-        if policy.id in judged:  # a file that begins with a mark has a digest with it
-            text = policy.text.encode()
-            yield text if digest_of(text) == policy.digest else codecs.BOM_UTF8 + text
+        if policy.id in judged:
+            yield policy.content
     for framework in made.frameworks[:1]:  # each has the files of all packs
         yield from framework.files_of_packs.values()
 

@@ -18,6 +18,7 @@ from auditlake.disk.layout import Layout
 from auditlake.errors import HoldError, LakeFormatError, PackError, PolicyError, ReportError, SnapshotError
 from auditlake.frameworks.document import check_framework
 from auditlake.frameworks.run import JudgedFrameworks, Where
+from auditlake.ledger.keys import read_public_key
 from auditlake.ledger.sidecars import read_kept
 from auditlake.packs.effective import LakePacks, lake_files, read_packs
 from auditlake.packs.settings import revisions_in
@@ -59,7 +60,19 @@ def reperform_any(
     with unpacked(path) as pack:
         there = policies or pack.folder / "policies"
         done = [_any(context, judge, pack.folder / each, pack.folder, there) for each in pack.reports]
-    return done[0] if len(done) == 1 else _together(done)
+        said = _signed(context, pack.signed_by)
+    whole = done[0] if len(done) == 1 else _together(done)
+    return replace(whole, reasons=(*whole.reasons, *said))
+
+
+def _signed(context: LakeContext, key: str) -> tuple[str, ...]:
+    """Return what a reader must know of who signed a pack."""
+    if not key:
+        return ("no key signed the pack: what it is judged by is what its maker put into it",)
+    own = read_public_key(context.layout)
+    if own is not None and str(own) == key:
+        return ()
+    return ("the pack is signed by another key than the lake has now: compare it with those that were kept",)
 
 
 def _any(

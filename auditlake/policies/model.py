@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import codecs
+import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from decimal import Decimal
@@ -131,6 +133,13 @@ class Policy:
     def value(self, key: str) -> Any:
         """Return the value of a key of its file; None where it has none."""
         return getattr(self, key) if key in _FIELDS else self.more.get(key)
+
+    @property
+    def content(self) -> bytes:
+        """The policy file's bytes, which the digest is over: the text, perhaps with a mark ahead of it."""
+        own = self.text.encode()
+        is_whole = not self.digest or f"sha256:{hashlib.sha256(own).hexdigest()}" == self.digest
+        return own if is_whole else codecs.BOM_UTF8 + own
 
     @property
     def is_readable(self) -> bool:

@@ -15,7 +15,7 @@ from auditlake.disk import evidence_json
 from auditlake.disk.files import LARGE, SMALL, open_file
 from auditlake.errors import LedgerError, ReportError
 from auditlake.ledger.note import parse_verifier
-from auditlake.reports.statement import check_statement
+from auditlake.reports.statement import check_statement, public_pem
 from auditlake.verify.checkpoints import read_checkpoint
 
 _NAMES = {1: ("policy_id", "status"), 2: ("pack_id", "status"), 3: ("reports",)}
@@ -38,6 +38,8 @@ class Unpacked:
     """With its policies, packs and their settings."""
     reports: tuple[str, ...]
     """The JSON of each report, by its name in the folder."""
+    signed_by: str
+    """The public key that signed it; empty where none did."""
 
 
 @contextmanager
@@ -48,27 +50,37 @@ def unpacked(path: Path) -> Iterator[Unpacked]:
         ReportError: It cannot be read, is no pack, or is not what its manifest says.
     """
     with TemporaryDirectory(prefix="auditlake-pack-") as name:
-        yield Unpacked(Path(name), _unpack(path, Path(name)))
+        yield Unpacked(Path(name), *_unpack(path, Path(name)))
 
 
-def _unpack(path: Path, folder: Path) -> tuple[str, ...]:
+def _unpack(path: Path, folder: Path) -> tuple[tuple[str, ...], str]:
     try:
         with open_file(path) as file, zipfile.ZipFile(file) as archive:
-            files, reports = _checked(archive)
+            files, reports, signed_by = _checked(archive)
             for each in (*reports, *(name for name in files if name.startswith(_READ))):
                 (folder / each).parent.mkdir(parents=True, exist_ok=True)
                 (folder / each).write_bytes(_read(archive, each, LARGE if each in reports else SMALL))
-            return reports
+            return reports, signed_by
     except OSError as error:
         raise ReportError(f"{path} cannot be read: {error.strerror or error}") from error
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, LedgerError, zipfile.BadZipFile) as error:
+    except (
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        RecursionError,
+        LedgerError,
+        zipfile.BadZipFile,
+        RuntimeError,
+        EOFError,
+    ) as error:
         what = error.args[0] if isinstance(error, KeyError) and error.args else error
         message = f"{path} is no whole evidence pack: {' '.join(str(what).split())[:300]}"
         raise ReportError(message, hint="expected the ZIP that auditlake evidence writes") from error
 
 
-def _checked(archive: zipfile.ZipFile) -> tuple[Mapping[str, Any], tuple[str, ...]]:
-    """Return the files that the manifest of a pack lists, and the names of its reports.
+def _checked(archive: zipfile.ZipFile) -> tuple[Mapping[str, Any], tuple[str, ...], str]:
+    """Return the files that the manifest of a pack lists, the names of its reports, and the key that signed it.
 
     Raises:
         ValueError: They are not the whole pack, as listed.
@@ -76,7 +88,10 @@ def _checked(archive: zipfile.ZipFile) -> tuple[Mapping[str, Any], tuple[str, ..
     names = archive.namelist()
     if len(set(names)) < len(names):
         raise ValueError("it has two files of one name")
-    data = _read(archive, "MANIFEST.json", SMALL)
+    for each in archive.infolist():  # as every version has written them
+        if each.compress_type != zipfile.ZIP_STORED or each.flag_bits & 1:
+            raise ValueError(f"{each.filename!r} is compressed or encrypted")
+    data = _read(archive, "MANIFEST.json", LARGE)
     manifest = evidence_json.parse(data)
     form = manifest.get("form") if isinstance(manifest, dict) else None
     if type(form) is not int or form not in _KEYS:
@@ -88,7 +103,8 @@ def _checked(archive: zipfile.ZipFile) -> tuple[Mapping[str, Any], tuple[str, ..
         raise ValueError(f"it has {unknown[0]!r}, which its manifest does not name")
     for name, entry in files.items():
         evidence_json.known(entry, ("sha256", "size"), f"what its manifest says of {name!r}")
-        if ".." in PurePosixPath(name).parts or name.startswith("/") or name.endswith("/"):
+        is_plain = str(PurePosixPath(name)) == name and name.isprintable()
+        if not is_plain or ".." in PurePosixPath(name).parts or name.startswith("/"):
             raise ValueError(f"{name!r} is no name of a file in a pack")
         if _digest(archive, name) != (entry["sha256"], entry["size"]):
             raise ValueError(f"{name!r} is not what its manifest says")
@@ -97,17 +113,18 @@ def _checked(archive: zipfile.ZipFile) -> tuple[Mapping[str, Any], tuple[str, ..
     if _read(archive, "SHA256SUMS", LARGE) != "".join(sums).encode():
         raise ValueError("its SHA256SUMS are not those of its manifest")
     reports = [*_named(manifest)]
+    if not reports:
+        raise ValueError("it has no report")
     for name, said in reports:
         report = evidence_json.parse(_read(archive, name, LARGE))
         known = {key: report[key] for key in said if key in report}
         known |= {key: report["evidence"][key] for key in ("lake_id", "snapshot")}
         if differing := [key for key, value in said.items() if known[key] != value]:
             raise ValueError(f"its manifest says {said[differing[0]]!r} as {differing[0]}, and its report does not")
-    if sealed:
-        _check_seal(archive)
+    signed_by = _check_seal(archive, manifest) if sealed else ""
     if "checkpoint.txt" in files:
         read_checkpoint(_read(archive, "checkpoint.txt", SMALL))
-    return files, tuple(name for name, _ in reports)
+    return files, tuple(name for name, _ in reports), signed_by
 
 
 def _named(manifest: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -125,11 +142,20 @@ def _named(manifest: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
         yield f"{each['folder']}/report.json", common | {key: each[key], "status": each["status"]}
 
 
-def _check_seal(archive: zipfile.ZipFile) -> None:
-    """Check what a key says of a pack, by the key that is in it: whose that is, the reader knows or asks the lake."""
+def _check_seal(archive: zipfile.ZipFile, manifest: Mapping[str, Any]) -> str:
+    """Check what a key says of a pack, by the key that is in it: whose that is, the reader knows or asks the lake.
+
+    Returns:
+        The key.
+    """
     envelope, data, signature = (_read(archive, name, SMALL) for name in _SEAL)
     key = parse_verifier(_read(archive, "key.pub", SMALL).decode())
-    check_statement(envelope, data, signature, key, _read(archive, "SHA256SUMS", LARGE))
+    if _read(archive, "key.pem", SMALL) != public_pem(key):
+        raise ValueError("its key.pem is not the key in key.pub")
+    said = check_statement(envelope, data, signature, key, _read(archive, "SHA256SUMS", LARGE))
+    if any(said.get(name) != manifest[name] for name in ("lake_id", "snapshot", "as_of", "reports")):
+        raise ValueError("its statement is about other reports than its manifest")
+    return str(key)
 
 
 def _read(archive: zipfile.ZipFile, name: str, limit: int) -> bytes:

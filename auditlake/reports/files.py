@@ -27,6 +27,13 @@ def write_once(path: Path, data: bytes) -> None:
         TakenError: There is one with other bytes.
         ReportError: The folder cannot be written to.
     """
+    _write(path, data, over=False)
+    if not _has(path, data):
+        message = f"{path} exists with other bytes, and a report is never overwritten"
+        raise TakenError(message, hint="name another folder with --out")
+
+
+def _write(path: Path, data: bytes, *, over: bool) -> None:
     try:
         make_folders(path.parent, below=Path(path.anchor))
     except FileExistsError as error:  # a file, or a link to nothing
@@ -35,12 +42,16 @@ def write_once(path: Path, data: bytes) -> None:
     except OSError as error:
         raise ReportError(f"the folder {path.parent} cannot be made: {error.strerror or error}") from error
     try:
-        write_whole(path, data, over=False)
+        write_whole(path, data, over=over)
     except OSError as error:
         raise ReportError(f"{path} cannot be written: {error.strerror or error}") from error
-    if not _has(path, data):
-        message = f"{path} exists with other bytes, and a report is never overwritten"
-        raise TakenError(message, hint="name another folder with --out")
+
+
+def write_over(folder: Path, files: Mapping[str, bytes]) -> tuple[Path, ...]:
+    """Write files into a folder by their names, each whole or not at all, over what has its name."""
+    for name, data in files.items():
+        _write(folder / name, data, over=True)
+    return tuple(folder / name for name in files)
 
 
 def write_files(folder: Path, files: Mapping[str, bytes]) -> tuple[Path, ...]:

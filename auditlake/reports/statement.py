@@ -19,6 +19,7 @@ PAYLOAD_TYPE = "application/vnd.in-toto+json"
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE = "urn:auditlake:evidence:1"
 ENVELOPE, SIGNED, SIGNATURE = "statement.dsse.json", "statement.signed", "statement.sig"
+_STATEMENT = ("_type", "subject", "predicateType", "predicate")
 FILES = (ENVELOPE, SIGNED, SIGNATURE)
 """What a signed pack has beside the files that its sums list."""
 _SPKI = bytes.fromhex("302a300506032b6570032100")
@@ -60,8 +61,8 @@ def statement_files(signer: Signer, sums: bytes, predicate: Mapping[str, Any]) -
     yield SIGNATURE, signature
 
 
-def check_statement(envelope: bytes, data: bytes, signature: bytes, key: Verifier, sums: bytes) -> None:
-    """Check the files by which a key stands for a pack.
+def check_statement(envelope: bytes, data: bytes, signature: bytes, key: Verifier, sums: bytes) -> Mapping[str, Any]:
+    """Check the files by which a key stands for a pack, and return what it says of it.
 
     Raises:
         ValueError: They do not hold, or are about another pack.
@@ -75,5 +76,12 @@ def check_statement(envelope: bytes, data: bytes, signature: bytes, key: Verifie
     if not key.verifies(data, signature):
         raise ValueError(f"{SIGNATURE} is no signature by the key in key.pub")
     digest = hashlib.sha256(sums).hexdigest()
-    if [each["digest"] for each in evidence_json.parse(payload)["subject"]] != [{"sha256": digest}]:
+    statement = evidence_json.known(evidence_json.parse(payload), _STATEMENT, "its statement")
+    if (statement["_type"], statement["predicateType"]) != (STATEMENT_TYPE, PREDICATE_TYPE):
+        raise ValueError("its statement is of another type")
+    if [each["digest"] for each in statement["subject"]] != [{"sha256": digest}]:
         raise ValueError("its statement is about other sums")
+    predicate = statement["predicate"]
+    if not isinstance(predicate, dict):
+        raise ValueError("its statement says nothing")  # noqa: TRY004 - every mistake of a document is one of its value
+    return predicate

@@ -92,6 +92,10 @@ def canonical(event: Mapping[str, Any]) -> bytes:
     return "".join(pieces).encode()
 
 
+class ChangedEventError(LedgerError):
+    """The event is there, and a certificate says that something in it was changed since."""
+
+
 # Making one
 
 
@@ -165,7 +169,7 @@ class Prover:
         for taking in (taking for key, taking in self._takings.items() if key[:2] == (batch, day)):
             if taking.has_changed(event["seq"], leaf):
                 what = ", or ".join(dict.fromkeys(_WAYS[kind] for kind in taking.changing))
-                raise LedgerError(
+                raise ChangedEventError(
                     f"event {event_id!r} is not what was recorded any more: {what}",
                     hint=f"auditlake verify names the certificate of {day}; a proof from before still holds",
                 )
