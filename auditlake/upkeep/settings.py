@@ -28,6 +28,21 @@ _ALERTS = """\
 # to = ["soc@example.org"]
 
 """
+_DESK = """\
+# What an auditor's query may take before it is stopped or cut off.
+# [desk]
+# seconds = 30
+# memory_mb = 2000
+# rows = 100000
+# output_mb = 32
+# threads = 0   # as many as there are cores
+# sessions = 8   # of auditlake desk listen, at once; auditor.yaml says who may ask there
+# sessions_per_account = 2
+# idle_seconds = 900
+# session_seconds = 28800
+# transfer_seconds = 30
+
+"""
 
 _UPKEEP = """\
 # Who may read the lake's files beside their owner; auditlake doctor tells which differ, and mends them.
@@ -79,18 +94,7 @@ def written_settings(config: LakeConfig) -> bytes:
         f"# [ledger]\n"
         f'# key = "/etc/auditlake/key"   # the private key that signs checkpoints; LAKE/ledger/key if not set,\n'
         f"# and if it is a relative path, one in the lake\n\n"
-        f"# What an auditor's query may take before it is stopped or cut off.\n"
-        f"# [desk]\n"
-        f"# seconds = 30\n"
-        f"# memory_mb = 2000\n"
-        f"# rows = 100000\n"
-        f"# output_mb = 32\n"
-        f"# threads = 0   # as many as there are cores\n"
-        f"# sessions = 8   # of auditlake desk listen, at once; auditor.yaml says who may ask there\n"
-        f"# sessions_per_account = 2\n"
-        f"# idle_seconds = 900\n"
-        f"# session_seconds = 28800\n"
-        f"# transfer_seconds = 30\n\n"
+        f"{_DESK}"
         f"# Where logs lie, for auditlake collect; a table for each place.\n"
         f"# [[collect]]\n"
         f'# path = "s3://bucket/folder/"   # or gs://, az://, the https:// of one file, a path, a pattern\n'

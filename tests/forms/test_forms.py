@@ -450,7 +450,7 @@ def test_a_framework_writes_its_forms_beside_one_another(tmp_path: Path) -> None
     paths = framework.write(tmp_path, ("csv", "oscal"))
     assert [path.name for path in paths] == [f"{framework.stem}.csv", f"{framework.stem}.oscal.json"]
     assert framework.write(tmp_path, ("csv", "oscal")) == paths
-    assert Folder.at(tmp_path).names == ()  # the list of reports is of pages and JSON
+    assert Folder.at(tmp_path).groups == {}  # the list of reports is of pages and JSON
     assert [path.name for path in framework.write(tmp_path, ("json", "text"))] == [
         f"{framework.stem}.json", f"{framework.stem}.txt",
     ]  # fmt: skip

@@ -17,6 +17,7 @@ from jinja2 import meta, nodes
 
 from auditlake import assets
 from auditlake.alerts import chat, mail
+from auditlake.changes import page as changes_page
 from auditlake.display import cards, text
 from auditlake.display.templates import environment, render_bytes
 from auditlake.errors import ReportError
@@ -50,7 +51,7 @@ FOLDER = assets.folder("reports_templates")
 MODULES = (
     cards, day_axis, page_charts, heat_map, document, page, text, catalog, counts, coverage, episodes, evidence,
     kinds, retention, certificate, control_page, framework_page, framework_sheet, index_page, latest, matrix,
-    month_page, past, run_rows, sheet, strips, tally, year, chat, mail,
+    month_page, past, run_rows, sheet, strips, tally, year, chat, mail, changes_page,
 )  # fmt: skip
 KINDS = [
     kind for module in MODULES for kind in vars(module).values()
