@@ -27,7 +27,7 @@ class Happening:
     at: datetime
     """Where it stands among the others."""
     is_notable: bool
-    """Whether it was missed, failed or late: the page of a year has every such one."""
+    """Whether it was missed, failed, late or made up for: the page of a year has every such one."""
     run: Run | FailedRun | None = None
     is_late: bool = False
     due: tuple[Due, ...] = ()
@@ -63,10 +63,10 @@ def happenings(folder: Folder, entries: Sequence[Entry], since: datetime, until:
 def _ran(runs: Iterable[Run | FailedRun], due: Iterable[Due]) -> Iterator[Happening]:
     late = {(each.run, each.instant) for each in due if each.state == "late"}
     for run in runs:
-        is_late = run.catch_up or (run.number, run.due) in late
+        is_late = (run.number, run.due) in late
         key = key_of(run) if isinstance(run, Run) else None
         failed = isinstance(run, FailedRun) or run.state == "error"
-        yield Happening(run.at, is_late or failed, run, is_late=is_late, key=key)
+        yield Happening(run.at, is_late or run.catch_up or failed, run, is_late=is_late, key=key)
 
 
 def key_of(run: Run) -> Key | None:

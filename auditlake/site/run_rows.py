@@ -101,8 +101,8 @@ def _run_row(run: Run, own: Sequence[Name], folder: Folder, *, is_late: bool) ->
     pages, status, word = _pages(own, folder, notes), "pass", "Ran"
     if run.state != "ok":
         status, word = "fail", "Ended with an error"
-    elif is_late:
-        status, word = "no_data", "Made up for" if run.catch_up else "Ran late"
+    elif is_late or run.catch_up:
+        status, word = "no_data" if is_late else "pass", "Made up for" if run.catch_up else "Ran late"
     said = Text(what) if run.state == "ok" else shown(run.error)
     who = shown(f"{asked_by(run)}, {run.user}")
     return RunRow(_second(run.at), who, status, word, said, over, pages, _how_many(pages))

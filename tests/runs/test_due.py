@@ -16,7 +16,7 @@ from tests.runs.test_runs import RUN
 
 MONDAY = datetime(2026, 11, 23, tzinfo=UTC)
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
-DAYS, STEP = 6, 15
+DAYS, STEP = 3, 15
 MINUTES = DAYS * 24 * 60
 TIMES = {
     "1h": ["00:00", "00:15"],
@@ -41,16 +41,17 @@ schedules = st.builds(
     lambda name, timed, within: Schedule(name, length(timed[0]), timed[1], ("all",), length(within)),
     st.sampled_from(["a", "b"]),
     st.sampled_from([(every, at) for every, times in TIMES.items() for at in times]),
-    st.sampled_from(["20min", "6h", "2d"]),
+    st.sampled_from(["15min", "6h", "2d"]),
 )
-minutes = st.integers(0, MINUTES).map(lambda n: MONDAY + n * MINUTE)
+minutes = st.integers(0, MINUTES // STEP).map(lambda n: MONDAY + n * STEP * MINUTE)
 declarations = st.builds(lambda at, own: declared(0, at, *own), minutes, st.lists(schedules, max_size=2))
 runs = st.builds(
-    lambda at, name, back, state, due: replace(
-        RUN, at=at, schedule=name, as_of=at - back * HOUR, state=state, due=at - back * HOUR if due else None
+    lambda at, name, back, state, due, lasted: replace(
+        RUN, at=at, finished=at + lasted * HOUR, schedule=name, as_of=at - back * HOUR, state=state,
+        due=at - back * HOUR if due else None,
     ),
-    minutes, st.sampled_from(["a", "b", None]), st.integers(0, 30), st.sampled_from(["ok", "ok", "error"]),
-    st.booleans(),
+    minutes, st.sampled_from(["a", "a", "b", None]), st.integers(0, 30), st.sampled_from(["ok", "ok", "error"]),
+    st.booleans(), st.integers(0, 9),
 )  # fmt: skip
 failures = st.builds(
     lambda at, name: FailedRun(0, "1" * 16, at + HOUR, at, "schedule", "0", "ops", name), minutes, st.sampled_from("ab")
@@ -80,14 +81,18 @@ def going_through(entries: list[Entry], until: datetime) -> Iterator[tuple[str, 
             yield name, now, "failed" if tried else "open" if until < latest else "missed", None
 
 
-@settings(max_examples=60)
+@settings(max_examples=150)
 @given(
-    lines=st.lists(st.one_of(declarations, runs, runs, failures), max_size=9),
-    until=st.integers(0, MINUTES).map(lambda n: MONDAY + n * MINUTE),
+    first=st.lists(schedules, min_size=1, max_size=2),
+    lines=st.lists(st.one_of(declarations, runs, runs, runs, failures), max_size=6),
+    until=st.builds(lambda at, by: at + by * MINUTE, minutes, st.integers(-1, 1)),
 )
-def test_what_was_due_stands_as_going_through_time_finds(lines: list[Entry], until: datetime) -> None:
+def test_what_was_due_stands_as_going_through_time_finds(
+    first: list[Schedule], lines: list[Entry], until: datetime
+) -> None:
     """Whatever was declared, withdrawn, changed, run, failed and made up for, in whatever order."""
-    there = sorted((each for each in lines if each.began <= until), key=lambda each: each.began)
+    there = [each for each in (declared(0, MONDAY, *first), *lines) if each.began <= until]
+    there.sort(key=lambda each: each.finished if isinstance(each, Run) else each.at)  # as they were written
     entries = [replace(each, number=number) for number, each in enumerate(there, 1)]
     found = [(each.schedule, each.instant, each.state, each.run) for each in due_runs(entries, until)]
     assert sorted(found, key=lambda each: each[:2]) == sorted(going_through(entries, until), key=lambda each: each[:2])
@@ -113,7 +118,10 @@ def test_a_schedule_that_is_taken_away_still_says_what_was_due() -> None:
     ]  # fmt: skip
     assert [*due_runs(entries, MONDAY + 125 * HOUR, since=MONDAY + 96 * HOUR)] == found[3:]
     assert found[3] == Due("nightly", MONDAY + 120 * HOUR + 15 * MINUTE, MONDAY + 126 * HOUR + 15 * MINUTE, "open")
+    in_time = replace(RUN, at=found[0].latest, schedule="nightly", as_of=found[0].instant)
+    for run, state in ((in_time, "met"), (replace(in_time, at=in_time.at + timedelta(microseconds=1)), "late")):
+        assert next(due_runs([*entries, run], MONDAY + 125 * HOUR)).state == state
     between = [
-        schedules_between(entries, MONDAY + a * HOUR, MONDAY + b * HOUR) for a, b in ((0, 9), (51, 60), (60, 99))
+        schedules_between(entries, MONDAY + a * HOUR, MONDAY + b * HOUR) for a, b in ((0, 9), (50, 60), (60, 99))
     ]
     assert [len(each) for each in between] == [1, 0, 1]

@@ -156,7 +156,8 @@ KILLED = """
 import os, sys
 from pathlib import Path
 sys.path.insert(0, {root!r})
-from tests.runs.test_runs import RUN, bare
+from tests.runs.test_runs import NOON, RUN, bare
+from auditlake.runs.model import Occasion
 from auditlake.runs.journal import append
 from auditlake.runs.recorder import Recorder
 from dataclasses import replace
@@ -182,7 +183,7 @@ def killed_at(most, work):
 
 def run(folder):
     context = bare(folder)
-    recorder = Recorder(context, "report")
+    recorder = Recorder(context, "report", Occasion("nightly", NOON, catch_up=True))
     recorder.end(replace(RUN, id=recorder.started.id))
 
 folder, most = Path(sys.argv[1]), 0
@@ -223,6 +224,8 @@ def test_a_run_that_is_killed_is_on_record_once(tmp_path: Path) -> None:
         lines = [*read(context.layout)]
         assert len({line.id for line in lines}) == len(lines) <= 1
         assert {line.id for line in lines} >= {*began}
+        failed = [line for line in lines if isinstance(line, FailedRun)]
+        assert [(line.schedule, line.due, line.catch_up) for line in failed] in ([], [("nightly", NOON, True)])
         recorder.end(replace(RUN, id=recorder.started.id))
         assert [line.number for line in read(context.layout)] == [*range(1, len(lines) + 2)]
         assert [*folder.glob("runs/*.started")] == []

@@ -175,6 +175,66 @@ def test_what_is_not_declared_or_not_there_is_told(lake: AuditLake) -> None:
         lake.schedules.all()
 
 
+def test_a_run_does_nothing_where_nothing_is_due(lake: AuditLake, clock: Clock) -> None:
+    """Asked to, it looks whether the newest instant was judged, and otherwise judges it."""
+    declare(lake, LIGHT)
+    first, second = lake.routine.run("light", if_due=True), lake.routine.run("light", if_due=True)
+    clock.now += DAY
+    third = lake.routine.run("light", if_due=True)
+    assert [[each.outcome for each in done.steps][-1] for done in (first, second, third)] == ["done", "skipped", "done"]
+    assert second.steps[0].said == "judged as of 2026-11-24 00:15:00 UTC already, by run 2"
+    assert [each.due for each in runs(lake)] == [DUE, DUE + DAY]
+
+
+PACK = """
+pack: 1
+id: ours
+framework: Ours
+edition: "1"
+publisher: us
+about: That evaluations are made.
+revision: 2026-11-01.1
+recheck: 2027-01-01
+status:
+  - {from: 2026-01-01, state: in_force, cites: [S]}
+sources:
+  - {id: S, title: the board, checked: primary}
+policies:
+  refused: {name: Refused, description: Refused, required_events: [auth_failure]}
+controls:
+  - {id: "1", title: Evaluations are made, shows: operation, says: s, says_not: n, cites: [S],
+     records: [{evaluation: {every: 1d, of: [refused], within: 6h}}]}
+"""
+
+
+def test_taking_a_schedule_away_hides_nothing(lake: AuditLake, clock: Clock) -> None:
+    """What was missed while it was on record is a finding of the framework, and stands on its page."""
+    lake.layout.packs.mkdir()
+    lake.layout.pack("ours").write_text(PACK)
+    settings = "packs:\n  ours: {revision: 2026-11-01.1}\n"
+    lake.layout.frameworks.write_text(settings)
+    assert lake.frameworks.report("ours", last="3d").report.controls[0].reasons == ("no schedule is declared",)
+    lake.layout.frameworks.write_text(f"{settings}schedules:\n  - {NIGHTLY}\n")
+    lake.routine.nightly()
+    clock.now += 3 * DAY
+    lake.routine.nightly()
+    lake.layout.frameworks.write_text(settings)
+    (page,) = lake.layout.reports.glob("framework_ours_20261127*.html")
+    text = page.read_text()
+    assert "No evaluation of " in text
+    assert "evaluations, every 1d" in text
+    clock.now += HOUR
+    made = lake.frameworks.report("ours", since=NOON, until=clock.now)
+    (check,) = made.report.controls[0].checks
+    assert [slot.state for slot in check.slots] == ["late"] * 3
+    assert [finding.kind for finding in check.findings] == ["evaluation_late"]
+    with lake.runs.recorded():
+        pass
+    clock.now += 9 * DAY
+    after = lake.frameworks.report("ours", last="5d")
+    assert after.report.controls[0].reasons == ("no schedule is declared",), "none was in force in the period"
+
+
 def test_the_commands(lake: AuditLake, run: Command) -> None:  # noqa: F811
     """The run ends with the code of its worst step, and the list says how each schedule stands."""
     declare(lake, LIGHT)

@@ -19,9 +19,11 @@ from auditlake.disk.layout import Layout, report_stem
 from auditlake.reports.document import render_json
 from auditlake.runs.journal import entry_dict, read
 from auditlake.runs.model import Answer, Declaration, Entry, FailedRun, PackAnswer, Run, Verification
-from auditlake.runs.newest import newest_year, of_entries
+from auditlake.runs.newest import RunsOfYear, newest_year, of_entries
 from auditlake.site.entries import Folder
+from auditlake.site.happenings import happenings
 from auditlake.site.index import index_pages, write_index
+from auditlake.site.run_rows import row_of
 from auditlake.site.year import _path, year_rows
 from tests.reports import samples
 from tests.reports.test_page import Words
@@ -110,6 +112,7 @@ def test_a_year_has_its_newest_runs_and_all_that_went_wrong(layout: Layout) -> N
         "45 days: 43 compliant, 2 violation, 2 made up for", "45 days: 45 fail, 2 made up for",
     ):  # fmt: skip
         assert part in newest, part
+    assert newest.count("Came late") == 1, "what was made up for is its own row alone"
     # nine that ran among the newest ten rows, the late one, and the one that was not finished
     assert newest.count("schedule nightly, ops") == 9 + 1 + 1
     assert newest.count("schedule nightly, made up, ops") == 2
@@ -119,6 +122,14 @@ def test_a_year_has_its_newest_runs_and_all_that_went_wrong(layout: Layout) -> N
     assert dead_links(layout.reports) == []
     months = [(layout.reports / name).read_text() for name in names(layout) if name.count("-") == 2]
     assert sum(page.count(f'href="compliance_{POLICY}_2') for page in months) == 10, "each report is linked once"
+
+
+def test_what_was_made_up_for_in_time_is_not_late() -> None:
+    """It is told all the same, on the page of the year, too."""
+    declared = Declaration(1, FIRST - HOUR, "0", "ops", {"nightly": NIGHTLY})
+    (made,) = happenings(Folder(Path()), [declared, night(2, 0, catch_up=True)], FIRST - HOUR, FIRST + HOUR)
+    row = row_of(made, Folder(Path()), RunsOfYear())
+    assert (made.is_notable, made.is_late, row.status, row.word) == (True, False, "pass", "Made up for")
 
 
 def test_all_pages_are_made_of_the_whole_journal_too(layout: Layout) -> None:
