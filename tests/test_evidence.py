@@ -251,6 +251,14 @@ def swollen(files: dict[str, bytes]) -> None:
     sealed(files, lambda _: json.dumps(manifest))
 
 
+def other_key(files: dict[str, bytes]) -> None:
+    """The key of a stranger for openssl, beside the lake's own."""
+    before, files["key.pem"] = files["key.pem"], public_pem(new_signer("other").verifier)
+    digests = [hashlib.sha256(each).hexdigest() for each in (before, files["key.pem"])]
+    files["SHA256SUMS"] = files["SHA256SUMS"].replace(*(each.encode() for each in digests))
+    sealed(files, lambda text: text.replace(*digests))
+
+
 FORGERIES: dict[str, Callable[[dict[str, bytes]], None]] = {
     "has 'opinion.txt', which its manifest does not name": lambda files: files.update({"opinion.txt": b"all is well"}),
     "report.html' is not what its manifest says": lambda files: files.update({f"{OWN}/report.html": b"<p>ok</p>"}),
@@ -270,7 +278,7 @@ FORGERIES: dict[str, Callable[[dict[str, bytes]], None]] = {
     "is not what statement.dsse.json says": lambda files: files.update({"statement.signed": b"DSSEv1"}),
     "is not the signature of": lambda files: files.update({"statement.sig": b"0" * 64}),
     "no item named 'statement.sig'": lambda files: files.pop("statement.sig") and None,
-    "key.pem is not the key": lambda files: files.update({"key.pem": public_pem(new_signer("other").verifier)}),
+    "key.pem is not the key": other_key,
     "is about other sums": lambda files: sealed(files, lambda text: text + " "),
 }
 
