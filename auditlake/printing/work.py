@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
@@ -27,6 +28,9 @@ _SVG = "{http://www.w3.org/2000/svg}"
 _STYLE = (assets.folder("reports_templates") / "print_pictures.css").read_text(encoding="utf-8")
 _SHORT = 14
 """Characters of a cell that is not broken: as many as most names of event types have."""
+_LONGEST = 2_000
+"""Characters of a text on paper."""
+_ENDLESS = re.compile(r"\S{300}")
 _MISSING = logging.getLogger("weasyprint")
 
 
@@ -79,6 +83,7 @@ def _set(page: str, enclosed: Sequence[weasyprint.Attachment], identifier: bytes
     html = weasyprint.HTML(string=page, base_url="about:blank", url_fetcher=_NO_FETCHER)
     _ink(html.etree_element)
     _keep_short(html.etree_element)
+    _cut_long(html.etree_element)
     made: bytes = html.write_pdf(
         attachments=list(enclosed), pdf_variant="pdf/a-3a", pdf_identifier=identifier, finisher=_finish
     )
@@ -100,6 +105,20 @@ def _keep_short(page: Any) -> None:
     for cell in chain(page.iter("td"), page.iter("th")):
         if len("".join(cell.itertext()).strip()) <= _SHORT:
             cell.set("style", "white-space: nowrap")
+
+
+def _cut_long(page: Any) -> None:
+    """Cut a text without an end, or without a space: its layout takes WeasyPrint the square of its length.
+
+    Statements are cut already.
+    """
+    for element in page.find("body").iter():
+        for part in ("text", "tail"):
+            text = getattr(element, part) or ""
+            endless = _ENDLESS.search(text)
+            most = min(endless.end() if endless else _LONGEST, _LONGEST)
+            if len(text) > most and (part == "tail" or element.tag not in {"pre", f"{_SVG}style"}):
+                setattr(element, part, f"{text[:most]} (cut: {len(text):,} characters in all)")
 
 
 def _finish(_: Any, pdf: Any) -> None:
