@@ -122,9 +122,9 @@ def test_holds_and_places_of_names_are_in_the_evidence(lake: AuditLake) -> None:
     """A report alone tells that the holds are other ones, or the places of names; an evidence pack has the holds."""
     lake.holds.add("first", reason="r", owner="o", ticket="t", user_ids=["ann"])
     folder = lake.layout.root.parent
-    packed = lake.frameworks.evidence("house-rules", folder / "e.zip")
-    evidence = packed.framework.report.evidence
-    (report := folder / "first.json").write_bytes(packed.framework.json())
+    packed = lake.evidence([], folder / "e.zip", frameworks=["house-rules"])
+    evidence = packed.frameworks[0].report.evidence
+    (report := folder / "first.json").write_bytes(packed.frameworks[0].json())
     assert ([each.id for each in evidence.holds], evidence.places_digest is not None) == (["first"], True)
     lake.holds.add("second", reason="r", owner="o", ticket="t")
     again = lake.reperform(report)
