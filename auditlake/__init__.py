@@ -16,14 +16,16 @@ from typing import TYPE_CHECKING, Any
 from auditlake.errors import AuditLakeError
 from auditlake.events.event import AuditEvent
 from auditlake.events.schema import EventType
+from auditlake.events.times import Instant
 from auditlake.lake import AuditLake
 from auditlake.machine import Clock, system_clock
 
 if TYPE_CHECKING:
+    from auditlake.desk.client import DeskSession
     from auditlake.policies.files import PolicySet
 
 __version__ = "0.1.0"
-__all__ = ["AuditEvent", "AuditLake", "AuditLakeError", "EventType", "create", "open"]
+__all__ = ["AuditEvent", "AuditLake", "AuditLakeError", "EventType", "audit_session", "create", "open"]
 
 
 def create(
@@ -71,6 +73,29 @@ def open(path: str | Path, *, clock: Clock = system_clock) -> AuditLake:  # noqa
         LakeFormatError: Its settings cannot be understood.
     """
     return AuditLake(path, clock=clock)
+
+
+def audit_session(
+    desk: str | Path, *, snapshot: int | None = None, as_of: Instant | None = None, rows: int | None = None
+) -> DeskSession:
+    """Open a sandbox at a desk, by the account of this process, which needs no right over any file of the lake.
+
+    The session is used as one that :meth:`AuditLake.audit_session` opens.
+
+    Args:
+        desk: The socket of ``auditlake desk listen``.
+        snapshot: The version to read; the newest if None.
+        as_of: Events after it do not exist; if None, nothing is left out.
+        rows: At most so many rows an answer, instead of what the lake's owner says.
+
+    Raises:
+        DeskError: The desk cannot be reached, or has no room.
+        RefusedError: This account may not ask there.
+        SnapshotError: The snapshot is not there.
+    """
+    from auditlake.desk.client import DeskSession
+
+    return DeskSession(desk, snapshot=snapshot, as_of=as_of, rows=rows)
 
 
 def load_ipython_extension(shell: Any) -> None:

@@ -11,8 +11,17 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
+from auditlake.alert_settings import (
+    SINK_READERS,
+    AlertSettings,
+    SinkSettings,
+    checked_webhook,
+    parse_lateness,
+    problem_of,
+)
 from auditlake.disk.files import read_text
 from auditlake.disk.layout import POLICY_ID, Layout
+from auditlake.disk.rights import Rights, keep
 from auditlake.engine.paths import check_path
 from auditlake.errors import LakeError, LakeFormatError, LakeNotFoundError
 from auditlake.events.durations import Duration, parse_duration
@@ -28,32 +37,23 @@ MAX_FINDINGS = 10_000
 SCHEMES = ("s3", "gs", "az", "https")
 """What the URL of a place where logs lie may begin with."""
 
+CLASSES = 8
+"""How many retention classes there may be, unless lake.toml says otherwise."""
 _GRACE_SECONDS = 86_400.0
 _REQUIRED = {"id", "created"}
+_SECTIONS = ("alerts", "desk", "files", "ledger", "nightly", "reports", "retention")
 _NAMES = {"event_types": "extra_types", "grace": "grace_seconds"}
 """The settings that :class:`LakeConfig` calls otherwise than lake.toml does."""
 _MOST_RECORD = 1 << 30
 _MOST_FINDINGS = 100_000_000
 _MOST_EVENTS = 1_000_000_000_000
 _MOST_SECONDS = 86_400
+_MODES = ("0600", "0640", "0644")
 _ABSENT = object()
 _URL = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]+)://(?P<host>[^/?#]*)")
-_SECOND, _WEEK = 1_000_000, 7 * 86_400_000_000
-_LATENESS = Duration("10min", 600 * _SECOND)
+_SECOND = 1_000_000
 REPORT_PERIOD = parse_duration("90d", "retention_period")
 """How far back a report goes, if neither the caller nor lake.toml nor the policy's retention period says it."""
-
-
-@dataclass(frozen=True, slots=True)
-class AlertSettings:
-    """Where alerts go, and how late events may be: the section ``[alerts]`` of lake.toml."""
-
-    webhook: str | None = None
-    """A URL that each alert is posted to."""
-    jsonl: str | None = None
-    """A file that each alert is appended to; if relative, in the lake's folder."""
-    lateness: Duration = _LATENESS
-    """How much later than it happened an event may come and still be judged at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +70,16 @@ class DeskSettings:
     """Megabytes of an answer, as Arrow has it; the rest is cut off, and the answer says so."""
     threads: int = 0
     """Of the engine; as many as there are cores if 0."""
+    sessions: int = 8
+    """How many accounts' sessions ``auditlake desk listen`` serves at once."""
+    sessions_per_account: int = 2
+    """How many of them may be of one account."""
+    idle_seconds: float = 900.0
+    """After so many without a question, such a session ends."""
+    session_seconds: float = 28_800.0
+    """After so many, it ends in any case."""
+    transfer_seconds: float = 30.0
+    """How long a request or an answer may take on its way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +134,8 @@ class LakeConfig:
     """How many findings a report's JSON lists; where there are more, all of them lie beside it as Parquet."""
     grace_seconds: float = _GRACE_SECONDS
     """How long files stay on the disk whose events were deleted, for readers under way."""
+    classes: int = CLASSES
+    """How many files a day may be written as at once, one for each length of time that events are kept."""
     personal: tuple[str, ...] = ()
     """Where in details and metadata personal data lies, beside the columns: ``$.details.email``."""
     desk: DeskSettings = field(default_factory=DeskSettings)
@@ -134,6 +146,8 @@ class LakeConfig:
     """Where logs lie."""
     nightly: NightlySettings = field(default_factory=NightlySettings)
     """What a nightly run may delete by itself."""
+    files: Rights = field(default_factory=Rights)
+    """Who may read the lake's files."""
     reports: ReportSettings = field(default_factory=ReportSettings)
     """What becomes of old reports."""
 
@@ -157,65 +171,8 @@ def new_config(now: datetime, *, extra_types: Sequence[str] = (), default_retent
     return LakeConfig(str(uuid.uuid4()), now.isoformat(), tuple(sorted(set(extra_types))), retention)
 
 
-def dump_config(config: LakeConfig) -> bytes:
-    """lake.toml as text, with comments that say what may be changed."""
-    types = ", ".join(f'"{name}"' for name in config.extra_types)
-    retention = f'default_retention = "{config.default_retention}"' if config.default_retention else (
-        '# default_retention = "365d"   # without it, events that no policy keeps are kept for ever'
-    )  # fmt: skip
-    return (
-        f"# An auditlake lake. Keep format_version, id and created as they are.\n"
-        f"format_version = {FORMAT_VERSION}\n"
-        f'id = "{config.id}"\n'
-        f'created = "{config.created}"\n\n'
-        f"# Event types beside the built-in ones.\n"
-        f"event_types = [{types}]\n"
-        f"{retention}\n"
-        f'# report_period = "{REPORT_PERIOD}"       # how far back reports of policies without a retention_period go\n'
-        f"# Bytes; a longer input record is quarantined.\n"
-        f"max_record = {config.max_record}\n"
-        f"# How many findings a report lists; where there are more, all of them lie beside it as Parquet.\n"
-        f"# max_findings = {config.max_findings}\n\n"
-        f"# Alerts as it happens.\n"
-        f"[alerts]\n"
-        f'# webhook = "https://example.org/alerts"   # each alert is posted there\n'
-        f'# jsonl = "alerts/alerts.jsonl"            # each alert is a line of this file\n'
-        f'# lateness = "10min"                       # later events are evaluated after the flush and marked late\n\n'
-        f"[retention]\n"
-        f"# How long files stay on the disk whose events were deleted, for readers under way; 0h allowed.\n"
-        f'grace = "24h"\n'
-        f"# Where in details and metadata personal data lies that max_retention and erasure replace, beside\n"
-        f'# user_id, ip_address, session_id and what sources declare, e.g. ["$.details.email"]; each element of a\n'
-        f"# list is searched.\n"
-        f"personal = []\n\n"
-        f"# [ledger]\n"
-        f'# key = "/etc/auditlake/key"   # the private key that signs checkpoints; LAKE/ledger/key if not set,\n'
-        f"# and if it is a relative path, one in the lake\n\n"
-        f"# What an auditor's query may take before it is stopped or cut off.\n"
-        f"# [desk]\n"
-        f"# seconds = 30\n"
-        f"# memory_mb = 2000\n"
-        f"# rows = 100000\n"
-        f"# output_mb = 32\n"
-        f"# threads = 0   # as many as there are cores\n\n"
-        f"# Where logs lie, for auditlake collect; a table for each place.\n"
-        f"# [[collect]]\n"
-        f'# path = "s3://bucket/folder/"   # or gs://, az://, the https:// of one file, a path, a pattern\n'
-        f'# source = "cloudtrail"          # recognised by itself if not set\n'
-        f'# max_quarantined = "1%"         # with more, collect tells of a failure\n\n'
-        f"# What auditlake nightly may delete by itself, where a plan of retention stays within both limits.\n"
-        f"# [nightly]\n"
-        f"# apply = false\n"
-        f"# max_events = 100000\n"
-        f"# max_days = 3\n\n"
-        f"# How long nightly and prune keep the pages of reports; their JSON stays.\n"
-        f"# [reports]\n"
-        f'# keep_pages = "400d"\n'
-    ).encode()
-
-
 def read_config(layout: Layout) -> LakeConfig:
-    """Read lake.toml.
+    """Read lake.toml; what is made in the lake from now on gets the rights that it says.
 
     Raises:
         LakeNotFoundError: There is none.
@@ -232,7 +189,9 @@ def read_config(layout: Layout) -> LakeConfig:
         raise _unreadable(layout, str(error)) from error
     except OSError as error:
         raise LakeError(f"{layout.config} cannot be read: {error.strerror}") from error
-    return _parse(layout, raw)
+    config = _parse(layout, raw)
+    keep(layout.root, config.files)
+    return config
 
 
 def _parse(layout: Layout, raw: Mapping[str, Any]) -> LakeConfig:
@@ -243,7 +202,7 @@ def _parse(layout: Layout, raw: Mapping[str, Any]) -> LakeConfig:
     if type(version) is not int or version != FORMAT_VERSION:
         raise _wrong(layout, "format_version", f"{FORMAT_VERSION}", version)
     known = {key: value for key, value in raw.items() if key != "format_version"}
-    sections = {name: known.pop(name, {}) for name in ("alerts", "desk", "ledger", "nightly", "reports", "retention")}
+    sections = {name: known.pop(name, {}) for name in _SECTIONS}
     places = known.pop("collect", [])
     for name, section in sections.items():
         if not isinstance(section, dict):
@@ -256,14 +215,36 @@ def _parse(layout: Layout, raw: Mapping[str, Any]) -> LakeConfig:
     settings = _settings(layout, known, _READERS)
     settings |= _settings(layout, sections["retention"], _RETENTION_READERS, "retention.")
     _settings(layout, sections["ledger"], _LEDGER_READERS, "ledger.")  # read by auditlake/ledger/keys.py
+    files = _settings(layout, sections["files"], _FILES_READERS, "files.")
+    if "group" in files and "mode" not in files:
+        raise _wrong(layout, "files.mode", f"{_FILES_READERS['mode'][0]}, with files.group", _ABSENT)
     return LakeConfig(
         **settings,
-        alerts=AlertSettings(**_settings(layout, sections["alerts"], _ALERT_READERS, "alerts.")),
+        files=Rights(**files),
+        alerts=_alerts(layout, sections["alerts"]),
         desk=DeskSettings(**_settings(layout, sections["desk"], _DESK_READERS, "desk.")),
         collect=tuple(CollectPlace(**_settings(layout, each, _COLLECT_READERS, "collect.")) for each in places),
         nightly=NightlySettings(**_settings(layout, sections["nightly"], _NIGHTLY_READERS, "nightly.")),
         reports=ReportSettings(**_settings(layout, sections["reports"], _REPORT_READERS, "reports.")),
     )
+
+
+def _alerts(layout: Layout, raw: Mapping[str, Any]) -> AlertSettings:
+    tables = raw.get("sinks", [])
+    if not isinstance(tables, list) or not all(isinstance(each, dict) for each in tables):
+        raise _unreadable(layout, "alerts.sinks: expected tables [[alerts.sinks]]")
+    sinks: list[SinkSettings] = []
+    for each in tables:
+        if "kind" not in each:
+            raise _wrong(layout, "alerts.sinks.kind", SINK_READERS["kind"][0], _ABSENT)
+        settings = _settings(layout, each, SINK_READERS, "alerts.sinks.")
+        if problem := problem_of(each):
+            raise _unreadable(layout, f"alerts.sinks.{problem}")
+        sinks.append(SinkSettings(**settings))
+    if len(names := [each.name for each in sinks if each.name is not None]) > len(set(names)):
+        raise _unreadable(layout, "alerts.sinks.name: expected names that differ")
+    rest = {key: value for key, value in raw.items() if key != "sinks"}
+    return AlertSettings(**_settings(layout, rest, _ALERT_READERS, "alerts."), sinks=tuple(sinks))
 
 
 _Readers = Mapping[str, tuple[str, Callable[[Any], Any]]]
@@ -322,26 +303,6 @@ def _text(value: Any) -> str:
     return value
 
 
-def checked_webhook(url: str) -> str:
-    """Return the URL, if alerts can be posted to it.
-
-    Raises:
-        ValueError: It is not.
-    """
-    from urllib.parse import urlsplit  # slow to import, and most commands need none
-
-    try:
-        parts = urlsplit(url)
-        usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and (parts.port is None or parts.port > 0)
-    except ValueError:
-        usable = False
-    if not usable or re.search(r"[^\x21-\x7e]", url):
-        raise ValueError("webhook: expected a URL that begins with http:// or https:// and has no spaces in it")
-    if parts.username is not None:
-        raise ValueError("webhook: a name or password in the URL is not sent; use a token in its path or query")
-    return url
-
-
 def checked_place(path: str) -> str:
     """Return a path or a URL, if logs can be read there.
 
@@ -364,6 +325,12 @@ def checked_place(path: str) -> str:
     return path
 
 
+def _mode(value: Any) -> int:
+    if value not in _MODES:
+        raise ValueError
+    return int(value, 8)
+
+
 def _limit(value: Any) -> int | str:
     if type(value) is int and value >= 0:
         return value
@@ -376,18 +343,6 @@ def _flag(value: Any) -> bool:
     if type(value) is not bool:
         raise ValueError
     return value
-
-
-def parse_lateness(text: str) -> Duration:
-    """How late an event may be: a length such as ``10min``, also written ``10m``, from a second to a week.
-
-    Raises:
-        ValueError: It is anything else.
-    """
-    length = parse_duration(re.sub(r"(?<=[0-9])m\Z", "min", text), "lateness")
-    if not _SECOND <= length.microseconds <= _WEEK:
-        raise ValueError(f"lateness: expected a length from 1s to 7d, got {text!r}")
-    return Duration(text, length.microseconds)
 
 
 def _grace(value: Any) -> float:
@@ -434,6 +389,11 @@ _NIGHTLY_READERS: _Readers = {
 }
 """The section ``[nightly]``."""
 
+_FILES_READERS: _Readers = {
+    "mode": (f"one of {', '.join(repr(mode) for mode in _MODES)}", _mode),
+    "group": ("the name of a group", _text),
+}
+"""The section ``[files]``."""
 _REPORT_READERS: _Readers = {
     "keep_pages": ("a length of time such as '400d'", partial(parse_duration, field="retention_period")),
 }
@@ -445,6 +405,7 @@ _LEDGER_READERS: _Readers = {"key": ("a path", _text)}
 
 _RETENTION_READERS: _Readers = {
     "grace": ("a length of time such as '24h', or '0'", _grace),
+    "classes": ("a whole number from 1 to 64", _whole(1, 64)),
     "personal": ("a list of places such as '$.details.email'", _personal),
 }
 """The section ``[retention]``."""
@@ -455,13 +416,23 @@ _DESK_READERS: _Readers = {
     "rows": ("a whole number from 1 to 100000000", _whole(1, 100_000_000)),
     "output_mb": ("a whole number of megabytes from 1 to 100000", _whole(1, 100_000)),
     "threads": ("a whole number from 0 to 1024", _whole(0, 1024)),
+    "sessions": ("a whole number from 1 to 1000", _whole(1, 1000)),
+    "sessions_per_account": ("a whole number from 1 to 1000", _whole(1, 1000)),
+    "idle_seconds": (f"a number of seconds up to {_MOST_SECONDS}", _seconds),
+    "session_seconds": (f"a number of seconds up to {_MOST_SECONDS}", _seconds),
+    "transfer_seconds": (f"a number of seconds up to {_MOST_SECONDS}", _seconds),
 }
 """The section ``[desk]``."""
 
 
+_MAY_BE_SECRET = {
+    "alerts.webhook", "collect.path", *(f"alerts.sinks.{key}" for key in SINK_READERS if key not in {"kind", "port"})
+}  # fmt: skip
+
+
 def _wrong(layout: Layout, key: str, expected: str, value: Any) -> LakeFormatError:
     # A URL may hold a token or a password: it is not repeated in messages, which end up in logs.
-    secret = key in {"alerts.webhook", "collect.path"} and isinstance(value, str)
+    secret = key in _MAY_BE_SECRET  # in a list as well
     got = "nothing" if value is _ABSENT else "something else" if secret else repr(value)[:80]
     return _unreadable(layout, f"{key}: expected {expected}, got {got}")
 

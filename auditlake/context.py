@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -22,6 +23,8 @@ class LakeContext:
     """Where the present comes from."""
     wait_seconds: float
     """How long a verb that writes waits for others."""
+    classes: Callable[[], Mapping[str, str]] = dict
+    """Gives the retention class of each event type now: what is kept equally long lies in one file."""
 
     @property
     def now(self) -> datetime:

@@ -30,7 +30,8 @@
     └── QueryError              SQL that could not be run
         ├── RefusedError             SQL that an auditor may not run
         ├── StoppedError             a query that came to a limit and was stopped
-        └── SandboxError             no sandbox can be had here, so nothing of it runs
+        ├── SandboxError             no sandbox can be had here, so nothing of it runs
+        └── DeskError                a desk that cannot be opened or reached, is full, or has closed
 
 ``str(error)`` is one line for logs: what failed, what was expected and got, where. ``error.hint`` says what to do next.
 """
@@ -199,3 +200,7 @@ class StoppedError(QueryError):
 
 class SandboxError(QueryError):
     """No sandbox can be had here, so nothing is run in it."""
+
+
+class DeskError(QueryError):
+    """A desk that cannot be opened or reached, is full, or has closed."""

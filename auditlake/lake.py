@@ -22,7 +22,7 @@ from auditlake.facets.frameworks import Frameworks
 from auditlake.facets.holds import Holds
 from auditlake.facets.ledger import Ledger
 from auditlake.facets.packs import Packs
-from auditlake.facets.policies import Policies
+from auditlake.facets.policies import Policies, classes_of
 from auditlake.facets.retention import Retention
 from auditlake.facets.routine import Routine
 from auditlake.facets.runs import Runs
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from auditlake.analysis.statistics import Statistics
     from auditlake.display.cards import Card
     from auditlake.events.event import EventFields
+    from auditlake.evidence.pack import EvidencePack
     from auditlake.facets.decisions import DecisionRegister
     from auditlake.facets.findings import FindingRegister
     from auditlake.ingest.custody import IngestSummary
@@ -50,7 +51,6 @@ if TYPE_CHECKING:
     from auditlake.policies.request import PeriodOptions, ReportOptions
     from auditlake.query.rows import Rows
     from auditlake.reports.compliance import ComplianceReport
-    from auditlake.reports.evidence import EvidencePack
     from auditlake.reports.reperform import Reperformance
     from auditlake.reports.run import Judged
     from auditlake.sandbox.model import SessionOptions
@@ -78,7 +78,7 @@ class AuditLake(Shown):
         """Where everything lies."""
         self.config: LakeConfig = read_config(self.layout)
         """What lake.toml says."""
-        self._context = LakeContext(self.layout, self.config, clock, wait_seconds)
+        self._context = LakeContext(self.layout, self.config, clock, wait_seconds, classes_of(self.layout, self.config))
         self.policies = Policies(self._context)
         """What it is judged by: ``all``, ``get``, ``draft``, ``add``, ``remove``, ``check``, ``sql``, ``effect``."""
         self.packs = Packs(self._context)
@@ -96,9 +96,9 @@ class AuditLake(Shown):
         self.schedules = Schedules(self._context)
         """Which runs are due: ``all``, ``due``, ``standing``, ``add``."""
         self.frameworks = Frameworks(self._context, lambda: self.flush(reading=True).snapshot)
-        """How the controls of its packs stand: ``report``, ``reports``, ``evidence``."""
+        """How the controls of its packs stand: ``report``, ``reports``."""
         self.runs = Runs(self._context, self.frameworks.judged)
-        """What was evaluated when: ``recorded``, ``all``."""
+        """What was evaluated when: ``recorded``, ``all``, ``changes``."""
         self.export = Export(self._context)
         """What other tools read: ``ocsf``."""
         refuse_links(self.layout)
@@ -106,9 +106,10 @@ class AuditLake(Shown):
     @cached_property
     def findings(self) -> FindingRegister:
         """What the policies find and what people decided of it: ``list``, ``accept``, ``resolve``, ``review``."""
+        from auditlake.facets.finding_search import FindingSearch
         from auditlake.facets.findings import FindingRegister
 
-        return FindingRegister(self._context, self.reports)
+        return FindingRegister(self._context, self.reports, FindingSearch(self._context, self.frameworks.judged))
 
     @cached_property
     def decisions(self) -> DecisionRegister:
@@ -216,15 +217,16 @@ class AuditLake(Shown):
 
         return flush(self._context, reading=reading)
 
-    def compact(self, *, grace_seconds: float | None = None) -> CompactSummary:
-        """Turn the small files of each day into one, without changing any answer.
+    def compact(self, *, grace_seconds: float | None = None, reclass: bool = False) -> CompactSummary:
+        """Turn the small files of each day into one for each retention class, without changing any answer.
 
         Args:
             grace_seconds: How long replaced files stay on the disk for readers under way; a day if None.
+            reclass: Write those days anew, too, whose files are not of the classes that policies give now.
         """
         from auditlake.store.compact import compact
 
-        return compact(self._context, grace_seconds=grace_seconds)
+        return compact(self._context, grace_seconds=grace_seconds, reclass=reclass)
 
     # Events out
 
@@ -338,23 +340,21 @@ class AuditLake(Shown):
         with self._judged(*policy_ids, **options) as judged:
             return judged.reports
 
-    def evidence(self, policy_id: str, out: str | Path, **options: Unpack[ReportOptions]) -> EvidencePack:
-        """Write a report with all that a check without auditlake needs: see :mod:`auditlake.reports.evidence`.
+    def evidence(
+        self, policy_ids: str | Sequence[str], out: str | Path, *, frameworks: Sequence[str] = (),
+        **options: Unpack[ReportOptions],
+    ) -> EvidencePack:  # fmt: skip
+        """Write reports with all that a check elsewhere needs into a new ZIP file: see :mod:`auditlake.evidence.pack`.
 
         Args:
-            policy_id: The policy.
-            out: The ZIP file to write; none of that name may be there.
+            policy_ids, out: One policy or several, and the file; none of that name may be there.
+            frameworks: Packs whose reports to add, with those of the policies that they rest on.
             **options: Those of :meth:`reports`.
-
-        Raises:
-            ReportError: The file is there already, or cannot be written.
         """
-        from auditlake.ledger.book import has_ledger
-        from auditlake.reports.evidence import write_pack
+        from auditlake.evidence.pack import write_evidence
 
-        with self._judged(policy_id, **options) as judged:
-            checkpoint = self.ledger.checkpoint() if has_ledger(self.layout) else None
-            return write_pack(self._context, Path(out), judged, checkpoint=checkpoint)
+        named = [policy_ids] if isinstance(policy_ids, str) else policy_ids
+        return write_evidence(self._context, self.frameworks.judged, named, frameworks, Path(out), **options)
 
     def reperform(self, report: str | Path, *, policies: str | Path | None = None) -> Reperformance:
         """Do a report of a policy or a framework again on the same snapshot, compared number by number.

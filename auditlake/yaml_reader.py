@@ -115,6 +115,9 @@ class Filled(yaml.ScalarNode):
 
 def filled(node: yaml.Node, value: object) -> yaml.Node:
     """Return a node with a value, None, a truth value, a number, a text or several, in the place of another one."""
+    if isinstance(value, dict):
+        pairs = [(filled(node, key), filled(node, each)) for key, each in value.items()]
+        return yaml.MappingNode("", pairs, node.start_mark, node.end_mark)
     if isinstance(value, tuple | list):
         return yaml.SequenceNode("", [filled(node, each) for each in value], node.start_mark, node.end_mark)
     kinds = {bool: "bool", int: "int", Decimal: "float", type(None): "null"}
@@ -481,3 +484,10 @@ def nearest(word: str, words: Iterable[str]) -> str:
     known = sorted(words)
     close = get_close_matches(word[:64], known, n=1)
     return f"did you mean {close[0]!r}?" if close else f"expected one of {', '.join(known)}"
+
+
+def near(word: str, words: Iterable[str]) -> str:
+    """Return which name may have been meant, or all that there are, as the hint of an error."""
+    known = sorted(words)
+    close = get_close_matches(word[:64], known, n=1)
+    return f"did you mean {close[0]}?" if close else f"there are: {', '.join(known) or 'none'}"

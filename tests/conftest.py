@@ -6,7 +6,9 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import HealthCheck, settings
 
+from auditlake.alerts import watch
 from auditlake.engine import duck
+from tests.waiting import HANG_SECONDS
 
 settings.register_profile("auditlake", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("auditlake")
@@ -15,6 +17,15 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell that is not interactive starts what it puts into the background so, and children inherit it: what a test
     # sends as Ctrl-C would be lost, here and in every process that it starts.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def patient_evaluators() -> Iterator[None]:
+    """Let who closes a trail wait until its alerts are raised: no test knows how busy the machine is."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(watch, "_CLOSE_SECONDS", HANG_SECONDS)
+        patch.setattr(watch, "_END_SECONDS", HANG_SECONDS)
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)

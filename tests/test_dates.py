@@ -17,7 +17,7 @@ from auditlake.errors import HoldError
 from auditlake.events.times import as_end, as_exclusive, as_instant
 from auditlake.policies.holds import load_hold
 from auditlake.policies.loader import load_policy
-from auditlake.sandbox.canned import chosen
+from auditlake.sandbox.canned import chosen, questions
 from tests.lakes import create
 
 US = timedelta(microseconds=1)
@@ -160,7 +160,8 @@ def test_what_a_question_compares_says_which_end(lake: AuditLake) -> None:
     (lake.layout.root / "queries" / "mine.sql").write_text(
         f"-- name: mine($a, $b, $c, $until)\n-- What.\n{lines}{sql};\n"
     )
-    assert chosen(lake.layout, "mine").values(dict.fromkeys(("a", "b", "c", "until"), "2025-01-31"), NOW) == {
+    mine = chosen(questions(lake.layout), "mine")
+    assert mine.values(dict.fromkeys(("a", "b", "c", "until"), "2025-01-31"), NOW) == {
         "a": START - US, "b": START, "c": END, "until": END
     }  # fmt: skip
 

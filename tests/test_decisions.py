@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -19,7 +20,7 @@ import auditlake
 from auditlake import AuditEvent, AuditLake
 from auditlake.cli import main
 from auditlake.disk.layout import Layout
-from auditlake.errors import LakeFormatError, ReportError
+from auditlake.errors import LakeFormatError, PackError, ReportError
 from auditlake.findings.decisions import (
     Acceptance,
     Applicability,
@@ -44,6 +45,27 @@ NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 SUBJECT = Subject("p", "threshold_exceeded", '{"user_id":"ann"}')
 WHO = {"by": "me", "system_user": "root"}
+PACK = """
+pack: 1
+id: pci
+framework: Rules
+edition: "1"
+publisher: us
+about: What these tests decide about.
+revision: 2026-11-01.1
+recheck: 2027-01-01
+status: [{from: 2026-01-01, state: in_force, cites: [S]}]
+sources: [{id: S, title: the rules, checked: primary}]
+parameters:
+  attempts: {type: number, default: 6, stricter: lower, cites: ["8.1"]}
+  review: {type: duration, default: 2d, stricter: shorter, cites: ["8.1"]}
+policies:
+  sign_ins: {name: Sign-ins, description: Sign-ins, required_events: [auth_failure]}
+controls:
+  - {id: "8.1", title: Sign-ins are recorded, shows: logging, policies: [sign_ins], cites: [S]}
+  - {id: "9.4.1", title: Doors are locked, shows: nothing, cites: [S]}
+  - {id: "12.1", title: There is a policy, shows: nothing, was: "12.0", cites: [S]}
+"""
 EVERY: tuple[Entry, ...] = (
     Acceptance(0, NOON, "f" * 16, SUBJECT, NOON - HOUR, NOON, NOON, NOON + DAY, "known", "ops", **WHO),
     Reopening(0, NOON, "p", 1, "f" * 16, "not so known", **WHO),
@@ -61,6 +83,9 @@ EVERY: tuple[Entry, ...] = (
 def with_a_finding(folder: Path) -> None:
     lake = create(folder / "lake", clock=lambda: NOON)
     lake.ingest([AuditEvent("auth_failure", NOON - timedelta(seconds=i), user_id="ann") for i in range(7)])
+    lake.layout.packs.mkdir(exist_ok=True)
+    lake.layout.pack("pci").write_text(PACK)
+    lake.layout.frameworks.write_text("packs: {pci: {revision: 2026-11-01.1}}")
 
 
 @pytest.fixture
@@ -131,7 +156,7 @@ def oracle(journal: Sequence[Entry], instant: datetime) -> Decisions:
         return tuple(sorted(kept, key=lambda entry: entry.number))
 
     return Decisions(
-        instant, only(Statement), only(Applicability, ends=True), only(Weakening, ends=True), only(Review),
+        instant, only(Statement), only(Applicability), only(Weakening, ends=True), only(Review),
         only(Resolution), only(Acceptance),
     )  # fmt: skip
 
@@ -146,11 +171,17 @@ def test_decisions_follow_from_the_journal_and_an_instant(
     found = decisions_as_of(lines, instant, entries)
     assert found == oracle(journal[:entries], instant)
     for each in found.applicabilities:
-        assert found.not_applicable(each.pack, each.control) == each
+        assert found.not_applicable(each.pack, each.control) == (each if instant <= each.until else None)
     for stated in found.statements:
         assert found.statement(stated.pack, stated.control) == stated
+    for each in (found.statement("a", "b", "a"), found.not_applicable("a", "b", "a")):
+        of_both = [other for other in (*found.statements, *found.applicabilities) if other.pack == "a"]
+        assert each is None or each.number == max(o.number for o in of_both if isinstance(o, type(each)))
+    ended = sum(each.until < instant for each in (*found.statements, *found.applicabilities))
     assert sum(len(found.weakened(pack)) for pack in ("a", "b")) == len(found.weakenings)
     assert [each.number for each in found.all] == sorted(each.number for each in found.all)
+    parts = ("statements", "applicabilities", "weakenings", "reviews", "resolutions", "acceptances")
+    assert len(found.all) == sum(len(getattr(found, each)) for each in parts) - ended
 
 
 def test_a_retraction_of_a_review_concerns_its_policy(tmp_path: Path) -> None:
@@ -193,10 +224,10 @@ def test_what_is_stated_counts_until_it_ends(lake: AuditLake, clock: Clock, tmp_
     seen = tmp_path / "minutes.txt"
     seen.write_bytes(b"we looked")
     stated = lake.decisions.state(
-        "pci-dss-4", "9.4.1", met=False, note="the door", until="2026-12-01", evidence=[seen], by="eve"
+        "pci", "9.4.1", met=False, note="the door", until="2026-12-01", evidence=[seen], by="eve"
     )
-    lake.decisions.not_applicable("pci-dss-4", "12.1", reason="no cards", owner="ops", until="2026-12-02")
-    lake.decisions.weaken("pci-dss-4", "attempts", (10, "x"), reason="old", owner="ops", until="2026-12-03")
+    lake.decisions.not_applicable("pci", "12.1", reason="no cards", owner="ops", until="2026-12-02")
+    lake.decisions.weaken("pci", "attempts", 10, reason="old", owner="ops", until="2026-12-03")
     assert stated.evidence == (EvidenceFile("minutes.txt", hashlib.sha256(b"we looked").hexdigest()),)
     assert (stated.by, stated.result, stated.until) == (
         "eve", "not_met", datetime(2026, 12, 1, 23, 59, 59, 999999, UTC)
@@ -206,15 +237,15 @@ def test_what_is_stated_counts_until_it_ends(lake: AuditLake, clock: Clock, tmp_
     for day, expected in (
         ("2026-11-23", 0),
         ("2026-12-01", 3),
-        ("2026-12-02", 3),
-        ("2026-12-03", 2),
-        ("2026-12-04", 1),
+        ("2026-12-02", 2),
+        ("2026-12-03", 1),
+        ("2026-12-04", 0),
     ):
         assert len(lake.decisions.as_of(day).all) == expected, day
-    assert lake.decisions.as_of("2026-12-03").weakened("pci-dss-4")["attempts"].value == [10, "x"]
+    assert lake.decisions.as_of("2026-12-03").weakened("pci")["attempts"].value == 10
     lake.decisions.retract(1, reason="it was another door")
-    assert lake.decisions.as_of().statement("pci-dss-4", "9.4.1") is None
-    assert lake.decisions.as_of("2026-12-01").statement("pci-dss-4", "9.4.1") == stated
+    assert lake.decisions.as_of().statement("pci", "9.4.1") is None
+    assert lake.decisions.as_of("2026-12-01").statement("pci", "9.4.1") == stated
     report = lake.ledger.verify(full=False)
     assert (report.ok, report.notices) == (True, ())
 
@@ -238,12 +269,12 @@ def test_a_finding_that_was_dealt_with_stays_open(lake: AuditLake) -> None:
 def test_a_review_may_be_of_several_policies(lake: AuditLake) -> None:
     """One entry signs them all, its digest is over the list of their reports, and each report shows it."""
     names = ("security_compliance", "failed_logins")
-    entry, made = lake.findings.review(*names, note="all seen", by="eve", pack="pci-dss-4", last="30d")
+    entry, made = lake.findings.review(*names, note="all seen", by="eve", pack="pci", last="30d")
     sums = "".join(f"{hashlib.sha256(each.json()).hexdigest()}  {each.policy_id}\n" for each in made)
     assert entry.report == "sha256:" + hashlib.sha256(sums.encode()).hexdigest()
     assert (entry.policies, entry.pack, entry.status) == (
         tuple(each.policy_id for each in made),
-        "pci-dss-4",
+        "pci",
         "violation",
     )
     for name in names:
@@ -252,8 +283,18 @@ def test_a_review_may_be_of_several_policies(lake: AuditLake) -> None:
 
 
 WRONG: dict[str, Callable[[AuditLake], object]] = {
-    "expected the id of a pack": lambda lake: state(lake, pack="PCI DSS"),
-    "control: expected 1 to 100": lambda lake: state(lake, control="9" * 101),
+    "not judged by a pack 'PCI DSS'": lambda lake: state(lake, pack="PCI DSS"),
+    r"not judged by a pack 'pci4' .*did you mean pci": lambda lake: exclude(lake, pack="pci4"),
+    r"not judged by a pack 'pic'.*did you mean pci": lambda lake: weaken(lake, 10, pack="pic"),
+    "not judged by a pack 'dora'": lambda lake: lake.findings.review("failed_logins", note="fine", pack="dora"),
+    "pci has no control '9999": lambda lake: state(lake, control="9" * 301),
+    r"no control '9.4.2'.*did you mean 9.4.1": lambda lake: exclude(lake, control="9.4.2"),
+    r"no control '12.0'.*it is called 12.1 now": lambda lake: state(lake, control="12.0"),
+    r"a log shows pci 8.1.* finding list pci/8.1": lambda lake: state(lake, control="8.1"),
+    r"no parameter 'attempt'.*did you mean attempts": lambda lake: weaken(lake, 10, parameter="attempt"),
+    "attempts: expected a number": lambda lake: weaken(lake, [10]),
+    "review: expected a length": lambda lake: weaken(lake, "soon", parameter="review"),
+    r"review: 48h is not weaker.*2d is what 8.1 asks for": lambda lake: weaken(lake, "48h", parameter="review"),
     "note: expected 1 to": lambda lake: state(lake, note=" "),
     "at most 400 days ahead": lambda lake: state(lake, until=NOON + 401 * DAY),
     "an end in the future": lambda lake: state(lake, until=NOON),
@@ -270,12 +311,16 @@ WRONG: dict[str, Callable[[AuditLake], object]] = {
 
 
 def state(lake: AuditLake, **other: Any) -> object:
-    asked = {"pack": "pci-dss-4", "control": "9.4.1", "met": True, "note": "seen", "until": NOON + DAY} | other
+    asked = {"pack": "pci", "control": "9.4.1", "met": True, "note": "seen", "until": NOON + DAY} | other
     return lake.decisions.state(**asked)
 
 
-def weaken(lake: AuditLake, value: object) -> object:
-    return lake.decisions.weaken("pci-dss-4", "attempts", value, reason="old", owner="ops", until=NOON + DAY)
+def exclude(lake: AuditLake, pack: str = "pci", control: str = "9.4.1") -> object:
+    return lake.decisions.not_applicable(pack, control, reason="no", owner="ops", until=NOON + DAY)
+
+
+def weaken(lake: AuditLake, value: object, pack: str = "pci", parameter: str = "attempts") -> object:
+    return lake.decisions.weaken(pack, parameter, value, reason="old", owner="ops", until=NOON + DAY)
 
 
 def test_what_makes_no_sense_is_told_and_not_written(lake: AuditLake) -> None:
@@ -284,8 +329,9 @@ def test_what_makes_no_sense_is_told_and_not_written(lake: AuditLake) -> None:
         append(lake.layout, each)
     before = lake.layout.journal.read_bytes()
     for words, do in WRONG.items():
-        with pytest.raises(ReportError, match=words):
+        with pytest.raises((ReportError, PackError)) as told:
             do(lake)
+        assert re.search(words, f"{told.value} {told.value.hint}"), (words, told.value)
     assert lake.layout.journal.read_bytes() == before
     assert state(lake, until=NOON + 400 * DAY)
 
@@ -299,13 +345,15 @@ def test_the_commands(lake: AuditLake, monkeypatch: pytest.MonkeyPatch, capsys: 
             main()
         return int(left.value.code or 0), "".join(capsys.readouterr())
 
-    about = ("control", "state", "pci-dss-4", "9.4.1", "--expires", "2027-11-01", "--note", "\x1b[31mseen")
+    about = ("control", "state", "pci", "9.4.1", "--expires", "2027-11-01", "--note", "\x1b[31mseen")
     monkeypatch.setattr("auditlake.cli.output.AuditLake", lambda path: auditlake.open(path, clock=lambda: NOON))
     assert run(*about)[0] == 2
     code, out = run(*about, "--met", "--by", "eve")
     assert (code, "\x1b" in out, "9.4.1 is met until 2027-11-01 23:59:59Z, as eve states" in out) == (0, False, True)
     words = ("--expires", "2027-11-01", "--reason", "no cards", "--owner", "ops")
-    assert "12.1 does not apply" in run("control", "not-applicable", "pci-dss-4", "12.1", *words)[1]
+    assert "12.1 does not apply" in run("control", "not-applicable", "pci", "12.1", *words)[1]
+    code, out = run("control", "not-applicable", "pic", "12.1", *words)
+    assert (code, "not judged by a pack 'pic'" in out, "did you mean pci?" in out) == (3, True, True)
     for each in (*EVERY[:4], EVERY[6]):
         append(lake.layout, each)
     assert (

@@ -18,11 +18,20 @@ import duckdb
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from jsonschema_rs import Draft202012Validator
 
+import auditlake
 from auditlake import AuditEvent, AuditLake
 from auditlake.errors import ReportError
+from auditlake.ledger.note import new_signer
+from auditlake.reports.statement import FILES, public_pem
+from auditlake.testing import set_policies
+from tests.demos import run
+from tests.frameworks.test_lake import HOUSE
 from tests.lakes import create
 
+OWN = "reports/watched"
+"""Where in a pack the report is."""
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
 POLICY = """\
@@ -59,7 +68,7 @@ def lake(tmp_path: Path) -> AuditLake:
 def stored(folder: Path, finding_id: str, columns: str) -> list[tuple[object, ...]]:
     """Columns of the events behind a finding, as anybody's DuckDB gives them."""
     with duckdb.connect() as connection:
-        return connection.sql(f"select {columns} from '{folder}/events/{finding_id}.parquet'").fetchall()
+        return connection.sql(f"select {columns} from '{folder}/{OWN}/events/{finding_id}.parquet'").fetchall()
 
 
 def unpacked(pack: Path) -> Path:
@@ -78,12 +87,13 @@ def test_what_is_in_it(lake: AuditLake, tmp_path: Path) -> None:
 
     assert done.sha256 == hashlib.sha256(done.path.read_bytes()).hexdigest()
     assert done.files == len(names)
-    assert {"README.txt", "report.json", "report.html", "findings.csv", "sql/1_rolling_counts.sql"} < names
-    assert (folder / "report.json").read_bytes() == lake.report("watched").json()
+    own = {f"{OWN}/{each}" for each in ("report.json", "report.html", "findings.csv", "sql/1_rolling_counts.sql")}
+    assert own | {"README.txt", "key.pub", "key.pem", "checkpoint.txt", "schema/compliance.schema.json"} < names
+    assert (folder / OWN / "report.json").read_bytes() == lake.report("watched").json()
     assert {f"policies/{each.id}.yaml" for each in lake.policies.all()} < names
-    assert set(manifest["files"]) == names - {"MANIFEST.json", "SHA256SUMS"}
+    assert set(manifest["files"]) == names - {"MANIFEST.json", "SHA256SUMS", *FILES}
     assert manifest["lake_id"] == lake.config.id
-    assert 'href="report.json"' in (folder / "report.html").read_text()
+    assert 'href="report.json"' in (folder / OWN / "report.html").read_text()
 
 
 @pytest.mark.skipif(shutil.which("sha256sum") is None, reason="no sha256sum here")
@@ -110,7 +120,9 @@ def test_the_bytes_are_the_same_each_time(lake: AuditLake, tmp_path: Path) -> No
     snapshot = first.report.report.evidence.snapshot
     later = lake.evidence("watched", tmp_path / "three.zip", as_of=NOON, snapshot=snapshot)
     before, after = (json.loads((unpacked(each.path) / "MANIFEST.json").read_bytes()) for each in (first, later))
-    assert before["files"].pop("checkpoint.txt") != after["files"].pop("checkpoint.txt")
+    for name in (proofs := [name for name in before["files"] if "/proofs/" in name] + ["checkpoint.txt"]):
+        assert before["files"].pop(name) != after["files"].pop(name)
+    assert len(proofs) == 3
     assert before == after
 
 
@@ -124,7 +136,7 @@ def test_events_behind_each_kind(lake: AuditLake, tmp_path: Path) -> None:
 
     assert (done.events[episode], done.events[gap], missing in done.events) == (3, 2, False)
     assert stored(folder, episode, 'minute("timestamp")') == [(30,), (31,), (32,)]
-    assert not (folder / "events" / f"{missing}.parquet").exists()
+    assert not (folder / OWN / "events" / f"{missing}.parquet").exists()
 
 
 def test_spreadsheets_run_nothing(lake: AuditLake, tmp_path: Path) -> None:
@@ -132,7 +144,7 @@ def test_spreadsheets_run_nothing(lake: AuditLake, tmp_path: Path) -> None:
     done = lake.evidence("watched", tmp_path / "pack.zip")
     folder = unpacked(done.path)
     episode = next(each.id for each in done.report.report.violations if each.kind == "threshold_exceeded")
-    rows = list(csv.DictReader(io.StringIO((folder / "events" / f"{episode}.csv").read_text())))
+    rows = list(csv.DictReader(io.StringIO((folder / OWN / "events" / f"{episode}.csv").read_text())))
     assert {(row["user_id"], row["action"]) for row in rows} == {("'=ann", "'+1")}
     assert stored(folder, episode, "distinct user_id, action") == [("=ann", "+1")]
     for file in folder.rglob("*.csv"):
@@ -227,7 +239,9 @@ def sealed(files: dict[str, bytes], change: Callable[[str], str]) -> None:
 
 
 def swollen(files: dict[str, bytes]) -> None:
-    """A policy of more bytes than one may have, as the manifest and the sums say."""
+    """A policy of more bytes than one may have, as the manifest and the sums say; unsigned."""
+    for each in FILES:
+        del files[each]
     before = files[name := "policies/watched.yaml"]
     files[name] = before + b"#" * (2 << 20)
     digest = hashlib.sha256(files[name]).hexdigest()
@@ -237,21 +251,35 @@ def swollen(files: dict[str, bytes]) -> None:
     sealed(files, lambda _: json.dumps(manifest))
 
 
+def other_key(files: dict[str, bytes]) -> None:
+    """The key of a stranger for openssl, beside the lake's own."""
+    before, files["key.pem"] = files["key.pem"], public_pem(new_signer("other").verifier)
+    digests = [hashlib.sha256(each).hexdigest() for each in (before, files["key.pem"])]
+    files["SHA256SUMS"] = files["SHA256SUMS"].replace(*(each.encode() for each in digests))
+    sealed(files, lambda text: text.replace(*digests))
+
+
 FORGERIES: dict[str, Callable[[dict[str, bytes]], None]] = {
     "has 'opinion.txt', which its manifest does not name": lambda files: files.update({"opinion.txt": b"all is well"}),
-    "'report.html' is not what its manifest says": lambda files: files.update({"report.html": b"<p>compliant</p>"}),
+    "report.html' is not what its manifest says": lambda files: files.update({f"{OWN}/report.html": b"<p>ok</p>"}),
     "its MANIFEST.json has 'reviewed'": lambda files: sealed(files, lambda text: '{"reviewed": "yes",' + text[1:]),
-    "the key 'status' is there twice": lambda files: sealed(files, lambda text: '{"status": "compliant",' + text[1:]),
+    "the key 'as_of' is there twice": lambda files: sealed(files, lambda text: '{"as_of": "2026-11-24",' + text[1:]),
     "of 'README.txt' has 'by'": lambda files: sealed(
         files, lambda text: text.replace('"size"', '"by": "me", "size"', 1)
     ),
     "says 'compliant' as status": lambda files: sealed(
         files, lambda text: text.replace('"violation"', '"compliant"', 1)
     ),
-    "its form is 9": lambda files: sealed(files, lambda text: text.replace('"form": 1', '"form": 9', 1)),
+    "its form is 9": lambda files: sealed(files, lambda text: text.replace('"form": 3', '"form": 9', 1)),
     "its SHA256SUMS are not those": lambda files: files.update({"SHA256SUMS": b""}),
     "bytes, expected at most 1048576": swollen,
     "no item named 'policies/watched.yaml'": lambda files: files.pop("policies/watched.yaml") and None,
+    "is in 'reports/other'": lambda files: sealed(files, lambda text: text.replace(f'"{OWN}"', '"reports/other"', 1)),
+    "is not what statement.dsse.json says": lambda files: files.update({"statement.signed": b"DSSEv1"}),
+    "is not the signature of": lambda files: files.update({"statement.sig": b"0" * 64}),
+    "no item named 'statement.sig'": lambda files: files.pop("statement.sig") and None,
+    "key.pem is not the key": other_key,
+    "is about other sums": lambda files: sealed(files, lambda text: text + " "),
 }
 
 
@@ -268,3 +296,113 @@ def test_a_pack_is_done_again(lake: AuditLake, tmp_path: Path) -> None:
     (tmp_path / "none.zip").write_bytes(b"PK")
     with pytest.raises(ReportError, match="is no whole evidence pack"):
         lake.reperform(tmp_path / "none.zip")
+
+
+# Several reports, frameworks, and who reads them elsewhere
+
+
+@pytest.fixture(scope="module")
+def packed(tmp_path_factory: pytest.TempPathFactory) -> tuple[AuditLake, Path, Path]:
+    """A lake, the pack of two policies and a framework, and the folder with what is in it."""
+    path = tmp_path_factory.mktemp("packed")
+    lake = make(path)
+    (path / "house.yaml").write_text(HOUSE)
+    lake.packs.add(path / "house.yaml")
+    lake.ingest([AuditEvent("login", NOON - minutes * MINUTE, user_id="ann") for minutes in (30, 29, 28)])
+    lake.ingest([AuditEvent("auth_failure", NOON - n * MINUTE, user_id="bob") for n in range(7)])
+    pack = lake.evidence(["watched", "failed_logins"], path / "pack.zip", frameworks=["house"], last="30d").path
+    return lake, pack, unpacked(pack)
+
+
+def steps(folder: Path) -> list[str]:
+    """The commands that the pack's own README tells its reader to run, in order."""
+    text = (folder / "README.txt").read_text()
+    return [line.strip() for line in text.splitlines() if re.match(r" {5}(sha256sum|openssl|sed) ", line)]
+
+
+@pytest.mark.skipif(not (shutil.which("openssl") and shutil.which("sha256sum")), reason="no openssl or sha256sum here")
+def test_its_reader_needs_no_auditlake(packed: tuple[AuditLake, Path, Path]) -> None:
+    """What README.txt says is run as it stands: sums, signature, and the digest that is signed."""
+    _, _, folder = packed
+    said = [
+        subprocess.run(["sh", "-c", each], cwd=folder, capture_output=True, text=True, check=False)
+        for each in steps(folder)[:6]
+    ]
+    assert [each.returncode for each in said] == [0] * 6
+    assert "Verified Successfully" in said[1].stdout
+    assert said[2].stdout.strip() == said[3].stdout.split()[0]
+    assert said[4].stdout == said[5].stdout
+    (other := folder.parent / "other").mkdir(exist_ok=True)
+    for name in ("key.pem", "statement.sig"):
+        shutil.copy(folder / name, other / name)
+    (other / "statement.signed").write_bytes((folder / "statement.signed").read_bytes() + b" ")
+    assert subprocess.run(["sh", "-c", steps(folder)[1]], cwd=other, capture_output=True, check=False).returncode
+
+
+def test_every_report_is_in_it(packed: tuple[AuditLake, Path, Path]) -> None:
+    """The two policies, the framework, and the policies that it rests on; each valid by the schema in the pack."""
+    _, _, folder = packed
+    manifest = json.loads((folder / "MANIFEST.json").read_bytes())
+    there = [each["folder"] for each in manifest["reports"]]
+    assert there == [
+        "reports/failed_logins", "reports/house--refused", "reports/house--sign_ins", "reports/watched",
+        "frameworks/house",
+    ]  # fmt: skip
+    for each in there:
+        kind = "framework" if each.startswith("frameworks") else "compliance"
+        schema = Draft202012Validator(json.loads((folder / "schema" / f"{kind}.schema.json").read_bytes()))
+        assert schema.is_valid(json.loads((folder / each / "report.json").read_bytes()))
+
+
+def test_the_events_are_proved(packed: tuple[AuditLake, Path, Path]) -> None:
+    """Each event behind a finding has a proof that holds by the key in the pack; a changed one is named by its line."""
+    _, _, folder = packed
+    proofs = sorted(folder.glob("reports/*/proofs/*.jsonl"))
+    assert {each.parents[1].name for each in proofs} == {"failed_logins", "house--refused", "watched"}
+    for each in proofs:
+        events = stored_ids(each.parents[1] / "events" / f"{each.stem}.parquet")
+        shown = [json.loads(line)["event"]["event_id"] for line in each.read_text().splitlines()]
+        assert shown == events
+        assert run(f"auditlake verify-proof {each} --public-key {folder / 'key.pub'}") == 0
+    lines = proofs[0].read_text().splitlines()
+    (forged := folder.parent / "forged.jsonl").write_text("\n".join([lines[0], lines[1].replace("bob", "eve")]))
+    assert run(f"auditlake verify-proof {forged} --public-key {folder / 'key.pub'}") == 4
+
+
+def stored_ids(file: Path) -> list[str]:
+    with duckdb.connect() as connection:
+        return [name for (name,) in connection.sql(f"select event_id from '{file}'").fetchall()]
+
+
+def test_another_machine_does_it_again(packed: tuple[AuditLake, Path, Path], tmp_path: Path) -> None:
+    """A backup of the lake, opened elsewhere after the lake went on, gives every report again; a lie is told."""
+    lake, pack, _ = packed
+    lake.backup(tmp_path / "backup")
+    elsewhere = auditlake.open(shutil.move(tmp_path / "backup", tmp_path / "elsewhere"), clock=lambda: NOON)
+    elsewhere.ingest(AuditEvent("logout", NOON))
+    set_policies(elsewhere, {})
+    again = elsewhere.reperform(pack)
+    assert again.identical, again.differences
+    assert again.policy_id == "failed_logins, house--refused, house--sign_ins, watched, house"
+
+    def lie(files: dict[str, bytes]) -> None:
+        name = "reports/failed_logins/report.json"
+        before, files[name] = files[name], files[name].replace(b'"total_events": 7', b'"total_events": 8')
+        digests = [hashlib.sha256(each).hexdigest().encode() for each in (before, files[name])]
+        files["SHA256SUMS"] = files["SHA256SUMS"].replace(*digests)
+        sealed(files, lambda text: text.replace(*(each.decode() for each in digests)))
+        for each in FILES:
+            del files[each]
+
+    told = elsewhere.reperform(rewritten(pack, tmp_path / "lie.zip", lie))
+    assert [each.where for each in told.differences] == ["failed_logins: total_events"]
+
+
+def test_a_lake_without_a_key_cannot_sign(tmp_path: Path) -> None:
+    """Its packs say so, and are read as any other."""
+    lake = create(tmp_path / "lake", clock=lambda: NOON, unsigned=True)
+    lake.ingest(AuditEvent("login", NOON))
+    done = lake.evidence("failed_logins", tmp_path / "pack.zip")
+    assert done.unsigned == "the lake has no key"
+    assert not {*FILES, "key.pem"} & {each.name for each in unpacked(done.path).iterdir()}
+    assert lake.reperform(done.path).identical

@@ -286,7 +286,7 @@ def test_what_begins_several_ids_names_them(lake: AuditLake) -> None:
         lake.findings.show(first)
     assert all(each in str(refused.value) for each in ids if each.startswith(first))
     for nothing in ("", "no id", "0" * 16):
-        with pytest.raises(ReportError, match=r"no policy finds|expected a finding's id"):
+        with pytest.raises(ReportError, match=r"no policy and no check of a control finds|expected a finding's id"):
             lake.findings.accept(nothing, reason="r", owner="o", expires=NOON + DAY)
     with pytest.raises(ReportError, match="one end"):
         lake.findings.accept(ids[0], reason="r", owner="o")

@@ -130,7 +130,8 @@ def test_only_the_clock_tells_the_time() -> None:
 
 def test_exports() -> None:
     """The package exports these names and no others."""
-    assert auditlake.__all__ == ["AuditEvent", "AuditLake", "AuditLakeError", "EventType", "create", "open"]
+    names = ["AuditEvent", "AuditLake", "AuditLakeError", "EventType", "audit_session", "create", "open"]
+    assert auditlake.__all__ == names
     assert all(hasattr(auditlake, name) for name in auditlake.__all__)
 
 

@@ -118,7 +118,8 @@ def _message(policy: Policy, turn: Turn) -> str:
 def _told(kind: ThresholdKind, policy: Policy, turn: Turn) -> str:
     group = {column: _short(value) for column, value in zip(policy.group_by, turn.group, strict=True)}
     if turn.kind == "resolved":
-        return f"below {policy.least} {kind.measured(policy, policy.least)} within {policy.window}{whose(group)} again"
+        what = kind.measured(policy.more, policy.least)
+        return f"below {policy.least} {what} within {policy.window}{whose(group)} again"
     return kind.message(policy, group, turn.count)
 
 

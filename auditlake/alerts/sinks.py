@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import chain, count
 from pathlib import Path
 
 from auditlake.alerts.model import Alert
@@ -41,6 +42,8 @@ class Sink:
 
     name = "sink"
     """What it is called in messages; several of a name are numbered."""
+    called: str | None = None
+    """What lake.toml calls it; if None, what its kind is called."""
     tries_again = False
     """Whether an alert that could not be delivered is tried again, before all that come after it."""
 
@@ -219,9 +222,9 @@ class Dispatch:
         self._lacking: dict[int, tuple[Alert, set[str]]] = {}
         self._couriers: dict[str, _Courier] = {}
         for sink in sinks:
-            kind = type(sink).name
-            same = sum(1 for name in self._couriers if name.partition("-")[0] == kind)
-            sink.open(place, f"{kind}-{same + 1}" if same else kind)
+            base = sink.called or type(sink).name
+            names = chain([base], (f"{base}-{number}" for number in count(2)))
+            sink.open(place, next(name for name in names if name not in self._couriers))
             self._couriers[sink.name] = _Courier(sink, self._delivered)
         self._took_up = False
 

@@ -220,7 +220,7 @@ def open_trail(
     """
     config = context.config
     if alerts is None:
-        alerts = config.alerts.webhook is not None or config.alerts.jsonl is not None
+        alerts = config.alerts.is_sent or config.alerts.jsonl is not None
     watch = None
     if alerts is not False:
         watch = Watch(context.layout, config, context.clock, None if alerts is True else alerts)
@@ -255,10 +255,10 @@ def all_sinks(config: LakeConfig, extra: Alerts) -> list[Sink]:
     sinks: list[Sink] = [LogSink()]
     if config.alerts.jsonl is not None:
         sinks.append(JsonlSink(config.alerts.jsonl, follow=False))
-    if config.alerts.webhook is not None:
-        from auditlake.alerts.webhook import Webhook
+    if config.alerts.is_sent:
+        from auditlake.alerts.configured import outboxes
 
-        sinks.append(Webhook(config.alerts.webhook))
+        sinks += outboxes(config.alerts)
     return [*sinks, *as_sinks(extra)]
 
 

@@ -34,6 +34,8 @@ class CheckResult:
     test: str
     differences: tuple[str, ...]
     """Each ``what: expected … , got …``; empty if the test passed."""
+    line: int = 0
+    """Where the test begins in the policy's file, from 1; 0 where that is not known."""
 
     @property
     def passed(self) -> bool:
@@ -58,7 +60,7 @@ def _check(connection: duckdb.DuckDBPyConnection, policy: Policy, test: PolicyTe
         for name, expected in test.expect.items()
         if (sorted(expected) if isinstance(expected, list | tuple) else expected) != got[name]
     )
-    return CheckResult(policy.id, test.name, differences)
+    return CheckResult(policy.id, test.name, differences, test.line)
 
 
 def _judge(connection: duckdb.DuckDBPyConnection, policy: Policy, test: PolicyTest) -> Report:

@@ -27,10 +27,10 @@ VERBS = tuple(
     Verb(name.replace("_", "-"), section, file)
     for section, places in {
         "Events in": "lake.init ingest.ingest routine.collect log.log log.tail ingest.flush source.source source.remap",
-        "Questions": "events.events ocsf.export stats.stats sql.sql sql.query shell.shell connect.connect",
-        "Reports and findings": "report.report runs.runs schedule.schedule finding.finding finding.review "
-        "control.control decision.decision policy.policy pack.pack sigma.sigma watch.watch evidence.evidence "
-        "evidence.reperform",
+        "Questions": "events.events ocsf.export stats.stats sql.sql sql.query shell.shell desk.desk connect.connect",
+        "Reports and findings": "report.report template.template runs.runs schedule.schedule changes.changes "
+        "finding.finding finding.review control.control decision.decision policy.policy pack.pack sigma.sigma "
+        "watch.watch evidence.evidence evidence.reperform",
         "Retention": "retention.hold retention.retention retention.erase",
         "Proof": "ledger.verify ledger.checkpoint ledger.prove ledger.verify_proof ledger.anchor ledger.key",
         "Upkeep": "routine.nightly prune.prune lake.compact lake.backup doctor.doctor demo.demo docs.docs "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
+from itertools import chain
 from pathlib import Path
 
 import click
@@ -52,9 +53,21 @@ def policies(layout: Layout) -> Iterable[str]:
 
 
 @completer
+def templates(layout: Layout) -> Iterable[str]:
+    """Name the lake's templates."""
+    return sorted({file.name.partition(".")[0] for file in layout.templates.glob("*.*.j2")})
+
+
+@completer
 def packs(layout: Layout) -> Iterable[str]:
     """Name the packs of the lake and those that ship with auditlake."""
     return sorted({*_stems(layout.packs), *_stems(Path(__file__).parents[1] / "packs" / "shipped")})
+
+
+@completer
+def judged(layout: Layout) -> Iterable[str]:
+    """Name the lake's policies and its packs."""
+    return sorted({*_stems(layout.policies), *_stems(layout.packs)})
 
 
 @completer
@@ -89,7 +102,7 @@ def event_types(layout: Layout) -> Iterable[str]:
 @completer
 def findings(layout: Layout) -> Iterator[str]:
     """Name the findings of the newest kept reports: nothing is evaluated."""
-    reports = layout.reports.glob("compliance_*.json")
+    reports = chain.from_iterable(map(layout.reports.glob, ("compliance_*.json", "framework_*.json")))
     for file in sorted(reports, key=lambda each: each.stat().st_mtime, reverse=True)[:_NEWEST_REPORTS]:
         yield from _FINDING.findall(_start(file, layout.root))
 

@@ -82,7 +82,7 @@ def _table(rows: Rows, most: int | None) -> None:
 def _stream(rows: Rows, form: str, *, quote_empty: bool) -> None:
     """Print rows as they come, without holding all of them."""
     from auditlake.cli.export import event_line, plain_value, to_pipe
-    from auditlake.reports.csv_lines import csv_line
+    from auditlake.display.csv_lines import csv_line
 
     # A file keeps every character; a terminal would act on some of them.
     escaped = visible if sys.stdout.isatty() else None

@@ -10,42 +10,40 @@ import click
 from auditlake.cli import completers
 from auditlake.cli.exit_codes import DONE, NEGATIVE
 from auditlake.cli.options import BOUNDS, Folder, json_option, period_options, policy_argument
-from auditlake.cli.output import is_quiet, machine, opened, pick, say, table
+from auditlake.cli.output import is_quiet, machine, opened, pick, say, table, warn
 from auditlake.display.text import count, visible
 
 _SHOWN_DIFFERENCES = 20
 
 
 @click.command(epilog=BOUNDS)
-@policy_argument(required=False, metavar="[POLICY]")
-@click.option("--framework", metavar="ID", shell_complete=completers.packs, help="Pack this framework's report.")
+@policy_argument("policies", nargs=-1, metavar="[POLICY...]")
+@click.option("--framework", "frameworks", multiple=True, metavar="ID", shell_complete=completers.packs,
+              help="Add this framework's report, and those of its policies; given again, several.")  # fmt: skip
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), required=True, help="The ZIP file to write.")
 @period_options()
-@json_option("path", "sha256", "files", "events", "findings")
+@json_option("path", "sha256", "files", "events", "findings", "proofs", "unsigned")
 @click.pass_obj
-def evidence(path: str, /, policy: str | None, framework: str | None, out: Path, **options: Any) -> None:
-    """Pack a report with its SQL, policies, events and digests.
+def evidence(path: str, /, policies: tuple[str, ...], frameworks: tuple[str, ...], out: Path, **options: Any) -> None:
+    """Pack reports with their SQL, events and proofs, signed.
 
-    The pack has the events behind each finding, and can be checked without auditlake. That of a framework has the
-    packs, settings and journals that it was judged by instead of events.
+    The pack has the events behind each finding, and can be checked without auditlake: its README.txt says how, with
+    sha256sum and openssl. With a framework it has packs, settings and journals too.
     """
-    if (policy is None) == (framework is None):
+    if not policies and not frameworks:
         raise click.UsageError("expected the name of a policy, or --framework with that of a pack")
     if out.suffix.lower() != ".zip":
         raise click.UsageError(f"{out}: expected a name that ends in .zip")
     if out.exists():
         raise click.UsageError(f"{out} is there already: a pack is never overwritten, name another file")
-    if framework is not None:
-        of_framework = opened(path).frameworks.evidence(framework, out, **options)
-        machine(of_framework, events=0, findings=0)
-        say(f"{out}: {count(of_framework.files, 'file')}")
-        say(f"sha256 {of_framework.sha256}")
-        return
-    pack = opened(path).evidence(str(policy), out, **options)
-    events, findings = sum(pack.events.values()), len(pack.report.report.violations)
-    machine(pack, events=events, findings=findings)
-    say(f"{out}: {count(pack.files, 'file')}, {count(events, 'event')} behind {count(findings, 'finding')}")
+    pack = opened(path).evidence(policies, out, frameworks=frameworks, **options)
+    events, proofs = sum(pack.events.values()), sum(pack.proofs.values())
+    machine(pack, events=events, proofs=proofs)
+    behind = f"{count(events, 'event')} behind {count(pack.findings, 'finding')}, {count(proofs, 'proof')}"
+    say(f"{out}: {count(pack.files, 'file')}, {behind}")
     say(f"sha256 {pack.sha256}")
+    if pack.unsigned:
+        warn(f"note: no key signed it: {pack.unsigned}")
 
 
 @click.command()

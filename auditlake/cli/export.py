@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time
 from decimal import Decimal
+from functools import partial
 from itertools import chain
 from itertools import count as count_from
 from pathlib import Path
@@ -116,15 +117,21 @@ def give(answer: Answer, form: Form) -> bool:
             if sys.stdout.isatty():
                 raise click.UsageError(f"{form.format} is for a file: --out FILE")
             to_pipe(data)
-        elif sys.stdout.isatty():
-            click.echo(visible(data.decode("utf-8"), keep="\n"), nl=False)
-        else:  # click would strip colour codes from the data
-            to_pipe(data)
+        else:
+            print_text(data)
     if not answer.complete:
         if form.format == "table" and form.out is None and not sys.stdout.isatty():
             click.echo(cut)  # next to the rows
         click.echo(cut, err=True)
     return answer.complete
+
+
+def print_text(data: bytes) -> None:
+    """Print text in UTF-8: on a terminal made harmless, elsewhere as it is."""
+    if sys.stdout.isatty():
+        click.echo(visible(data.decode("utf-8"), keep="\n"), nl=False)
+    else:  # click would strip colour codes from the data
+        to_pipe(data)
 
 
 def to_pipe(data: bytes) -> None:
@@ -208,11 +215,10 @@ def _objects(answer: Answer) -> Iterator[dict[str, Any]]:
 
 
 def _csv(answer: Answer, form: Form) -> bytes:
-    from auditlake.reports.csv_lines import csv_line
+    from auditlake.display.csv_lines import csv_line
 
-    how = {"raw": form.raw, "quote_empty": form.quote_empty}
-    lines = [csv_line(answer.columns, **how)]
-    lines += [csv_line(map(_csv_cell, row), **how) for row in answer.fetchall()]
+    line = partial(csv_line, raw=form.raw, quote_empty=form.quote_empty)
+    lines = [line(answer.columns), *(line(map(_csv_cell, row)) for row in answer.fetchall())]
     return "".join(lines).encode("utf-8", "backslashreplace")
 
 

@@ -17,7 +17,7 @@ from auditlake.events.times import print_instant
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from auditlake.facets.findings import Listed
+    from auditlake.facets.finding_search import Listed
 
 _SHOWN_FINDINGS = 1_000
 _FINDING = ("policy_id", "severity", "state", "as_of", "since", "until")
@@ -27,7 +27,7 @@ _ticket_option = click.option("--ticket", metavar="ID", help="Where more is writ
 
 @click.group()
 def finding() -> None:
-    """List what the policies find, and decide on it.
+    """List what policies and controls find, and decide on it.
 
     An id is the same in every run over the same period. The other commands find it in the period that it was listed
     in, and take the first digits of it that no other id has. With --as-of or a period they look only there.
@@ -35,7 +35,7 @@ def finding() -> None:
 
 
 @finding.command("list", epilog=BOUNDS)
-@policy_argument("policies", nargs=-1, metavar="[POLICY...]")
+@policy_argument("policies", nargs=-1, metavar="[POLICY|PACK/CONTROL...]")
 @click.option("--open", "state", flag_value="open", help="Only open findings.")
 @click.option("--accepted", "state", flag_value="accepted", help="Only accepted findings.")
 @click.option(
@@ -51,7 +51,11 @@ def finding() -> None:
 def list_(
     path: str, /, policies: tuple[str, ...], state: str | None, limit: int | None, offset: int, **options: Any
 ) -> None:
-    """List the findings of policies; of every policy if none is named."""
+    """List the findings of policies, and those of controls.
+
+    A control has findings of its checks over records, such as missed reviews; what its policies find is listed as
+    theirs. It is named by its pack, as pci-dss-4/10.4.1. Without a name, those of every policy and control are listed.
+    """
     listing = opened(path).findings.list(*policies, **options)
     findings = [each for each in listing if state in {None, each.state}]
     most = limit or (len(findings) if is_json() else _SHOWN_FINDINGS)
@@ -216,7 +220,7 @@ def _table(listing: Sequence[Listed]) -> None:
             seen.id, each.state, each.policy_id, seen.kind.replace("_", " "), about, seen.start, seen.end,
             seen.peak, accepted and accepted.owner, accepted and accepted.until,
         ))  # fmt: skip
-    headings = ("finding", "state", "policy", "kind", "about", "start", "end", "peak", "owner", "accepted until")
+    headings = ("finding", "state", "found by", "kind", "about", "start", "end", "peak", "owner", "accepted until")
     table(headings, rows, right=(7,))
 
 

@@ -70,11 +70,16 @@ class Hours(click.FloatRange):
 @click.command()
 @click.option("--grace", "grace_hours", type=Hours(min=0), default=24.0, show_default=True, metavar="HOURS",
               help="Keep replaced files this long for queries that still read them.")  # fmt: skip
+@click.option(
+    "--reclass",
+    is_flag=True,
+    help="Rewrite also files of earlier versions, and those whose events are not kept equally long any more.",
+)
 @json_option("days", "files_before", "files_after", "unlinked", "snapshot")
 @click.pass_obj
-def compact(path: str, grace_hours: float) -> None:
+def compact(path: str, grace_hours: float, reclass: bool) -> None:
     """Merge the small files of each day; no answer changes."""
-    summary = opened(path).compact(grace_seconds=grace_hours * 3600)
+    summary = opened(path).compact(grace_seconds=grace_hours * 3600, reclass=reclass)
     machine(summary)
     say(
         f"{count(summary.days, 'day')} compacted: {count(summary.files_before, 'file')} became "

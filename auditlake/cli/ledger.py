@@ -18,6 +18,7 @@ from auditlake.errors import LedgerError
 
 if TYPE_CHECKING:
     from auditlake.verify.model import VerifyReport
+    from auditlake.verify.prove import Proven
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _OUT = "Write it to a new file instead of printing it."
@@ -130,21 +131,31 @@ def _put(data: bytes, out: Path | None, **record: Any) -> None:
 def verify_proof(proof: Path, public_key: Path | None, unsigned: bool) -> int:
     """Check a proof without the lake.
 
-    The exit code is 4 if it does not hold.
+    A file that ends in .jsonl has a proof on each line, as those of an evidence pack do. The exit code is 4 if one does
+    not hold.
     """
     from auditlake.verify.prove import verify_proof as check
 
     if (public_key is None) == (not unsigned):
         raise click.UsageError("give --public-key FILE, or --unsigned for a lake without a key")
+    key = read_text(public_key, errors="replace") if public_key else None
+    data = read_file(proof)
+    proofs = data.splitlines() if proof.suffix == ".jsonl" else [data]
+    if not proofs:
+        raise click.UsageError(f"{proof}: expected a proof on each line, and there is none")
+    done: list[Proven] = []
     try:
-        key = read_text(public_key, errors="replace") if public_key else None
-        proven = check(read_file(proof), key)
+        done.extend(check(each, key) for each in proofs)
     except LedgerError as error:
-        if not machine({"ok": False, "problem": str(error), "hint": error.hint}):
-            click.echo(f"WRONG: {visible(str(error))}{f' ({visible(error.hint)})' if error.hint else ''}")
+        problem = f"line {len(done) + 1}: {error}" if len(proofs) > 1 else str(error)
+        if not machine({"ok": False, "problem": problem, "hint": error.hint}):
+            click.echo(f"WRONG: {visible(problem)}{f' ({visible(error.hint)})' if error.hint else ''}")
         return WRONG
+    proven = done[-1]
     machine({"ok": True} | pick(proven))
     signed = f"signed by {visible(proven.signed_by)}" if proven.signed_by else "whose signature was not checked"
+    if len(proofs) > 1:
+        say(f"{count(len(proofs), 'proof')} hold; the last:")
     say(f"event {visible(str(proven.event['event_id']))} was recorded on {visible(proven.recorded)}")
     say(f"in the ledger {visible(proven.origin)}, checkpoint of {count(proven.size, 'entry', 'entries')}, {signed}")
     return DONE

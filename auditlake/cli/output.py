@@ -210,13 +210,13 @@ def _lines() -> Listener:
     return listen
 
 
-def report_progress() -> Any:
-    """Show which policy is being judged, on a terminal only."""
+def report_progress(what: str = "judging") -> Any:
+    """Show which policy is being judged, or what else is done with each, on a terminal only."""
     if is_quiet() or is_json() or not sys.stderr.isatty():
         return lambda *_: None
 
     def listen(done: int, total: int, policy: str) -> None:
-        line = f"judging {policy} ({done + 1} of {total})" if policy else ""
+        line = f"{what} {policy} ({done + 1} of {total})" if policy else ""
         click.echo(f"\r\x1b[K{line}", nl=False, err=True, color=True)  # moving the cursor is no colour
 
     return listen

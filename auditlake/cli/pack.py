@@ -12,11 +12,12 @@ import click
 from auditlake.cli import completers
 from auditlake.cli.decision import ENTRY_KEYS, expires_option, tell
 from auditlake.cli.exit_codes import DONE, FAILED, NEGATIVE
+from auditlake.cli.export import out_option, print_text, write
 from auditlake.cli.options import json_option, operator_option, yes_option
-from auditlake.cli.output import as_json, ask, is_json, is_quiet, machine, opened, say, table
+from auditlake.cli.output import as_json, ask, cell, is_json, is_quiet, machine, opened, say, table
 from auditlake.cli.policy import show_effect, show_results
+from auditlake.cli.sarif import check_format, print_sarif
 from auditlake.display.text import count, visible
-from auditlake.errors import PackError
 
 if TYPE_CHECKING:
     from datetime import date
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 _pack_argument = click.argument("pack_id", metavar="PACK", shell_complete=completers.packs)
 _to_option = click.option("--to", metavar="FILE", help="The other revision; the one that ships by default.")
+_DIFF = ("pack_id", "old", "new", "old_digest", "new_digest", "differences")
 _HEAD = ("id", "framework", "edition", "revision", "state", "recheck")
 
 
@@ -76,14 +78,10 @@ def show(path: str, pack_id: str) -> None:
 
     Of a pack of the lake, the values are the lake's.
     """
-    from auditlake import AuditLake
     from auditlake.machine import system_clock
-    from auditlake.packs.files import shipped_pack
     from auditlake.packs.parameters import as_text
 
-    lake = AuditLake(path) if Path(path, "lake.toml").exists() else None
-    found = lake.packs.found() if lake else None
-    chosen = found.get(pack_id) if found and pack_id in found.known else shipped_pack(pack_id)
+    chosen = _chosen(path, pack_id)
     today = system_clock().date()
     if machine(_as_dict(chosen, today)):
         return
@@ -105,26 +103,28 @@ def show(path: str, pack_id: str) -> None:
 
 @pack.command()
 @click.argument("name", metavar="PACK|FILE", shell_complete=completers.packs)
+@click.option("--accept-weaker", metavar="REASON", help="Add although events become due by it; recorded.")
 @yes_option
 @json_option(*_HEAD, "policies", "without_data", "missed", "undeclared", "changes")
 @click.pass_obj
-def add(path: str, name: str, yes: bool) -> None:
+def add(path: str, name: str, accept_weaker: str | None, yes: bool) -> None:
     """Copy a pack into the lake, which is judged by it from then on.
 
     The pack's file goes to LAKE/packs, and LAKE/frameworks.yaml names its revision; set its parameters there. The
     command first lists which events are kept longer or shorter, and which policies have no event in the lake, or
-    lack a type of event. If events become due for deletion, it asks.
+    lack a type of event. If events become due for deletion or lose their personal data, it asks.
     """
     from auditlake.machine import system_clock
 
     lake = opened(path)
     effect = lake.packs.effect(name)
-    is_asking = effect.effect.takes and not yes
+    is_asking = effect.effect.takes and not yes and accept_weaker is None
     if not is_json() and (is_asking or not is_quiet()):
         _show_pack_effect(effect)
     if is_asking:
         ask(f"add {effect.pack.id}? the next retention apply then deletes what is due")
-    added = lake.packs.add(name)
+    confirmed = "confirmed at the command line" if effect.effect.takes else None
+    added = lake.packs.add(name, accept_weaker=confirmed if accept_weaker is None else accept_weaker)
     undeclared = {name: list(types) for name, types in added.unready.items()}
     machine(_head(added, system_clock().date()) | {
         "policies": [each.id for each in added.policies.values()],
@@ -149,16 +149,21 @@ def _show_pack_effect(effect: PackEffect) -> None:
 
 @pack.command()
 @click.argument("names", nargs=-1, metavar="[PACK|FILE...]", shell_complete=completers.packs)
+@check_format
 @json_option("problems", "tests")
 @click.pass_obj
-def check(path: str, names: tuple[str, ...]) -> int:
+def check(path: str, names: tuple[str, ...], form: str) -> int:
     """Look for mistakes in packs and in frameworks.yaml.
 
     The command also tells which values are weaker than what a control asks for without a recorded decision, and runs
     the tests of the packs' policies. Without a name, every pack of the lake is checked. The exit code is 1 if anything
     is wrong.
     """
-    found = opened(path).packs.check(*names)
+    lake = opened(path)
+    found = lake.packs.check(*names)
+    if form == "sarif":
+        print_sarif(lake.layout, "pack-file", found.problems, found.tests, names)
+        return DONE if found.passed else NEGATIVE
     with suppress(BrokenPipeError):  # a closed pipe does not change the exit code
         tests = [{"policy_id": each.policy_id, "test": each.test, "passed": each.passed,
                   "differences": list(each.differences)} for each in found.tests]  # fmt: skip
@@ -171,29 +176,61 @@ def check(path: str, names: tuple[str, ...]) -> int:
 
 @pack.command()
 @_pack_argument
+@click.option("--format", "form", type=click.Choice(["oscal"]), required=True,
+              help="In which form: oscal is a catalogue of OSCAL 1.2.3.")  # fmt: skip
+@out_option("Where to write; standard output without it.")
+@json_option("pack_id", "format", "out")
+@click.pass_obj
+def export(path: str, pack_id: str, form: str, out: Path | None) -> None:
+    """Write a pack's controls in a form of others.
+
+    The ids are those that the assessment results have which `report --format oscal` writes. The words are those of the
+    pack, not of the publisher.
+    """
+    from auditlake.forms.oscal_catalog import render
+
+    if out is None and is_json():
+        raise click.UsageError("expected --out FILE beside --json")
+    data = render(_chosen(path, pack_id))
+    if out is None:
+        print_text(data)
+        return
+    write(out, data)
+    if not machine(pack_id=pack_id, format=form, out=out):
+        say(f"{pack_id} as {form} in {out}")
+
+
+@pack.command()
+@_pack_argument
 @_to_option
-@json_option("pack_id", "old", "new", "old_digest", "new_digest", "differences")
+@json_option(*_DIFF, "judged", "effect", "not_judged")
 @click.pass_obj
 def diff(path: str, pack_id: str, to: str | None) -> None:
-    """Show what another revision of a pack asks otherwise."""
+    """Show what another revision of a pack changes.
+
+    Both revisions are judged over the last `report_period`, with what this lake sets: the command names each control
+    that would stand otherwise. Nothing is changed.
+    """
     found = opened(path).packs.diff(pack_id, to=to)
     if not machine(asdict(found)):
         _show_diff(found)
+        _show_effect(found)
 
 
 @pack.command()
 @_pack_argument
 @_to_option
 @click.option("--accept-weaker", metavar="REASON", help="Upgrade although retention becomes weaker; recorded.")
-@json_option("pack_id", "old", "new", "old_digest", "new_digest", "differences")
+@json_option(*_DIFF)
 @click.pass_obj
 def upgrade(path: str, pack_id: str, to: str | None, accept_weaker: str | None) -> None:
     """Put a later revision of a pack in its place.
 
-    The old file stays as LAKE/packs/old/PACK@REVISION.yaml, so that old reports can be made again.
+    The old file stays as LAKE/packs/old/PACK@REVISION.yaml, so that old reports can be made again. What the pack
+    extends comes with it in a later revision, if there is one beside the file or with auditlake.
     """
     done = opened(path).packs.upgrade(pack_id, to=to, accept_weaker=accept_weaker)
-    if not machine(asdict(done)) and not is_quiet():
+    if not machine({key: each for key, each in asdict(done).items() if key in _DIFF}) and not is_quiet():
         _show_diff(done)
     say(f"{done.pack_id} is the revision {done.new} now; it was {done.old}")
 
@@ -205,6 +242,27 @@ def _show_diff(found: PackDiff) -> None:
     table(("what", "name", "change", found.old, found.new), (
         (each.what, each.name, each.change, each.before, each.after) for each in found.differences
     ))  # fmt: skip
+
+
+def _show_effect(found: PackDiff) -> None:
+    if found.judged is None:
+        click.echo(visible(f"what it changes is not known: {found.not_judged}"))
+        return
+    about, effect = found.judged, found.effect or ()
+    period = f"over {cell(about.since)} to {cell(about.until)}, on snapshot {about.snapshot}"
+    if not effect:
+        click.echo(f"each of {count(about.controls, 'control')} stands by either revision as by the other, {period}")
+        return
+    table(("control", "by " + found.old, "by " + found.new, "why", "what it asks"), (
+        (each.control if each.was in (each.control, None) else f"{each.was}, now {each.control}",
+         _words(each.before), _words(each.after), each.why, each.title)
+        for each in effect
+    ))  # fmt: skip
+    click.echo(f"{count(len(effect), 'control')} of {about.controls:,} would stand otherwise, {period}")
+
+
+def _words(status: str | None) -> str:
+    return "not there" if status is None else status.replace("_", " ")
 
 
 @pack.command()
@@ -222,15 +280,9 @@ def weaken(path: str, /, pack: str, parameter: str, **options: Any) -> None:
     It is about the value that LAKE/frameworks.yaml has now. While the decision is in force, the controls that use the
     value are at best an exception; when it has ended, they fail. `auditlake decision retract` takes it back.
     """
-    from auditlake.packs.check import weaker_values
-
     lake = opened(path)
-    chosen = lake.packs.get(pack)
-    weaker = weaker_values(chosen)
-    if parameter not in weaker:
-        message = f"{pack} has no weaker value of {visible(parameter)!r}: there is nothing to decide"
-        raise PackError(message, hint=f"weaker values: {', '.join(weaker) or 'none'}; LAKE/frameworks.yaml sets them")
-    tell(lake.decisions.weaken(pack, parameter, weaker[parameter], **options))
+    values = lake.packs.get(pack).values
+    tell(lake.decisions.weaken(pack, parameter, _shown(values[parameter]) if parameter in values else None, **options))
 
 
 @pack.command()
@@ -243,6 +295,15 @@ def schema() -> None:
     from auditlake.packs.schema import pack_schema
 
     click.echo(as_json(pack_schema(), indent=2))
+
+
+def _chosen(path: str, pack_id: str) -> Pack:
+    """Return a pack of the lake, or one that ships."""
+    from auditlake import AuditLake
+    from auditlake.packs.files import shipped_pack
+
+    found = AuditLake(path).packs.found() if Path(path, "lake.toml").exists() else None
+    return found.get(pack_id) if found and pack_id in found.known else shipped_pack(pack_id)
 
 
 def _head(chosen: Pack, today: date) -> dict[str, Any]:
@@ -270,7 +331,8 @@ def _as_dict(chosen: Pack, today: date) -> dict[str, Any]:
         "policies": [each.id for each in chosen.policies.values()],
         "retention": chosen.retention and {
             "min": _text(chosen.retention.min), "hot": _text(chosen.retention.hot), "max": _text(chosen.retention.max),
-            "basis": chosen.retention.basis, "cites": list(chosen.retention.cites), "note": chosen.retention.note,
+            "max_of": chosen.retention.max and chosen.retention.max_of, "basis": chosen.retention.basis,
+            "cites": list(chosen.retention.cites), "note": chosen.retention.note,
         },
         "sources": [{"id": each.id, "title": each.title, "checked": each.checked, "url": each.url}
                     for each in chosen.sources],

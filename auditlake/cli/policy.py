@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from auditlake.cli import completers
-from auditlake.cli.exit_codes import DONE, NEGATIVE
+from auditlake.cli.exit_codes import DONE, FAILED, NEGATIVE
 from auditlake.cli.options import (
     BOUNDS,
     Words,
@@ -23,8 +23,9 @@ from auditlake.cli.options import (
 )
 from auditlake.cli.output import as_json, ask, is_json, is_quiet, machine, opened, pick, say, table, warn
 from auditlake.cli.report import tell_faults
+from auditlake.cli.sarif import check_format, print_sarif
 from auditlake.display.text import count, visible
-from auditlake.errors import AuditLakeError, PolicyNotFoundError
+from auditlake.errors import AuditLakeError, PolicyError, PolicyNotFoundError
 from auditlake.policies.model import Policy
 
 if TYPE_CHECKING:
@@ -33,12 +34,13 @@ if TYPE_CHECKING:
 
     from auditlake.analysis.policy_effect import PolicyEffect
     from auditlake.analysis.policy_tests import CheckResult
+    from auditlake.lake import AuditLake
 
 _ALONE = "a report of this policy alone runs this; one of several makes moments a table, many groups take 128 bits"
 _KEYS = (
     "id", "name", "description", "required_events", "retention_period", "alert_threshold", "window", "group_by",
-    "where", "measure", "asked", "scope", "coverage", "max_gap", "fields", "hot", "max_retention", "clause", "severity",
-    "controls", "tests", "digest",
+    "where", "measure", "asked", "scope", "coverage", "max_gap", "fields", "hot", "max_retention", "clause", "basis",
+    "severity", "controls", "tests", "digest",
 )  # fmt: skip
 
 
@@ -125,17 +127,33 @@ def show(path: str, name: str) -> None:
 
 @policy.command()
 @policy_argument("names", nargs=-1, metavar="[POLICY|FILE...]")
+@check_format
 @json_option("tests")
 @click.pass_obj
-def check(path: str, names: tuple[str, ...]) -> int:
+def check(path: str, names: tuple[str, ...], form: str) -> int:
     """Run the tests inside policies or .yaml files.
 
     Without a name, the tests of every policy run. The exit code is 1 if a test fails.
     """
-    results = opened(path).policies.check(*names)
+    lake = opened(path)
+    if form == "sarif":
+        return _check_as_sarif(lake, names)
+    results = lake.policies.check(*names)
     with suppress(BrokenPipeError):  # a closed pipe does not change the exit code
         if not machine(tests=[pick(each, "policy_id", "test", "passed", "differences") for each in results]):
             show_results(results)
+    return DONE if all(each.passed for each in results) else NEGATIVE
+
+
+def _check_as_sarif(lake: AuditLake, names: Sequence[str]) -> int:
+    try:
+        results = lake.policies.check(*names)
+    except PolicyNotFoundError:
+        raise
+    except PolicyError as error:
+        print_sarif(lake.layout, "policy-file", error.problems, (), names)
+        return FAILED
+    print_sarif(lake.layout, "policy-file", (), results, names)
     return DONE if all(each.passed for each in results) else NEGATIVE
 
 
@@ -297,11 +315,12 @@ def _as_dict(policy: Policy) -> dict[str, Any]:
     from auditlake.display.canonical_json import json_value
     from auditlake.policies.kinds import measure_of
 
-    lengths = {name: getattr(policy, name) for name in ("retention_period", "hot", "max_retention")}
+    lengths = {name: getattr(policy, name) for name in ("retention_period", "hot")}
     other: dict[str, Any] = {name: length and str(length) for name, length in lengths.items()}
     asked = measure_of(policy).asked(policy)
     other |= {
         "max_gap": policy.asked_max_gap,
+        "max_retention": policy.asked_max_retention,
         "fields": json_value({name: asdict(rule) for name, rule in policy.fields.items()}),
         "measure": policy.shown_window and policy.measure,
         "asked": asked,

@@ -10,9 +10,12 @@ import click
 
 from auditlake.cli import completers
 from auditlake.cli.exit_codes import FAILED, NEGATIVE
+from auditlake.cli.export import print_text
 from auditlake.cli.options import BOUNDS, Folder, Words, instant, json_option, period_options, policy_argument
-from auditlake.cli.output import is_quiet, machine, opened, report_progress, say, table, warn
+from auditlake.cli.output import is_json, is_quiet, machine, opened, report_progress, say, table, warn
 from auditlake.errors import ReportError
+from auditlake.forms.model import FormOptions
+from auditlake.forms.table import NAMES, form_named
 from auditlake.lake import AuditLake
 
 if TYPE_CHECKING:
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
 
     from auditlake.frameworks.framework import Framework
     from auditlake.reports.compliance import ComplianceReport
+    from auditlake.site.beside import Fault, Wanted
     from auditlake.site.write import Written
 
 STATUSES = ("violation", "no_data", "compliant", "error")
@@ -32,17 +36,23 @@ OF_FRAMEWORKS = ("fail", "not_evaluated")
 @period_options(as_of="Events after it do not exist for the report; now by default.")
 @click.option("--generated-at", type=instant, help="When the report says it was made; --as-of by default.")
 @click.option(
-    "--out", type=Folder(file_okay=False, path_type=Path), help="Folder to write to; LAKE/reports by default."
-)
+    "--out", type=Folder(file_okay=False, path_type=Path),
+    help="Folder to write to; LAKE/reports by default. - prints the one form of --format instead.",
+)  # fmt: skip
 @click.option(
     "--format",
     "formats",
-    type=Words("json", "html"),
+    type=Words(*NAMES),
     default="json,html",
     show_default=True,
     metavar="FORMAT,...",
-    help="The files to write.",
+    help=f"The files to write of each report: {', '.join(NAMES)}.",
 )
+@click.option("--raw", is_flag=True, help="CSV: leave text as it is where a spreadsheet would run it.")
+@click.option("--annex/--no-annex", default=True, help="PDF: have the SQL as an annex, which is the default, or not.")
+@click.option("--template", "templates", multiple=True, metavar="NAME", shell_complete=completers.templates,
+              help="Fill LAKE/templates/NAME.*.j2 too, for each report; given again, several.")  # fmt: skip
+@click.option("--plan", metavar="HREF", help="OSCAL: the assessment plan that the results belong to.")
 @click.option(
     "--form",
     type=click.IntRange(1, 2),
@@ -62,7 +72,8 @@ OF_FRAMEWORKS = ("fail", "not_evaluated")
 @click.pass_obj
 def report(
     path: str, /, policies: tuple[str, ...], out: Path | None, formats: tuple[str, ...], fail_on: tuple[str, ...],
-    form: int, packs: tuple[str, ...], every_control: bool, **options: Any,
+    form: int, packs: tuple[str, ...], every_control: bool, raw: bool, plan: str | None, annex: bool,
+    templates: tuple[str, ...], **options: Any,
 ) -> None:  # fmt: skip
     """Judge policies and frameworks, and write the reports.
 
@@ -73,36 +84,106 @@ def report(
     A status is about the whole period. By default that is the policy's retention period until now, or the
     report_period of lake.toml for a policy without one. auditlake stats shows status_now, that of the last window.
     """
-    lake = opened(path)
+    lake, wishes = opened(path), FormOptions(raw=raw, plan=plan, annex=annex)
+    is_printed = out is not None and out.name == "-" == str(out)
+    if is_printed and (len(formats) > 1 or is_json()):
+        raise click.UsageError("--out - prints one form: name it with --format, and leave --json out")
+    if is_printed and (templates or "pdf" in formats):
+        raise click.UsageError("PDFs and templates make files: write them with --out FOLDER")
+    wanted = _wanted(lake, formats, templates)
     with lake.runs.recorded("report") as run:
         judged = run.judged(
             policies, packs or (None if policies else ()), only=bool(packs) and not policies,
-            pages="html" in formats, listen=report_progress(), **options,
+            pages=not {"html", "pdf"}.isdisjoint(formats), listen=report_progress(), **options,
         )  # fmt: skip
         made, frameworks = judged.all_reports, judged.frameworks
         lacking = _lacking(made, formats, form)
         formed = [each for each in made if each.policy_id not in lacking]
-        files = write_pages(lake, formed, frameworks, out, formats, form=form, every_control=every_control)
-    index = write_index(lake, out)
+        if is_printed:
+            asked = [each for each in judged.judged.reports if each.policy_id not in lacking]
+            data = _joined([*asked, *frameworks], formats[0], form, wishes)
+        else:
+            files = write_pages(
+                lake, formed, frameworks, out, formats, form=form, every_control=every_control, options=wishes,
+                wanted=wanted,
+            )  # fmt: skip
     if run.missing:
         warn(f"note: this run is not on record: {run.missing}")
-    written = dict(zip((id(each) for each in formed), files.reports, strict=True))
     with suppress(BrokenPipeError):  # a closed pipe does not change the exit code
-        reports = [_as_dict(each, written.get(id(each), ())) for each in made]
-        of_frameworks = [_of_framework(each, own) for each, own in zip(frameworks, files.frameworks, strict=True)]
-        if not (machine(reports=reports, index=index, frameworks=of_frameworks) or is_quiet()):
-            show_statuses(made)
-            show_frameworks(frameworks)
-            say(f"reports in {index.parent}; begin with {index.name}")
+        if is_printed:
+            print_text(data)
+        else:
+            _tell_written(made, formed, frameworks, files, write_index(lake, out))
     faults = [(each.policy_id, each.report.error) for each in made if each.report.error is not None]
     faults += [(name or "frameworks.yaml", "; ".join(why)) for name, why in judged.faults.items()]
     statuses: set[str] = {each.status for each in made} | {each.status for each in frameworks}
     is_failed = not statuses.isdisjoint(fail_on)
     for why in (why for policy_id, why in lacking.items() if policy_id not in dict(faults)):
         warn(f"error: {why}")
+    unmade = () if is_printed else files.faults
+    _tell_unmade(unmade)
     tell_faults(faults, code=NEGATIVE if is_failed else FAILED)
-    if is_failed or lacking:
+    if is_failed or lacking or unmade:
         raise click.exceptions.Exit(NEGATIVE if is_failed else FAILED)
+
+
+def _wanted(lake: AuditLake, formats: Sequence[str], templates: Sequence[str]) -> Wanted:
+    """Return what confined processes are to make, or refuse what cannot be made before anything is judged."""
+    from auditlake.printing.press import refuse_missing
+    from auditlake.site.beside import Wanted
+    from auditlake.templates.files import read_templates
+
+    if "pdf" in formats:
+        refuse_missing()
+    folder = read_templates(lake.layout)
+    chosen = dict.fromkeys(each for name in templates for each in folder.named(name))
+    return Wanted(tuple(chosen), folder, report_progress("making the files of"))
+
+
+def _tell_unmade(faults: Sequence[Fault]) -> None:
+    """Name the reports of which something could not be made, together where the reason is the same."""
+    reasons: dict[tuple[str, str], list[str]] = {}
+    for each in faults:
+        reasons.setdefault((f"{each.error}", each.error.hint), []).append(each.report)
+    for (why, hint), reports in reasons.items():
+        more = f" and {len(reports) - 3:,} more" if len(reports) > 3 else ""
+        warn(f"error: {', '.join(reports[:3])}{more}: {why}")
+        warn(f"  {hint}")
+
+
+def _joined(
+    made: Sequence[ComplianceReport | Framework], name: str, version: int, wishes: FormOptions
+) -> bytes:  # fmt: skip
+    """Return reports in one form, to be printed."""
+    from auditlake.reports.compliance import ComplianceReport
+
+    between = form_named(name).between
+    if len(made) > 1 and between is None:
+        several = f"{len(made):,} reports are no single {name}"
+        raise click.UsageError(f"{several}: name one policy or --framework, or write files with --out FOLDER")
+    return (
+        (between or "")
+        .encode()
+        .join(
+            each.json(version)
+            if name == "json" and isinstance(each, ComplianceReport)
+            else each.to(name, raw=wishes.raw, plan=wishes.plan)
+            for each in made
+        )
+    )
+
+
+def _tell_written(
+    made: Sequence[ComplianceReport], formed: Sequence[ComplianceReport],
+    frameworks: Sequence[Framework], files: Written, index: Path,
+) -> None:  # fmt: skip
+    written = dict(zip((id(each) for each in formed), files.reports, strict=True))
+    reports = [_as_dict(each, written.get(id(each), ())) for each in made]
+    of_frameworks = [_of_framework(each, own) for each, own in zip(frameworks, files.frameworks, strict=True)]
+    if not (machine(reports=reports, index=index, frameworks=of_frameworks) or is_quiet()):
+        show_statuses(made)
+        show_frameworks(frameworks)
+        say(f"reports in {index.parent}; begin with {index.name}")
 
 
 def _lacking(made: Sequence[ComplianceReport], formats: Sequence[str], form: int) -> dict[str, str]:
@@ -128,16 +209,21 @@ def tell_faults(faults: Sequence[tuple[str, str]], *, code: int = FAILED) -> Non
 
 def write_pages(
     lake: AuditLake, made: Sequence[ComplianceReport], frameworks: Sequence[Framework], out: Path | None,
-    formats: Sequence[str], *, form: int = 2, every_control: bool = False,
+    formats: Sequence[str], *, form: int = 2, every_control: bool = False, options: FormOptions | None = None,
+    wanted: Wanted | None = None,
 ) -> Written:  # fmt: skip
     """Write reports of policies and frameworks, and the pages of controls."""
+    from auditlake.site.beside import Wanted
     from auditlake.site.index import check_index
     from auditlake.site.write import write_site
 
     if out is not None:
         check_index(out)
     folder = out or lake.layout.reports
-    return write_site(made, frameworks, folder, formats=formats, form=form, every_control=every_control)
+    return write_site(
+        made, frameworks, folder, formats=formats, form=form, every_control=every_control,
+        options=options or FormOptions(), wanted=wanted or Wanted(),
+    )  # fmt: skip
 
 
 def write_index(lake: AuditLake, out: Path | None) -> Path:

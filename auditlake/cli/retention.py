@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from datetime import date
 
     from auditlake.policies.holds import Hold
+    from auditlake.policies.model import RetentionConflict
     from auditlake.retention.plan import PartitionPlan, RetentionPlan
 
 _BECOMES = {"drop": "dropped", "rewrite": "rewritten", "keep": "kept"}
@@ -225,14 +226,7 @@ def show_plan(planned: RetentionPlan) -> None:
         )
     show_left_out(planned.kept_by_no_policy, planned.asked_by_no_policy)
     for each in planned.conflicts:
-        limits, needs = (
-            f"{length} ({visible(clause)})" if clause else length
-            for length, clause in ((each.max_retention, each.limit_clause), (each.retention_period, each.keep_clause))
-        )
-        click.echo(
-            f"conflict over {each.event_type}: {each.limit_policy} limits personal data to {limits}, "
-            f"{each.keep_policy} needs the event for {needs}: it is pseudonymised and stays"
-        )
+        click.echo(_conflict(each))
     for policy, days in planned.silent.items():
         if days:
             silent = count(len(days), "day of its retention period has", "days of its retention period have")
@@ -242,6 +236,22 @@ def show_plan(planned: RetentionPlan) -> None:
     for sentence in planned.weaker:
         click.echo(f"weaker than recorded: {visible(sentence)}")
     click.echo(f"plan {planned.digest}")
+
+
+def _conflict(each: RetentionConflict) -> str:
+    """Return who asks for what, and what follows."""
+    limits, needs = (
+        f"{length} ({visible(clause)})" if clause else length
+        for length, clause in ((each.max_retention, each.limit_clause), (each.retention_period, each.keep_clause))
+    )
+    what, limited, follows = (
+        ("contradiction", "the event", "nothing of it is deleted before that")
+        if each.of else ("conflict", "personal data", "it is pseudonymised and stays")
+    )  # fmt: skip
+    return (
+        f"{what} over {each.event_type}: {each.limit_policy} limits {limited} to {limits}, "
+        f"{each.keep_policy} needs the event for {needs}: {follows}"
+    )
 
 
 def show_left_out(kept_by_none: Mapping[str, int], asked_by_none: Mapping[str, int]) -> None:

@@ -11,7 +11,7 @@ import click
 from auditlake.cli.exit_codes import DONE, FAILED, NEGATIVE, WRONG
 from auditlake.cli.options import Words, json_option, operator_option
 from auditlake.cli.output import as_json, is_json, is_quiet, machine, opened, pick, say, warn
-from auditlake.cli.report import STATUSES
+from auditlake.cli.report import OF_FRAMEWORKS, STATUSES
 from auditlake.display.text import count, visible
 from auditlake.errors import RunUnderWayError
 
@@ -78,8 +78,9 @@ def _progress() -> PlaceListener:
 
 
 fail_on_option = click.option(
-    "--fail-on", type=Words(*STATUSES), default=(), metavar="STATUS,...",
-    help=f"Exit with 1 if a policy has one of these statuses: {', '.join(STATUSES)}.",
+    "--fail-on", type=Words(*STATUSES, *OF_FRAMEWORKS), default=(), metavar="STATUS,...",
+    help=f"Exit with 1 if a policy has one of these statuses: {', '.join(STATUSES)}; "
+         f"or a framework: {', '.join(OF_FRAMEWORKS)}, no_data.",
 )  # fmt: skip
 catch_up_option = click.option(
     "--catch-up", is_flag=True, help="Make up for missed runs too, each as of when it was due: the newest 31."

@@ -18,15 +18,14 @@ import click
 from auditlake.cli.exit_codes import CUT_OFF, FAILED
 from auditlake.cli.export import FORMATS, Form, check_place, form_of, give
 from auditlake.cli.options import json_option, pair
-from auditlake.cli.output import is_json, is_quiet, opened, table
+from auditlake.cli.output import is_json, is_quiet, table
 from auditlake.cli.sql import opened_session, session_options, show_queries
 from auditlake.display.text import visible
 from auditlake.errors import AuditLakeError
-from auditlake.lake import AuditLake
 from auditlake.machine import system_clock
 
 if TYPE_CHECKING:
-    from auditlake.sandbox.session import AuditSession
+    from auditlake.cli.sql import Session
 
 _KEYWORDS = (
     "from select where group by order having limit offset with as join left using on and or not in like between is "
@@ -57,14 +56,12 @@ class Shell:
     """One session at a prompt.
 
     Args:
-        lake: The lake.
-        session: The session.
+        session: The session, of the lake or at a desk.
         interactive: Whether standard input is a terminal.
         form: The form of answers.
     """
 
-    def __init__(self, lake: AuditLake, session: AuditSession, *, interactive: bool, form: str = "table") -> None:
-        self._lake = lake
+    def __init__(self, session: Session, *, interactive: bool, form: str = "table") -> None:
         self._session = session
         self._interactive = interactive
         self._form = form
@@ -177,14 +174,12 @@ class Shell:
         table(("view", "column", "type", "description"), rows)
 
     def _dot_queries(self) -> None:
-        from auditlake.sandbox.canned import questions
-
-        show_queries(questions(self._lake.layout).values())
+        show_queries(self._session.queries().values())
 
     def _dot_run(self, name: str, *words: str) -> None:
         from auditlake.sandbox.canned import chosen
 
-        canned = chosen(self._lake.layout, name)
+        canned = chosen(self._session.queries(), name)
         values = dict(pair.convert(word, None, None) for word in words)
         self._ask(canned.sql, canned.values(values, self._session.as_of or system_clock()))
 
@@ -280,7 +275,7 @@ def shell(path: str, /, **who: Any) -> None:
     """
     interactive = sys.stdin is not None and sys.stdin.isatty()
     with opened_session(path, **who) as session:
-        shell = Shell(opened(path), session, interactive=interactive, form="json" if is_json() else "table")
+        shell = Shell(session, interactive=interactive, form="json" if is_json() else "table")
         if interactive:
             if not is_quiet():
                 at = f"{session.principal} on snapshot {session.snapshot}"

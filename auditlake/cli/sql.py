@@ -2,33 +2,40 @@
 
 from __future__ import annotations
 
-import sys
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+import auditlake
 from auditlake.cli import completers
 from auditlake.cli.exit_codes import CUT_OFF
 from auditlake.cli.export import FORMATS, Form, form_of, give, out_option
 from auditlake.cli.options import instant, json_option, pair, several, snapshot_option
 from auditlake.cli.output import is_json, machine, opened, pick, table
 from auditlake.display.text import visible
-from auditlake.events.times import judged_as_of
 from auditlake.machine import login_name, system_clock
+from auditlake.sandbox.open import without_numpy
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
+    from auditlake.desk.client import DeskSession
     from auditlake.sandbox.canned import CannedQuery
     from auditlake.sandbox.session import Answer, AuditSession
+
+    Session = AuditSession | DeskSession
 
 _LONGEST = 1_000_000
 _ANSWER = ("snapshot", "complete", "columns", "rows")
 _QUERY = ("name", "what", "own", "source", "sql", "parameters")
 
+desk_option = click.option(
+    "--desk", envvar="AUDITLAKE_DESK", show_envvar=True, metavar="SOCKET",
+    help="Ask at this desk, as the account that you are, instead of the lake itself.",
+)  # fmt: skip
 session_options = several(
     click.option("--rows", type=click.IntRange(min=0), metavar="N",
                  help="The most rows, instead of lake.toml's limit; 0, for the lake's owner, is unlimited."),
@@ -36,6 +43,7 @@ session_options = several(
     click.option("--as-of", type=instant, help="Events after it do not exist."),
     click.option("--principal", envvar="AUDITLAKE_PRINCIPAL", show_envvar=True, metavar="NAME",
                  help="Who asks, recorded next to the system's user name, which is the default."),
+    desk_option,
 )  # fmt: skip
 """The options of every command that opens a session."""
 form_options = several(
@@ -84,13 +92,12 @@ def query() -> None:
 @query.command("list")
 @click.option("--source", metavar="NAME", help="Only those about the events of this source.",
               shell_complete=completers.sources)  # fmt: skip
+@desk_option
 @json_option("queries")
 @click.pass_obj
-def list_(path: str, source: str | None) -> None:
+def list_(path: str, source: str | None, desk: str | None) -> None:
     """List the canned queries; those in LAKE/queries are the lake's own."""
-    from auditlake.sandbox.canned import questions
-
-    queries = [each for each in questions(opened(path).layout).values() if source in (None, each.source)]
+    queries = [each for each in _queries(path, desk).values() if source in (None, each.source)]
     if machine(queries=[pick(each, *_QUERY) for each in queries]):
         return
     show_queries(queries)
@@ -110,13 +117,14 @@ _query_argument = click.argument("name", metavar="QUERY", shell_complete=complet
 
 @query.command()
 @_query_argument
+@desk_option
 @json_option(*_QUERY)
 @click.pass_obj
-def show(path: str, name: str) -> None:
+def show(path: str, name: str, desk: str | None) -> None:
     """Print a query's SQL with its description and parameters."""
     from auditlake.sandbox.canned import chosen
 
-    canned = chosen(opened(path).layout, name)
+    canned = chosen(_queries(path, desk), name)
     if not machine(canned):
         click.echo(visible(canned.sql, keep="\n"))
 
@@ -134,11 +142,21 @@ def run(
     """Run a canned query; show lists its parameters."""
     from auditlake.sandbox.canned import chosen
 
-    canned = chosen(opened(path).layout, name)
-    values = canned.values(dict(params), judged_as_of(who["as_of"], system_clock()))
     form_ = _form(form, out, raw=raw, quote_empty=quote_empty)
     with opened_session(path, **who) as session:
+        canned = chosen(session.queries(), name)
+        values = canned.values(dict(params), session.as_of or system_clock())
         _give(session.sql(canned.sql, values), form_)
+
+
+def _queries(path: str, desk: str | None) -> Mapping[str, CannedQuery]:
+    if desk is None:
+        from auditlake.sandbox.canned import questions
+
+        return questions(opened(path).layout)
+    from auditlake.desk.client import queries_at
+
+    return queries_at(desk)
 
 
 def _give(answer: Answer, form: Form) -> None:
@@ -148,29 +166,20 @@ def _give(answer: Answer, form: Form) -> None:
 
 @contextmanager
 def opened_session(
-    path: str, *, principal: str | None, as_of: date | None, snapshot: int | None, rows: int | None
-) -> Iterator[AuditSession]:
-    """Open a session of the caller."""
-    from auditlake.sandbox.open import others_wait
-
-    lake = opened(path)
-    with nullcontext() if others_wait(lake.layout) else _without_numpy():
-        session = lake.audit_session(principal=principal or login_name(), as_of=as_of, snapshot=snapshot, rows=rows)
+    path: str, *, desk: str | None, principal: str | None, as_of: date | None, snapshot: int | None, rows: int | None
+) -> Iterator[Session]:
+    """Open a session of the caller, at a desk or on the lake itself."""
+    if desk is not None:
+        if principal is not None:
+            raise click.UsageError("at a desk the account asks; leave --principal and AUDITLAKE_PRINCIPAL out")
+        with without_numpy(None):
+            session: Session = auditlake.audit_session(desk, as_of=as_of, snapshot=snapshot, rows=rows)
+    else:
+        lake = opened(path)
+        with without_numpy(lake.layout):
+            session = lake.audit_session(principal=principal or login_name(), as_of=as_of, snapshot=snapshot, rows=rows)
     with session:
         yield session
-
-
-@contextmanager
-def _without_numpy() -> Iterator[None]:
-    """Keep Arrow from importing numpy, which takes longer than a short query and is not needed for it."""
-    if {"numpy", "pyarrow"} & set(sys.modules):
-        yield
-        return
-    sys.modules["numpy"] = None  # type: ignore[assignment]
-    try:
-        yield
-    finally:
-        del sys.modules["numpy"]
 
 
 def _form(form: str | None, out: Path | None, *, raw: bool, quote_empty: bool) -> Form:

@@ -13,9 +13,10 @@ from urllib.parse import urlsplit
 
 import click
 
+from auditlake.alert_settings import parse_lateness
+from auditlake.cli.exit_codes import DONE, NEGATIVE
 from auditlake.cli.options import Kind, json_option
 from auditlake.cli.output import as_json, cell, is_json, opened, say, warn
-from auditlake.config import parse_lateness
 from auditlake.disk.files import kind_of
 from auditlake.display.text import visible
 from auditlake.errors import AuditLakeError, LakeFormatError
@@ -45,6 +46,7 @@ def length(text: str) -> Duration:
 @click.command()
 @click.option("--webhook", metavar="URL", help="Also post each alert to this URL as JSON.")
 @click.option("--jsonl", metavar="FILE", type=click.Path(dir_okay=False), help="Also append each alert to this file.")
+@click.option("--test", is_flag=True, help="Send a test to each place that lake.toml sends alerts to, and exit.")
 @click.option("--once", is_flag=True, help="Evaluate what was logged until now, and exit.")
 @click.option("--lateness", type=length, metavar="LENGTH",
               help="Events later than this are evaluated after the flush; lake.toml's or 10min if absent.")  # fmt: skip
@@ -55,8 +57,8 @@ def length(text: str) -> Duration:
 )  # fmt: skip
 @click.pass_obj
 def watch(
-    path: str, webhook: str | None, jsonl: str | None, once: bool, lateness: Duration | None, verbose: bool
-) -> None:
+    path: str, webhook: str | None, jsonl: str | None, test: bool, once: bool, lateness: Duration | None, verbose: bool
+) -> int:
     """Evaluate policies as events are logged, and print alerts.
 
     Each alert and each resolution is a line. One process at a time evaluates a lake; another one waits for it to end.
@@ -66,6 +68,8 @@ def watch(
     from auditlake.alerts.webhook import Webhook
 
     lake = opened(path)
+    if test:
+        return _test(lake)
     _tell_file(lake)
     _show_troubles()
     sinks: list[Any] = [(lambda alert: click.echo(as_json(alert.as_dict()))) if is_json() else show]
@@ -77,9 +81,12 @@ def watch(
     late = lateness.microseconds if lateness else None
     if verbose:
         _show_rest(lake, [webhook or lake.config.alerts.webhook, jsonl or lake.config.alerts.jsonl])
+        for each in lake.config.alerts.sinks:
+            when = f", once a day at {each.digest:%H:%M} UTC" if each.digest else ""
+            warn(f"alerts go to {each.called} too{when}")
     if once:
         evaluate_once(lake.layout, lake.config, system_clock, sinks, lateness=late)
-        return
+        return DONE
     ended = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: ended.set())
@@ -93,6 +100,23 @@ def watch(
         if watching.is_waiting and last != (state := "another process evaluates this lake; waiting for it to end"):
             say(last := state, err=True)
     watching.stop(wait_seconds=_END_SECONDS)
+    return DONE
+
+
+def _test(lake: AuditLake) -> int:
+    """Send a test to each place, print what became of it, and return the exit code."""
+    from auditlake.alerts.configured import tried
+
+    code = DONE if lake.config.alerts.is_sent else NEGATIVE
+    if code != DONE:
+        warn("lake.toml sends alerts nowhere: auditlake docs alerts says how it does")
+    for name, receiver, problem in tried(lake.layout, lake.config.alerts, system_clock):
+        code = NEGATIVE if problem else code
+        if is_json():
+            click.echo(as_json({"sink": name, "receiver": receiver, "problem": problem}))
+        else:
+            click.echo(visible(f"{name}: {f'failed: {problem}' if problem else 'sent'} ({receiver})"))
+    return code
 
 
 def _tell_file(lake: AuditLake) -> None:

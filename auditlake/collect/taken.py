@@ -17,9 +17,10 @@ from typing import Any, NamedTuple
 import orjson
 
 from auditlake.collect.model import Found
-from auditlake.disk.durable import FILE_MODE, sync_folder
+from auditlake.disk.durable import sync_folder
 from auditlake.disk.files import descriptor_of, open_file
 from auditlake.disk.layout import Layout
+from auditlake.disk.rights import FILE_MODE, give
 from auditlake.events.times import print_instant
 
 _LEAST = 1000
@@ -102,6 +103,7 @@ class Taken:
         descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, FILE_MODE)
         try:
             with os.fdopen(descriptor, "wb") as file:
+                give(descriptor, self._path)
                 for line in self._read():
                     mark = _mark_of_line(line)
                     if mark is not None and self._seen.pop(mark, False):  # once, however often it is there

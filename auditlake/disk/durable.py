@@ -14,9 +14,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from auditlake.disk.files import check_folder
-
-FILE_MODE = 0o600
-FOLDER_MODE = 0o700
+from auditlake.disk.rights import FILE_MODE, give, make_folder
 
 
 def sync_file(path: Path) -> None:
@@ -34,7 +32,7 @@ def sync_folder(path: Path) -> None:
 
 
 def make_folders(path: Path, *, below: Path) -> None:
-    """Make a folder and its parents down from ``below``, private to the owner, each durable in its parent.
+    """Make a folder and its parents down from ``below``, each durable in its parent, with the rights of their lake.
 
     Raises:
         OSError: The disk refused; or ``below`` is in a lake, and one of them is a link, which leads out of it.
@@ -46,25 +44,26 @@ def make_folders(path: Path, *, below: Path) -> None:
         missing.append(path)
         path = path.parent
     for folder in reversed(missing):
-        folder.mkdir(mode=FOLDER_MODE, exist_ok=True)
+        make_folder(folder)
         sync_folder(folder.parent)
 
 
-def write_whole(path: Path, data: bytes, *, over: bool = True, synced: bool = True) -> None:
+def write_whole(path: Path, data: bytes, *, over: bool = True, private: bool = False, synced: bool = True) -> None:
     """Write a file whole or not at all, durably.
 
     Args:
         path: The file.
         data: What it is to hold.
         over: Whether over what has its name already; otherwise that stays.
+        private: Whether it is for the owner alone, whatever the rights of its lake are.
         synced: Whether it outlasts a power cut. One that does not costs no wait for the disk.
     """
-    with writing_whole(path, over=over, synced=synced) as file:
+    with writing_whole(path, over=over, private=private, synced=synced) as file:
         file.write(data)
 
 
 @contextmanager
-def writing_whole(path: Path, *, over: bool = True, synced: bool = True) -> Iterator[BinaryIO]:
+def writing_whole(path: Path, *, over: bool = True, private: bool = False, synced: bool = True) -> Iterator[BinaryIO]:
     """Give a file to write, which has its name only once it is whole and durable.
 
     The bytes go to a private neighbour first, so that a reader sees the old file or the new one.
@@ -72,12 +71,15 @@ def writing_whole(path: Path, *, over: bool = True, synced: bool = True) -> Iter
     Args:
         path: The file.
         over: Whether over what has its name already; otherwise that stays.
+        private: Whether it is for the owner alone, whatever the rights of its lake are.
         synced: As for :func:`write_whole`.
     """
     draft = path.with_name(f".{path.name}.{secrets.token_hex(6)}.draft")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, FILE_MODE)
     try:
         with os.fdopen(descriptor, "wb") as file:
+            if not private:
+                give(descriptor, path)
             yield file
             file.flush()
             if synced:

@@ -17,6 +17,8 @@ from contextlib import contextmanager, suppress
 from io import BufferedReader
 from pathlib import Path
 
+from auditlake.disk.rights import FILE_MODE, give
+
 SMALL = 1 << 20
 """Bytes that a key, a note, or a file that people write has at most."""
 LARGE = 1 << 30
@@ -73,20 +75,24 @@ def descriptor_of(path: Path, *, within: Path | None = None, flags: int = os.O_R
     Args:
         path: The file.
         within: The folder of the lake that owns it; None for a file that the caller named.
-        flags: How to open it; with ``os.O_CREAT``, it is made for the owner alone where it is not there.
+        flags: How to open it; with ``os.O_CREAT``, it is made where it is not there, with the rights of its lake.
 
     Raises:
         OSError: As :func:`read_file` does.
     """
     with _folder_and_name(path, within) as (folder, name):
         follow = within is None
+        is_new = True
         with suppress(FileNotFoundError):
             _expect(os.stat(name, dir_fd=folder, follow_symlinks=follow).st_mode, "a file", path)
+            is_new = False
         # Something else may have its name since: a pipe is not waited for, and what was opened is looked at once more.
         flags |= os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY | (0 if follow else os.O_NOFOLLOW)
-        descriptor = os.open(name, flags, 0o600, dir_fd=folder)
+        descriptor = os.open(name, flags, FILE_MODE, dir_fd=folder)
     try:
         _expect(os.fstat(descriptor).st_mode, "a file", path)
+        if is_new:
+            give(descriptor, path)
     except BaseException:
         os.close(descriptor)
         raise

@@ -12,6 +12,7 @@
       packs/old/*.yaml          their earlier revisions, each ID@REVISION.yaml
       frameworks.yaml           which of them, with the values that the lake gives their parameters
       sources/*.yaml            the lake's own mappings, for logs that auditlake does not know
+      templates/                templates that people wrote, for reports in forms of their own
       ledger/  reports/
       certificates/             what was deleted, erased or derived anew: one JSON and one HTML file each
       pseudonyms.key            the secret that pseudonyms are made with
@@ -19,6 +20,7 @@
       findings/listed.json      over which periods findings were listed last
       runs/journal.jsonl        which reports were evaluated, and when the lake was verified
       runs/<id>.started         a run under way, held by its process
+      runs/by/*.yaml            the policies and packs that runs judged by, each named by its SHA-256
       runs/<schedule>.lock      the lock of those who run a schedule
       alerts/                   where the evaluator of alerts stands, and what is not delivered yet
       collected.jsonl           which objects were collected; without it, all of them are listed and read again
@@ -102,6 +104,11 @@ class Layout:
         return self.root / "sources"
 
     @property
+    def templates(self) -> Path:
+        """The templates of the lake's own; not there where it has none."""
+        return self.root / "templates"
+
+    @property
     def holds(self) -> Path:
         """The legal holds of the lake."""
         return self.root / "holds"
@@ -130,6 +137,11 @@ class Layout:
     def run_journal(self) -> Path:
         """Which evaluations and verifications there were; made when there is one."""
         return self.root / "runs" / "journal.jsonl"
+
+    @property
+    def judged_by(self) -> Path:
+        """The policies and packs that runs judged by; made when there is one."""
+        return self.root / "runs" / "by"
 
     def started(self, run_id: str) -> Path:
         """Return the file that shows that a run is under way."""
@@ -274,15 +286,18 @@ def framework_stem(
     return stem + "".join(f"_{instant_in_name(instant)}" for instant in period or ())
 
 
+_FORM = r"(?P<form>(?:\.[a-z][a-z0-9_-]{0,39}){1,2})"
+"""The ending of a report's file: that of a form, or the name of a template and the ending that it has."""
+
 REPORT_FILE = re.compile(
-    r"compliance_[a-z0-9_-]+?_(?P<as_of>\d{8}T\d{6}(?:\.\d{6})?Z)_v\d+(?:_\d{8}T\d{6}(?:\.\d{6})?Z){0,2}(?:_j\d+)?"
-    r"(?:_[0-9a-f]{12})?\.(?:json|html)\Z"
+    r"(?P<stem>compliance_[a-z0-9_-]+?_(?P<as_of>\d{8}T\d{6}(?:\.\d{6})?Z)_v\d+(?:_\d{8}T\d{6}(?:\.\d{6})?Z){0,2}(?:_j\d+)?"
+    r"(?:_[0-9a-f]{12})?)" + _FORM + r"\Z"
 )
 """The names of a report's files: :func:`report_stem`, and a digest where another report had taken that name."""
 
 FRAMEWORK_FILE = re.compile(
-    r"(?:framework_[a-z0-9-]+|control_[a-z0-9-]+_[A-Za-z0-9.-]+)_(?P<as_of>\d{8}T\d{6}(?:\.\d{6})?Z)_v\d+(?:_\d{8}T\d{6}(?:\.\d{6})?Z){0,2}"
-    r"(?:_[0-9a-f]{12})?\.(?:json|html)\Z"
+    r"(?P<stem>(?:framework_[a-z0-9-]+|control_[a-z0-9-]+_[A-Za-z0-9.-]+)_(?P<as_of>\d{8}T\d{6}(?:\.\d{6})?Z)_v\d+(?:_\d{8}T\d{6}(?:\.\d{6})?Z){0,2}"
+    r"(?:_[0-9a-f]{12})?)" + _FORM + r"\Z"
 )
 """The names of a framework report's files: :func:`framework_stem`, and a digest where another had taken that name;
 and of the pages of its controls."""

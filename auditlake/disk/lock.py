@@ -15,8 +15,8 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from auditlake.disk.durable import FILE_MODE, FOLDER_MODE
 from auditlake.disk.files import check_folder, descriptor_of, remove_tree
+from auditlake.disk.rights import FILE_MODE, FOLDER_MODE, make_folder
 from auditlake.errors import LakeBusyError, LakeError
 
 LOCK_SECONDS = 600.0
@@ -95,7 +95,7 @@ def workspace(staging: Path) -> Iterator[Path]:
     """
     sweep(staging)
     with suppress(FileExistsError):
-        staging.mkdir(mode=FOLDER_MODE)  # what copies a lake may leave out empty folders
+        make_folder(staging)  # what copies a lake may leave out empty folders
     check_folder(staging, within=staging.parent)
     folder = staging / f"{os.getpid()}-{secrets.token_hex(6)}"
     folder.mkdir(mode=FOLDER_MODE)

@@ -12,8 +12,7 @@ from typing import Any, TypeVar
 
 from auditlake.context import Facet, LakeContext
 from auditlake.disk.files import open_file
-from auditlake.disk.layout import POLICY_ID
-from auditlake.errors import ReportError
+from auditlake.errors import PackError, ReportError
 from auditlake.events.times import Instant, as_end, judged_as_of
 from auditlake.findings.decisions import (
     Acceptance,
@@ -28,7 +27,11 @@ from auditlake.findings.decisions import (
 )  # fmt: skip
 from auditlake.findings.journal import Line, append, decisions_as_of, read
 from auditlake.machine import login_name
+from auditlake.packs.effective import lake_packs
+from auditlake.packs.model import Control, Pack
+from auditlake.packs.parameters import as_text, needs_decision, value_of
 from auditlake.store.turn import record_journal
+from auditlake.yaml_reader import near
 
 E = TypeVar("E", bound=Entry)
 LONGEST_STATEMENT = timedelta(days=400)
@@ -77,10 +80,15 @@ class DecisionRegister(Facet):
             by: Who says so; the user of this process, who is on record beside them, if None.
 
         Raises:
-            ReportError: Something is missing or makes no sense, or a file cannot be read.
+            PackError: The lake is not judged by that pack, or the pack has no such control.
+            ReportError: A log shows the control, something is missing or makes no sense, or a file cannot be read.
             LakeError: It could not be written down.
         """
-        writer = self._writer(by, {"pack": pack, "control": control}, {"note": note})
+        writer = self._writer(by, {"note": note})
+        if control_of(known_pack(self._context, pack), control).shows != "nothing":
+            message = f"a log shows {pack} {control}, so a statement about it counts for nothing"
+            hint = f"auditlake finding list {pack}/{control} lists what was found: accept that instead"
+            raise ReportError(message, hint=hint)
         limit = _end(until, writer.at)
         if (limit - writer.at).days > LONGEST_STATEMENT.days:
             message = f"a statement may end at most {LONGEST_STATEMENT.days} days ahead, got {limit.isoformat()}"
@@ -103,10 +111,12 @@ class DecisionRegister(Facet):
             by: As for :meth:`state`.
 
         Raises:
+            PackError: The lake is not judged by that pack, or the pack has no such control.
             ReportError: Something is missing or makes no sense.
             LakeError: It could not be written down.
         """
-        writer = self._writer(by, {"pack": pack, "control": control}, {"reason": reason, "owner": owner})
+        writer = self._writer(by, {"reason": reason, "owner": owner})
+        control_of(known_pack(self._context, pack), control)
         return write_down(self._context, Applicability(
             0, writer.at, pack, control, reason, owner, _end(until, writer.at), writer.by, writer.system_user
         ))  # fmt: skip
@@ -119,19 +129,22 @@ class DecisionRegister(Facet):
         Args:
             pack: As for :meth:`state`.
             parameter: The parameter's name.
-            value: Its value, as JSON has it.
+            value: Its value, as JSON has it; ``frameworks.yaml`` may set it before or after.
             reason: Why.
             owner: Who answers for it.
             until: The last instant at which it counts; of a day, its end.
             by: As for :meth:`state`.
 
         Raises:
-            ReportError: Something is missing or makes no sense.
+            PackError: The lake is not judged by that pack, or the pack has no such parameter.
+            ReportError: The value is none of the parameter or no weaker one, or something is missing or makes no sense.
             LakeError: It could not be written down.
         """
-        writer = self._writer(by, {"pack": pack, "parameter": parameter}, {"reason": reason, "owner": owner})
+        writer = self._writer(by, {"reason": reason, "owner": owner})
+        shown = _json(value)
+        _check_weaker(known_pack(self._context, pack), parameter, shown)
         return write_down(self._context, Weakening(
-            0, writer.at, pack, parameter, _json(value), reason, owner, _end(until, writer.at), writer.by,
+            0, writer.at, pack, parameter, shown, reason, owner, _end(until, writer.at), writer.by,
             writer.system_user,
         ))  # fmt: skip
 
@@ -147,7 +160,7 @@ class DecisionRegister(Facet):
             ReportError: There is no such entry, it was taken back already, or it is one that is not taken back so.
             LakeError: It could not be written down.
         """
-        writer = self._writer(by, {}, {"reason": reason})
+        writer = self._writer(by, {"reason": reason})
 
         def check(lines: Sequence[Line]) -> None:
             _check_retractable([line.entry for line in lines], number)
@@ -155,11 +168,8 @@ class DecisionRegister(Facet):
         entry = Retraction(0, writer.at, number, reason, writer.by, writer.system_user)
         return write_down(self._context, entry, check)
 
-    def _writer(self, by: str | None, names: dict[str, str], texts: dict[str, str]) -> _Writer:
+    def _writer(self, by: str | None, texts: dict[str, str]) -> _Writer:
         """Check what a person gave, and return who gave it."""
-        check_pack(names.get("pack"))
-        for name, text in names.items():
-            check_text(name, text, _LONGEST_NAME)
         writer = _Writer(self._context.now, by or login_name(), login_name())
         for name, text in (texts | {"by": writer.by}).items():
             check_text(name, text)
@@ -174,10 +184,40 @@ def write_down(context: LakeContext, entry: E, check: Callable[[Sequence[Line]],
     return line.entry
 
 
-def check_pack(pack: str | None) -> None:
-    """Refuse what cannot be the id of a pack; None is no pack."""
-    if pack is not None and not POLICY_ID.match(pack):
-        raise ReportError(f"expected the id of a pack such as pci-dss-4, got {pack[:60]!r}")
+def known_pack(context: LakeContext, pack_id: str) -> Pack:
+    """Return a pack by which the lake is judged.
+
+    Raises:
+        PackError: There is none of that id, or it cannot be used.
+    """
+    return lake_packs(context.layout, context.config.event_types).get(pack_id)
+
+
+def control_of(pack: Pack, control_id: str) -> Control:
+    """Return a control of a pack.
+
+    Raises:
+        PackError: The pack has none of that id: a decision about it would count for nothing.
+    """
+    if (control := pack.control(control_id)) is not None:
+        return control
+    renamed = next((each.id for each in pack.controls if each.was == control_id), None)
+    hint = f"it is called {renamed} now" if renamed else near(control_id, (each.id for each in pack.controls))
+    raise PackError(f"{pack.id} has no control {control_id[:_LONGEST_NAME]!r}", hint=hint)
+
+
+def _check_weaker(pack: Pack, name: str, shown: Any) -> None:
+    """Refuse what no decision is needed for."""
+    if (parameter := pack.parameters.get(name)) is None:
+        raise PackError(f"{pack.id} has no parameter {name[:_LONGEST_NAME]!r}", hint=near(name, pack.parameters))
+    try:
+        value = value_of(parameter, shown)
+    except ValueError as error:
+        raise ReportError(f"{pack.id}: {error}") from error
+    if not needs_decision(parameter, value):
+        asked = f"{as_text(parameter.default)} is what {', '.join(parameter.cites) or 'no control'} asks for"
+        message = f"{name}: {as_text(value)} is not weaker than it may be: there is nothing to decide"
+        raise ReportError(message, hint=f"{asked}; LAKE/frameworks.yaml sets the value")
 
 
 def check_text(name: str, text: str, longest: int = _LONGEST) -> None:

@@ -3,69 +3,24 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
-from datetime import datetime
-from itertools import chain
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Unpack
 
 from auditlake.context import LakeContext
-from auditlake.display.cards import Shown
-from auditlake.errors import PolicyNotFoundError, ReportError, SnapshotError
+from auditlake.errors import ReportError
 from auditlake.events.times import Instant, as_end, print_instant
-from auditlake.facets.decisions import check_pack, check_text, write_down
-from auditlake.findings.decisions import Acceptance, Entry, Reopening, Resolution, Retraction, Review, Seen
-from auditlake.findings.finding import subject_of
+from auditlake.facets.decisions import check_text, known_pack, write_down
+from auditlake.facets.finding_search import FindingSearch, Listed, Listing, ambiguous
+from auditlake.findings.decisions import Acceptance, Entry, Reopening, Resolution, Retraction, Review
 from auditlake.findings.journal import Line, concerning, read
-from auditlake.findings.places import PREFIX, Place, listings, recorded, remember
 from auditlake.machine import login_name
-from auditlake.policies.question import BEFORE_ALL
 from auditlake.policies.request import PeriodOptions
-from auditlake.reports.findings_card import findings_card
 
 if TYPE_CHECKING:
-    from auditlake.display.cards import Card
     from auditlake.findings.finding import Finding
     from auditlake.reports.compliance import ComplianceReport
 
-_NAMED = 10
 _WORST = ("violation", "error", "no_data", "compliant")
-_NAMES_THEM = "auditlake finding list names them; --as-of and --period say when to look"
-
-
-@dataclass(frozen=True, slots=True)
-class Listed:
-    """A finding with the policy that found it."""
-
-    policy_id: str
-    severity: str
-    as_of: datetime
-    since: datetime
-    """The period of the report is (since, until]."""
-    until: datetime
-    finding: Finding
-
-    @property
-    def seen(self) -> Seen:
-        """What an acceptance is asked about."""
-        subject = subject_of(self.policy_id, self.finding)
-        return Seen(subject, self.finding.start, self.finding.end, self.as_of, self.until, self.since)
-
-    @property
-    def state(self) -> str:
-        """``open`` or ``accepted``."""
-        return "open" if self.finding.accepted is None else "accepted"
-
-
-class Listing(tuple[Listed, ...], Shown):  # noqa: SLOT001 - a tuple cannot have slots with values
-    """Findings of several policies."""
-
-    faults: tuple[tuple[str, str], ...] = ()
-    """The policies that could not be judged, each with the reason: what they would find is not known."""
-
-    def _card(self) -> Card:
-        return findings_card([(each.policy_id, each.finding) for each in self])
 
 
 class FindingRegister:
@@ -74,37 +29,33 @@ class FindingRegister:
     Args:
         context: The lake.
         judge: Makes reports, as :meth:`auditlake.AuditLake.reports` does.
+        search: Where findings are.
     """
 
-    def __init__(self, context: LakeContext, judge: Callable[..., Sequence[ComplianceReport]]) -> None:
+    def __init__(
+        self, context: LakeContext, judge: Callable[..., Sequence[ComplianceReport]], search: FindingSearch
+    ) -> None:
         self._layout = context.layout
         self._clock = context.clock
         self._judge = judge
+        self._search = search
         self._context = context
 
     def list(self, *policy_ids: str, **options: Unpack[PeriodOptions]) -> Listing:
-        """Return what the policies find, of every policy if none is named; the options are those of ``reports``.
+        """Return what the policies and the controls of packs find; the options are those of ``reports``.
 
         The lake remembers where was looked: :meth:`accept` and the others find the id there.
-        """
-        listing = self._list(*policy_ids, **options)
-        policies: dict[tuple[datetime, datetime, datetime], dict[str, None]] = {}
-        for each in listing:
-            policies.setdefault((each.as_of, each.since, each.until), {})[each.policy_id] = None
-        remember(self._layout, (
-            Place(tuple(named), as_of, until, since, options.get("snapshot"))
-            for (as_of, since, until), named in policies.items()
-        ))  # fmt: skip
-        return listing
 
-    def _list(self, *policy_ids: str, **options: Unpack[PeriodOptions]) -> Listing:
-        made = [each.report for each in self._judge(*policy_ids, pages=False, **options)]
-        listing = Listing(
-            Listed(report.policy_id, report.severity, report.as_of, report.since, report.until, finding)
-            for report in made
-            for finding in report.violations
-        )
-        listing.faults = tuple((report.policy_id, report.error) for report in made if report.error is not None)
+        Args:
+            *policy_ids: Policies; and controls as ``pci-dss-4/10.4.1``, for what their checks over records find; all of
+                them if none is named.
+            **options: Those of ``reports``.
+
+        Raises:
+            PolicyNotFoundError, PackError: One that is named is not there.
+        """
+        listing = self._search.list(*policy_ids, **options)
+        self._search.remember(listing, options.get("snapshot"))
         return listing
 
     def show(self, finding_id: str, **options: Unpack[PeriodOptions]) -> tuple[Listed, tuple[Entry, ...]]:
@@ -116,17 +67,17 @@ class FindingRegister:
                 listed: what was listed last, the journal, the kept reports, now, what was listed before.
 
         Raises:
-            ReportError: No policy finds it there, or several findings begin so.
+            ReportError: Nothing finds it there, or several findings begin so.
         """
         listed = self._find(finding_id, **options)
-        seen, about = listed.seen, []
+        every_seen, about = listed.every_seen, []
         numbers = set()
         for each in (line.entry for line in read(self._layout)):
             match each:
                 case Acceptance():
-                    is_about = each.subject == seen.subject
+                    is_about = any(each.subject == seen.subject for seen in every_seen)
                 case Resolution():
-                    is_about = each.deals_with(seen)
+                    is_about = any(map(each.deals_with, every_seen))
                 case Reopening():
                     is_about = each.acceptance in numbers
                 case Retraction():
@@ -160,7 +111,7 @@ class FindingRegister:
             as_of, since, last, period, snapshot: As for :meth:`auditlake.AuditLake.reports`, to look there alone.
 
         Raises:
-            ReportError: No policy finds it, it is accepted already, or something is missing.
+            ReportError: Nothing finds it, it is accepted already, or something is missing.
             LakeError: It could not be written down.
         """
         if (end := expires if until is None else until) is None or None not in (expires, until):
@@ -178,11 +129,12 @@ class FindingRegister:
         seen = listed.seen
 
         def check(lines: Sequence[Line]) -> None:
-            standing = concerning(lines, listed.policy_id).acceptance(seen)
-            if standing is not None and standing.until >= now:  # it may have stood where the finding was seen
-                raise ReportError(
-                    f"finding {listed.finding.id} is accepted already, {_by(standing)}", hint=_take_back(standing)
-                )
+            there = (concerning(lines, each.subject.policy_id).acceptance(each) for each in listed.every_seen)
+            for standing in filter(None, there):
+                if standing.until >= now:  # it may have stood where the finding was seen
+                    raise ReportError(
+                        f"finding {listed.finding.id} is accepted already, {_by(standing)}", hint=_take_back(standing)
+                    )
 
         entry = Acceptance(
             0, now, listed.finding.id, seen.subject, seen.start, seen.as_of, seen.period_until, limit, **texts,
@@ -235,13 +187,14 @@ class FindingRegister:
             **options: Those of ``reports``, to look in one period alone.
 
         Raises:
-            ReportError: No policy finds it, or the note is missing.
+            ReportError: Nothing finds it, the note is missing, or it says itself that a finding was not dealt with.
             LakeError: It could not be written down.
         """
         by = by or login_name()
         check_text("note", note)
         check_text("by", by)
         listed = self._find(finding_id, **options)
+        _refuse_answers(listed.finding)
         seen = listed.seen
         entry = Resolution(
             0, self._clock(), listed.finding.id, seen.subject, seen.start, seen.end, listed.since, listed.until, note,
@@ -266,13 +219,15 @@ class FindingRegister:
             **options: Those of ``reports``.
 
         Raises:
+            PackError: The lake is not judged by that pack.
             ReportError: The note or a policy is missing, or the periods are several.
             LakeError: It could not be written down.
         """
         by = by or login_name()
         check_text("note", note)
         check_text("by", by)
-        check_pack(pack)
+        if pack is not None:
+            known_pack(self._context, pack)
         if not policy_ids:
             raise ReportError("a review is of one policy or several, got none")
         made = tuple(self._judge(*dict.fromkeys(policy_ids), pages=False, **options))
@@ -296,42 +251,7 @@ class FindingRegister:
         )  # fmt: skip
 
     def _find(self, finding_id: str, **options: Unpack[PeriodOptions]) -> Listed:
-        """Return the finding whose id is or begins so: in the period of the options, or where it was listed."""
-        if not PREFIX.fullmatch(finding_id):
-            raise ReportError(
-                f"expected a finding's id of 1 to 16 hex digits, got {finding_id[:60]!r}", hint=_NAMES_THEM
-            )
-        if any(value is not None for value in options.values()):
-            return _only(finding_id, self._list(**options), "in this period")
-        known = recorded(self._layout, read(self._layout), finding_id)
-        newest, *older = listings(self._layout) or [[]]
-        listed = self._at(newest, finding_id)
-        candidates = {each.finding.id for each in listed} | set(known)
-        if len(candidates) > 1:
-            raise _ambiguous(finding_id, candidates)
-        for number in candidates:
-            listed_there = listed or next(filter(None, (self._at([place], number) for place in known[number])), ())
-            return _only(number, listed_there, "any more where it was seen")
-        life = Place((), self._clock(), self._clock(), BEFORE_ALL)
-        looked = chain([()], older, [[life]])
-        matches = (self._at(places, finding_id) if places else self._list() for places in looked)
-        listed_there = next((each for each in matches if _beginning(finding_id, each)), ())
-        return _only(finding_id, listed_there, "now, where it was listed, or in the whole time")
-
-    def _at(self, places: Iterable[Place], prefix: str) -> Sequence[Listed]:
-        """Return the findings of places whose id begins so: on the newest snapshot, or else on the place's own."""
-        by_id: dict[str, Listed] = {}
-        now = self._clock()
-        for place in places:
-            if place.as_of > now or (place.since and place.since >= place.until):
-                continue  # earlier versions took a later as_of; and what begins at an end begins before its period
-            for snapshot in dict.fromkeys((None, place.snapshot)):
-                with suppress(PolicyNotFoundError, SnapshotError):  # it has gone since
-                    there = _beginning(prefix, self._list(*place.policies, **place.options, snapshot=snapshot))
-                    by_id |= {each.finding.id: each for each in there if each.finding.id not in by_id}
-                    if there:
-                        break
-        return tuple(by_id.values())
+        return self._search.find(finding_id, **options)
 
     def _not_given(self, finding_id: str, options: PeriodOptions) -> ReportError:
         """Why there is nothing to take back from a finding."""
@@ -348,24 +268,15 @@ def _digest(made: Sequence[ComplianceReport]) -> str:
     return "sha256:" + (digests[0] if len(made) == 1 else hashlib.sha256(listed.encode()).hexdigest())
 
 
-def _beginning(prefix: str, listed: Iterable[Listed]) -> list[Listed]:
-    return [each for each in listed if each.finding.id.startswith(prefix)]
-
-
-def _only(prefix: str, listed: Sequence[Listed], where: str) -> Listed:
-    """Return the one finding whose id begins so."""
-    if len(matched := {each.finding.id: each for each in _beginning(prefix, listed)}) > 1:
-        raise _ambiguous(prefix, matched)
-    for each in matched.values():
-        return each
-    raise ReportError(f"no policy finds {prefix!r} {where}", hint=_NAMES_THEM)
-
-
-def _ambiguous(prefix: str, candidates: Iterable[str]) -> ReportError:
-    named = sorted(candidates)
-    more = f", and {len(named) - _NAMED:,} more" if len(named) > _NAMED else ""
-    message = f"{len(named):,} findings begin with {prefix!r}: {', '.join(named[:_NAMED])}{more}"
-    return ReportError(message, hint="give more of its digits; auditlake finding list says what each is")
+def _refuse_answers(finding: Finding) -> None:
+    """Refuse to resolve what says that another finding was not dealt with in time: that one is."""
+    about = finding.measures.get("finding")
+    if finding.kind == "response_missing":
+        message = f"{finding.id} says that nobody dealt with finding {about} of {finding.measures['policy']} in time"
+        raise ReportError(message, hint=f"auditlake finding resolve {about} deals with that one")
+    if finding.kind == "response_late":
+        message = f"{finding.id} says that finding {about} was dealt with too late, which nothing mends any more"
+        raise ReportError(message, hint=f"auditlake finding accept {finding.id} makes it an exception")
 
 
 def _given_on(finding_id: str, lines: Sequence[Line]) -> Acceptance | None:
@@ -376,7 +287,7 @@ def _given_on(finding_id: str, lines: Sequence[Line]) -> Acceptance | None:
         each.finding_id: each for each in matching if each in concerning(lines, each.subject.policy_id).acceptances
     }
     if len(standing) > 1:
-        raise _ambiguous(finding_id, standing)
+        raise ambiguous(finding_id, standing)
     return next(iter(standing.values()), None)
 
 

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
 from auditlake.context import Facet, LakeContext
 
 if TYPE_CHECKING:
-    from auditlake.frameworks.evidence import FrameworkPack
     from auditlake.frameworks.framework import Framework
     from auditlake.frameworks.run import JudgedFrameworks, Where
     from auditlake.policies.request import ReportOptions
@@ -63,6 +61,7 @@ class Frameworks(Facet):
         only: bool = False,
         again: bool = False,
         where: Where | None = None,
+        arrived_by: int | None = None,
         **options: Unpack[ReportOptions],
     ) -> AbstractContextManager[JudgedFrameworks]:
         """Judge policies and packs on one snapshot, with the engine still open.
@@ -73,30 +72,15 @@ class Frameworks(Facet):
             only: Whether to judge no policies but those that the packs need.
             again: Whether to repeat a report that was made before.
             where: By which packs and how much of the journal of runs.
+            arrived_by: Judge only events that this version of the lake or an earlier one brought; all of them if None.
             **options: Those of :meth:`auditlake.AuditLake.reports`.
         """
         from auditlake.facets.holds import Holds
         from auditlake.frameworks.run import judged_frameworks
         from auditlake.policies.request import ReportRequest
 
-        request = ReportRequest(policy_ids=tuple(policy_ids), again=again, **options)
-        holds = Holds(self._context).binding()
+        request = ReportRequest(policy_ids=tuple(policy_ids), again=again, arrived_by=arrived_by, **options)
+        holds = where.holds if where and where.holds is not None else Holds(self._context).binding()
         return judged_frameworks(
             self._context, request, pack_ids, holds=holds, flush=self._flush, only=only, where=where
         )
-
-    def evidence(self, pack_id: str, out: str | Path, **options: Unpack[ReportOptions]) -> FrameworkPack:
-        """Write a framework's report with all that it was judged by: see :mod:`auditlake.frameworks.evidence`.
-
-        Args:
-            pack_id: The pack.
-            out: The ZIP file to write; none of that name may be there.
-            **options: Those of :meth:`reports`.
-
-        Raises:
-            ReportError: The file is there already, or cannot be written.
-        """
-        from auditlake.frameworks.evidence import write_pack
-
-        (made,) = self.reports(pack_id, **options)
-        return write_pack(self._context, made, Path(out))

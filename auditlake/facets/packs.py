@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from auditlake.context import Facet
-from auditlake.errors import PackError, RetentionError
+from auditlake.display.text import count
+from auditlake.errors import AuditLakeError, PackError, RetentionError
 
 if TYPE_CHECKING:
     from auditlake.analysis.policy_effect import PolicyEffect
     from auditlake.analysis.policy_tests import CheckResult
     from auditlake.packs.diff import PackDiff
     from auditlake.packs.effective import LakePacks
+    from auditlake.packs.files import Revision
     from auditlake.packs.model import Pack
 
 
@@ -77,20 +79,25 @@ class Packs(Facet):
         """
         return self.found().get(pack_id)
 
-    def add(self, name: str) -> Pack:
+    def add(self, name: str, *, accept_weaker: str | None = None) -> Pack:
         """Copy a pack into the lake, which is judged by it from then on; ``frameworks.yaml`` names its revision.
 
         Args:
             name: The id of a pack that ships with auditlake, or a file.
+            accept_weaker: Why it is right that events become due for deletion by it, or lose their personal data; the
+                ledger has it. :meth:`effect` tells which before.
 
         Raises:
             PackError: It cannot be used, or the lake has it already.
+            RetentionError: Events would become due or lose their personal data; nothing was changed.
         """
         from auditlake.packs.files import adding
         from auditlake.store.turn import recorded_policies
 
-        with recorded_policies(self._context):
+        with recorded_policies(self._context, accept_weaker):
             change = adding(self._context, name)
+            if not (accept_weaker or "").strip():
+                _refuse(list(_taken(self._effect_of(change.pack).effect)), None)
             change.write(self._context.layout)
         return change.pack
 
@@ -103,11 +110,14 @@ class Packs(Facet):
         Raises:
             PackError: It cannot be used, or the lake has it already.
         """
-        from auditlake.analysis.policy_effect import effect
         from auditlake.packs.files import adding
+
+        return self._effect_of(adding(self._context, name).pack)
+
+    def _effect_of(self, pack: Pack) -> PackEffect:
+        from auditlake.analysis.policy_effect import effect
         from auditlake.query.view import engine
 
-        pack = adding(self._context, name).pack
         ready = {name: policy for name, policy in pack.policies.items() if name not in pack.unready}
         with engine(self._context, None) as (connection, _):
             changes = effect(connection, self._context, self._context.now, pack.id, (), tuple(ready.values()))
@@ -149,7 +159,9 @@ class Packs(Facet):
         return PackCheck(tuple(problems), check_policies(policies))
 
     def diff(self, pack_id: str, *, to: str | Path | None = None) -> PackDiff:
-        """Return what another revision of a pack asks otherwise.
+        """Return what another revision of a pack asks otherwise, and which controls would stand otherwise by that.
+
+        Both are judged on the newest snapshot over the last ``report_period``, with what the lake sets.
 
         Args:
             pack_id: The pack.
@@ -158,16 +170,15 @@ class Packs(Facet):
         Raises:
             PackError: One of the two cannot be used, or the lake does not have the pack.
         """
-        from auditlake.packs.diff import pack_diff
-        from auditlake.packs.files import read_file_of_pack, shipped_or_file
+        from auditlake.packs.files import revision
 
-        layout, types = self._context.layout, self._context.config.event_types
-        self.get(pack_id)
-        file = shipped_or_file(pack_id) if to is None else Path(to)
-        return pack_diff(read_file_of_pack(layout.pack(pack_id), types, layout), read_file_of_pack(file, types, layout))
+        found = revision(self._context, pack_id, None if to is None else Path(to))
+        return self._with_effect(_diff_of(found), found)
 
     def upgrade(self, pack_id: str, *, to: str | Path | None = None, accept_weaker: str | None = None) -> PackDiff:
         """Put a later revision of a pack in its place; the old file stays in ``packs/old``.
+
+        What it extends comes with it in a later revision, if there is one beside the file or with auditlake.
 
         Args:
             pack_id: The pack.
@@ -178,22 +189,78 @@ class Packs(Facet):
             PackError: It cannot be used, is no later revision, or the lake's values do not fit it.
             RetentionError: Retention would become weaker; nothing was changed.
         """
-        from auditlake.packs.diff import pack_diff
         from auditlake.packs.effective import lake_policies
-        from auditlake.packs.files import read_file_of_pack, upgrading
+        from auditlake.packs.files import refuse_earlier, replacing, revision
         from auditlake.retention.terms import shortened, state_of, terms_of
         from auditlake.store.turn import recorded_policies
 
         context, config = self._context, self._context.config
         with recorded_policies(context, accept_weaker):
-            change = upgrading(context, pack_id, None if to is None else Path(to))
-            before = lake_policies(context.layout, config.event_types, tolerant=True)
-            after = (*(each for each in before if each.id not in change.before), *change.after.values())
-            was, becomes = (terms_of(each, (), config.default_retention) for each in (before, after))
-            weaker = shortened([state_of(was)], becomes)
-            if weaker and not (accept_weaker or "").strip():
-                message = f"nothing was changed, since retention would become weaker: {'; '.join(weaker)}"
-                raise RetentionError(message, hint="if that is right: --accept-weaker REASON, which is recorded")
-            old = read_file_of_pack(context.layout.pack(pack_id), config.event_types, context.layout)
+            found = revision(context, pack_id, None if to is None else Path(to))
+            refuse_earlier(context, found)
+            change = replacing(context, found)
+            policies = (
+                lake_policies(context.layout, config.event_types, tolerant=True, packs=each)
+                for each in (change.before, change.after)
+            )  # fmt: skip
+            was, becomes = (terms_of(each, (), config.default_retention) for each in policies)
+            _refuse(shortened([state_of(was)], becomes), accept_weaker)
             change.write(context.layout)
-        return pack_diff(old, read_file_of_pack(context.layout.pack(pack_id), config.event_types, context.layout))
+        return _diff_of(found)
+
+    def _with_effect(self, diff: PackDiff, found: Revision) -> PackDiff:
+        """Return the same with what both revisions find, as far as the lake can be judged by them."""
+        from auditlake.facets.frameworks import Frameworks
+        from auditlake.frameworks.effect import effect_of
+        from auditlake.frameworks.run import Where
+        from auditlake.landing.flush import flush
+        from auditlake.packs.diff import Judged
+        from auditlake.packs.files import replacing
+
+        try:
+            change = replacing(self._context, found)
+            version, now = flush(self._context, reading=True).snapshot, self._context.now
+            frameworks = Frameworks(self._context, lambda: version)
+            reports = []
+            for packs in (change.before, change.after):
+                with frameworks.judged(
+                    (), [diff.pack_id], only=True, where=Where(packs), as_of=now, pages=False
+                ) as made:
+                    if made.faults:
+                        raise PackError(tuple(each for why in made.faults.values() for each in why))
+                    reports.append(made.frameworks[0].report)
+        except AuditLakeError as error:
+            return replace(diff, not_judged=str(error))
+        old, new = reports
+        effect = effect_of(old, new)
+        controls = len(new.controls) + sum(each.after is None for each in effect)
+        how = Judged(version, new.since, new.until, controls, old.status, new.status)
+        return replace(diff, effect=effect, judged=how)
+
+
+def _taken(effect: PolicyEffect) -> Iterator[str]:
+    """Yield what the next ``retention apply`` takes that it would have left, in sentences."""
+    for each in effect.types:
+        if each.becomes_due:
+            due = count(each.becomes_due, "event")
+            yield f"{due} of {each.event_type} would be due, which were kept {each.before} and would be {each.after}"
+    if effect.pseudonymise:
+        yield f"{count(effect.pseudonymise, 'event')} would lose personal data"
+
+
+def _diff_of(found: Revision) -> PackDiff:
+    from auditlake.packs.diff import Difference, pack_diff
+
+    base = tuple(Difference("base", name, "revision", *each) for name, each in found.bases.items())
+    return pack_diff(found.old, found.new, base)
+
+
+def _refuse(weaker: Sequence[str], accepted: str | None) -> None:
+    """Refuse retention that becomes weaker without a reason.
+
+    Raises:
+        RetentionError: There is none.
+    """
+    if weaker and not (accepted or "").strip():
+        message = f"nothing was changed, since retention would become weaker: {'; '.join(weaker)}"
+        raise RetentionError(message, hint="if that is right: --accept-weaker REASON, which is recorded")

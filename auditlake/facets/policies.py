@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,8 +14,21 @@ if TYPE_CHECKING:
     from auditlake.analysis.draft import PolicyDraft, UsualType
     from auditlake.analysis.policy_effect import PolicyEffect
     from auditlake.analysis.policy_tests import CheckResult
+    from auditlake.config import LakeConfig
+    from auditlake.disk.layout import Layout
     from auditlake.policies.compile import CompiledQuery
     from auditlake.sigma.model import Outcome
+
+
+def classes_of(layout: Layout, config: LakeConfig) -> Callable[[], Mapping[str, str]]:
+    """Return what gives the retention class of each event type of a lake, by the policies that there are then."""
+
+    def classes() -> Mapping[str, str]:
+        from auditlake.packs.classes import lake_classes
+
+        return lake_classes(layout, config)
+
+    return classes
 
 
 class Policies(Facet):

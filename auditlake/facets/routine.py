@@ -69,7 +69,8 @@ class Routine(Facet):
 
         Args:
             catch_up, if_due: As for :meth:`run`.
-            fail_on: The statuses of policies, such as ``violation``, that count as a failure.
+            fail_on: The statuses of policies, such as ``violation``, and of frameworks, such as ``fail``, that leave
+                something for a person to do; ``no_data`` is one of both.
             operator: Who deletes, if something is deleted; the user of this process if None.
 
         Raises:
@@ -93,7 +94,7 @@ class Routine(Facet):
             catch_up: Whether each earlier run that was due and that none satisfied is made up for, as of its own
                 instant: the newest 31.
             if_due: Whether nothing is done where a run satisfied the newest instant already.
-            fail_on: The statuses of policies, such as ``violation``, that count as a failure.
+            fail_on: The statuses of policies, and of frameworks, as for :meth:`nightly`.
             operator: Who deletes, if something is deleted; the user of this process if None.
 
         Raises:

@@ -15,7 +15,9 @@ from auditlake.events.times import Instant, as_end_or_none, as_instant_or_none
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
+    from auditlake.facets.changes import ChangeReport
     from auditlake.frameworks.framework import Framework
     from auditlake.frameworks.run import JudgedFrameworks
     from auditlake.policies.request import ReportOptions
@@ -38,6 +40,7 @@ class Recording:
         with suppress(AuditLakeError, OSError):  # the mistake is told where packs are judged, and the disk's by the run
             record_schedules(context)
         self._found: dict[str, Any] = {}
+        self._judged_by: tuple[bytes, ...] = ()
 
     @property
     def missing(self) -> str:
@@ -74,10 +77,14 @@ class Recording:
                 "journal": judged.entries, "answers": answers,
                 "packs": {each.pack_id: _pack_answer(each) for each in made.frameworks},
             }  # fmt: skip
+            self._judged_by = tuple(_judged_by(made))
         return made
 
     def end(self, error: BaseException | None) -> None:
         """Put the run on record with its answers, or the error that ended it."""
+        from auditlake.runs.journal import read
+        from auditlake.runs.judged_by import keep
+        from auditlake.runs.known import all_news
         from auditlake.runs.model import Run
         from auditlake.store.turn import record_runs
 
@@ -86,6 +93,11 @@ class Recording:
         settings = None
         with suppress(OSError):
             settings = "sha256:" + hashlib.sha256(read_file(layout.config, within=layout.root)).hexdigest()
+        with suppress(OSError):  # without them a later report cannot be compared with this run, no more
+            keep(layout, self._judged_by)
+        answers = self._found.get("answers", {})
+        with suppress(AuditLakeError):  # then each finding is named: the next reader is told what is wrong
+            self._found |= {"answers": all_news(read(layout), answers, began.at)}
         self._recorder.end(Run(
             number=0, id=began.id, at=began.at, finished=self._context.now, verb=began.verb, version=began.version,
             user=began.user, settings=settings, state="ok" if error is None else "error",
@@ -153,6 +165,43 @@ class Runs(Facet):
             and (not policy_ids or not each.policies.isdisjoint(policy_ids))
         )
 
+    def changes(
+        self, subject: str, *, before: str | Path | int | None = None, after: str | Path | int | None = None,
+        policies: str | Path | None = None,
+    ) -> ChangeReport:  # fmt: skip
+        """Say what became different between two reports of a policy or a framework, and why.
+
+        Args:
+            subject: The policy, or the pack.
+            before: The earlier report: a run's number, or its JSON; the last run before the later one if None.
+            after: The later report, likewise; that of the newest run if None.
+            policies: A folder with the policies that the earlier report was judged by; those that runs kept if None.
+
+        Raises:
+            ReportError: There are no two such reports, or what one was judged by is not there any more.
+            SnapshotError: The later snapshot cannot be read exactly any more.
+        """
+        from auditlake.changes.run import changes
+        from auditlake.facets.changes import ChangeReport
+        from auditlake.packs.effective import lake_packs
+
+        context = self._context
+        packs = lake_packs(context.layout, context.config.event_types, is_later=True)
+        return ChangeReport(changes(
+            context, self._judge, subject, is_framework=subject in packs.known, before=before, after=after,
+            policies=policies,
+        ))  # fmt: skip
+
+
+def _judged_by(made: JudgedFrameworks) -> Iterator[bytes]:
+    """Yield the files that the answers name by their digests."""
+    judged = {each.policy_id for each in made.all_reports}
+    for policy in made.judged.policies:
+        if policy.id in judged:
+            yield policy.content
+    for framework in made.frameworks[:1]:  # each has the files of all packs
+        yield from framework.files_of_packs.values()
+
 
 def _pack_answer(made: Framework) -> PackAnswer:
     from auditlake.runs.model import PackAnswer
@@ -163,11 +212,17 @@ def _pack_answer(made: Framework) -> PackAnswer:
 
 
 def _answer(made: ComplianceReport) -> Answer:
-    from auditlake.runs.model import Answer
+    from auditlake.findings.finding import subject_id, subject_of
+    from auditlake.runs.model import Answer, Found
 
     report = made.report
+    subjects = {each.id: subject_id(subject_of(report.policy_id, each)) for each in report.violations}
+    found = {
+        each.id: Found(None if subjects[each.id] == each.id else subjects[each.id], each.start, each.end)
+        for each in report.violations
+    }
     return Answer(
         policy=report.evidence.policy_digest, since=report.since, until=report.until, status=report.status,
         findings=len(report.violations), open=sum(each.accepted is None for each in report.violations),
-        governed=report.total_events, report="sha256:" + hashlib.sha256(made.json()).hexdigest(),
+        governed=report.total_events, report="sha256:" + hashlib.sha256(made.json()).hexdigest(), found=found,
     )  # fmt: skip

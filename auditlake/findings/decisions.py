@@ -6,9 +6,10 @@ as they said (``by``), and as the system knows them (``system_user``). All insta
 
 from __future__ import annotations
 
+from collections.abc import Container, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,6 +246,7 @@ class Retraction:
 
 Retractable = Review | Resolution | Statement | Applicability | Weakening
 Entry = Acceptance | Reopening | Retractable | Retraction
+C = TypeVar("C", Statement, Applicability)
 
 
 def is_in_force(entry: Statement | Applicability | Weakening, instant: datetime) -> bool:
@@ -263,7 +265,7 @@ class Decisions:
     statements: tuple[Statement, ...] = ()
     """The newest of each control, those that have ended too."""
     applicabilities: tuple[Applicability, ...] = ()
-    """The newest of each control, as long as it is in force."""
+    """The newest of each control, those that have ended too."""
     weakenings: tuple[Weakening, ...] = ()
     """The newest of each parameter, as long as it is in force."""
     reviews: tuple[Review, ...] = ()
@@ -273,24 +275,46 @@ class Decisions:
 
     @property
     def all(self) -> tuple[Entry, ...]:
-        """Everything, in the order of writing."""
+        """Everything, in the order of writing, without what has ended of controls and parameters."""
+        ending: tuple[Statement | Applicability | Weakening, ...] = (
+            *self.statements,
+            *self.applicabilities,
+            *self.weakenings,
+        )
         every: tuple[Entry, ...] = (
-            *self.statements, *self.applicabilities, *self.weakenings, *self.reviews, *self.resolutions,
+            *(each for each in ending if is_in_force(each, self.as_of)), *self.reviews, *self.resolutions,
             *self.acceptances,
         )  # fmt: skip
         return tuple(sorted(every, key=lambda each: each.number))
 
-    def statement(self, pack: str, control: str) -> Statement | None:
-        """Return the newest statement about a control, which may have ended: see :func:`is_in_force`."""
-        return next((each for each in self.statements if (each.pack, each.control) == (pack, control)), None)
+    def statement(self, pack: str, control: str, was: str | None = None) -> Statement | None:
+        """Return the newest statement about a control, which may have ended: see :func:`is_in_force`.
 
-    def not_applicable(self, pack: str, control: str) -> Applicability | None:
-        """Return why a control does not apply; None if it does."""
-        return next((each for each in self.applicabilities if (each.pack, each.control) == (pack, control)), None)
+        Args:
+            pack: The pack's id.
+            control: The control's id.
+            was: Its id before, if it was renamed: what was said of that is said of the control.
+        """
+        return _newest(self.statements, pack, {control, was})
+
+    def not_applicable(self, pack: str, control: str, was: str | None = None) -> Applicability | None:
+        """Return why a control does not apply, as the newest decision about it has it; None if it does.
+
+        Args:
+            pack, control, was: As for :meth:`statement`. One about the new id replaces one about the old, also where it
+                has ended.
+        """
+        newest = _newest(self.applicabilities, pack, {control, was})
+        return newest if newest is not None and is_in_force(newest, self.as_of) else None
 
     def weakened(self, pack: str) -> dict[str, Weakening]:
         """Return the weakenings of a pack that are in force, by parameter."""
         return {each.parameter: each for each in self.weakenings if each.pack == pack}
+
+
+def _newest(entries: Iterable[C], pack: str, controls: Container[str | None]) -> C | None:
+    about = (each for each in entries if each.pack == pack and each.control in controls)
+    return max(about, key=lambda each: each.number, default=None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,6 +70,11 @@ def finding_id(policy_id: str, kind: str, group: str, event_type: str, start: st
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
+def subject_id(subject: Subject) -> str:
+    """Return the id that findings of a subject share, whenever they start: that of one without a start."""
+    return finding_id(subject.policy_id, subject.kind, subject.group, subject.event_type, "")
+
+
 def canonical_group(group: Mapping[str, str] | None) -> str:
     """Return a group as compact JSON text, keys in the order of the policy's group_by; empty where there is none."""
     return _compact(dict(group)) if group else ""

@@ -82,7 +82,7 @@ def concerning(lines: Sequence[Line], policy_id: str, *, entries: int | None = N
         LakeFormatError: There are fewer.
     """
     lines = first_entries(lines, entries)
-    about = [line for line in lines if _is_about(line.entry, policy_id, lines)]
+    about = [line for line in lines if is_about(line.entry, policy_id, lines)]
     if not about:
         return Journal()
     standing = _standing([line.entry for line in about])
@@ -94,7 +94,9 @@ def concerning(lines: Sequence[Line], policy_id: str, *, entries: int | None = N
     )
 
 
-def decisions_as_of(lines: Sequence[Line], instant: datetime, entries: int | None = None) -> Decisions:
+def decisions_as_of(
+    lines: Sequence[Line], instant: datetime, entries: int | None = None, *, known_by: datetime | None = None
+) -> Decisions:
     """Return what people had decided as of an instant.
 
     What was decided or taken back later counts for nothing, so the same instant gives the same answer ever after.
@@ -103,17 +105,19 @@ def decisions_as_of(lines: Sequence[Line], instant: datetime, entries: int | Non
         lines: All entries.
         instant: Aware, in UTC.
         entries: Only so many of the first; all of them if None.
+        known_by: What was decided up to this instant, and after the other, counts as decided at the other.
 
     Raises:
         LakeFormatError: There are fewer.
     """
-    standing = _standing([line.entry for line in first_entries(lines, entries) if line.entry.at <= instant])
-    applicabilities = _newest(_only(Applicability, standing), lambda each: (each.pack, each.control))
+    last = instant if known_by is None else max(instant, known_by)
+    counted = [line.entry for line in first_entries(lines, entries) if line.entry.at <= last]
+    standing = _standing([each if each.at <= instant else replace(each, at=instant) for each in counted])
     weakenings = _newest(_only(Weakening, standing), lambda each: (each.pack, each.parameter))
     return Decisions(
         as_of=instant,
         statements=_newest(_only(Statement, standing), lambda each: (each.pack, each.control)),
-        applicabilities=tuple(each for each in applicabilities if is_in_force(each, instant)),
+        applicabilities=_newest(_only(Applicability, standing), lambda each: (each.pack, each.control)),
         weakenings=tuple(each for each in weakenings if is_in_force(each, instant)),
         reviews=_only(Review, standing),
         resolutions=_only(Resolution, standing),
@@ -179,7 +183,7 @@ def _digest(before: str, line: bytes) -> str:
     return "sha256:" + digest_after(before.removeprefix("sha256:"), line)
 
 
-def _is_about(entry: Entry, policy_id: str, lines: Sequence[Line]) -> bool:
+def is_about(entry: Entry, policy_id: str, lines: Sequence[Line]) -> bool:
     """Return whether a policy's report says what an entry says."""
     match entry:
         case Review():

@@ -35,7 +35,7 @@ class Place:
     """A period in which findings can be looked for again."""
 
     policies: tuple[str, ...]
-    """All policies if empty."""
+    """Policies, and controls as ``pci-dss-4/10.4.1``; all policies if empty."""
     as_of: datetime
     until: datetime
     since: datetime | None = None
@@ -63,6 +63,7 @@ def recorded(layout: Layout, lines: Sequence[Line], prefix: str) -> dict[str, li
 
 def _kept(layout: Layout, prefix: str) -> Iterator[tuple[Place, set[str]]]:
     wanted = re.compile(rf'"id": ?"({prefix}[0-9a-f]*)"'.encode())
+    yield from _kept_by_controls(layout, wanted)
     for path in layout.reports.glob("compliance_*.json"):
         with suppress(OSError, ValueError, KeyError, TypeError, RecursionError):  # its reader says what is wrong
             data = read_file(path, within=layout.root)
@@ -71,9 +72,25 @@ def _kept(layout: Layout, prefix: str) -> Iterator[tuple[Place, set[str]]]:
             if ids or more:
                 report = json.loads(data)
                 ids = ids & {each["id"] for each in report["violations"]} | more
-                since, until = (datetime.fromisoformat(report["period"][name]) for name in ("since", "until"))
-                snapshot = int(report["evidence"]["snapshot"])
-                yield Place((report["policy_id"],), parse_instant(report["as_of"]), until, since, snapshot), ids
+                yield _place_of(report, report["policy_id"]), ids
+
+
+def _kept_by_controls(layout: Layout, wanted: re.Pattern[bytes]) -> Iterator[tuple[Place, set[str]]]:
+    """Yield the same of the reports of frameworks: what checks over records found is in no other."""
+    for path in layout.reports.glob("framework_*.json"):
+        with suppress(OSError, ValueError, KeyError, TypeError, RecursionError):
+            data = read_file(path, within=layout.root)
+            if ids := {match.decode() for match in wanted.findall(data)}:
+                report = json.loads(data)
+                for control in report["controls"]:
+                    checks = (each for each in control["checks"] if each["policy"] is None)
+                    found = ids & {each["id"] for check in checks for each in check["findings"]}
+                    yield _place_of(report, f"{report['pack_id']}/{control['id']}"), found
+
+
+def _place_of(report: dict[str, Any], name: str) -> Place:
+    since, until = (datetime.fromisoformat(report["period"][name]) for name in ("since", "until"))
+    return Place((name,), parse_instant(report["as_of"]), until, since, int(report["evidence"]["snapshot"]))
 
 
 def _unlisted(layout: Layout, name: str, prefix: str) -> set[str]:

@@ -14,7 +14,7 @@ from auditlake.frameworks.records.catalog import CHECKS
 from auditlake.frameworks.records.model import NOTHING_CAME, Case, result, undeclared
 from auditlake.frameworks.words import reasons_of
 from auditlake.packs.model import USUAL_QUESTIONS, Control, PolicyCheck, qualified
-from auditlake.packs.parameters import needs_decision, shown_value
+from auditlake.packs.parameters import is_same, needs_decision
 from auditlake.policies import kinds
 
 _NOBODY = "logs cannot show it, and nobody has stated it"
@@ -37,7 +37,8 @@ def judged_controls(case: Case) -> tuple[ControlResult, ...]:
 
 
 def _judged(control: Control, case: Case, parts: Sequence[ControlResult]) -> ControlResult:
-    statement, excused = _statement(control, case), _excused(control, case)
+    about_it = (case.pack.id, control.id, control.was)
+    statement, excused = case.decisions.statement(*about_it), case.decisions.not_applicable(*about_it)
     in_force = control.in_force
     about: dict[str, Any] = {
         "id": control.id, "title": control.title, "shows": control.shows, "says": control.says,
@@ -79,12 +80,6 @@ def _judged(control: Control, case: Case, parts: Sequence[ControlResult]) -> Con
 # Whether it applies, and what people say
 
 
-def _excused(control: Control, case: Case) -> Applicability | None:
-    """Return the decision in force that it does not apply, be it of its earlier id."""
-    made = (case.decisions.not_applicable(case.pack.id, each) for each in (control.id, control.was) if each)
-    return next(filter(None, made), None)
-
-
 def _not_applicable(control: Control, case: Case, excused: Applicability | None) -> str:
     """Return why a control does not apply; empty if it does."""
     if control.only_if is not None and not control.only_if.holds(case.pack.values):
@@ -92,12 +87,6 @@ def _not_applicable(control: Control, case: Case, excused: Applicability | None)
     if control.ended is not None and control.ended <= case.question.until.date():
         return f"ended on {control.ended}" + (f", replaced by {control.replaced_by}" if control.replaced_by else "")
     return f"{excused.reason} (decided by {excused.owner} until {excused.until:%Y-%m-%d})" if excused else ""
-
-
-def _statement(control: Control, case: Case) -> Statement | None:
-    """Return the newest statement about a control, be it of its earlier id."""
-    made = (case.decisions.statement(case.pack.id, each) for each in (control.id, control.was) if each)
-    return max(filter(None, made), key=lambda each: each.number, default=None)
 
 
 def _stated(statement: Statement | None, case: Case) -> tuple[Status, list[str], Basis | None]:
@@ -112,8 +101,10 @@ def _stated(statement: Statement | None, case: Case) -> tuple[Status, list[str],
 
 def decision_for(parameter: str, case: Case) -> Weakening | None:
     """Return the decision in force that lets a parameter have the value that it has; None if there is none."""
-    decision = case.decisions.weakened(case.pack.id).get(parameter)
-    return decision if decision is not None and decision.value == shown_value(case.pack.values[parameter]) else None
+    pack, decision = case.pack, case.decisions.weakened(case.pack.id).get(parameter)
+    if decision is None or not is_same(pack.parameters[parameter], pack.values[parameter], decision.value):
+        return None
+    return decision
 
 
 def _weaker(control: Control, case: Case) -> list[str]:
@@ -121,7 +112,7 @@ def _weaker(control: Control, case: Case) -> list[str]:
     pack = case.pack
     return [
         name for name, parameter in sorted(pack.parameters.items())
-        if needs_decision(parameter, pack.values[name]) and control in pack.controls_with(name)
+        if needs_decision(parameter, pack.values[name]) and pack.bears_on(name, control)
     ]  # fmt: skip
 
 

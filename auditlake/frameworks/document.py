@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from auditlake.display.canonical_json import canonical, json_value
@@ -14,6 +14,7 @@ from auditlake.frameworks.model import (
     Coverage,
     FrameworkReport,
     PolicyAnswer,
+    RetentionRow,
     Setting,
     Slot,
     SourceLife,
@@ -69,7 +70,7 @@ def framework_dict(report: FrameworkReport) -> dict[str, Any]:
         "settings": [_setting(each) for each in report.settings],
         "controls": [_control(each) for each in report.controls],
         "coverage": _coverage(report.coverage),
-        "retention": [_values(each) for each in report.retention],
+        "retention": [_retention(each) for each in report.retention],
         "policies": [_policy(each) for each in report.policies],
         "resolutions": [_entry(each) for each in report.resolutions],
         "sources": [_values(each) for each in report.sources],
@@ -123,6 +124,11 @@ def _check(check: CheckResult) -> dict[str, Any]:
 def _slot(slot: Slot) -> dict[str, Any]:
     """Return an interval; what it does not have is left out, since there are many."""
     return {name: json_value(value) for name, value in asdict(slot).items() if value is not None}
+
+
+def _retention(row: RetentionRow) -> dict[str, Any]:
+    found = row.contradiction
+    return {**_values(replace(row, contradiction=None)), "contradiction": found and finding_dict(found)}
 
 
 def _policy(policy: PolicyAnswer) -> dict[str, Any]:

@@ -63,6 +63,8 @@ class Facts:
     last_batches: Mapping[int, int] = field(default_factory=dict)
     """By snapshot, the last batch in it, for the snapshots that reviews were of."""
     deletions: Sequence[Deletion] = ()
+    older: Mapping[int, Mapping[str, int]] = field(default_factory=dict)
+    """By length in microseconds and event type, the events that should have gone the day before, holds aside."""
     named: Mapping[int, Mapping[str, int]] = field(default_factory=dict)
     """By length in microseconds and event type, the events older than that which still name somebody, holds aside."""
 

@@ -22,7 +22,7 @@ from auditlake.frameworks.model import (
 from auditlake.frameworks.records.model import Case
 from auditlake.frameworks.words import numbers_of, sentence_of, verdict_of
 from auditlake.packs.model import State, qualified
-from auditlake.packs.parameters import is_weaker, shown_value
+from auditlake.packs.parameters import is_same, is_weaker, shown_value
 from auditlake.policies.model import Policy
 
 
@@ -55,6 +55,7 @@ def judge(
     coverage = coverage_of(case)
     types = sorted(case.governed([each for each in pack.policies if each not in pack.unready]))
     ids = {qualified(pack.id, each) for each in pack.policies}
+    ids |= {f"{pack.id}/{each}" for control in pack.controls for each in (control.id, control.was)}
     return FrameworkReport(
         pack_id=pack.id, framework=pack.framework, edition=pack.edition, publisher=pack.publisher, about=pack.about,
         revision=pack.revision, digest=pack.digest, extends=pack.extends, recheck=pack.recheck,
@@ -70,7 +71,7 @@ def judge(
             for name in STATUSES
         },
         settings=_settings(case, places or {}), controls=controls, coverage=coverage,
-        retention=retention_rows(types, case.policies), policies=_policies(case, controls, made or {}),
+        retention=retention_rows(types, case), policies=_policies(case, controls, made or {}),
         sources=pack.sources, evidence=evidence,
         resolutions=tuple(each for each in case.decisions.resolutions if each.subject.policy_id in ids), **numbers,
     )  # fmt: skip
@@ -89,11 +90,11 @@ def _settings(case: Case, places: Mapping[str, str]) -> tuple[Setting, ...]:
     settings = []
     for name, parameter in sorted(case.pack.parameters.items()):
         value, default = shown_value(case.pack.values[name]), shown_value(parameter.default)
-        is_free = parameter.stricter == "free"
+        is_free, is_default = parameter.stricter == "free", is_same(parameter, case.pack.values[name], default)
         decision = decision_for(name, case)
-        if is_free or value != default:
+        if is_free or not is_default:
             settings.append(Setting(
-                name, value, default, value == default, is_free, is_weaker(parameter, case.pack.values[name]),
+                name, value, default, is_default, is_free, is_weaker(parameter, case.pack.values[name]),
                 parameter.cites, places.get(name), None if decision is None else decision.owner, decision,
             ))  # fmt: skip
     return tuple(settings)

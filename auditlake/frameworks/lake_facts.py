@@ -6,7 +6,7 @@ import hashlib
 from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import cache, cached_property
 from math import gcd
@@ -23,17 +23,19 @@ from auditlake.events.times import EPOCH, day_of
 from auditlake.findings.decisions import Review
 from auditlake.frameworks.coverage import columns_of
 from auditlake.frameworks.facts import Count, Facts, Look
-from auditlake.frameworks.model import Extent
+from auditlake.frameworks.model import Extent, HoldThen
 from auditlake.frameworks.records.model import Case
 from auditlake.frameworks.records.review import reviews_of
 from auditlake.frameworks.records.slots import intervals
 from auditlake.packs.model import Pack
+from auditlake.policies.compile import Step, fill_holds, hold_values
 from auditlake.policies.deleted_days import deletion_of
-from auditlake.policies.model import Policy
-from auditlake.policies.question import Question
+from auditlake.policies.holds import Hold
+from auditlake.policies.model import Part, Policy
+from auditlake.policies.question import Question, earlier
 from auditlake.reports.model import Query
 from auditlake.retention.planner import rules_of
-from auditlake.retention.rules import named
+from auditlake.retention.rules import RetentionRules, named
 from auditlake.store.deltalog import Commits, last_batch
 from auditlake.store.model import Snapshot
 
@@ -54,6 +56,8 @@ class Asked:
     """Lengths in microseconds by which events may be dated ahead."""
     limits: Mapping[int, frozenset[str]] = field(default_factory=dict)
     """Lengths in microseconds after which events of some types are to name nobody."""
+    ends: Mapping[int, frozenset[str]] = field(default_factory=dict)
+    """Lengths in microseconds after which events of some types are to be gone."""
 
 
 def asked_by(packs: Iterable[Pack]) -> Asked:
@@ -61,7 +65,7 @@ def asked_by(packs: Iterable[Pack]) -> Asked:
     columns: set[str] = set()
     within: set[int] = set()
     ahead: set[int] = set()
-    limits: dict[int, frozenset[str]] = {}
+    limits: dict[Part, dict[int, frozenset[str]]] = {"personal_data": {}, "event": {}}
     for pack in packs:
         ready = [policy for name, policy in pack.policies.items() if name not in pack.unready]
         columns |= {*columns_of(pack)}
@@ -72,8 +76,17 @@ def asked_by(packs: Iterable[Pack]) -> Asked:
             elif check.kind == "clock":
                 ahead.add(length_of(check.ahead))
             elif check.kind == "retention" and check.max is not None:
-                limits[check.max.microseconds] = limits.get(check.max.microseconds, frozenset()) | types
-    return Asked(tuple(sorted(columns)), tuple(sorted(within)), tuple(sorted(ahead)), limits)
+                some, length = limits[check.max_of], check.max.microseconds
+                some[length] = some.get(length, frozenset()) | types
+    return Asked(
+        tuple(sorted(columns)), tuple(sorted(within)), tuple(sorted(ahead)), limits["personal_data"], limits["event"]
+    )  # fmt: skip
+
+
+def hold_then(hold: Hold) -> HoldThen:
+    """Return a hold with a digest over what it names."""
+    named = canonical(json_value(hold_values([hold])))
+    return HoldThen(hold.id, f"sha256:{hashlib.sha256(named).hexdigest()}")
 
 
 class Reading:
@@ -84,10 +97,16 @@ class Reading:
         engine: The engine, with the view ``events`` of the snapshot.
         snapshot: The snapshot.
         question: The instants that are asked about.
+        holds: The legal holds, as they count.
     """
 
-    def __init__(self, context: LakeContext, engine: DuckEngine, snapshot: Snapshot, question: Question) -> None:
+    def __init__(
+        self, context: LakeContext, engine: DuckEngine, snapshot: Snapshot, question: Question,
+        holds: Sequence[Hold] = (),
+    ) -> None:  # fmt: skip
         self._context, self._engine, self._snapshot, self._question = context, engine, snapshot, question
+        self.holds = tuple(each for each in holds if each.is_active(question.as_of))
+        """The active ones."""
         self._commits = Commits(context.layout, snapshot.version)
         self._found: dict[str, int] = {}
         """How many rows statements gave that serve all packs."""
@@ -102,6 +121,7 @@ class Reading:
             first_event=min((each.first for each in others), default=None), columns=asked.columns, counts=counts,
             arrived=_arrived(others), history=history, late=late, ahead=ahead,
             deletions=tuple(filter(None, (deletion_of(commit) for _, commit in self._certified))),
+            older=self._older(asked.ends),
             named={length: self._named(length, types) for length, types in sorted(asked.limits.items())},
         )  # fmt: skip
 
@@ -114,6 +134,10 @@ class Reading:
         queries = [self._query("cube", _slots(asked), self._found["cube"])]
         if asked.within or asked.ahead:
             queries.append(self._query("arrivals", _slots(asked), self._found["arrivals"]))
+        if asked.ends:
+            step = self._step_older(asked.ends)
+            rows = sum(facts.older[length].get(name, 0) > 0 for length, types in asked.ends.items() for name in types)
+            queries.append(Query("older", f"{step.sql};", json_value(dict(sorted(step.parameters.items()))), rows))
         values, batches = self._looked_at(case)
         if values:
             found = self._rows("looks", {}, **values)
@@ -157,8 +181,8 @@ class Reading:
 
     def _batch_at(self, version: int) -> int:
         """Return the newest batch in a version."""
-        for earlier in range(version, 0, -1):
-            if (own := self._commits.metadata(earlier)) and own.get("batch") is not None:
+        for before in range(version, 0, -1):
+            if (own := self._commits.metadata(before)) and own.get("batch") is not None:
                 return int(own["batch"])
         return 0
 
@@ -185,6 +209,17 @@ class Reading:
         values = {"types": sorted(types), "first": min(bounds), "behind": max(bounds), "unit": gcd(*units)}
         return values | {"reviewers": users}, batches
 
+    def places_digest(self, pack: Pack) -> str | None:
+        """Return a digest over where lake.toml and the mappings say that personal data lies; None where a pack does not
+        ask.
+        """
+        if not asked_by([pack]).limits:
+            return None
+        rules = self._rules(())
+        sources = {name: asdict(each) for name, each in sorted(rules.sources.items())}
+        said = canonical({"personal": [str(each) for each in rules.personal], "sources": sources})
+        return f"sha256:{hashlib.sha256(said).hexdigest()}"
+
     @property
     def certificates(self) -> Extent:
         """How many certificates counted, with a digest over what they say, the oldest first."""
@@ -205,13 +240,44 @@ class Reading:
     def _named(self, length: int, types: frozenset[str]) -> Counter[str]:
         """Return how many events of types name somebody that were older than a length when the day of as_of began."""
         limited = Policy("limit", "", "", tuple(sorted(types)), max_retention=Duration("", length))
-        rules = rules_of(self._context, self._question.as_of, policies=[limited])
+        rules = self._rules((limited,))
         # An operator has until the end of a day to apply what its limits ask: what counts is the day before.
         rules = replace(rules, default_retention=None, as_of=max(rules.as_of - _DAY, EPOCH))
         found = Counter[str]()
         for _, event_type, events in named(self._engine.connection, rules.step("over_limit"), rules.eraser):
             found[event_type] += events
         return found
+
+    def _rules(self, policies: tuple[Policy, ...]) -> RetentionRules:
+        """Return rules that know where personal data lies, with the holds that count."""
+        rules = self._without_policies
+        return replace(rules, policies=policies, holds=self.holds)
+
+    @cached_property
+    def _without_policies(self) -> RetentionRules:
+        return rules_of(self._context, self._question.as_of, policies=())
+
+    def _older(self, ends: Mapping[int, frozenset[str]]) -> dict[int, Counter[str]]:
+        """Return by length how many events of each type are older, as of the midnight before the day of as_of.
+
+        What must go on a day may go until its end.
+        """
+        older = {length: Counter[str]() for length in ends}
+        if not ends:
+            return older
+        step = self._step_older(ends)
+        lengths = {self._gone_before(length): length for length in ends}
+        for name, before, events in self._engine.rows(step.sql, step.parameters):
+            older[lengths[before]][name] += events
+        return older
+
+    def _step_older(self, ends: Mapping[int, frozenset[str]]) -> Step:
+        asked = [(name, self._gone_before(length)) for length, types in sorted(ends.items()) for name in sorted(types)]
+        values: dict[str, object] = {"types": [name for name, _ in asked], "instants": [before for _, before in asked]}
+        return fill_holds(statement(_FILE, "older"), self.holds, values)
+
+    def _gone_before(self, length: int) -> datetime:
+        return earlier(self._question.midnight - _DAY, timedelta(microseconds=length))
 
     def _rows(self, name: str, slots: Mapping[str, str], **more: object) -> list[Row]:
         sql, values = self._compiled(name, slots, more)
@@ -234,25 +300,32 @@ class Reading:
 
 
 def _slots(asked: Asked) -> dict[str, str]:
-    """Return the lists of counts that fill slots."""
-    period = '"timestamp" > $since and "timestamp" <= $until'
+    """Return the SQL that fills slots."""
     delay = 'epoch_us(ingested_at) - epoch_us("timestamp")'
+    bits = (f"case when is_filled({name}) then {1 << at} else 0 end" for at, name in enumerate(asked.columns))
+    filled = (
+        f"cast(coalesce(sum(events) filter (bits & {1 << at} > 0), 0) as bigint)" for at in range(len(asked.columns))
+    )
     return {
-        "filled_counts": ", ".join(f"count(*) filter ({period} and is_filled({name}))" for name in asked.columns),
-        "late_counts": ", ".join(f"count(*) filter ({delay} > {length})" for length in asked.within),
-        "ahead_counts": ", ".join(f"count(*) filter ({delay} < {-length})" for length in asked.ahead),
+        "filled_bits": " + ".join(bits) or "0",
+        "filled_counts": _list(filled),
+        "late_counts": _list(f"count(*) filter ({delay} > {length})" for length in asked.within),
+        "ahead_counts": _list(f"count(*) filter ({delay} < {-length})" for length in asked.ahead),
     }
 
 
+def _list(values: Iterable[str]) -> str:
+    return f"[{listed}]" if (listed := ", ".join(values)) else "cast([] as bigint[])"
+
+
 @cache
-def _filled(text: str, lists: tuple[tuple[str, str], ...]) -> str:
-    """Return a statement with lists of counts in its slots, filled in the syntax tree."""
+def _filled(text: str, slots: tuple[tuple[str, str], ...]) -> str:
+    """Return a statement with its slots filled in the syntax tree."""
     from sqlglot import exp, parse_one
 
-    if not lists:
+    if not slots:
         return text
-    filling = {slot: parse_one(f"[{counts}]" if counts else "cast([] as bigint[])", dialect="duckdb")
-               for slot, counts in lists}  # fmt: skip
+    filling = {slot: parse_one(sql, dialect="duckdb") for slot, sql in slots}
 
     def put(node: exp.Expr) -> exp.Expr:
         return filling[node.name].copy() if isinstance(node, exp.Column) and node.name in filling else node

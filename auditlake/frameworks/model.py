@@ -13,6 +13,7 @@ from typing import Any, Literal
 from auditlake.findings.decisions import Applicability, Resolution, Statement, Weakening
 from auditlake.findings.finding import Finding
 from auditlake.packs.model import Shows, Source, State, Watch
+from auditlake.policies.model import Basis as PolicyBasis
 from auditlake.reports.model import Query
 
 Status = Literal["fail", "not_evaluated", "no_data", "exception", "pass", "not_applicable"]
@@ -207,7 +208,9 @@ class Asker:
     microseconds: int
     """What it counts for."""
     clause: str | None
-    """What asks for it, with the basis."""
+    """What asks for it."""
+    basis: PolicyBasis | None
+    """What the length is, as far as the policy says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,8 +224,12 @@ class RetentionRow:
     """The longest time at hand."""
     cap: Asker | None
     """The shortest ``max_retention``: how long personal data may stay."""
+    gone: Asker | None
+    """The shortest ``max_retention`` of the whole event."""
     conflict: bool
     """Whether the cap is shorter than what must be kept: the event stays, and its personal data becomes pseudonyms."""
+    contradiction: Finding | None
+    """What is found where the event must be gone before it may: it stays, until keep, whoever accepts that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,6 +272,15 @@ class Extent:
 
 
 @dataclass(frozen=True, slots=True)
+class HoldThen:
+    """A legal hold that counted. Such a report is only the same again while the holds are."""
+
+    id: str
+    digest: str
+    """``sha256:`` over what it names, and not over its file: that it was released since changes nothing of it."""
+
+
+@dataclass(frozen=True, slots=True)
 class Evidence:
     """Where the numbers come from."""
 
@@ -287,6 +303,10 @@ class Evidence:
     """The journal of runs."""
     certificates: Extent
     """How many certificates of deletions counted, and ``sha256:`` over their names and digests."""
+    holds: tuple[HoldThen, ...]
+    """The legal holds that counted, by id."""
+    places_digest: str | None
+    """``sha256:`` over where lake.toml and the mappings say that personal data lies; None where no check asks it."""
     queries: tuple[Query, ...]
     """The statements beside those of the policies, with the values that they bind."""
 
@@ -348,7 +368,7 @@ class FrameworkReport:
     """Where the facts of the pack come from, and how far each was checked."""
     evidence: Evidence
     resolutions: tuple[Resolution, ...] = ()
-    """What people marked as dealt with of what the policies of the pack found."""
+    """What people marked as dealt with of what the policies and the controls of the pack found."""
 
     def control(self, control_id: str) -> ControlResult:
         """Return a control.

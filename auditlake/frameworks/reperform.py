@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -12,12 +14,18 @@ from typing import Any
 from auditlake.context import LakeContext
 from auditlake.disk import evidence_json
 from auditlake.disk.files import SMALL, read_file
-from auditlake.errors import LakeFormatError, PackError, PolicyError, ReportError, SnapshotError
+from auditlake.disk.layout import Layout
+from auditlake.errors import HoldError, LakeFormatError, PackError, PolicyError, ReportError, SnapshotError
 from auditlake.frameworks.document import check_framework
 from auditlake.frameworks.run import JudgedFrameworks, Where
+from auditlake.ledger.keys import read_public_key
+from auditlake.ledger.sidecars import read_kept
 from auditlake.packs.effective import LakePacks, lake_files, read_packs
+from auditlake.packs.settings import revisions_in
+from auditlake.policies.holds import binding, holds_in
 from auditlake.reports.evidence_pack import unpacked
 from auditlake.reports.reperform import Difference, Reperformance, reperform, told_apart
+from auditlake.yaml_reader import digest_of
 
 Judge = Callable[..., AbstractContextManager[JudgedFrameworks]]
 _SAID = {
@@ -26,7 +34,10 @@ _SAID = {
     "evidence.journal.digest": "the journal of findings has changed before the entry that the report names",
     "evidence.runs.digest": "the journal of runs has changed before the entry that the report names",
     "evidence.rows": "the rows of the snapshot have changed",
+    "evidence.holds": "the legal holds are other ones: one was added, removed or changed, or a person was erased",
+    "evidence.places_digest": "where personal data lies is said otherwise now, by lake.toml or by a mapping",
 }  # fmt: skip
+_REPORT = re.compile(r"policies\[(.*)\]\.report")
 """Why a report differs, by the place that tells."""
 
 
@@ -44,17 +55,48 @@ def reperform_any(
     Raises:
         ReportError: The file is no report or whole pack, or one of another lake.
     """
-    if path.suffix == ".zip":
-        with unpacked(path) as folder:
-            found = _framework(folder / "report.json")
-            there = policies or folder / "policies"
-            if found is not None:
-                return _again(context, judge, folder / "report.json", found, folder, there)
-            return reperform(folder / "report.json", context.config.id, _judge_policy(judge), policies=there)
+    if path.suffix != ".zip":
+        return _any(context, judge, path, None, policies)
+    with unpacked(path) as pack:
+        there = policies or pack.folder / "policies"
+        done = [_any(context, judge, pack.folder / each, pack.folder, there) for each in pack.reports]
+        said = _signed(context, pack.signed_by)
+    whole = done[0] if len(done) == 1 else _together(done)
+    return replace(whole, reasons=(*whole.reasons, *said))
+
+
+def _signed(context: LakeContext, key: str) -> tuple[str, ...]:
+    """Return what a reader must know of who signed a pack."""
+    if not key:
+        return ("no key signed the pack: what it is judged by is what its maker put into it",)
+    own = read_public_key(context.layout)
+    if own is not None and str(own) == key:
+        return ()
+    return ("the pack is signed by another key than the lake has now: compare it with those that were kept",)
+
+
+def _any(
+    context: LakeContext, judge: Judge, path: Path, folder: Path | None, policies: str | Path | None
+) -> Reperformance:
     found = _framework(path)
     if found is not None:
-        return _again(context, judge, path, found, None, policies)
+        return _again(context, judge, path, found, folder, policies)
     return reperform(path, context.config.id, _judge_policy(judge), policies=policies)
+
+
+def _together(done: Sequence[Reperformance]) -> Reperformance:
+    """Return what doing several reports again gave, each place with the report that it is of."""
+
+    def of_each(name: str) -> tuple[Difference, ...]:
+        return tuple(
+            replace(each, where=f"{one.policy_id}: {each.where}") for one in done for each in getattr(one, name)
+        )
+
+    return Reperformance(
+        ", ".join(one.policy_id for one in done), done[0].as_of, done[0].snapshot, all(one.identical for one in done),
+        of_each("differences"), tuple(f"{one.policy_id}: {why}" for one in done for why in one.reasons),
+        of_each("statements"),
+    )  # fmt: skip
 
 
 def _judge_policy(judge: Judge) -> Callable[..., Any]:
@@ -85,14 +127,15 @@ def _again(
     context: LakeContext, judge: Judge, path: Path, then: Mapping[str, Any], folder: Path | None,
     policies: str | Path | None,
 ) -> Reperformance:  # fmt: skip
-    evidence, pack_id = then["evidence"], then["pack_id"]
+    evidence, pack_id, types = then["evidence"], then["pack_id"], context.config.event_types
     if evidence["lake_id"] != context.config.id:
         message = f"{path} is a report of lake {evidence['lake_id']}, not of this one, {context.config.id}"
         raise ReportError(message, hint="name the lake that it was made from with --lake")
     which = (pack_id, then["as_of"], evidence["snapshot"])
     period = {name: datetime.fromisoformat(text) for name, text in then["period"].items()}
     try:
-        where = Where(_packs(context, folder, then), evidence["runs"]["entries"])
+        holds = None if folder is None else binding(context.layout, holds_in(folder / "holds", types))
+        where = Where(_packs(context, folder, then), evidence["runs"]["entries"], holds=holds)
         with judge(
             (), (pack_id,), only=True, again=True, where=where, as_of=then["as_of"], **period,
             snapshot=evidence["snapshot"], generated_at=then["generated_at"],
@@ -101,29 +144,56 @@ def _again(
             for why in judged.faults.values():
                 raise PackError(why)
             now = json.loads(judged.frameworks[0].json())
-    except (PackError, PolicyError, SnapshotError, ReportError, LakeFormatError) as error:
+    except (PackError, PolicyError, HoldError, SnapshotError, ReportError, LakeFormatError) as error:
         return Reperformance(*which, identical=False, differences=(), reasons=(str(error),))
     differences, statements = told_apart(then, now)
     return Reperformance(*which, not differences, differences, tuple(_reasons(differences)), statements)
 
 
 def _packs(context: LakeContext, folder: Path | None, then: Mapping[str, Any]) -> LakePacks:
-    """Return the packs to judge by: those of an evidence pack, or the lake's, of which it may have a newer revision."""
-    layout = context.layout
+    """Return the packs to judge by: those of an evidence pack, else the lake's as they were, as far as it has them."""
+    files, settings = lake_files(context.layout) if folder is None else _packed(folder)
     if folder is None:
-        files, settings = lake_files(layout)
-        old = layout.old_pack(then["pack_id"], then["revision"])
-        if old.is_file():
-            files[then["pack_id"]] = read_file(old, within=layout.root, limit=SMALL)
-    else:
-        files = {each.stem: each.read_bytes() for each in folder.glob("packs/*.yaml")}
-        there = folder / "frameworks.yaml"
-        settings = there.read_bytes() if there.is_file() else None
+        evidence, layout = then["evidence"], context.layout
+        settings = _as_it_was(layout, evidence["settings_digest"], settings)
+        for pack_id, revision in revisions_in(settings).items():
+            if (old := layout.old_pack(pack_id, revision)).is_file():
+                files[pack_id] = read_file(old, within=layout.root, limit=SMALL)
+        for pack_id, name in ((then["pack_id"], "pack_digest"), (then["extends"], "base_digest")):
+            if pack_id is not None and (found := _as_it_was(layout, evidence[name], files.get(pack_id))):
+                files[pack_id] = found
     return read_packs(files, settings, context.config.event_types, is_later=True)
+
+
+def _packed(folder: Path) -> tuple[dict[str, bytes], bytes | None]:
+    there = folder / "frameworks.yaml"
+    files = {each.stem: each.read_bytes() for each in folder.glob("packs/*.yaml")}
+    return files, there.read_bytes() if there.is_file() else None
+
+
+def _as_it_was(layout: Layout, digest: str | None, now: bytes | None) -> bytes | None:
+    """Return the file of a digest: as it is now, an earlier revision, or as the ledger has it; as it is now if none is.
+
+    Args:
+        layout: The lake.
+        digest: ``sha256:`` and hex digits, as a report names it.
+        now: The file as it is now.
+    """
+
+    def there() -> Iterator[bytes | None]:
+        yield now
+        for path in sorted(layout.packs.glob("old/*.yaml")):
+            yield read_file(path, within=layout.root, limit=SMALL)
+        yield read_kept(layout, "packs", (digest or "").removeprefix("sha256:"))
+
+    return next((each for each in there() if each is not None and digest_of(each) == digest), now)
 
 
 def _reasons(differences: Sequence[Difference]) -> Iterator[str]:
     places = {each.where for each in differences}
-    yield from (why for place, why in _SAID.items() if place in places)
-    if differences and not places & _SAID.keys():
+    said = [why for place, why in _SAID.items() if any(each.partition("[")[0] == place for each in places)]
+    if reports := sorted(match[1] for each in places if (match := _REPORT.fullmatch(each))):
+        said.append(f"the reports of {', '.join(reports)} have other bytes: each done again by itself says where")
+    yield from said
+    if differences and not said:
         yield "no file that the report names has changed: the report or the data was, or what the lake is judged by"

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import chain
 
 from auditlake.context import LakeContext
@@ -18,7 +18,7 @@ from auditlake.frameworks.controls import own_policies
 from auditlake.frameworks.facts import Facts
 from auditlake.frameworks.framework import Framework
 from auditlake.frameworks.judge import judge
-from auditlake.frameworks.lake_facts import Reading, asked_by
+from auditlake.frameworks.lake_facts import Reading, asked_by, hold_then
 from auditlake.frameworks.model import Evidence, Extent
 from auditlake.frameworks.records.model import Case
 from auditlake.packs.check import undecided
@@ -42,6 +42,10 @@ class Where:
     """The packs; the lake's if None."""
     runs: int | None = None
     """How many of the first entries of the journal of runs count; all of them if None."""
+    decided_by: datetime | None = None
+    """What people decided after ``as_of`` and up to this instant counts as if they had decided it at ``as_of``."""
+    holds: Sequence[Hold] | None = None
+    """The legal holds; the lake's if None."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +55,8 @@ class JudgedFrameworks:
     judged: Judged
     """The reports of the policies that were asked for."""
     frameworks: tuple[Framework, ...]
+    again: Callable[[ComplianceReport], ComplianceReport]
+    """Makes a report once more, so that the engine has the temporary tables of it."""
     faults: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Why packs could not be judged, by their ids; under ``""`` what is wrong with ``frameworks.yaml``."""
 
@@ -87,33 +93,42 @@ def judged_frameworks(
         PackError: One that was named is none of the lake's.
     """
     asked = None if only else request.policy_ids
-    with judging(context, request, asked, holds=holds, flush=flush, shares_engine=pack_ids is not None) as lake:
-        where = where or Where()
+    where, shares = where or Where(), pack_ids is not None
+    with judging(context, request, asked, holds=holds, flush=flush, shares_engine=shares, packs=where.packs) as lake:
         packs = lake.packs if where.packs is None else where.packs
         for each in pack_ids or ():
             if each not in packs.faults:
                 packs.get(each)
         reports = lake.judge(lake.asked, request.listen)
         judged = Judged(lake.connection, lake.policies, reports, lake.as_of, lake.snapshot, len(lake.journal))
+
+        def again(made: ComplianceReport) -> ComplianceReport:
+            (policy,) = (each for each in lake.policies if each.id == made.policy_id)
+            (report,) = lake.judge([(policy, Question(made.as_of, made.since, made.until))], request.listen)
+            return report
+
         if pack_ids is None:
-            yield JudgedFrameworks(judged, ())
+            yield JudgedFrameworks(judged, (), again)
             return
-        run = _Run(context, request, lake, packs, where.runs)
-        yield JudgedFrameworks(judged, *run.frameworks(pack_ids or (*packs.packs, *packs.faults), reports))
+        run = _Run(context, request, lake, packs, where, holds)
+        frameworks, faults = run.frameworks(pack_ids or (*packs.packs, *packs.faults), reports)
+        yield JudgedFrameworks(judged, frameworks, again, faults)
 
 
 class _Run:
     """Frameworks on one snapshot."""
 
     def __init__(
-        self, context: LakeContext, request: ReportRequest, lake: Judging, packs: LakePacks, runs: int | None
-    ) -> None:
-        self._context, self._request, self._lake, self._packs = context, request, lake, packs
+        self, context: LakeContext, request: ReportRequest, lake: Judging, packs: LakePacks, where: Where,
+        holds: Sequence[Hold],
+    ) -> None:  # fmt: skip
+        self._context, self._request, self._lake, self._packs, self._holds = context, request, lake, packs, holds
         usual = earlier(lake.as_of, timedelta(microseconds=context.config.report_period.microseconds))
         self._question = Question(lake.as_of, *resolve(request, lake.as_of, usual))
         self._is_usual = (self._question.since, self._question.until) == (usual, lake.as_of)
-        self._decisions = decisions_as_of(lake.journal, lake.as_of)
-        self._runs, self._runs_digest = counting(context.layout, lake.as_of, runs)
+        self._decided_by = max(lake.as_of, where.decided_by or lake.as_of)
+        self._decisions = decisions_as_of(lake.journal, lake.as_of, known_by=where.decided_by)
+        self._runs, self._runs_digest = counting(context.layout, lake.as_of, where.runs)
         on_record = schedules_between(self._runs, self._question.since, self._question.until)
         self._schedules = (*packs.settings.schedules, *on_record)
 
@@ -128,7 +143,8 @@ class _Run:
         if not cases:
             return (), faults
         made = self._reports(cases, reports)
-        reading = Reading(self._context, DuckEngine(self._lake.connection), self._lake.snapshot, self._question)
+        engine = DuckEngine(self._lake.connection)
+        reading = Reading(self._context, engine, self._lake.snapshot, self._question, self._holds)
         facts = reading.facts(asked_by([case.pack for case in cases]))
         return tuple(self._framework(case, made, reading, facts) for case in cases), faults
 
@@ -136,7 +152,7 @@ class _Run:
         """Return the weaker values of a pack that nobody ever decided: a report by these would say too much."""
         ever = {
             line.entry.parameter for line in self._lake.journal
-            if isinstance(line.entry, Weakening) and line.entry.pack == pack.id and line.entry.at <= self._lake.as_of
+            if isinstance(line.entry, Weakening) and line.entry.pack == pack.id and line.entry.at <= self._decided_by
         }  # fmt: skip
         decided = self._decisions.weakened(pack.id)
         values = {name: value for name, value in pack.values.items() if name not in ever}
@@ -146,7 +162,7 @@ class _Run:
     def _case(self, pack: Pack) -> Case:
         return Case(
             pack, self._question, policies=self._lake.policies, decisions=self._decisions, runs=self._runs,
-            schedules=self._schedules,
+            schedules=self._schedules, programs=self._packs.settings.programs,
         )  # fmt: skip
 
     def _reports(self, cases: Sequence[Case], reports: Sequence[ComplianceReport]) -> dict[str, ComplianceReport]:
@@ -163,7 +179,7 @@ class _Run:
         own = {each: made[each] for each in _needed(case) if each in made}
         case = replace(case, facts=facts, reports={name: each.report for name, each in own.items()})
         report = judge(
-            case, evidence=self._evidence(case.pack, reading.certificates, queries),
+            case, evidence=self._evidence(case.pack, reading, queries),
             generated_at=as_instant_or_none(self._request.generated_at),
             made={name: (_digest(each.json()) or "", each.stem) for name, each in own.items()},
             places=self._places(case.pack.id),
@@ -174,7 +190,7 @@ class _Run:
         chosen = self._packs.settings.packs.get(pack_id)
         return chosen.places if chosen else {}
 
-    def _evidence(self, pack: Pack, certificates: Extent, queries: tuple[Query, ...]) -> Evidence:
+    def _evidence(self, pack: Pack, reading: Reading, queries: tuple[Query, ...]) -> Evidence:
         lake = self._lake
         files = self._packs.files
         return Evidence(
@@ -182,7 +198,8 @@ class _Run:
             pack_digest=pack.digest, base_digest=_digest(files.get(pack.extends or "-")),
             settings_digest=_digest(files.get("")),
             journal=_extent(lake.journal), runs=Extent(self._runs[-1].number if self._runs else 0, self._runs_digest),
-            certificates=certificates, queries=queries,
+            certificates=reading.certificates, holds=tuple(map(hold_then, reading.holds)),
+            places_digest=reading.places_digest(pack), queries=queries,
         )  # fmt: skip
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +19,7 @@ from auditlake.events.schema import FILE_COLUMNS
 from auditlake.events.times import day_of
 from auditlake.ingest.day_buffer import DayBuffer, Piece, landing
 from auditlake.ledger import hashing
-from auditlake.store.dayfile import data_file, write_rows
+from auditlake.store.dayfile import write_classes
 from auditlake.store.model import DataFile
 
 if TYPE_CHECKING:
@@ -41,9 +42,12 @@ class DayFiles:
     """The folder of the table."""
     batch: int
     now: datetime
+    classes: Mapping[str, str]
+    """The retention class of each event type."""
 
     def write(self, landed: int, listen: Callable[[int, int], None]) -> tuple[DataFile, ...]:
-        """Write every day's file and sync it under its final name; a day of very many rows gets several.
+        """Write every day's files and sync them under their final names: one for each retention class, or several of a
+        day of very many rows.
 
         Args:
             landed: How many events must be in them.
@@ -53,35 +57,32 @@ class DayFiles:
             CommitError: Others are in them.
         """
         pieces = list(self.staged.pieces(_FILE_BYTES))
-        drafts = [self.folder / f"day-{number}.parquet" for number in range(len(pieces))]
         written: list[tuple[Path, DataFile]] = []
         with ThreadPoolExecutor(2, "auditlake-write") as pool:
             # The ledger's part comes next: load for it while the first file is written.
             pool.submit(hashing.expect, landed)
-            for done, (draft, file) in enumerate(zip(drafts, pool.map(self._piece, pieces, drafts), strict=True), 1):
-                written += [(draft, file)] if file else []
+            for done, files in enumerate(pool.map(self._piece, pieces, count()), 1):
+                written += files
                 listen(done, len(pieces))
         if (rows_written := sum(file.rows for _, file in written)) != landed:
             message = f"{landed} events were to land, but {rows_written} were written"
             raise CommitError(message, hint="nothing was committed; that is a mistake in auditlake")
-        for _, file in written:
-            make_folders((self.events / file.path).parent, below=self.events)
+        for folder in sorted({(self.events / file.path).parent for _, file in written}):
+            make_folders(folder, below=self.events)
         rename_synced((draft, self.events / file.path) for draft, file in written)
         self.staged.let_go()
         return tuple(file for _, file in written)
 
-    def _piece(self, piece: Piece, draft: Path) -> DataFile | None:
-        """Write one file, in the order of time; return None where nothing of it lands."""
+    def _piece(self, piece: Piece, number: int) -> list[tuple[Path, DataFile]]:
+        """Write the rows of a piece that land, in the order of time, a file for each of their retention classes."""
         with self.connection.cursor() as cursor:
             rows = landing(cursor, self.staged.read(cursor, piece))
         if not len(rows):
-            return None
+            return []
         rows = rows.take(compute.sort_indices(rows, [("timestamp", "ascending"), ("seq", "ascending")]))
         at = pa.repeat(pa.scalar(self.now, pa.timestamp("us", "UTC")), len(rows))
         rows = rows.append_column("ingested_at", at)
         rows = rows.append_column("batch", pa.repeat(pa.scalar(self.batch, pa.int64()), len(rows)))
         rows = rows.append_column("salt", pa.nulls(len(rows), pa.binary()))
         table = rows.select(FILE_COLUMNS)
-        write_rows([table], table.schema, draft)
-        first, last = (rows["timestamp"][i].as_py() for i in (0, -1))
-        return data_file(draft, day_of(piece.day), len(rows), first, last)
+        return write_classes([table], table.schema, day_of(piece.day), self.folder, self.classes, f"piece-{number}")

@@ -337,6 +337,7 @@ class _Run:
         self._count_events()
         with writer_turn(context, folder=self._folder, applications={*advance.to, EXACT}) as turn:
             advance.check(before := turn.snapshot)
+            self._classes: Mapping[str, str] = context.classes()
             done = self._commit(turn, self._settle(before), now, advance.to)
         return replace(done, new_skips=new_skips(self._layout, before.version, done.inputs))  # without the lock
 
@@ -464,11 +465,10 @@ class _Run:
         files = self._files(batch, now, landed) if landed else ()
         if target is not None:
             rename_synced([(self._quarantine.draft, target)])
-        if EXACT not in snapshot.transactions:
-            transactions = {**transactions, EXACT: batch}
+        transactions = transactions if EXACT in snapshot.transactions else {**transactions, EXACT: batch}
         metadata = custody(batch, now, summaries, landed, quarantine_name if target else None, self._options)
-        version = turn.commit(Change(files, (), metadata, transactions=transactions), self._connection)
-        return self._summary(summaries, version, batch, target)
+        change = Change(files, (), metadata, transactions=transactions, classes=self._classes)
+        return self._summary(summaries, turn.commit(change, self._connection), batch, target)
 
     def _summary(
         self, summaries: tuple[InputSummary, ...], version: int, batch: int | None, kept: Path | None
@@ -478,7 +478,7 @@ class _Run:
 
     def _files(self, batch: int, now: datetime, landed: int) -> tuple[DataFile, ...]:
         limit_memory(self._connection, LEAST_MEMORY)
-        days = DayFiles(self._connection, self._staged, self._folder, self._layout.events, batch, now)
+        days = DayFiles(self._connection, self._staged, self._folder, self._layout.events, batch, now, self._classes)
         return days.write(landed, lambda done, total: self._listen(Progress("writing", done, total, "")))
 
     # SQL

@@ -23,9 +23,9 @@ from typing import Any
 
 import orjson
 
-from auditlake.disk.durable import FILE_MODE
 from auditlake.disk.files import open_file
 from auditlake.disk.layout import Layout
+from auditlake.disk.rights import FILE_MODE, give
 from auditlake.errors import LakeFormatError
 from auditlake.ingest.custody import Example
 from auditlake.sources.model import Rejected
@@ -46,6 +46,7 @@ class Quarantine:
         """How many records for each reason."""
         self._examples: dict[tuple[str, str], tuple[str, int]] = {}
         self._file = os.fdopen(os.open(self.draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, FILE_MODE), "wb")
+        give(self._file.fileno(), self.draft)
         self._digest = hashlib.sha256()
         self.first: list[str] = []
         """The first few, one line each, for messages."""

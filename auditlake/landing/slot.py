@@ -16,10 +16,11 @@ from io import FileIO
 from pathlib import Path
 from threading import Lock
 
-from auditlake.disk.durable import FOLDER_MODE, sync_folder
+from auditlake.disk.durable import sync_folder
 from auditlake.disk.files import descriptor_of
 from auditlake.disk.layout import Layout
 from auditlake.disk.links import LOCK
+from auditlake.disk.rights import make_folder
 from auditlake.landing.segments import OWN, Position, application, numbers, slots
 from auditlake.store.deltalog import transaction_version
 
@@ -165,7 +166,7 @@ def claim(layout: Layout, *, own: bool = False) -> Slot:
     Raises:
         OSError: The disk refused.
     """
-    layout.landing.mkdir(mode=FOLDER_MODE, exist_ok=True)  # what copies a lake may leave out empty folders
+    make_folder(layout.landing)  # what copies a lake may leave out empty folders
     for attempt in range(2):
         for number in (each for each in slots(layout) if (each >= OWN) is own):
             if slot := _try(layout, number):
@@ -175,7 +176,7 @@ def claim(layout: Layout, *, own: bool = False) -> Slot:
     taken, number = set(slots(layout)), OWN if own else 0
     while True:
         if number not in taken:
-            layout.slot(number).mkdir(mode=FOLDER_MODE, exist_ok=True)
+            make_folder(layout.slot(number))
             if slot := _try(layout, number):
                 return slot
         number += 1

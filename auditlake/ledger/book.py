@@ -170,7 +170,7 @@ def read_head(layout: Layout, settings: LedgerSettings | None = None) -> Head | 
 
 def read_entry(layout: Layout, index: int) -> Entry:
     """One entry of the ledger."""
-    return _parse(layout, tiles(layout).entry(index))
+    return parse_entry(layout, tiles(layout).entry(index))
 
 
 def rules_since(layout: Layout, size: int, kinds: Collection[str]) -> Iterator[tuple[Entry, str | None]]:
@@ -195,12 +195,13 @@ def rules_since(layout: Layout, size: int, kinds: Collection[str]) -> Iterator[t
             match = _DEFAULT.search(data)
             now = match and match[0]
             if now != after or any(each in data for each in wanted):
-                entry = _parse(layout, data)
+                entry = parse_entry(layout, data)
                 yield entry, entry.details.get(DEFAULT_RETENTION)
             after = now
 
 
-def _parse(layout: Layout, data: bytes) -> Entry:
+def parse_entry(layout: Layout, data: bytes) -> Entry:
+    """Read an entry from its bytes."""
     return parse(data, lambda digest: read_file(layout.ledger / "aside" / digest, within=layout.root))
 
 
@@ -256,7 +257,7 @@ def _finish(layout: Layout, head: Head, committed: Committed) -> Head:
     if not tree.has_entry(head.size):
         return head
     data = tree.entry(head.size)
-    leaf, entry = leaf_hash(data), _parse(layout, data)
+    leaf, entry = leaf_hash(data), parse_entry(layout, data)
     if entry.version is None or entry.version <= head.version or committed(entry.version) != leaf.hex():
         tree.drop_entry(head.size)
         return head

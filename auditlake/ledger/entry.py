@@ -51,7 +51,12 @@ class Taken:
     day: date
     rows: int
     kept: str = ""
-    """The SHA-256 of the file that keeps their leaves (``ledger/sidecars.py``); empty where the whole part went."""
+    """The SHA-256 of the file that keeps hashes, so that the rest still verifies (``ledger/kept.py``); empty where
+    nothing of the part is left."""
+    retention_class: str | None = None
+    """The part's; None in an entry of an earlier version, whose files of kept leaves have another form."""
+    gone: int = 0
+    """How many of these events were removed, where the class is given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,10 +128,10 @@ def dump(entry: Entry) -> Dumped:
     if entry.kind not in KINDS:
         raise LedgerError(f"{entry.kind!r} is no kind of entry: expected one of {', '.join(sorted(KINDS))}")
     lists: dict[str, Any] = {
-        "parts": [[part.batch, part.day.isoformat(), part.rows, part.root.hex()] for part in entry.parts],
+        "parts": [_dumped_part(part) for part in entry.parts],
         "adds": [[file.path, file.size, file.rows] for file in entry.adds],
         "removes": list(entry.removes),
-        "taken": [[each.batch, each.day.isoformat(), each.rows, each.kept] for each in entry.taken],
+        "taken": [_dumped_taken(each) for each in entry.taken],
     }
     batches: dict[int, list[Part]] = {}
     for part in entry.parts:
@@ -145,6 +150,16 @@ def dump(entry: Entry) -> Dumped:
     lists |= {name: whole.pop(name) for name in _LONG}
     aside = canonical_json(lists)
     return Dumped(canonical_json({**whole, "aside": sha256(aside).hexdigest()}), aside)
+
+
+def _dumped_part(part: Part) -> list[Any]:
+    of_class = [part.retention_class, dict(part.types)] if part.retention_class else []
+    return [part.batch, part.day.isoformat(), part.rows, part.root.hex(), *of_class]
+
+
+def _dumped_taken(each: Taken) -> list[Any]:
+    of_class = [each.retention_class, each.gone] if each.retention_class is not None else []
+    return [each.batch, each.day.isoformat(), each.rows, each.kept, *of_class]
 
 
 def parse(data: bytes, read_aside: Callable[[str], bytes]) -> Entry:
@@ -183,13 +198,18 @@ def _aside(digest: str, read_aside: Callable[[str], bytes]) -> dict[str, Any]:
 
 def _entry(fields: Mapping[str, Any]) -> Entry:
     parts = tuple(
-        Part(batch, date.fromisoformat(day), n, bytes.fromhex(root)) for batch, day, n, root in fields["parts"]
+        Part(batch, date.fromisoformat(day), n, bytes.fromhex(root), *_class_and_types(*more))
+        for batch, day, n, root, *more in fields["parts"]
     )
     return Entry(
         fields["kind"], fields["at"], parts,
         tuple(EntryFile(*file) for file in fields["adds"]),
         tuple(fields["removes"]),
-        tuple(Taken(batch, date.fromisoformat(day), rows, kept) for batch, day, rows, kept in fields["taken"]),
+        tuple(Taken(batch, date.fromisoformat(day), *more) for batch, day, *more in fields["taken"]),
         fields["details"], fields["lake_id"], fields["version"], fields["previous_log"], fields["policies"],
         fields["holds"],
     )  # fmt: skip
+
+
+def _class_and_types(name: str = "", types: Mapping[str, int] | None = None) -> tuple[str, tuple[tuple[str, int], ...]]:
+    return name, tuple(sorted((types or {}).items()))

@@ -67,7 +67,7 @@ def make_key(layout: Layout, settings: LedgerSettings) -> Verifier:
         signer = read_secret(settings.key)
     else:
         signer = new_signer(settings.origin)
-        write_whole(settings.key, f"{signer.secret()}\n".encode())
+        write_whole(settings.key, f"{signer.secret()}\n".encode(), private=True)
     write_whole(public_key_path(layout), f"{signer.verifier}\n".encode())
     return signer.verifier
 
@@ -99,7 +99,7 @@ def read_signer(layout: Layout, settings: LedgerSettings) -> Signer | None:
 
 def put_next(settings: LedgerSettings, signer: Signer) -> None:
     """Write down the key that is to follow the lake's, durably; it signs nothing alone until :func:`adopt_next`."""
-    write_whole(settings.next_key, f"{signer.secret()}\n".encode())
+    write_whole(settings.next_key, f"{signer.secret()}\n".encode(), private=True)
 
 
 def adopt_next(layout: Layout, settings: LedgerSettings, signer: Signer) -> None:

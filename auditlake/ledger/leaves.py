@@ -9,18 +9,22 @@ An event's canonical bytes are those of its columns (:data:`COLUMNS`), one after
 So they do not depend on Parquet, no two events have the same, and one call of ``concat`` makes them in DuckDB. The leaf
 is the SHA-256 of a zero byte and these bytes.
 
-A *part* is the events of one batch on one day, in the order of ``seq``; its root is that of RFC 6962 over their leaves.
-A batch's root is that of RFC 6962 over its parts in the order of their days, the data of each being its day, its number
-of events and its root: where the events of a day have gone, all others still verify.
+A *part* is the events of one batch on one day that are kept equally long when they are appended: those of a retention
+class, in the order of their type (as bytes) and ``seq``. So a type that goes is a stretch of leaves. The root of a part
+is that of RFC 6962 over them. A batch's root is that of RFC 6962 over its parts in the order of their days and classes,
+the data of each being its day, its class, its number of events and its root: where the events of a part have gone, all
+others still verify. Earlier versions knew no classes: a part was all of a day, in the order of ``seq``, and its data
+had no class.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from itertools import groupby, pairwise
-from operator import itemgetter
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from auditlake.engine.statements import statement
@@ -41,75 +45,150 @@ MARK = 2
 _ROWS = 122_880
 _PIECE = 8_192
 """How many events' bytes are hashed at a time."""
-_NUMBERS = ("batch", "day", "seq")
+_NUMBERS = ("batch", "day", "rank", "seq")
 """What leaves are ordered by."""
+_SORTED = ", ".join(f'"{name}"' for name in _NUMBERS)
 _EPOCH = date(1970, 1, 1)
+_FILE = "ledger/leaves.sql"
+
+Key = tuple[int, date, str]
+"""A batch, a day and a retention class."""
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@dataclass(frozen=True, slots=True)
 class Part:
-    """The events of one batch on one day."""
+    """The events of one batch on one day that are of one retention class."""
 
     batch: int
     day: date
     rows: int
     root: bytes
+    retention_class: str = ""
+    """How long such events were kept when it was appended; empty for all of a day, in the order of ``seq``."""
+    types: tuple[tuple[str, int], ...] = ()
+    """The event types of a part that has a class, sorted, with how many events each has."""
+
+    @property
+    def key(self) -> Key:
+        """What tells it from the other parts of a lake, and what they are sorted by."""
+        return self.batch, self.day, self.retention_class
 
     @property
     def data(self) -> bytes:
         """What the batch's tree has of it as a leaf."""
-        return f"{self.day.isoformat()} {self.rows} ".encode() + self.root
+        named = f"{self.retention_class} " if self.retention_class else ""
+        return f"{self.day.isoformat()} {named}{self.rows} ".encode() + self.root
 
 
 def batch_root(parts: Iterable[Part]) -> bytes:
     """Return the root over the parts of one batch."""
-    return root(b"".join(leaf_hash(part.data) for part in sorted(parts)))
+    return root(b"".join(leaf_hash(part.data) for part in sorted(parts, key=attrgetter("key"))))
 
 
-def leaves(connection: duckdb.DuckDBPyConnection, *, hashed: bool = True) -> duckdb.DuckDBPyRelation:
-    """Return the leaves of the view ``events`` of a connection, or what they are hashes of: batch, day, seq and
-    leaf.
+@dataclass(frozen=True, slots=True)
+class Order:
+    """How the leaves of batches are ordered: by type, and then by ``seq``."""
+
+    types: Sequence[str]
+    """The types in their order; all others come first, in the order of ``seq`` alone."""
+    since: int = -(2**63)
+    """The first batch that is ordered so."""
+    plain: Sequence[int] = ()
+    """Later batches that are in the order of ``seq`` alone."""
+
+    @property
+    def settings(self) -> dict[str, object]:
+        """What the macro reads, by the statement that sets it."""
+        return {"ranked_types": list(self.types), "ranked_since": self.since, "unranked_batches": list(self.plain)}
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """Leaves that follow each other in the order of parts: of one batch, one day and one event type."""
+
+    batch: int
+    day: date
+    rank: int
+    """The type's place among those that leaves are ordered by, from 1; 0 where they are ordered by ``seq`` alone, and
+    for types that are not among them."""
+    leaves: bytes
+
+
+def leaves(
+    connection: duckdb.DuckDBPyConnection, order: Order | None = None, *, hashed: bool = True
+) -> duckdb.DuckDBPyRelation:
+    """Return the leaves of the view ``events`` of a connection, or what they are hashes of: batch, day, rank, seq and
+    leaf; see :func:`define_leaves`.
     """
-    define_leaves(connection, hashed=hashed)
-    return connection.sql(statement("ledger/leaves.sql", "leaves").text)
+    define_leaves(connection, order, hashed=hashed)
+    return connection.sql(statement(_FILE, "leaves").text)
 
 
-def define_leaves(connection: duckdb.DuckDBPyConnection, *, hashed: bool = True) -> None:
-    """Make the macros that the statement ``leaves`` calls."""
-    for macro in ("event_bytes", "hashed" if hashed else "unhashed"):
-        connection.execute(statement("ledger/leaves.sql", macro).text)
+def define_leaves(connection: duckdb.DuckDBPyConnection, order: Order | None = None, *, hashed: bool = True) -> None:
+    """Make the macros that the statement ``leaves`` calls.
+
+    Args:
+        connection: Where.
+        order: How leaves are ordered; by ``seq`` alone if None.
+        hashed: Whether the leaves are given, or the bytes that they are hashes of.
+    """
+    for name, value in order.settings.items() if order else ():
+        connection.execute(statement(_FILE, name).text, {"value": value})
+    for macro in ("event_bytes", "hashed" if hashed else "unhashed", "ranked" if order else "unranked"):
+        connection.execute(statement(_FILE, macro).text)
 
 
-def hash_events(connection: duckdb.DuckDBPyConnection, *, many: bool = False) -> Iterator[tuple[Part, bytes]]:
-    """Yield the parts of the view ``events`` of a connection, by batch and day, each with the marks of its events.
+def hash_events(
+    connection: duckdb.DuckDBPyConnection, classes: Mapping[str, str] | None = None, *, many: bool = False
+) -> Iterator[tuple[Part, bytes]]:
+    """Yield the parts of the view ``events`` of a connection, sorted, each with the marks of its events.
+
+    Args:
+        connection: Where.
+        classes: The retention class of each event type that may come; without any, a part is all of a day.
+        many: As for :func:`stretches`.
+    """
+    import numpy as np
+
+    types = sorted(classes or {}, key=lambda name: ((classes or {})[name], name))
+    names = {0: "", **{rank: (classes or {})[name] for rank, name in enumerate(types, 1)}}
+    hashed = stretches(connection, Order(types) if types else None, many=many)
+    for (batch, day, name), several in groupby(hashed, lambda each: (each.batch, each.day, names[each.rank])):
+        tree, marks, counts = GrowingTree(), bytearray(), Counter[int]()
+        for each in several:
+            tree.extend(each.leaves)
+            counts[each.rank] += len(each.leaves) // HASH_SIZE
+            marks += np.frombuffer(each.leaves, np.uint8).reshape(-1, HASH_SIZE)[:, :MARK].tobytes()
+        of_types = tuple((types[rank - 1], number) for rank, number in counts.items() if rank)
+        yield Part(batch, day, tree.size, tree.root(), name, of_types), bytes(marks)
+
+
+def stretches(
+    connection: duckdb.DuckDBPyConnection, order: Order | None = None, *, many: bool = False
+) -> Iterator[Stretch]:
+    """Yield the leaves of the view ``events`` of a connection by batch, day, type and ``seq``.
 
     DuckDB hashes, and sorts 32 bytes and a few numbers of each event, and spills; beside that, memory does not grow
     with them.
 
     Args:
         connection: Where.
+        order: Which types leaves are ordered by; by ``seq`` alone if None.
         many: Whether :func:`auditlake.ledger.hashing.expect` said that it is worth it to be quicker; some 60 bytes of
             each event must then find room in memory, and eight thousand events whole.
     """
-    import numpy as np
-
-    ordered = _many(connection) if many else leaves(connection).order(", ".join(_NUMBERS)).to_arrow_reader(_ROWS)
-    stretches = (stretch for rows in ordered for stretch in _stretches(rows))
-    for (batch, day), several in groupby(stretches, itemgetter(0, 1)):
-        tree, marks = GrowingTree(), bytearray()
-        for _, _, hashes in several:
-            tree.extend(hashes)
-            marks += np.frombuffer(hashes, np.uint8).reshape(-1, HASH_SIZE)[:, :MARK].tobytes()
-        yield Part(batch, _EPOCH + timedelta(days=day), tree.size, tree.root()), bytes(marks)
+    ordered = _many(connection, order) if many else leaves(connection, order).order(_SORTED).to_arrow_reader(_ROWS)
+    for rows in ordered:
+        yield from _stretches(rows)
 
 
-def _many(connection: duckdb.DuckDBPyConnection) -> Iterable[pa.RecordBatch]:
-    """Return the leaves by batch, day and seq, quicker than DuckDB makes them (:mod:`auditlake.ledger.hashing`)."""
+def _many(connection: duckdb.DuckDBPyConnection, order: Order | None) -> Iterable[pa.RecordBatch]:
+    """Return the leaves in their order, quicker than DuckDB makes them (:mod:`auditlake.ledger.hashing`)."""
     import numpy as np
     import pyarrow as pa
 
     pieces = []
-    for piece in leaves(connection, hashed=False).to_arrow_reader(_PIECE):
+    for piece in leaves(connection, order, hashed=False).to_arrow_reader(_PIECE):
         buffers = [None, pa.py_buffer(digests(piece["leaf"]))]
         hashes = pa.FixedSizeBinaryArray.from_buffers(pa.binary(HASH_SIZE), len(piece), buffers)
         # Copies, for what DuckDB gives out is one piece of memory, the bytes that were hashed among it.
@@ -118,21 +197,22 @@ def _many(connection: duckdb.DuckDBPyConnection) -> Iterable[pa.RecordBatch]:
     if not pieces:
         return []
     table = pa.Table.from_batches(pieces)
-    order = np.lexsort([table[name].to_numpy() for name in reversed(_NUMBERS)])
-    ordered: list[pa.RecordBatch] = table.take(pa.array(order)).to_batches(max_chunksize=_ROWS)
+    places = np.lexsort([table[name].to_numpy() for name in reversed(_NUMBERS)])
+    ordered: list[pa.RecordBatch] = table.take(pa.array(places)).to_batches(max_chunksize=_ROWS)
     return ordered
 
 
-def _stretches(rows: pa.RecordBatch) -> Iterator[tuple[int, int, bytes]]:
-    """Batch, day and the leaves of every stretch of rows that have the same."""
+def _stretches(rows: pa.RecordBatch) -> Iterator[Stretch]:
+    """Yield the leaves of every stretch of rows that have the same batch, day and rank."""
     import numpy as np
     import pyarrow as pa
 
     if not rows.num_rows:
         return
-    batches, days = (rows.column(name).to_numpy(zero_copy_only=False) for name in ("batch", "day"))
+    batches, days, ranks = (rows.column(name).to_numpy(zero_copy_only=False) for name in ("batch", "day", "rank"))
     fixed = rows.column("leaf").cast(pa.binary(HASH_SIZE))
     hashes = memoryview(fixed.buffers()[1])[fixed.offset * HASH_SIZE :]
-    changes = np.flatnonzero((np.diff(batches) != 0) | (np.diff(days) != 0)) + 1
+    changes = np.flatnonzero((np.diff(batches) != 0) | (np.diff(days) != 0) | (np.diff(ranks) != 0)) + 1
     for begin, end in pairwise([0, *changes.tolist(), len(batches)]):
-        yield int(batches[begin]), int(days[begin]), bytes(hashes[begin * HASH_SIZE : end * HASH_SIZE])
+        day = _EPOCH + timedelta(days=int(days[begin]))
+        yield Stretch(int(batches[begin]), day, int(ranks[begin]), bytes(hashes[begin * HASH_SIZE : end * HASH_SIZE]))

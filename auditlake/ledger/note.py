@@ -46,13 +46,15 @@ class Verifier:
     def __str__(self) -> str:
         return f"{self.name}+{self.key_id.hex()}+{_base64(_ED25519 + self.key)}"
 
-    def verifies(self, text: str, signature: bytes) -> bool:
-        """Whether it is a signature of the text by this key."""
+    def verifies(self, text: str | bytes, signature: bytes) -> bool:
+        """Whether it is a signature of the text, or of bytes that are no note, by this key."""
         from cryptography.exceptions import InvalidSignature
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
         try:
-            Ed25519PublicKey.from_public_bytes(self.key).verify(signature, text.encode())
+            Ed25519PublicKey.from_public_bytes(self.key).verify(
+                signature, text.encode() if isinstance(text, str) else text
+            )
         except (InvalidSignature, ValueError):
             return False
         return True
@@ -89,6 +91,10 @@ class Signer:
     def sign(self, text: str) -> Signature:
         """Sign a note's text."""
         return Signature(self.name, self.verifier.key_id, self._key().sign(text.encode()))
+
+    def sign_bytes(self, data: bytes) -> bytes:
+        """Return the 64 bytes of a signature over what is not a note."""
+        return self._key().sign(data)
 
     def secret(self) -> str:
         """Return the key as a file holds it."""

@@ -1,21 +1,22 @@
 """Files beside the ledger's entries, each named by the SHA-256 of its bytes, which an entry says.
 
 ==============  ====================================================================================================
-``kept``        leaves of events that were removed or changed, so that the others of their part still verify
-``marks``       the first bytes of the leaves of what an entry appended
+``kept``        hashes of events that were removed or changed, so that the others of their part still verify
+``marks``       the first bytes of the leaves of parts of a class that an entry appended
 ``holds``       the list of holds, where they were changed by hand
 ``policies``    a policy's file: what it asked for is still known when it has been changed since
 ``packs``       a pack's file, or ``frameworks.yaml``, likewise
 ``aside``       the lists of an entry that is long
 ==============  ====================================================================================================
 
-Of each event, a file of kept leaves has 72 bytes, in the order of ``seq``: ``seq`` (8 bytes, big endian, signed), the
-leaf that it was appended with, and the leaf of the event that is in its place now: zeros where there is none.
+What a file ``kept`` says is in :mod:`auditlake.ledger.kept`. One of an earlier version has 72 bytes of each event, in
+the order of ``seq``: ``seq`` (8 bytes, big endian, signed), the leaf that it was appended with, and the leaf of what is
+in its place now: zeros where there is none.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
@@ -29,6 +30,7 @@ from auditlake.ledger.merkle import HASH_SIZE
 
 Folder = Literal["kept", "marks", "holds", "policies", "sources", "packs", "aside"]
 
+_RECORD = 8 + 2 * HASH_SIZE
 GONE = bytes(HASH_SIZE)
 """Stands for the leaf of an event that is not there any more."""
 
@@ -45,8 +47,15 @@ class Kept:
 
 
 def pack(kept: Iterable[Kept]) -> bytes:
-    """Return the bytes of a file of kept leaves."""
+    """Return the bytes of a file of kept leaves as earlier versions wrote it."""
     return b"".join(each.seq.to_bytes(8, "big", signed=True) + each.original + each.present for each in sorted(kept))
+
+
+def unpack_leaves(data: bytes) -> Iterator[Kept]:
+    """Yield what a file of kept leaves says that an earlier version wrote."""
+    for at in range(0, len(data), _RECORD):
+        seq, leaves = data[at : at + 8], data[at + 8 : at + _RECORD]
+        yield Kept(int.from_bytes(seq, "big", signed=True), leaves[:HASH_SIZE], leaves[HASH_SIZE:])
 
 
 def keep(layout: Layout, folder: Folder, data: bytes) -> str:

@@ -13,8 +13,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
-from auditlake.disk.durable import FOLDER_MODE, make_folders, write_whole
+from auditlake.disk.durable import make_folders, write_whole
 from auditlake.disk.files import read_file
+from auditlake.disk.rights import FOLDER_MODE
 from auditlake.errors import AuditLakeError, LakeError, LakeNotFoundError, PolicyNotFoundError
 from auditlake.events.ids import uuid7
 from auditlake.events.times import Instant, as_end_or_none, as_instant_or_none, utc

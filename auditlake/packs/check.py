@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from auditlake.packs.effective import LakePacks
 from auditlake.packs.model import Pack
-from auditlake.packs.parameters import needs_decision, shown_value
+from auditlake.packs.parameters import is_same, needs_decision, shown_value
 from auditlake.packs.settings import Chosen
 
 
@@ -51,17 +51,13 @@ def undecided(pack: Pack, chosen: Chosen | None, decisions: Mapping[str, Decisio
     """
     for name, value in weaker_values(pack).items():
         parameter, decision = pack.parameters[name], decisions.get(name)
-        if decision is not None and decision.value == value:
+        if decision is not None and is_same(parameter, pack.values[name], decision.value):
             continue
         place = chosen.places.get(name, "") if chosen else ""
         clause = f"{pack.framework} {', '.join(parameter.cites)}"
         asked = shown_value(parameter.default)
         why = f"{name}: {value} is weaker than {asked}, which {clause} asks for"
-        why += (
-            f", and what was decided is {decision.value}"
-            if decision
-            else ", and nobody who answers for it has decided that"
-        )
+        why += f", and what was decided is {decision.value}" if decision else ", and no decision in force lets it be"
         yield f"{place}: {why}" if place else why
 
 

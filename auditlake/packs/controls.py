@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -13,13 +13,14 @@ from auditlake.events.durations import Duration, parse_duration
 from auditlake.packs import schema
 from auditlake.packs.model import QUESTIONS, USUAL_QUESTIONS, Control, Parameter, PolicyCheck, RecordCheck, Value
 from auditlake.packs.parameters import Filling, read_only_if
+from auditlake.policies.kinds.max_retention import read_max_retention
 from auditlake.yaml_reader import nearest
 
 if TYPE_CHECKING:
     from auditlake.yaml_reader import Reader
 
 _HOUR = 3_600_000_000
-_FIELDS = {"min": "retention_period", "hot": "retention_period", "max": "max_retention"}
+_FIELDS = {"min": "retention_period", "hot": "retention_period"}
 """As which field of a policy a length of a check counts months and years, where it may."""
 
 
@@ -74,21 +75,29 @@ def read_controls(reader: Reader, node: yaml.Node, known: Known) -> tuple[Contro
             reader.wrong(item, f"controls: two controls have the id {control.id!r}")
         controls.setdefault(control.id, control)
         places.setdefault(control.id, item)
-    for name in controls:
-        if name in _parts(name, controls):
-            reader.wrong(places[name], f"all_of: {name!r} is a part of itself")
+    for name in _circular(controls):
+        reader.wrong(places[name], f"all_of: {name!r} is a part of itself")
     return tuple(controls.values())
 
 
-def _parts(name: str, controls: Mapping[str, Control]) -> tuple[str, ...]:
-    """Return the ids of all parts of a control, and of their parts."""
-    found: dict[str, None] = {}
-    waiting = [name]
+def _circular(controls: Mapping[str, Control]) -> Iterator[str]:
+    """Yield a control of each circle of parts: one that a walk down the parts of a control comes back to."""
+    within: set[str] = set()
+    done: set[str] = set()
+    waiting = [*controls][::-1]
     while waiting:
-        parts = [each for each in controls[waiting.pop()].all_of if each in controls and each not in found]
-        found |= dict.fromkeys(parts)
-        waiting += parts
-    return tuple(found)
+        name = waiting[-1]
+        if name in done or name in within:  # it was walked already, or all its parts are now
+            waiting.pop()
+            within.discard(name)
+            done.add(name)
+            continue
+        within.add(name)
+        for part in controls[name].all_of:
+            if part in within:
+                yield part
+            elif part in controls and part not in done:
+                waiting.append(part)
 
 
 def _control(reader: Reader, node: yaml.Node, known: Known) -> Control:
@@ -143,11 +152,22 @@ def _value(reader: Reader, node: yaml.Node, key: str, known: Known) -> Any:
             return one_name(reader, node, key, known.controls, "control")
         case "only_if":
             return read_only_if(reader, node, known.parameters)
+        case "was":
+            return _earlier_id(reader, node, known)
         case "policies":
             return _policy_checks(reader, node, known)
         case "records":
             return _record_checks(reader, node, known)
     return reader.text(node, key) if key.startswith("says") else reader.label(node, key)
+
+
+def _earlier_id(reader: Reader, node: yaml.Node, known: Known) -> str | None:
+    """Read what a control was called once; the decisions about a control that is still there are its own."""
+    name = reader.label(node, "was")
+    if name in known.controls:
+        reader.wrong(node, f"was: the pack has a control {name!r}; only a control that is no more was renamed")
+        return None
+    return name
 
 
 def _policy_checks(reader: Reader, node: yaml.Node, known: Known) -> tuple[PolicyCheck, ...]:
@@ -189,11 +209,19 @@ def _record_check(reader: Reader, kind: str, node: yaml.Node, known: Known) -> R
             values[key] = reader.decimal(value, key, Decimal(0), Decimal(1), 6)
         elif key == "kept":
             values[key] = reader.flag(value, key)
+        elif key == "max":
+            values |= read_max(reader, value)
         elif "enum" in shape["properties"][key]:
             values[key] = reader.value(value, key, shape["properties"][key])
         else:
             values[key] = read_length(reader, value, key)
     return RecordCheck(kind, **values, parameters=frozenset(filling.used))  # type: ignore[arg-type]
+
+
+def read_max(reader: Reader, node: yaml.Node) -> dict[str, Any]:
+    """Read how long something may be kept at most, as the values ``max`` and ``max_of``; none where it is a mistake."""
+    most = read_max_retention(reader, node, "max")
+    return {"max": most.longest, "max_of": most.of} if most else {}
 
 
 def read_length(reader: Reader, node: yaml.Node, key: str) -> Duration | None:

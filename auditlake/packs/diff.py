@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from auditlake.packs.model import Control, Pack, Parameter, PolicyCheck, RecordCheck, Retention
@@ -19,13 +20,44 @@ class Difference:
     """One thing that differs."""
 
     what: str
-    """``control``, ``policy``, ``parameter``, ``retention``, ``state`` or ``text``."""
+    """``control``, ``policy``, ``parameter``, ``retention``, ``state``, ``text``, or ``base``: what it extends."""
     name: str
-    """The id of the control or policy, or the name of the parameter."""
+    """The id of the control, policy or base, or the name of the parameter."""
     change: str
     """``added``, ``gone``, ``renamed``, or which key of it has changed."""
     before: str = ""
     after: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ControlEffect:
+    """A control that one revision judges otherwise than the other, on the same events over the same period."""
+
+    control: str
+    """Its id in the new revision; in the old one where it has gone."""
+    title: str
+    was: str | None
+    """Its id in the old revision; None where it is new."""
+    before: str | None
+    """Its status by the old revision; None where that does not have it."""
+    after: str | None
+    """Its status by the new one; None where that does not have it."""
+    why: str
+    """What decides it in the new one; in the old one where it has gone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """How two revisions were judged, one as the other."""
+
+    snapshot: int
+    since: datetime
+    until: datetime
+    controls: int
+    """How many controls there are in either."""
+    before: str
+    """The status of the framework by the old revision."""
+    after: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +72,23 @@ class PackDiff:
     old_digest: str
     new_digest: str
     differences: tuple[Difference, ...]
+    effect: tuple[ControlEffect, ...] | None = None
+    """Which controls would stand otherwise over the last period; None where both were not judged."""
+    judged: Judged | None = None
+    """How both were judged, if they were."""
+    not_judged: str | None = None
+    """Why both could not be judged, if they were to be."""
 
 
-def pack_diff(old: Pack, new: Pack) -> PackDiff:
-    """Return what differs between two revisions of a pack."""
+def pack_diff(old: Pack, new: Pack, base: tuple[Difference, ...] = ()) -> PackDiff:
+    """Return what differs between two revisions of a pack.
+
+    Args:
+        old, new: The revisions, with the defaults of their parameters.
+        base: That the pack which it extends comes in a later revision with it.
+    """
     differences = (
+        *base,
         *_controls(old, new),
         *_named("policy", _bodies(old), _bodies(new), _of_body),
         *_named("parameter", old.parameters, new.parameters, _of_parameter),
@@ -131,7 +175,8 @@ def record_check(check: RecordCheck) -> str:
     """Return a check over records in words: its kind and its values."""
     keys = ("every", "of", "within", "by", "level", "kept", "share", "ahead", "min", "hot", "max")
     values = ((key, getattr(check, key)) for key in keys)
-    shown = (f"{key} {', '.join(value) if isinstance(value, tuple) else value}" for key, value in values if value)
+    shown = [f"{key} {', '.join(value) if isinstance(value, tuple) else value}" for key, value in values if value]
+    shown += ["of the event"] if check.max and check.max_of == "event" else []
     return f"{check.kind}: {', '.join(shown)}"
 
 
@@ -145,8 +190,8 @@ def _of_parameter(old: Parameter, new: Parameter) -> Iterator[tuple[str, str, st
 def _retention(retention: Retention | None) -> dict[str, str]:
     if retention is None:
         return {}
-    keys = ("min", "hot", "max", "basis", "cites", "note")
-    values = ((key, getattr(retention, key)) for key in keys)
+    keys = ("min", "hot", "max", "max_of", "basis", "cites", "note")
+    values = ((key, getattr(retention, key)) for key in keys if key != "max_of" or retention.max)
     return {key: ", ".join(value) if isinstance(value, tuple) else str(value) for key, value in values if value}
 
 

@@ -16,6 +16,7 @@ from auditlake.packs.settings import FILE, Settings, read_settings
 from auditlake.policies.files import chosen, read_policy, refuse_unreadable
 from auditlake.policies.loader import load_policies, stand_in
 from auditlake.policies.model import Policy
+from auditlake.yaml_reader import near
 
 SHIPPED = Path(__file__).resolve().parent / "shipped"
 """Where the packs lie that a lake has once they are added by name."""
@@ -66,8 +67,7 @@ class LakePacks:
             return self.packs[pack_id]
         if pack_id in self.faults:
             raise PackError(self.faults[pack_id], hint=HINT)
-        there = ", ".join(self.packs) or "none"
-        raise PackError(f"the lake is not judged by a pack {pack_id!r}", hint=f"there are: {there}")
+        raise PackError(f"the lake is not judged by a pack {pack_id[:100]!r}", hint=near(pack_id, self.packs))
 
 
 def read_packs(

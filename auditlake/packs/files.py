@@ -5,9 +5,11 @@ place. What is to be written is made first, as :class:`PackChange`, and is writt
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from difflib import get_close_matches
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
+
+import yaml
 
 from auditlake.context import LakeContext
 from auditlake.disk.durable import make_folders, write_whole
@@ -17,9 +19,22 @@ from auditlake.errors import PackError
 from auditlake.events.schema import BUILT_IN_TYPES
 from auditlake.packs.effective import SHIPPED, LakePacks, lake_files, read_packs
 from auditlake.packs.loader import read_pack
-from auditlake.packs.model import Pack, revision_key
+from auditlake.packs.model import PACK_ID, Pack, revision_key
 from auditlake.packs.settings import with_pack
-from auditlake.policies.model import Policy
+from auditlake.yaml_reader import near
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """Another revision of a pack of a lake, as its file says it."""
+
+    old: Pack
+    """That of the lake; both with the defaults of their parameters."""
+    new: Pack
+    files: Mapping[str, bytes]
+    """Its file, and that of the pack that it extends where that comes in a later revision with it, by id."""
+    bases: Mapping[str, tuple[str, str]]
+    """The revisions of that pack, by id: the lake's, and the later one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +43,11 @@ class PackChange:
 
     pack: Pack
     """With the values that the lake sets."""
-    old: Pack | None
     writes: tuple[tuple[Path, bytes], ...]
     """What is to be written, in this order."""
-    before: Mapping[str, Policy] = field(default_factory=dict)
-    """The policies of all packs of the lake, by id."""
-    after: Mapping[str, Policy] = field(default_factory=dict)
+    before: LakePacks
+    """The packs of the lake."""
+    after: LakePacks
     """The same, as they are to be."""
 
     def write(self, layout: Layout) -> None:
@@ -41,6 +55,11 @@ class PackChange:
         for path, content in self.writes:
             make_folders(path.parent, below=layout.root)
             write_whole(path, content)
+
+
+def revision_in(content: bytes) -> str:
+    """Return the revision that the file of a pack says, which was read before."""
+    return str(yaml.safe_load(content)["revision"])
 
 
 def shipped_ids() -> list[str]:
@@ -63,13 +82,14 @@ def shipped_or_file(name: str) -> Path:
     Raises:
         PackError: There is neither.
     """
-    if (file := Path(name)).is_file():
-        return file
-    if (shipped := SHIPPED / f"{name}.yaml").is_file():
-        return shipped
-    close = get_close_matches(name[:64], known := shipped_ids(), 1)
-    hint = f"did you mean {close[0]}?" if close else f"packs that ship with auditlake: {', '.join(known)}"
-    raise PackError(f"there is neither a file nor a pack {name!r}", hint=hint)
+    file, shipped = Path(name), SHIPPED / f"{name}.yaml"
+    with suppress(OSError):  # no file has a name of that length
+        if file.is_file():
+            return file
+        if PACK_ID.fullmatch(name) and shipped.is_file():
+            return shipped
+    message = f"there is neither a file nor a pack {name[:100]!r}"
+    raise PackError(message, hint=near(name, shipped_ids()))
 
 
 def read_file_of_pack(file: Path, event_types: frozenset[str], layout: Layout | None = None) -> Pack:
@@ -129,11 +149,13 @@ def adding(context: LakeContext, name: str) -> PackChange:
     there = layout.pack(pack.id)
     if there.exists() and _content(there) != new[pack.id]:
         raise PackError(f"there is another file {there}", hint="take it away, or add that one by its path")
-    return _change(context, pack, new, None)
+    return _change(context, pack, new, adds=True)
 
 
-def upgrading(context: LakeContext, pack_id: str, file: Path | None) -> PackChange:
-    """Return what is written where a pack of a lake is replaced by another revision.
+def revision(context: LakeContext, pack_id: str, file: Path | None) -> Revision:
+    """Return another revision of a pack of a lake.
+
+    What it extends comes with it where it lies beside the file, or ships, in a later revision than the lake has.
 
     Args:
         context: The lake.
@@ -141,26 +163,58 @@ def upgrading(context: LakeContext, pack_id: str, file: Path | None) -> PackChan
         file: The other revision; that which ships with auditlake if None.
 
     Raises:
-        PackError: It cannot be used, or is no later revision; or the lake's values do not fit it.
+        PackError: One of the two cannot be used, or the lake does not have the pack.
     """
-    layout = context.layout
+    layout, types = context.layout, context.config.event_types
     file = file or shipped_or_file(pack_id)
     if file.stem != pack_id:
         raise PackError(f"{file} is no revision of the pack {pack_id}: its name says another id")
     files, settings = lake_files(layout)
     if pack_id not in files or settings is None:
         raise PackError(f"the lake has no pack {pack_id!r}", hint=f"auditlake pack add {pack_id} adds it")
-    old = read_file_of_pack(layout.pack(pack_id), context.config.event_types, layout)
-    pack = read_file_of_pack(file, context.config.event_types, layout)
-    content = _content(file)
-    if content != files[pack_id] and revision_key(pack.revision) <= revision_key(old.revision):
-        message = f"{file} is the revision {pack.revision}, and the lake has {old.revision}"
+    old, content = read_file_of_pack(layout.pack(pack_id), types, layout), _content(file)
+    bases: dict[str, Path] = {}
+
+    def latest(name: str) -> tuple[bytes, str] | None:
+        there = (folder / f"{name}.yaml" for folder in (layout.packs, file.parent, SHIPPED))
+        known = {path: revision_key(read_file_of_pack(path, types).revision) for path in there if path.is_file()}
+        if not known:
+            return None
+        bases[name] = max(known, key=lambda path: known[path])  # the lake's among equals
+        return _content(bases[name]), str(bases[name])
+
+    new = read_pack(content, str(file), pack_id, event_types=types, find=latest)
+    later = {name: _content(path) for name, path in bases.items() if path.parent != layout.packs}
+    revisions = {name: (revision_in(files[name]), revision_in(each)) for name, each in later.items() if name in files}
+    return Revision(old, new, {pack_id: content, **later}, revisions)
+
+
+def refuse_earlier(context: LakeContext, found: Revision) -> None:
+    """Refuse a revision that is not later than that of the lake, unless it is the same file.
+
+    Raises:
+        PackError: It is not.
+    """
+    old, new, pack_id = found.old.revision, found.new.revision, found.new.id
+    is_same = found.files[pack_id] == _content(context.layout.pack(pack_id))
+    if not is_same and revision_key(new) <= revision_key(old):
+        message = f"the other file is the revision {new}, and the lake has {old}"
         raise PackError(message, hint="a later revision can take its place; give the file a later one")
-    return _change(context, pack, {pack_id: content}, old)
 
 
-def _change(context: LakeContext, pack: Pack, new: Mapping[str, bytes], old: Pack | None) -> PackChange:
-    """Return what is written so that files of packs are the lake's, and the pack's revision is the one that it means.
+def replacing(context: LakeContext, found: Revision) -> PackChange:
+    """Return what is written where a pack of a lake is replaced by another revision.
+
+    Raises:
+        PackError: The lake's values do not fit it.
+    """
+    return _change(context, found.new, found.files, adds=False)
+
+
+def _change(context: LakeContext, pack: Pack, new: Mapping[str, bytes], *, adds: bool) -> PackChange:
+    """Return what is written so that files of packs are the lake's, and their revisions are those that it means.
+
+    What only another pack extends judges nothing by itself: the settings do not name it.
 
     Raises:
         PackError: A pack of the lake could not be used then that can be now.
@@ -170,16 +224,19 @@ def _change(context: LakeContext, pack: Pack, new: Mapping[str, bytes], old: Pac
     before = _read(context, files, settings)
     if "" in before.faults:
         raise PackError(before.faults[""], hint="correct every line listed first")
-    is_base = old is not None and pack_id not in before.known  # another pack extends it: it judges nothing by itself
-    changed = settings if is_base and settings else with_pack(settings or b"", pack_id, pack.revision)
+    changed = settings or b""
+    writes: list[tuple[Path, bytes]] = []
+    for name, content in new.items():
+        if name in before.known or (adds and name == pack_id):
+            changed = with_pack(changed, name, revision_in(content))
+        if name in files and files[name] != content:
+            writes.append((layout.old_pack(name, revision_in(files[name])), files[name]))
+        if files.get(name) != content:
+            writes.append((layout.pack(name), content))
     after = _read(context, {**files, **new}, changed)
     if worse := {name: after.faults[name] for name in after.faults if name not in before.faults or name == pack_id}:
         raise PackError(tuple(each for problems in worse.values() for each in problems))
-    writes = [(layout.pack(name), content) for name, content in new.items() if files.get(name) != content]
-    if old is not None and files[pack_id] != new[pack_id]:
-        writes.insert(0, (layout.old_pack(pack_id, old.revision), files[pack_id]))
-    policies = ({each.id: each for each in found.policies()} for found in (before, after))
-    return PackChange(after.packs.get(pack_id, pack), old, (*writes, (layout.frameworks, changed)), *policies)
+    return PackChange(after.packs.get(pack_id, pack), (*writes, (layout.frameworks, changed)), before, after)
 
 
 def _read(context: LakeContext, files: Mapping[str, bytes], settings: bytes | None) -> LakePacks:

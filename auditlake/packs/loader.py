@@ -12,7 +12,7 @@ import yaml
 from auditlake.disk.layout import POLICY_ID
 from auditlake.errors import PackError
 from auditlake.packs import schema
-from auditlake.packs.controls import Known, control_ids, keys_of, names, read_controls, read_length
+from auditlake.packs.controls import Known, control_ids, keys_of, names, read_controls, read_length, read_max
 from auditlake.packs.model import PACK_ID, Pack, Parameter, Retention, Source, State, Value, Watch, qualified
 from auditlake.packs.parameters import NAME, STRICTER, Filling, known_parameter, read_value
 from auditlake.policies.loader import policy_within
@@ -239,7 +239,8 @@ class _Reader(Reader):
         shape = schema.RETENTION
         filling = Filling(self, known.parameters, known.values)
         keys = self.mapping(filling.value(node, "retention"), "retention", (*shape["properties"],), shape["required"])
-        lengths = {key: read_length(self, keys[key], key) for key in ("min", "hot", "max") if key in keys}
+        lengths: dict[str, Any] = {key: read_length(self, keys[key], key) for key in ("min", "hot") if key in keys}
+        lengths |= read_max(self, keys["max"]) if "max" in keys else {}
         if isinstance(node, yaml.MappingNode) and not lengths:
             self.wrong(node, "retention: expected at least one of min, hot, max")
         basis = self.value(keys["basis"], "basis", shape["properties"]["basis"]) if "basis" in keys else None
@@ -259,7 +260,7 @@ class _Reader(Reader):
         return None
 
     def policies(
-        self, fields: Fields, pack_id: str, known: Known, usual: Mapping[str, str]
+        self, fields: Fields, pack_id: str, known: Known, usual: Mapping[str, Any]
     ) -> tuple[dict[str, Policy], dict[str, frozenset[str]]]:
         """Return the policies by id, and the parameters that each is made with.
 
@@ -286,7 +287,7 @@ class _Reader(Reader):
                 if "controls" in there:
                     self.wrong(body, "controls: a policy of a pack is named by the controls of the pack")
                 if there & _LENGTHS:  # the pack's clause is not that of other lengths
-                    there.add("clause")
+                    there |= {"clause", "basis"}
                 more = [(filled(body, each), filled(body, value)) for each, value in usual.items() if each not in there]
                 whole.value.extend(more)
             policy = policy_within(self, whole, qualified(pack_id, name))
@@ -350,11 +351,13 @@ def _joined(
     )  # fmt: skip
 
 
-def _usual(framework: str, retention: Retention | None) -> dict[str, str]:
+def _usual(framework: str, retention: Retention | None) -> dict[str, Any]:
     """Return the keys that a pack's retention gives each of its policies."""
     if retention is None:
         return {}
     lengths = {"retention_period": retention.min, "hot": retention.hot, "max_retention": retention.max}
-    clause = f"{framework} {', '.join(retention.cites)}".strip() + f", {retention.basis}"
-    usual = {key: str(length) for key, length in lengths.items() if length is not None}
-    return usual | {"clause": clause} if usual else usual
+    usual: dict[str, Any] = {key: str(length) for key, length in lengths.items() if length is not None}
+    if retention.max and retention.max_of == "event":
+        usual["max_retention"] = {"longest": str(retention.max), "of": "event"}
+    clause = {"clause": f"{framework} {', '.join(retention.cites)}".strip(), "basis": retention.basis}
+    return usual | clause if usual else usual

@@ -10,11 +10,10 @@ from decimal import Decimal
 from typing import Literal
 
 from auditlake.events.durations import Duration
-from auditlake.policies.model import Policy
+from auditlake.policies.model import Basis, Part, Policy
 
 StateName = Literal["proposed", "adopted", "deferred", "in_force", "superseded", "rescinded"]
 Checked = Literal["primary", "copy", "secondary", "memory"]
-Basis = Literal["mandatory", "customary", "by_risk", "default"]
 Shows = Literal["operation", "logging", "nothing"]
 Type = Literal["duration", "number", "condition", "boolean", "one", "several"]
 RecordKind = Literal["review", "evaluation", "response", "retention", "integrity", "arrival", "clock"]
@@ -94,7 +93,8 @@ class Retention:
     hot: Duration | None = None
     """How long events can be read without restoring anything; months count 31 days, years 366."""
     max: Duration | None = None
-    """How long personal data stays; months count 30 days, years 365."""
+    """How long personal data stays, or the event; months count 30 days, years 365."""
+    max_of: Part = "personal_data"
     cites: tuple[str, ...] = ()
     """The controls that ask for it."""
     note: str = ""
@@ -121,7 +121,7 @@ class RecordCheck:
     """Ids of policies within the pack."""
     within: Duration | None = None
     by: str | None = None
-    """Who must have given a review: ``person``, or None for anyone."""
+    """Who must have given a review: ``person``, so that what a program signs is none; or None for anyone."""
     level: str | None = None
     """How deep a verification must go: ``quick`` or ``full``; None: either."""
     kept: bool = False
@@ -132,6 +132,8 @@ class RecordCheck:
     min: Duration | None = None
     hot: Duration | None = None
     max: Duration | None = None
+    max_of: Part = "personal_data"
+    """What must be gone after ``max``."""
     parameters: frozenset[str] = frozenset()
     """The parameters whose values it has."""
 
@@ -231,8 +233,11 @@ class Pack:
 
     def controls_with(self, parameter: str) -> tuple[Control, ...]:
         """Return the controls that a parameter bears on: whose checks are made with it, or which ask for its value."""
-        cited = self.parameters[parameter].cites
-        return tuple(each for each in self.controls if parameter in each.parameters or each.id in cited)
+        return tuple(each for each in self.controls if self.bears_on(parameter, each))
+
+    def bears_on(self, parameter: str, control: Control) -> bool:
+        """Return whether a control's checks are made with a parameter, or it asks for its value."""
+        return parameter in control.parameters or control.id in self.parameters[parameter].cites
 
 
 def revision_key(revision: str) -> tuple[str, int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import yaml
 
@@ -13,10 +13,7 @@ from auditlake.events.durations import Duration, parse_duration
 from auditlake.packs.model import OnlyIf, Parameter, Value
 from auditlake.policies.condition import ConditionError, with_conditions
 from auditlake.policies.kinds.values import read_condition
-from auditlake.yaml_reader import filled, nearest, refused
-
-if TYPE_CHECKING:
-    from auditlake.yaml_reader import Reader
+from auditlake.yaml_reader import Reader, filled, nearest, refused
 
 STRICTER: dict[str, tuple[str, ...]] = {
     "duration": ("longer", "shorter", "free"), "number": ("higher", "lower", "free"), "condition": ("free",),
@@ -62,6 +59,42 @@ def needs_decision(parameter: Parameter, value: Value) -> bool:
     return bool(parameter.cites) and is_weaker(parameter, value)
 
 
+def is_same(parameter: Parameter, value: Value, shown: Any) -> bool:
+    """Return whether a value is the one that JSON shows, however either is written: 2d is 48h.
+
+    Args:
+        parameter: The parameter.
+        value: What it has.
+        shown: The other value, as JSON.
+    """
+    try:
+        return bool(_compared(value) == _compared(value_of(parameter, shown)))
+    except ValueError:
+        return False
+
+
+def _compared(value: Value) -> Any:
+    return value.microseconds if isinstance(value, Duration) else {*value} if isinstance(value, tuple) else value
+
+
+def value_of(parameter: Parameter, shown: Any) -> Value:
+    """Return a value of a parameter from JSON.
+
+    Args:
+        parameter: The parameter.
+        shown: The value, as :func:`shown_value` gives it.
+
+    Raises:
+        ValueError: It is none that the parameter can have.
+    """
+    reader = Reader("value", (), frozenset())
+    written = f"{Decimal(str(shown)):f}" if isinstance(shown, float) else shown
+    value = read_value(reader, filled(yaml.ScalarNode("", ""), written), parameter.name, parameter)
+    if value is None or reader.mistakes:
+        raise ValueError("; ".join(what for _, _, what in reader.mistakes))
+    return value
+
+
 def _size(value: Any) -> int | Decimal:
     """Return what lengths and numbers are compared by."""
     size: int | Decimal = value.microseconds if isinstance(value, Duration) else value
@@ -87,8 +120,7 @@ def read_value(reader: Reader, node: yaml.Node, key: str, parameter: Parameter) 
     value: Value | None
     match parameter.type:
         case "duration":
-            field = "max_retention" if parameter.stricter == "shorter" else "retention_period"
-            return _parsed_length(reader, node, key, field)
+            return _parsed_length(reader, node, key, _field(parameter))
         case "number":
             return reader.decimal(node, key, Decimal(0), _LONGEST_NUMBER, 6)
         case "boolean":
@@ -100,6 +132,11 @@ def read_value(reader: Reader, node: yaml.Node, key: str, parameter: Parameter) 
     noted = len(reader.mistakes)
     value = reader.several(node, key, lambda item, key: reader.choice(item, key, parameter.of))
     return value if len(reader.mistakes) == noted else None
+
+
+def _field(parameter: Parameter) -> str:
+    """Return as which field of a policy a parameter counts months and years."""
+    return "max_retention" if parameter.stricter == "shorter" else "retention_period"
 
 
 def _parsed_length(reader: Reader, node: yaml.Node, key: str, field: str) -> Duration | None:

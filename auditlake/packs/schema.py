@@ -7,6 +7,7 @@ from typing import Any, get_args
 from auditlake.packs import model
 from auditlake.packs.parameters import OWN_WORDS, STRICTER
 from auditlake.policies.loader import policy_schema
+from auditlake.policies.model import Basis, Part
 
 Schema = dict[str, Any]
 OWN = ("policies", "controls")
@@ -40,6 +41,8 @@ def _day(description: str) -> Schema:
 
 _PARAMETER = {"type": "string", "pattern": r"^\$[a-z][a-z0-9_]*$"}
 _LENGTH = {"type": "string"}
+_MOST = {"type": ("string", "object"), "required": ("longest",), "additionalProperties": False, "properties": {
+    "longest": _LENGTH, "of": _choice(Part, "What must be gone then.")}}  # fmt: skip
 _SOURCES = _list("Ids of the pack's sources.")
 _CONTROLS = _list("Ids of the controls that ask for it.")
 _POLICIES = _list("Ids of policies of the pack.")
@@ -65,8 +68,8 @@ PARAMETER = _keys(
 RETENTION = _keys(
     "basis cites", min=_LENGTH | {"description": "How long events are kept."},
     hot=_LENGTH | {"description": "How long events can be read without restoring anything."},
-    max=_LENGTH | {"description": "How long personal data stays."},
-    basis=_choice(model.Basis, "What the numbers are."), cites=_CONTROLS, note=_text("What there is to say."),
+    max=_MOST | {"description": "How long personal data stays, or the event."},
+    basis=_choice(Basis, "What the numbers are."), cites=_CONTROLS, note=_text("What there is to say."),
 )  # fmt: skip
 _EVERY = _LENGTH | {"description": "The interval: whole days, or 1h, 6h, 12h."}
 _WITHIN = _LENGTH | {"description": "How long it may take."}
@@ -74,7 +77,7 @@ RECORDS: dict[str, Schema] = {
     "review": _keys("every of within", every=_EVERY, of=_POLICIES, within=_WITHIN, by={"enum": ("person",)}),
     "evaluation": _keys("every of within", every=_EVERY, of=_POLICIES, within=_WITHIN),
     "response": _keys("within of", within=_WITHIN, of=_POLICIES),
-    "retention": _keys("", min=_LENGTH, hot=_LENGTH, max=_LENGTH),
+    "retention": _keys("", min=_LENGTH, hot=_LENGTH, max=_MOST),
     "integrity": _keys("every", every=_EVERY, level={"enum": ("quick", "full")}, kept={"type": "boolean"}),
     "arrival": _keys("within share", within=_WITHIN, share={"type": ("number", "string")}),
     "clock": _keys("ahead", ahead=_LENGTH),

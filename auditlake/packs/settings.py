@@ -1,4 +1,4 @@
-"""``LAKE/frameworks.yaml``: which packs a lake is judged by, its values of their parameters, and which runs are due."""
+"""``LAKE/frameworks.yaml``: by which packs a lake is judged, with which values, what is due, and who is a program."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from auditlake.packs.model import Pack, Value
 from auditlake.packs.parameters import known_parameter, read_value
 from auditlake.runs.due import offset_of
 from auditlake.runs.model import Schedule
-from auditlake.yaml_reader import Reader, nearest
+from auditlake.yaml_reader import Reader, is_null, nearest
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -25,7 +25,7 @@ FILE = "frameworks.yaml"
 ALL = "all"
 """What a schedule evaluates that names every policy."""
 Load = Callable[[str], Pack | None]
-_KEYS = ("packs", "schedules")
+_KEYS = ("packs", "schedules", "programs")
 _SCHEDULE = ("name", "every", "at", "evaluate", "within")
 _CLOCK = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]")
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
@@ -52,6 +52,8 @@ class Settings:
     schedules: tuple[Schedule, ...] = ()
     faults: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """The mistakes, each ``file:line:column: message``: of the entry of each pack, and of all else under ``""``."""
+    programs: tuple[str, ...] | None = None
+    """Accounts that are no persons: what they sign is no review by a person. None where that is not said."""
 
 
 def read_settings(
@@ -67,6 +69,7 @@ def read_settings(
         in_use: As for :func:`~auditlake.policies.loader.load_policy`.
     """
     reader, fields, schedules = _top(content, in_use=in_use)
+    programs = reader.several(fields["programs"], "programs", reader.name) if "programs" in fields else None
     chosen: dict[str, Chosen] = {}
     faults: dict[str, tuple[str, ...]] = {}
     node = fields.get("packs")
@@ -81,7 +84,17 @@ def read_settings(
             chosen[str(key.value)] = entry
     if reader.mistakes:
         faults[""] = reader.problems(file)
-    return Settings(chosen, schedules, faults)
+    return Settings(chosen, schedules, faults, programs)
+
+
+def _is_blank(text: str) -> bool:
+    """Return whether a file holds nothing but comments, as where its last pack was taken out."""
+    return all(not line.strip() or line.lstrip().startswith("#") for line in text.splitlines())
+
+
+def _given(fields: Mapping[str, yaml.Node]) -> dict[str, yaml.Node]:
+    """Return the keys that have a value: one whose entries were all taken out says nothing."""
+    return {key: value for key, value in fields.items() if not is_null(value)}
 
 
 def read_schedules(content: str | bytes, file: str) -> tuple[Schedule, ...]:
@@ -101,8 +114,8 @@ def _top(content: str | bytes, *, in_use: bool) -> tuple[_Reader, dict[str, yaml
     reader = _Reader("file of settings", _KEYS, frozenset())
     reader.in_use = in_use
     text = reader.decoded(content)
-    root = None if text is None else reader.tree(text)
-    fields = {} if root is None else reader.mapping(root, FILE, _KEYS, ())
+    root = None if text is None or _is_blank(text) else reader.tree(text)
+    fields = {} if root is None else _given(reader.mapping(root, FILE, _KEYS, ()))
     return reader, fields, reader.schedules(fields["schedules"]) if "schedules" in fields else ()
 
 
@@ -127,7 +140,7 @@ class _Reader(Reader):
             self.wrong(fields["revision"], f"{why}; auditlake pack upgrade changes both")
         values: dict[str, Value] = {}
         places: dict[str, str] = {}
-        parameters = fields.get("parameters")
+        parameters = _given(fields).get("parameters")
         if parameters is not None and self.is_a(parameters, yaml.MappingNode, "parameters", "values by name"):
             for name, value in parameters.value:
                 parameter = known_parameter(self, name, "parameters", str(name.value), pack.parameters)
@@ -171,6 +184,15 @@ class _Reader(Reader):
             return text
         self.wrong(node, f"{key}: expected {expected}, got {text!r}")
         return None
+
+
+def revisions_in(content: bytes | None) -> dict[str, str]:
+    """Return the revision of each pack that settings name, as far as they can be read."""
+    try:
+        packs = yaml.safe_load(content or b"")["packs"]
+        return {str(name): str(each["revision"]) for name, each in packs.items()}
+    except (yaml.YAMLError, TypeError, KeyError, AttributeError, ValueError, RecursionError):
+        return {}
 
 
 def with_pack(content: bytes, pack_id: str, revision: str) -> bytes:

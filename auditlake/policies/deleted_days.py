@@ -13,6 +13,8 @@ from auditlake.policies import kinds
 from auditlake.policies.model import Policy
 from auditlake.store.deltalog import Commits
 
+_DAY = 86_400_000_000
+
 
 @dataclass(frozen=True, slots=True)
 class Deletion:
@@ -30,7 +32,7 @@ class Deletion:
     at: datetime = EPOCH
     """The instant that was judged at: what was taken was old enough then."""
     lengths: Mapping[str, int] = field(default_factory=dict)
-    """How long policies kept events of a type then, in microseconds."""
+    """How long policies kept events of a type then, or let them stay where none kept them, in microseconds."""
     default: int = 0
     """How long events of all other types were kept; 0 where that is not known."""
 
@@ -94,6 +96,14 @@ def deletion_of(commit: Mapping[str, Any]) -> Deletion | None:
     for name, each in policies.items():
         for event_type in named[name] if each["retention_us"] else ():
             lengths[event_type] = max(lengths.get(event_type, 0), each["retention_us"])
+    default = terms.get("default_retention_us") or 0
+    ends: dict[str, int] = {}
+    for each in policies.values():
+        most = each.get("max_event_retention_us") or 0
+        for event_type in each["required_events"] if most and not 0 < default < most else ():
+            least = max(most - _DAY, 0)  # they go on the day on which they must
+            ends[event_type] = min(ends.get(event_type, least), least)
+    lengths = ends | lengths
     types = frozenset[str]().union(*(named[name] for name in rules & named.keys()))
     lost = {
         name: (date.fromisoformat(each["first_day"]), date.fromisoformat(each["last_day"]))
@@ -101,5 +111,5 @@ def deletion_of(commit: Mapping[str, Any]) -> Deletion | None:
     }
     return Deletion(
         days, types, None if rules <= named.keys() else frozenset(lengths), lost,
-        datetime.fromisoformat(certificate["as_of"]), lengths, terms.get("default_retention_us") or 0,
+        datetime.fromisoformat(certificate["as_of"]), lengths, default,
     )  # fmt: skip

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from difflib import get_close_matches
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
@@ -15,6 +15,7 @@ from auditlake.errors import PolicyError, PolicyNotFoundError
 from auditlake.policies.loader import load_policy
 from auditlake.policies.model import Policy
 from auditlake.store.turn import recorded_policies
+from auditlake.yaml_reader import near
 
 _MEND = "correct every line listed; auditlake policy add --replace takes the file again"
 READY = Path(__file__).resolve().parent / "ready"
@@ -52,13 +53,13 @@ def ready_or_file(name: str) -> Path:
     Raises:
         PolicyNotFoundError: It is neither.
     """
-    if (file := Path(name)).exists() and not file.is_dir():
-        return file
+    file = Path(name)
+    with suppress(OSError):  # no file has a name of that length
+        if file.exists() and not file.is_dir():
+            return file
     if name in (ready := ready_names()):
         return READY / f"{name}.yaml"
-    close = get_close_matches(name[:64], ready, 1)
-    hint = f"did you mean {close[0]}?" if close else f"ready policies: {', '.join(ready)}"
-    raise PolicyNotFoundError(f"there is neither a file nor a ready policy {name!r}", hint=hint)
+    raise PolicyNotFoundError(f"there is neither a file nor a ready policy {name[:100]!r}", hint=near(name, ready))
 
 
 def write_policies(layout: Layout, files: Iterable[Path]) -> None:
@@ -82,9 +83,7 @@ def chosen(policies: Sequence[Policy], policy_ids: Sequence[str]) -> tuple[Polic
 
 def no_such_policy(name: str, known: Iterable[str]) -> PolicyNotFoundError:
     """Return the error for a name that no policy has, with the policies that are named like it or all of them."""
-    close = get_close_matches(name[:64], ids := sorted(known), 1)
-    hint = f"did you mean {close[0]}?" if close else f"there are: {', '.join(ids) or 'none'}"
-    return PolicyNotFoundError(f"this lake has no policy {name!r}", hint=hint)
+    return PolicyNotFoundError(f"this lake has no policy {name[:100]!r}", hint=near(name, known))
 
 
 def refuse_unreadable(policies: Sequence[Policy]) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from auditlake.disk.layout import POLICY_ID, Layout
@@ -88,10 +89,19 @@ def load_holds(layout: Layout, event_types: frozenset[str]) -> tuple[Hold, ...]:
     Raises:
         HoldError: With every mistake of every file.
     """
-    if not layout.holds.exists():  # what copies a lake may leave out empty folders
+    return holds_in(layout.holds, event_types)
+
+
+def holds_in(folder: Path, event_types: frozenset[str]) -> tuple[Hold, ...]:
+    """Return every hold of a folder, by id; none where it is not there.
+
+    Raises:
+        HoldError: With every mistake of every file.
+    """
+    if not folder.exists():  # what copies a lake may leave out empty folders
         return ()
     load = partial(load_hold, event_types=event_types)
-    return tuple(sorted(load_folder(layout.holds, "hold", load, HoldError, hint=_HINT), key=lambda each: each.id))
+    return tuple(sorted(load_folder(folder, "hold", load, HoldError, hint=_HINT), key=lambda each: each.id))
 
 
 def written_hold(hold: Hold, event_types: frozenset[str]) -> tuple[Hold, bytes]:

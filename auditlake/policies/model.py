@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import codecs
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from decimal import Decimal
 from typing import Any, Literal
@@ -14,6 +16,8 @@ Number = int | Decimal
 """A threshold, or what is held against it; a whole one is an ``int``."""
 Severity = Literal["low", "medium", "high", "critical"]
 Coverage = Literal["required", "proven", "optional"]
+Basis = Literal["mandatory", "customary", "by_risk", "default"]
+Part = Literal["personal_data", "event"]
 _DAY = Duration("24h", 86_400_000_000)
 
 SEVERITIES: tuple[str, ...] = ("low", "medium", "high", "critical")
@@ -97,6 +101,9 @@ class Policy:
     """How long events of a type may stay away: one length for all types, or for each type its own; None: for ever."""
     max_retention: Duration | None = None
     """How long personal data may be kept at the most (months 30 d, years 365 d)."""
+    max_event_retention: Duration | None = None
+    """How long the event as a whole may be kept at the most, which is ``max_retention`` with ``of: event``; counted
+    alike. The event goes then, unless another policy keeps it: that is a contradiction, and it stays."""
     scope: str | None = None
     """A SQL condition that narrows coverage, gaps, fields and threshold, and never retention, as it was written. An
     event on which it is null or fails is in scope."""
@@ -108,6 +115,8 @@ class Policy:
     """How long governed events must be readable without restoring anything (months 31 d, years 366 d)."""
     clause: str | None = None
     """What asks for the lengths of retention, to be shown where they contradict those of others."""
+    basis: Basis | None = None
+    """What these lengths are: in the clause, common practice, set by risk, or somebody's default."""
     severity: Severity = "medium"
     controls: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Framework name to control ids."""
@@ -126,6 +135,13 @@ class Policy:
         return getattr(self, key) if key in _FIELDS else self.more.get(key)
 
     @property
+    def content(self) -> bytes:
+        """The policy file's bytes, which the digest is over: the text, perhaps with a mark ahead of it."""
+        own = self.text.encode()
+        is_whole = not self.digest or f"sha256:{hashlib.sha256(own).hexdigest()}" == self.digest
+        return own if is_whole else codecs.BOM_UTF8 + own
+
+    @property
     def is_readable(self) -> bool:
         """Whether its file could be read."""
         return self.fault is None
@@ -135,6 +151,30 @@ class Policy:
         """The threshold, for those who deal with no policy that has none."""
         assert self.alert_threshold is not None, f"{self.id} has no threshold"
         return self.alert_threshold
+
+    @property
+    def shown_clause(self) -> str | None:
+        """What asks for its lengths of retention, and what they are."""
+        return ", ".join(filter(None, [self.clause, (self.basis or "").replace("_", " ")])) or None
+
+    @property
+    def is_binding(self) -> bool:
+        """Whether its lengths of retention are more than common practice or somebody's default."""
+        return self.basis not in ("customary", "default")
+
+    @property
+    def asked_max_retention(self) -> str | dict[str, str] | None:
+        """The longest time that it lets be kept as a JSON value: of personal data a length, else with what it is of."""
+        if self.max_event_retention is not None:
+            return {"longest": str(self.max_event_retention), "of": "event"}
+        return str(self.max_retention) if self.max_retention else None
+
+    @property
+    def shown_max_retention(self) -> str | None:
+        """The same on one line."""
+        if self.max_event_retention is not None:
+            return f"{self.max_event_retention} of the event"
+        return str(self.max_retention) if self.max_retention else None
 
     @property
     def shown_window(self) -> str | None:
@@ -168,36 +208,42 @@ _FIELDS = frozenset(field.name for field in fields(Policy))
 
 @dataclass(frozen=True, slots=True)
 class RetentionConflict:
-    """A policy's ``max_retention`` that is shorter than another's ``retention_period`` for a common type."""
+    """A policy's ``max_retention`` that is shorter than another's ``retention_period`` for a common type.
+
+    Of personal data, that becomes pseudonyms. Of the event, the two contradict each other, and the event stays.
+    """
 
     event_type: str
     keep_policy: str
     """The policy that requires the event to be kept."""
     retention_period: str
     limit_policy: str
-    """The policy that limits personal data."""
+    """The policy that limits personal data, or the event."""
     max_retention: str
     keep_clause: str | None = None
     """What asks for the events, where the policy says it."""
     limit_clause: str | None = None
     """What limits them."""
+    of: Literal["event"] | None = None
+    """``event`` where the whole event must go."""
 
     def as_dict(self) -> dict[str, str]:
-        """Return the conflict as JSON values, without the clauses that the policies do not name."""
+        """Return the conflict as JSON values, without what does not concern it."""
         return {name: value for name, value in asdict(self).items() if value is not None}
 
 
 def conflicts_of(policy: Policy, policies: Sequence[Policy]) -> Iterator[RetentionConflict]:
-    """Yield where the limit on personal data is shorter than what must be kept, for types that the policy shares."""
+    """Yield where a limit is shorter than what must be kept, for types that the policy shares."""
     for limit in sorted(policies, key=lambda each: each.id):
+        longest = limit.max_event_retention or limit.max_retention
         for keep in sorted(policies, key=lambda each: each.id):
-            if limit.id == keep.id or policy.id not in {limit.id, keep.id} or limit.max_retention is None:
+            if limit.id == keep.id or policy.id not in {limit.id, keep.id} or longest is None:
                 continue
-            if limit.max_retention.microseconds < length_of(keep.retention_period):
+            if longest.microseconds < length_of(keep.retention_period):
                 for name in sorted(set(limit.required_events) & set(keep.required_events)):
                     yield RetentionConflict(
-                        name, keep.id, str(keep.retention_period), limit.id, str(limit.max_retention),
-                        keep.clause, limit.clause,
+                        name, keep.id, str(keep.retention_period), limit.id, str(longest),
+                        keep.shown_clause, limit.shown_clause, "event" if limit.max_event_retention else None,
                     )  # fmt: skip
 
 
@@ -212,9 +258,20 @@ def longest_retention(event_type: str, policies: Sequence[Policy]) -> Policy | N
     return max(keepers, key=lambda policy: length_of(policy.retention_period), default=None)
 
 
+def shortest_limit(event_type: str, policies: Iterable[Policy], of: Part) -> Policy | None:
+    """Return the policy that limits personal data, or the event, of a type to the shortest time, the first by id among
+    equals; None if none does.
+    """
+    limits = (
+        (length_of(each.max_event_retention if of == "event" else each.max_retention), each.id, each)
+        for each in policies if event_type in each.required_events
+    )  # fmt: skip
+    return min((each for each in limits if each[0]), key=lambda each: each[:2], default=(0, "", None))[2]
+
+
 def kept_by_none(by_type: Mapping[str, int], policies: Sequence[Policy]) -> dict[str, int]:
-    """Return the event types, with their counts, that no policy with a retention period names."""
-    return asked_by_none(by_type, [policy for policy in policies if policy.retention_period])
+    """Return the event types, with their counts, of which no policy says how long they are kept."""
+    return asked_by_none(by_type, [each for each in policies if each.retention_period or each.max_event_retention])
 
 
 def asked_by_none(by_type: Mapping[str, int], policies: Sequence[Policy]) -> dict[str, int]:

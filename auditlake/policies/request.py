@@ -57,5 +57,7 @@ class ReportRequest(PeriodRequest):
     entries: int | None = None
     pages: bool = True
     listen: Callable[[int, int, str], None] = lambda *_: None
+    arrived_by: int | None = None
+    """Only events that a commit of this version or an earlier one brought; all of the snapshot if None."""
     again: bool = False
     """Whether to repeat a report that was made before: earlier versions took an ``as_of`` that lay ahead."""

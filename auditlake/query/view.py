@@ -36,19 +36,22 @@ def matching(
 
 
 @contextmanager
-def engine(context: LakeContext, version: int | None) -> Iterator[tuple[duckdb.DuckDBPyConnection, Snapshot]]:
+def engine(
+    context: LakeContext, version: int | None, *, arrived_by: int | None = None
+) -> Iterator[tuple[duckdb.DuckDBPyConnection, Snapshot]]:
     """Open a DuckDB with the view ``events``, which may spill and goes away at the end.
 
     Args:
         context: The lake.
         version: The snapshot to read, without the landing; the newest with the landing if None.
+        arrived_by: Of a snapshot, only the events that this version or an earlier one brought; all of them if None.
     """
     with (
         explained(context.layout, "the query"),
         TemporaryDirectory(prefix="auditlake-") as spill,
         connect(temp=Path(spill)) as connection,
     ):
-        yield connection, _view(connection, context, version, tuple(COLUMNS))
+        yield connection, _view(connection, context, version, tuple(COLUMNS), arrived_by)
 
 
 def ask(context: LakeContext, version: int | None, query: str, values: Mapping[str, Any] | None) -> Rows:
@@ -60,11 +63,15 @@ def ask(context: LakeContext, version: int | None, query: str, values: Mapping[s
 
 
 def _view(
-    connection: duckdb.DuckDBPyConnection, context: LakeContext, version: int | None, columns: Sequence[str]
+    connection: duckdb.DuckDBPyConnection,
+    context: LakeContext,
+    version: int | None,
+    columns: Sequence[str],
+    arrived_by: int | None = None,
 ) -> Snapshot:
     if version is None:
         options = IngestOptions.live(context)
         return view_newest(connection, context.layout, options, now=context.now, columns=columns)
     snapshot = read_snapshot(context.layout, version)
-    view_snapshot(connection, context.layout, snapshot, columns=columns)
+    view_snapshot(connection, context.layout, snapshot, columns=columns, arrived_by=arrived_by)
     return snapshot

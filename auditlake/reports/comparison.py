@@ -1,6 +1,6 @@
 """Where things lie in the picture of an unusual stretch of time: the seasons before it, what is usual, and what was.
 
-Left to right everything is a percentage of the picture's width, top to bottom it is pixels, as in page_charts.
+Left to right everything is a percentage of the picture's width, top to bottom it is pixels, as in day_axis.
 """
 
 from __future__ import annotations

@@ -14,6 +14,8 @@ from auditlake.disk.layout import report_stem
 from auditlake.display.cards import Card, CardFact, Shown, cut
 from auditlake.display.text import moment
 from auditlake.errors import ReportError
+from auditlake.forms.model import FormOptions, Judgement
+from auditlake.forms.table import other_forms, rendered
 from auditlake.policies.kinds.coverage import CoverageAnswer
 from auditlake.policies.kinds.retention_due import RetentionAnswer
 from auditlake.policies.kinds.threshold import Threshold
@@ -21,6 +23,7 @@ from auditlake.policies.model import Policy
 from auditlake.reports.document import FORMS, REPORT_VERSION, render_json
 from auditlake.reports.files import FORMATS, TakenError, is_free, write_files
 from auditlake.reports.findings_card import Findings, findings_card
+from auditlake.reports.judgement import judgement_of
 from auditlake.reports.model import Detail, Report, Status
 from auditlake.reports.page import Served, render_page
 from auditlake.reports.sentences import nothing_met, verdict_words
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
     from auditlake.reports.notebook_charts import Ask
 
 T = TypeVar("T")
+_NO_WISHES = FormOptions()
 SHARING = 50
 """From so many reports on, those of policies that no event met share the page of the list."""
 
@@ -204,25 +208,81 @@ class ComplianceReport(Shown):
         """Return the page: one self-contained file."""
         return self._page(f"{self.stem}.json", "index.html")
 
+    def to(self, form: str, *, raw: bool = False, plan: str | None = None) -> bytes:
+        """Return it in one form: the same bytes for the same snapshot, policies and as_of.
+
+        Args:
+            form: One of those of ``auditlake report --format``: ``csv``, ``markdown`` and so on.
+            raw: Of CSV: leave text as it is where a spreadsheet would run it.
+            plan: Of OSCAL: where the assessment plan is that the results belong to.
+
+        Raises:
+            ReportError: There is no such form.
+        """
+        own = {"json": self.json, "html": self.html}
+        return own[form]() if form in own else rendered(form, self.judgement, FormOptions(raw, plan))
+
+    @property
+    def judgement(self) -> Judgement:
+        """What every form has of it."""
+        return self._judgement(self.stem)
+
+    def _judgement(self, stem: str) -> Judgement:
+        digest = f"sha256:{hashlib.sha256(self.json()).hexdigest()}"
+        return judgement_of(self.report, digest, stem)
+
     def files(
-        self, formats: Sequence[str] = FORMATS, form: int = REPORT_VERSION, *, stem: str | None = None
-    ) -> dict[str, bytes]:
+        self, formats: Sequence[str] = FORMATS, form: int = REPORT_VERSION, *, stem: str | None = None,
+        options: FormOptions = _NO_WISHES,
+    ) -> dict[str, bytes]:  # fmt: skip
         """Return what :meth:`write` writes, by file name; ``stem`` replaces the usual one."""
         name = stem or self.stem
         renderers: dict[str, Callable[[], bytes]] = {
             "json": lambda: self.json(form),
             "html": lambda: self._page(f"{name}.json", "index.html") if "json" in formats else self._page(),
         }
-        made = {f"{name}.{each}": renderers[each]() for each in formats}
+        made = {f"{name}.{each}": renderers[each]() for each in formats if each in renderers}
         if form > 1 and "json" in formats and (whole := self.whole) is not None:
             made[whole.file] = whole.data
+        if others := other_forms(formats):
+            judgement, options = (
+                self._judgement(name),
+                replace(options, page=f"{name}.html" if "html" in formats else None),
+            )
+            made |= {f"{name}.{each.ending}": rendered(each.name, judgement, options) for each in others}
         return made
+
+    def pdf(self, *, annex: bool = True) -> bytes:
+        """Return it as PDF/A-3 with its JSON inside: the same bytes, with the same fonts and WeasyPrint.
+
+        Args:
+            annex: Whether the SQL is its annex.
+
+        Raises:
+            ReportError: It was made without what pages show, the extra ``pdf`` is missing, or it takes too much.
+        """
+        from auditlake.printing.press import Enclosed, Press
+
+        enclosed = Enclosed(f"{self.stem}.json", self.json(), "The report as data, of which this file was made")
+        with Press() as press:
+            return press.pdf(self.sheet(annex=annex), enclosed, self.as_of)
+
+    def sheet(self, *, stem: str | None = None, annex: bool = True) -> bytes:
+        """Return it as a page for paper, of which PDFs are made."""
+        from auditlake.reports.sheet import render_sheet
+
+        return render_sheet(
+            self.report, self._shown, self._served, self.json(), stem=stem or self.stem, annex=annex
+        )  # fmt: skip
 
     def page(self, json_file: str) -> bytes:
         """Return the page, for a folder in which only its JSON lies too, under that name."""
         return self._page(json_file)
 
-    def write(self, folder: Path, formats: Sequence[str] = FORMATS, *, form: int = REPORT_VERSION) -> tuple[Path, ...]:
+    def write(
+        self, folder: Path, formats: Sequence[str] = FORMATS, *, form: int = REPORT_VERSION,
+        options: FormOptions = _NO_WISHES,
+    ) -> tuple[Path, ...]:  # fmt: skip
         """Write it into a folder, each file whole or not at all; all findings as Parquet too, where there are many.
 
         What is there with the same bytes is left as it is. Where another report has its name, as one of the same second
@@ -230,30 +290,39 @@ class ComplianceReport(Shown):
 
         Args:
             folder: Where to.
-            formats: ``json``, ``html`` or both.
+            formats: Names of forms: ``json``, ``html`` and the others of ``auditlake report --format``.
             form: The version of the JSON's form.
+            options: What forms are asked for.
 
         Raises:
             ReportError: The folder cannot be written to, or other bytes have both names.
         """
-        files = self.files(formats, form)
+        files = self.files(formats, form, options=options)
         digest = hashlib.sha256(b"".join(files.values())).hexdigest()
-        if is_free(folder, self.stem, files):
+        if is_free(folder, files, self.json(form), self.judgement, options):
             try:
                 return write_files(folder, files)
             except TakenError:  # meanwhile
                 pass
-        return write_files(folder, self.files(formats, form, stem=f"{self.stem}_{digest[:12]}"))
+        return write_files(folder, self.files(formats, form, stem=f"{self.stem}_{digest[:12]}", options=options))
 
     def _page(self, json_file: str | None = None, index_file: str | None = None) -> bytes:
-        detail = self.detail
-        if detail is None:
-            message = f"the report of {self.policy_id} was made without what its page shows"
-            raise ReportError(message, hint="make it with pages=True")
         return self._once(
             f"page {json_file} {index_file}",
-            lambda: render_page(self.report, detail, self._served, json_file=json_file, index_file=index_file),
+            lambda: render_page(self.report, self._shown, self._served, json_file=json_file, index_file=index_file),
         )
+
+    @property
+    def _shown(self) -> Detail:
+        """What only pages show.
+
+        Raises:
+            ReportError: It was made without.
+        """
+        if self.detail is None:
+            message = f"the report of {self.policy_id} was made without what its page shows"
+            raise ReportError(message, hint="make it with pages=True")
+        return self.detail
 
     def _once(self, name: str, make: Callable[[], T]) -> T:
         """Return what was made under a name, or make it."""
@@ -272,12 +341,14 @@ def serving(made: ComplianceReport, served: tuple[Served, ...]) -> ComplianceRep
 def formats_of(made: Sequence[ComplianceReport], formats: Sequence[str]) -> list[Sequence[str]]:
     """Return in which forms :func:`write_reports` writes each report."""
     with_pages = len(made) < SHARING or "json" not in formats
-    return [formats if with_pages or not each.is_quiet else ("json",) for each in made]
+    without = [each for each in formats if each not in {"html", "pdf"}]
+    return [formats if with_pages or not each.is_quiet else without for each in made]
 
 
 def write_reports(
-    made: Sequence[ComplianceReport], folder: Path, formats: Sequence[str] = FORMATS, *, form: int = REPORT_VERSION
-) -> list[tuple[Path, ...]]:
+    made: Sequence[ComplianceReport], folder: Path, formats: Sequence[str] = FORMATS, *, form: int = REPORT_VERSION,
+    options: FormOptions = _NO_WISHES,
+) -> list[tuple[Path, ...]]:  # fmt: skip
     """Write reports into a folder; all of them are rendered before the first is written.
 
     Where there are many, those whose condition no event met have no page: the list of reports names them, and their
@@ -288,11 +359,11 @@ def write_reports(
     """
     chosen = list(zip(made, formats_of(made, formats), strict=True))
     for each, own in chosen:
-        each.files(own, form)
+        each.files(own, form, options=options)
     written: list[tuple[Path, ...]] = []
     try:
         for each, own in chosen:
-            written.append(each.write(folder, own, form=form))
+            written.append(each.write(folder, own, form=form, options=options))
     except ReportError as error:
         before = ", ".join(each.policy_id for each, _ in chosen[: len(written)])
         hints = (error.hint, f"written before it: {before}" if before else "")

@@ -156,7 +156,8 @@ def report_dict_1(report: Report) -> dict[str, Any]:
     left_out = {"a threshold": report.threshold, "a retention period": report.retention}
     lacking = [name for name, answer in left_out.items() if answer is None]
     other = None if report.threshold is None or report.threshold.measure == "count" else report.threshold.measure
-    newer = beyond_form_1(report.coverage)
+    of_event = report.measures or any(each.of for each in (report.retention.conflicts if report.retention else ()))
+    newer = beyond_form_1(report.coverage) or ("a max_retention of the event" if of_event else "")
     if lacking or newer or report.error is not None or other is not None:
         said = f"the policy measures {other!r}" if other else f"the policy has {newer}" if newer else ""
         why = report.error or said or f"the policy has not {' or '.join(lacking)}"

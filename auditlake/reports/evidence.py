@@ -1,4 +1,4 @@
-"""Evidence packs: a report with everything that it takes to check it without auditlake.
+"""A report with everything that it takes to check it without auditlake, and the ZIP of an evidence pack.
 
 A pack is a ZIP whose bytes follow from what is in it: entries by name, stored as they are, with the earliest date that
 the format has. The Parquet in it is the same for the same versions of auditlake and its libraries, which it names.
@@ -15,18 +15,16 @@ import secrets
 import shutil
 import zipfile
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from importlib.metadata import version
 from itertools import chain, groupby
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from auditlake import assets
-from auditlake.disk.durable import FILE_MODE, sync_folder
+from auditlake.disk.durable import sync_folder
+from auditlake.disk.rights import FILE_MODE, give
 from auditlake.display.canonical_json import canonical, json_value
 from auditlake.display.formula_guard import guarded
 from auditlake.engine.arrow_rows import table_rows
@@ -40,90 +38,62 @@ from auditlake.policies.kinds import measure_of
 from auditlake.policies.kinds.threshold import group_values
 from auditlake.policies.model import Policy
 from auditlake.policies.question import Question
-from auditlake.runs.recorder import record_evidence
 
 if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
 
-    from auditlake.context import LakeContext
     from auditlake.findings.finding import Finding
     from auditlake.reports.compliance import ComplianceReport
-    from auditlake.reports.run import Judged
+    from auditlake.reports.model import Query
 
-FORM = 1
-"""The version of the pack's form."""
 _ROWS = 50_000
 _EARLIEST = (1980, 1, 1, 0, 0, 0)
 _LIBRARIES = ("auditlake", "duckdb", "pyarrow")
 _MICROSECOND = timedelta(microseconds=1)
 
 
-@dataclass(frozen=True, slots=True)
-class EvidencePack:
-    """A pack that was written."""
-
-    path: Path
-    sha256: str
-    """Hex digits, over the file's bytes."""
-    report: ComplianceReport
-    events: Mapping[str, int]
-    """Finding id to the number of events behind it."""
-    files: int
-    """How many files are in it."""
-
-
-def write_pack(context: LakeContext, out: Path, judged: Judged, *, checkpoint: bytes | None = None) -> EvidencePack:
-    """Write a pack, whole or not at all; the journal of runs then says so.
+def write_report(
+    folder: Path, made: ComplianceReport, policies: Sequence[Policy], connection: duckdb.DuckDBPyConnection
+) -> Mapping[str, int]:
+    """Write a report into a folder: as JSON and page, with its statements, findings, and the events behind these.
 
     Args:
-        context: The lake.
-        out: The file; none of that name may be there.
-        judged: The report, with its page, and the engine that just gave it, whose temporary tables are still those of
-            it.
-        checkpoint: The ledger's signed checkpoint, where the lake has one.
+        folder: The folder, which is there.
+        made: The report, with its page; just made on ``connection``, whose temporary tables are still those of it.
+        policies: Every policy that was judged by.
+        connection: The engine, with the view ``events`` of the report's snapshot.
 
-    Raises:
-        ReportError: The file is there already, or cannot be written.
+    Returns:
+        Finding id to the number of events behind it.
     """
-    made, policies, connection = judged.reports[0], judged.policies, judged.connection
     report = made.report
     (policy,) = (each for each in policies if each.id == report.policy_id)
     policy = made.asked or policy
     question = Question(report.as_of, report.since, report.until)
-    with TemporaryDirectory(prefix="auditlake-pack-") as name:
-        folder = Path(name)
-        together = made.whole is not None
-        events = dict(_events(folder, connection, policy, question, report.violations, together=together))
-        for each, data in _texts(made, policies, checkpoint, events):
-            (folder / each).parent.mkdir(parents=True, exist_ok=True)
-            (folder / each).write_bytes(data)
-        about = {
-            "form": FORM, "lake_id": report.evidence.lake_id, "snapshot": report.evidence.snapshot,
-            "policy_id": report.policy_id, "as_of": print_instant(report.as_of), "status": report.status,
-        }  # fmt: skip
-        digest, files = zip_folder(folder, out, about)
-    record_evidence(context, (report.policy_id,), report.as_of, report.evidence.snapshot, digest)
-    return EvidencePack(out, digest, made, events, files)
+    together = made.whole is not None
+    events = dict(_events(folder, connection, policy, question, report.violations, together=together))
+    for each, data in _texts(made, events):
+        (folder / each).parent.mkdir(parents=True, exist_ok=True)
+        (folder / each).write_bytes(data)
+    return events
 
 
-def _texts(
-    made: ComplianceReport, policies: Sequence[Policy], checkpoint: bytes | None, events: Mapping[str, int]
-) -> Iterator[tuple[str, bytes]]:
+def _texts(made: ComplianceReport, events: Mapping[str, int]) -> Iterator[tuple[str, bytes]]:
     report = made.report
-    yield "README.txt", (assets.folder("reports_templates") / "evidence.txt").read_bytes()
     yield "report.json", made.json()
     if made.whole is not None:
         yield made.whole.file, made.whole.data
     yield "report.html", made.page(json_file="report.json")
-    for each in policies:
-        yield f"policies/{each.id}.yaml", each.text.encode("utf-8")
-    for number, query in enumerate(report.evidence.queries, 1):
+    yield from query_files(report.evidence.queries)
+    yield "findings.csv", _findings(report.violations, events)
+
+
+def query_files(queries: Sequence[Query]) -> Iterator[tuple[str, bytes]]:
+    """Yield statements in their order, each with the values that it binds."""
+    for number, query in enumerate(queries, 1):
         yield f"sql/{number}_{query.name}.sql", f"{query.sql}\n".encode()
         yield f"sql/{number}_{query.name}.parameters.json", canonical(json_value(query.parameters))
-    yield "findings.csv", _findings(report.violations, events)
-    if checkpoint is not None:
-        yield "checkpoint.txt", checkpoint
 
 
 def _findings(findings: Sequence[Finding], events: Mapping[str, int]) -> bytes:
@@ -274,23 +244,16 @@ def _cell(value: Any) -> Any:
 # The file
 
 
-def _listed(folder: Path) -> dict[str, dict[str, Any]]:
-    """Return every file with its digest and size, by name."""
-    files = {}
-    for path in sorted(each for each in folder.rglob("*") if each.is_file()):
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        files[path.relative_to(folder).as_posix()] = {"sha256": digest, "size": path.stat().st_size}
-    return files
-
-
-def zip_folder(folder: Path, out: Path, about: Mapping[str, Any]) -> tuple[str, int]:
+def zip_folder(
+    folder: Path, out: Path, about: Mapping[str, Any], seal: Callable[[bytes], Iterable[tuple[str, bytes]]]
+) -> tuple[str, int]:
     """List what is in a folder, for programs and for ``sha256sum -c``, and pack all of it into a new file.
 
     Args:
         folder: The folder.
         out: The file.
         about: What the list says ahead of the versions of libraries and the files.
+        seal: Gives the files by which a key stands for the list of sums, which cannot list these itself.
 
     Returns:
         The SHA-256 of the file, and how many files are in it.
@@ -303,8 +266,22 @@ def zip_folder(folder: Path, out: Path, about: Mapping[str, Any]) -> tuple[str, 
     (folder / "MANIFEST.json").write_bytes(canonical(manifest))
     sums = "".join(f"{each['sha256']}  {name}\n" for name, each in files.items())
     own = hashlib.sha256((folder / "MANIFEST.json").read_bytes()).hexdigest()
-    (folder / "SHA256SUMS").write_text(f"{sums}{own}  MANIFEST.json\n", encoding="utf-8")
-    return _zip(folder, out), len(files) + 2
+    listed = f"{sums}{own}  MANIFEST.json\n".encode()
+    (folder / "SHA256SUMS").write_bytes(listed)
+    sealing = dict(seal(listed))
+    for name, data in sealing.items():
+        (folder / name).write_bytes(data)
+    return _zip(folder, out), len(files) + 2 + len(sealing)
+
+
+def _listed(folder: Path) -> dict[str, dict[str, Any]]:
+    """Return every file with its digest and size, by name."""
+    files = {}
+    for path in sorted(each for each in folder.rglob("*") if each.is_file()):
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        files[path.relative_to(folder).as_posix()] = {"sha256": digest, "size": path.stat().st_size}
+    return files
 
 
 def _zip(folder: Path, out: Path) -> str:
@@ -312,6 +289,7 @@ def _zip(folder: Path, out: Path) -> str:
     draft = out.with_name(f".{out.name}.{secrets.token_hex(6)}.draft")
     try:
         with os.fdopen(os.open(draft, os.O_RDWR | os.O_CREAT | os.O_EXCL, FILE_MODE), "w+b") as file:
+            give(file.fileno(), out)
             with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
                 for path in sorted(each for each in folder.rglob("*") if each.is_file()):
                     _add(archive, path, path.relative_to(folder).as_posix())

@@ -6,11 +6,14 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from auditlake.disk.durable import FOLDER_MODE, write_whole
+from auditlake.disk.durable import make_folders, write_whole
 from auditlake.disk.files import read_file
 from auditlake.errors import ReportError
+from auditlake.forms.model import FormOptions, Judgement
+from auditlake.forms.table import FORMS, rendered
 
 FORMATS = ("json", "html")
+"""The forms that are written unless others are asked for."""
 
 
 class TakenError(ReportError):
@@ -24,19 +27,31 @@ def write_once(path: Path, data: bytes) -> None:
         TakenError: There is one with other bytes.
         ReportError: The folder cannot be written to.
     """
-    try:
-        path.parent.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
-    except FileExistsError as error:  # a file, or a link to nothing
-        raise ReportError(f"{path.parent} is there and no folder", hint="name another with --out") from error
-    except OSError as error:
-        raise ReportError(f"the folder {path.parent} cannot be made: {error.strerror or error}") from error
-    try:
-        write_whole(path, data, over=False)
-    except OSError as error:
-        raise ReportError(f"{path} cannot be written: {error.strerror or error}") from error
+    _write(path, data, over=False)
     if not _has(path, data):
         message = f"{path} exists with other bytes, and a report is never overwritten"
         raise TakenError(message, hint="name another folder with --out")
+
+
+def _write(path: Path, data: bytes, *, over: bool) -> None:
+    try:
+        make_folders(path.parent, below=Path(path.anchor))
+    except FileExistsError as error:  # a file, or a link to nothing
+        there = error.filename or path.parent
+        raise ReportError(f"{there} is there and no folder", hint="name another with --out") from error
+    except OSError as error:
+        raise ReportError(f"the folder {path.parent} cannot be made: {error.strerror or error}") from error
+    try:
+        write_whole(path, data, over=over)
+    except OSError as error:
+        raise ReportError(f"{path} cannot be written: {error.strerror or error}") from error
+
+
+def write_over(folder: Path, files: Mapping[str, bytes]) -> tuple[Path, ...]:
+    """Write files into a folder by their names, each whole or not at all, over what has its name."""
+    for name, data in files.items():
+        _write(folder / name, data, over=True)
+    return tuple(folder / name for name in files)
 
 
 def write_files(folder: Path, files: Mapping[str, bytes]) -> tuple[Path, ...]:
@@ -46,12 +61,27 @@ def write_files(folder: Path, files: Mapping[str, bytes]) -> tuple[Path, ...]:
     return tuple(folder / name for name in files)
 
 
-def is_free(folder: Path, stem: str, files: Mapping[str, bytes]) -> bool:
-    """Return whether a name is free in a folder, or that of these files, of which some may be missing."""
-    named = {name for name in files if name.startswith(f"{stem}.")}  # a list of all findings has a name of its own
-    there = {name for name in (f"{stem}.{form}" for form in FORMATS) if os.path.lexists(folder / name)}
-    ours = {name for name in there & named if _has(folder / name, files[name])}
-    return not there or (f"{stem}.json" in ours and there & named == ours) or there == ours == named
+def is_free(folder: Path, files: Mapping[str, bytes], json: bytes, judgement: Judgement, options: FormOptions) -> bool:
+    """Return whether a report's name is free in a folder, or its own, of which some files may be there already.
+
+    Args:
+        folder: The folder.
+        files: What is to be written.
+        json: The report's JSON, whether or not it is to be written: where it is there, the name is its own.
+        judgement: The report as forms have it; its stem is the name.
+        options: What forms are asked for.
+    """
+    stem = judgement.stem
+    there = {f"{stem}.{form.ending}": form for form in FORMS if os.path.lexists(folder / f"{stem}.{form.ending}")}
+
+    def is_same(name: str) -> bool:
+        form, own = there[name], {f"{stem}.json": json, **files}
+        if name not in own and form.file is not None:
+            own[name] = rendered(form.name, judgement, options)
+        return name in own and _has(folder / name, own[name])
+
+    deciding = {f"{stem}.json"} & there.keys() or there.keys()
+    return all(map(is_same, deciding | (there.keys() & files.keys())))
 
 
 def _has(path: Path, data: bytes) -> bool:

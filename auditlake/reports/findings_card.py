@@ -23,11 +23,11 @@ class Findings(tuple[Finding, ...], Shown):
 
 
 def findings_card(findings: Sequence[tuple[str | None, Finding]]) -> Card:
-    """Return findings as a card, each with the policy that found it where there may be several."""
+    """Return findings as a card, each with the policy or control that found it where there may be several."""
     policies = any(policy is not None for policy, _ in findings)
     rows = [(policy, *_row(each)) if policies else _row(each) for policy, each in findings[:_SHOWN]]
     note = f"the first {_SHOWN} of {count(len(findings), 'finding')}" if len(findings) > _SHOWN else ""
-    headings = (("policy", *_HEADINGS) if policies else _HEADINGS) if rows else ()
+    headings = (("found by", *_HEADINGS) if policies else _HEADINGS) if rows else ()
     return Card("findings", count(len(findings), "finding"), headings=headings, rows=cells(rows), note=note)
 
 
@@ -35,9 +35,10 @@ def _row(finding: Finding) -> Sequence[object]:
     end = "goes on" if finding.start is not None and finding.end is None else finding.end
     accepted = finding.accepted
     state = "open" if accepted is None else f"accepted until {moment(accepted.until)}"
+    kind = finding_kinds().get(finding.kind)
     return (
         finding.id,
-        finding_kinds()[finding.kind].noun,
+        kind.noun if kind else finding.kind.replace("_", " "),
         finding.about,
         finding.start,
         end,

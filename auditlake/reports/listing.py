@@ -14,6 +14,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from auditlake.display.canonical_json import json_value
 from auditlake.findings.finding import Finding, canonical_group
 from auditlake.reports.document import finding_dict
 
@@ -117,7 +118,7 @@ def _largest(findings: Sequence[Finding]) -> Iterator[dict[str, Any]]:
         if each.peak is not None:
             total["peak"] = max(total["peak"], each.peak)
     ordered = sorted(groups.items(), key=lambda item: (-item[1]["findings"], item[0]))
-    return (total for _, total in ordered[:_LARGEST])
+    return (json_value(total) for _, total in ordered[:_LARGEST])
 
 
 def _schema(findings: Sequence[Finding]) -> pa.Schema:

@@ -17,8 +17,9 @@ from auditlake.engine.statements import statement
 from auditlake.errors import ReportError
 from auditlake.events.times import print_instant
 from auditlake.policies.model import Number, Policy
+from auditlake.reports.day_axis import CHART_COLUMNS, HEAT_COLUMNS, Bin, bins, unit_for
 from auditlake.reports.model import Detail, Report
-from auditlake.reports.page_charts import CHART_COLUMNS, HEAT_COLUMNS, Bin, bins, unit_for
+from auditlake.reports.sentences import unusual_days, words_of
 
 try:
     import altair as alt
@@ -34,6 +35,7 @@ _WIDTH = 640
 _USERS = 20
 _LOG_FROM = 20
 """From this ratio between the highest and the lowest of interest on, a linear scale would hide one of them."""
+_MARKED = "at or above the threshold"
 _BAR, _OVER, _UNKNOWN, _INK, _SOFT = "#8aa4c2", "#b3312c", "#e3e3df", "#1c2127", "#69727d"
 _BLUES = ("#d3e1f0", "#a5c3e1", "#6d9bcb", "#3a70ab", "#17446f")
 
@@ -73,32 +75,35 @@ def _daily_peaks(report: Report) -> alt.LayerChart:
     answer = report.threshold
     if answer is None:
         raise ReportError(f"the report of {report.policy_id} has no threshold to draw")
-    threshold, peaks = _plain(answer.alert_threshold), answer.daily_peaks
+    threshold, peaks, words = _plain(answer.alert_threshold), answer.daily_peaks, words_of(report, answer)
+    unusual = unusual_days(report)
     days = [each.date for each in peaks]
     unit = unit_for(days, CHART_COLUMNS)
     bars: Values = []
     for column in bins(days, unit):
         known = [_plain(each.peak) for each in peaks[column.start : column.stop] if each.peak is not None]
         peak = max(known, default=0)
-        over = "unknown" if not known else "at or above the threshold" if peak >= threshold else "below"
+        is_over = peak >= threshold if unusual is None else not unusual.isdisjoint(days[column.start : column.stop])
+        over = "unknown" if not known else _MARKED if is_over else "below"
         bars.append({**_span(days, column), "peak": peak, "state": over})
-    top = max([threshold, *(bar["peak"] for bar in bars)])
-    scale = alt.Scale(type="symlog" if top >= _LOG_FROM * threshold else "linear", domainMin=0)
-    y = alt.Y("peak:Q", title="highest rolling count", scale=scale, axis=_axis(format=",d", tickMinStep=1))
+    top = max([threshold if words.line else 0, *(bar["peak"] for bar in bars)])
+    scale = alt.Scale(type="symlog" if top >= _LOG_FROM * threshold and words.line else "linear", domainMin=0)
+    y = alt.Y(
+        "peak:Q", title=f"highest {words.highest or 'measure'}", scale=scale, axis=_axis(format=",d", tickMinStep=1)
+    )
     x = alt.X("start:T", title=None, scale=alt.Scale(type="utc"), axis=_axis(grid=False))
     tooltip = [alt.Tooltip("day:N"), alt.Tooltip("peak:Q", format=",")]
-    state = alt.Color("state:N", legend=None, scale=_colours({"at or above the threshold": _OVER, "below": _BAR}))
+    state = alt.Color("state:N", legend=None, scale=_colours({_MARKED: _OVER, "below": _BAR}))
     judged = _chart([bar for bar in bars if bar["state"] != "unknown"])
     layers = [
         judged.mark_rect().encode(x=x, x2="end:T", y=y, y2=alt.datum(0), color=state, tooltip=tooltip),
-        *_limit("y", threshold, f"threshold {threshold:,}"),
+        *(_limit("y", threshold, f"{words.line} {threshold:,}") if words.line else ()),
     ]
     if unknown := [bar for bar in bars if bar["state"] == "unknown"]:
         before = [{"start": unknown[0]["start"], "end": unknown[-1]["end"]}]
         layers.insert(0, _chart(before).mark_rect(color=_UNKNOWN).encode(x=x, x2="end:T"))
-    counted = f"events in {spelled(answer.window)}" + "".join(f" by {c}" for c in answer.group_by)
     episodes = count(answer.episodes, "episode")
-    return _layered(layers, f"{cut(report.policy_name)}: {episodes}", f"highest count of each {unit}, {counted}")
+    return _layered(layers, f"{cut(report.policy_name)}: {episodes}", words.charted.replace("{}", f"per {unit}", 1))
 
 
 def _coverage(report: Report, detail: Detail | None) -> alt.LayerChart:

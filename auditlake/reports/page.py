@@ -17,6 +17,7 @@ from auditlake.findings.finding import Finding
 from auditlake.reports.document import REPORT_VERSION
 from auditlake.reports.model import Detail, Report, Status
 from auditlake.reports.sections import catalog
+from auditlake.reports.sections.model import Section
 from auditlake.reports.sentences import SHOWN_EPISODES, VERDICTS, beyond, counted_words, now_words, verdict_words
 
 
@@ -140,13 +141,20 @@ def compliance_page(
         now_words=now_words(report),
         counted_words=counted_words(report),
         sections=tuple(
-            PageSection(section.anchor, section.title, f"{number}", section.heading or section.title, body)
+            PageSection(section.anchor, *_entitled(section, report, number), body)
             for number, (section, body) in enumerate(present, 1)
         ),
         accepted=tuple(_accepted(finding, acceptance) for finding, acceptance in accepted[:SHOWN_EPISODES]),
         accepted_words=beyond(len(accepted), "accepted finding"),
         figures=(*governed, *(figure for section, _ in present for figure in section.figures(report, detail))),
     )
+
+
+def _entitled(section: Section, report: Report, number: int) -> tuple[str, str, str]:
+    """Return a section's name, number and heading."""
+    usual = (section.title, section.heading or section.title)
+    title, heading = section.entitled(report) if section.entitled else usual
+    return title, f"{number}", heading
 
 
 def _period(report: Report) -> Fact:

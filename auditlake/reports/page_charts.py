@@ -1,61 +1,44 @@
-"""Where things lie in the page's two pictures: the daily peaks and the coverage heat map.
+"""Where things lie in the picture of the daily peaks.
 
-Left to right everything is a percentage of the picture's width, top to bottom it is pixels: so a picture fits any
-screen and its text is never stretched. Colours, and words that do not depend on the data, belong to the template.
+Colours, and words that do not depend on the data, belong to the template; day_axis has the columns.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from itertools import pairwise
-from typing import Literal
 
 from auditlake.display.text import count
+from auditlake.policies.kinds.words import Words
 from auditlake.policies.model import Number
-
-Unit = Literal["day", "week", "month", "quarter", "year"]
-Width = Literal["narrow", "medium", "wide"]
-"""How much room a picture needs before it scrolls instead of shrinking."""
+from auditlake.reports.day_axis import (
+    CHART_COLUMNS,
+    HEAT_COLUMNS,
+    Bin,
+    Tick,
+    Unit,
+    Width,
+    bins,
+    per_cent,
+    per_unit,
+    pixels,
+    room,
+    unit_for,
+    x_ticks,
+)
 
 _Position = Callable[[Number | float], float]
 """From a measure to its height, 0 … 1."""
 
-Marks = list[tuple[int, str]]
-"""Columns and their labels."""
-
-UNITS: tuple[Unit, ...] = ("day", "week", "month", "quarter", "year")
-MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-CHART_COLUMNS = 400
-HEAT_COLUMNS = 123
-"""120 days, or as many weeks: a year fits in weeks, seven years in months."""
-
 _TOP = 14
 _PLOT = 190
-_ROW = 22
-_CELL = 18
-_MAX_TICKS = 13
-_LABELLED_IN_THE_MIDDLE = 75
-_LEVELS = 5
-_LABEL = 9.0
-"""The room that a label needs, per cent, where the picture is narrow."""
+_OVER = {"reached": "threshold reached", "unusual": "unusual"}
 _LOG_FROM = 10
 """From this ratio between threshold and highest count on, a linear scale would hide one of them."""
-
-
-@dataclass(frozen=True, slots=True)
-class Bin:
-    """Neighbouring days that share a column."""
-
-    label: str
-    """The day, or what stretch of days it is."""
-    start: int
-    """Where its days begin in the list of days."""
-    stop: int
-    """Where they end, exclusive."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,20 +59,6 @@ class Bar:
     """Whether the threshold is reached."""
     title: str
     """What the column says, in words."""
-
-
-@dataclass(frozen=True, slots=True)
-class Tick:
-    """A mark on an axis."""
-
-    at: str
-    """Where on its axis: per cent across, pixels down."""
-    text_at: str
-    """Where its label sits."""
-    label: str
-    """Its label."""
-    anchor: Literal["start", "middle", "end"]
-    """How the label lies to its place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,13 +84,19 @@ class PeakChart:
     threshold_y: str
     """Where the threshold is, pixels."""
     threshold_label: str
-    """The threshold as a number."""
+    """The threshold as a number; empty where no peak is held against it."""
+    threshold_words: str
+    """What the line is."""
+    below_words: str
+    """What the columns of other days are."""
+    over_words: str
+    """What the columns that are marked are."""
     y_ticks: tuple[Tick, ...]
     """Counts, without the threshold."""
     x_ticks: tuple[Tick, ...]
     """Days."""
     bars: tuple[Bar, ...]
-    """Columns with a count above zero."""
+    """Columns with a count above zero, and those that are marked."""
     silent: tuple[Bar, ...]
     """Columns in which no governed event happened."""
     unknown: tuple[Bar, ...]
@@ -130,69 +105,9 @@ class PeakChart:
     """Which of these."""
 
 
-@dataclass(frozen=True, slots=True)
-class HeatCell:
-    """One type in one column of days."""
-
-    x: str
-    """Left edge, per cent."""
-    width: str
-    """Per cent."""
-    level: str
-    """``0`` to ``5``, or ``unknown``."""
-    title: str
-    """What the cell says, in words."""
-
-
-@dataclass(frozen=True, slots=True)
-class HeatRow:
-    """One required type."""
-
-    y: str
-    """Upper edge of its cells, pixels."""
-    dash_y: str
-    """Where the dash of a cell without events lies, pixels."""
-    cells: tuple[HeatCell, ...]
-    """Its cells, oldest first."""
-
-
-@dataclass(frozen=True, slots=True)
-class HeatLevel:
-    """An entry of the heat map's legend."""
-
-    level: str
-    """As in :class:`HeatCell`."""
-    label: str
-    """Which counts it stands for."""
-
-
-@dataclass(frozen=True, slots=True)
-class HeatMap:
-    """Events by required type and day."""
-
-    title: str
-    """What is drawn."""
-    summary: str
-    """What there is to see, for those who do not see it."""
-    width: Width
-    """How much room it needs."""
-    height: str
-    """Of the whole picture, pixels."""
-    label_y: str
-    """Where the labels under the rows stand, pixels."""
-    cell_height: str
-    """Pixels."""
-    rows: tuple[HeatRow, ...]
-    """In the order of the types given."""
-    x_ticks: tuple[Tick, ...]
-    """Days."""
-    legend: tuple[HeatLevel, ...]
-    """What the levels mean, lowest first."""
-
-
 def peak_chart(
-    peaks: Sequence[tuple[date, Number | None]], threshold: Number, silent_days: frozenset[date], title: str,
-    *, unknown: str = "before first event",
+    peaks: Sequence[tuple[date, Number | None]], threshold: Number, silent_days: frozenset[date], words: Words,
+    *, over: frozenset[date] | None = None, unknown: str = "before first event",
 ) -> PeakChart:  # fmt: skip
     """Lay out the daily peaks.
 
@@ -200,7 +115,8 @@ def peak_chart(
         peaks: Every day of the period with its peak; None before the lake's first event.
         threshold: k.
         silent_days: Days without any governed event.
-        title: What is drawn; {} in it is for "per UTC day".
+        words: What is drawn.
+        over: The days to be marked; None: those whose peak reaches the threshold.
         unknown: What it means that there is no peak.
     """
     days = [day for day, _ in peaks]
@@ -210,27 +126,33 @@ def peak_chart(
     values = [max(column, default=None) for column in known]
     mute = [all(day in silent_days for day in days[column.start : column.stop]) for column in columns]
     silent = [is_mute and value is not None for is_mute, value in zip(mute, values, strict=True)]
+    marked = frozenset(day for day, peak in peaks if peak is not None and peak >= threshold) if over is None else over
     highest = max((value or 0 for value in values), default=0)
     top = float(highest) if highest > 0 else 1.0
-    limit = max(float(threshold), 0.0)
+    limit = max(float(threshold), 0.0) if words.line else None
+    over_words = "reached" if over is None else "unusual"
     position, logarithmic = _scale(top, limit)
     base = _TOP + _PLOT
     bars = [
-        _bar(number, len(columns), _height(position(value)), f"{column.label}: {value:,}", over=value >= threshold)
+        _bar(number, len(columns), _height(position(value or 0)), f"{column.label}: {value or 0:,}", over=word)
         for number, (column, value) in enumerate(zip(columns, values, strict=True))
-        if value and value > 0
-    ]
+        if (word := "" if marked.isdisjoint(days[column.start : column.stop]) else _OVER[over_words])
+        or (value and value > 0)
+    ]  # fmt: skip
     return PeakChart(
-        title=title.replace("{}", _per(unit), 1),
-        summary=_peaks_summary(peaks, threshold),
+        title=words.charted.replace("{}", per_unit(unit), 1),
+        summary=_peaks_summary(peaks, marked, words),
         scale_note=_scale_note(unit, logarithmic=logarithmic),
-        width=_room(len(columns)),
+        width=room(len(columns)),
         height=str(base + 34),
-        baseline=_px(base),
+        baseline=pixels(base),
         label_y=str(base + 24),
         silent_y=str(base + 3),
-        threshold_y=_px(_height(position(limit))),
-        threshold_label=f"{threshold:,}",
+        threshold_y=pixels(_height(position(limit or 0))),
+        threshold_label=f"{threshold:,}" if words.line else "",
+        threshold_words=f"{words.line}, {threshold:,}",
+        below_words="below it" if over is None else "not unusual",
+        over_words=over_words,
         y_ticks=_y_ticks(top, limit, position, logarithmic=logarithmic),
         x_ticks=x_ticks(columns, days),
         bars=tuple(bars),
@@ -240,151 +162,9 @@ def peak_chart(
     )
 
 
-def heat_map(
-    types: Sequence[str], days: Sequence[date], counts: Mapping[str, Sequence[int]], first_event_day: date | None
-) -> HeatMap:
-    """Lay out the heat map.
-
-    Args:
-        types: The required types in the order of the rows.
-        days: Every day of the period.
-        counts: Type to its events on each of ``days``.
-        first_event_day: The day of the lake's first event; what lies before is unknown, not zero.
-    """
-    unit = unit_for(days, HEAT_COLUMNS)
-    columns = bins(days, unit)
-    sums = {name: [sum(counts[name][column.start : column.stop]) for column in columns] for name in types}
-    unknown = [first_event_day is None or days[column.stop - 1] < first_event_day for column in columns]
-    bounds = level_bounds([value for row in sums.values() for value in row if value])
-    rows = [
-        HeatRow(
-            y=str(_ROW * number + (_ROW - _CELL) // 2),
-            dash_y=str(_ROW * number + _ROW // 2 - 1),
-            cells=tuple(
-                _cell(index, len(columns), column.label, value, bounds, unknown=unseen)
-                for index, (column, value, unseen) in enumerate(zip(columns, sums[name], unknown, strict=True))
-            ),
-        )
-        for number, name in enumerate(types)
-    ]
-    return HeatMap(
-        title=f"Events by required type {_per(unit)}",
-        summary=f"{count(len(types), 'row')}, one for each required type, one column {_per(unit)}. "
-        "The table of required types says the same in numbers.",
-        width=_room(len(columns)),
-        height=str(_ROW * len(types) + 30),
-        label_y=str(_ROW * len(types) + 20),
-        cell_height=str(_CELL),
-        rows=tuple(rows),
-        x_ticks=x_ticks(columns, days),
-        legend=_legend(bounds, unknown=any(unknown)),
-    )
-
-
-def unit_for(days: Sequence[date], columns: int) -> Unit:
-    """Return the finest unit in which the days fit into so many columns."""
-    for unit in UNITS:
-        if len({_key(day, unit) for day in days}) <= columns:
-            return unit
-    return UNITS[-1]
-
-
-def bins(days: Sequence[date], unit: Unit) -> tuple[Bin, ...]:
-    """Put neighbouring days of one unit together; weeks begin on Monday.
-
-    Example:
-        >>> [column.label for column in bins([date(2026, 11, 29), date(2026, 11, 30)], "week")]
-        ['week of 2026-11-23', 'week of 2026-11-30']
-    """
-    starts = [index for index, day in enumerate(days) if index == 0 or _key(day, unit) != _key(days[index - 1], unit)]
-    return tuple(
-        Bin(_label(days[start], unit), start, stop)
-        for start, stop in zip(starts, [*starts[1:], len(days)], strict=False)
-    )
-
-
-def level_bounds(values: Sequence[int]) -> tuple[int, ...]:
-    """Return the lowest count of each level of the heat map, at most five, in round numbers that span the values.
-
-    Example:
-        >>> level_bounds([3, 843]), level_bounds([7000, 90000])
-        ((2, 10, 50, 100, 500), (5000, 10000, 20000, 50000))
-    """
-    steps = [step * 10**power for power in range(20) for step in (1, 2, 5)]
-    steps = [step for step, above in pairwise(steps) if values and step <= max(values) and above > min(values)]
-    return tuple(steps if len(steps) <= _LEVELS else (steps[round(at * (len(steps) - 1) / 4)] for at in range(_LEVELS)))
-
-
-def x_ticks(columns: Sequence[Bin], days: Sequence[date]) -> tuple[Tick, ...]:
-    """Label some of the columns: as fine as there is room for."""
-    schemes = [_begins(columns, days, unit) for unit in UNITS]
-    chosen = next((marks for marks in schemes if len(marks) <= _MAX_TICKS), schemes[-1])
-    every = math.ceil(len(chosen) / _MAX_TICKS)
-    middle = 0.5 if len(columns) <= _LABELLED_IN_THE_MIDDLE else 0.0
-    ticks = [_x_tick((index + middle) / len(columns) * 100, label) for index, label in chosen[::every]]
-    if len(ticks) > 1 and ticks[-1].anchor == "end" and _share(ticks[-1]) - _share(ticks[-2]) < _LABEL:
-        ticks.pop()
-    return tuple(ticks)
-
-
-def _per(unit: Unit) -> str:
-    return "per UTC day" if unit == "day" else f"per {unit}"
-
-
-def _key(day: date, unit: Unit) -> tuple[int, int]:
-    keys = {
-        "day": (day.toordinal(), 0),
-        "week": ((day.toordinal() - 1) // 7, 0),
-        "month": (day.year, day.month),
-        "quarter": (day.year, (day.month + 2) // 3),
-        "year": (day.year, 0),
-    }
-    return keys[unit]
-
-
-def _label(day: date, unit: Unit) -> str:
-    monday = date.fromordinal(max(1, day.toordinal() - day.weekday()))
-    labels = {
-        "day": day.isoformat(),
-        "week": f"week of {monday.isoformat()}",
-        "month": f"{MONTHS[day.month - 1]} {day.year}",
-        "quarter": f"Q{(day.month + 2) // 3} {day.year}",
-        "year": str(day.year),
-    }
-    return labels[unit]
-
-
-def _begins(columns: Sequence[Bin], days: Sequence[date], unit: Unit) -> Marks:
-    """Return the columns in which a unit begins; the first month and every January name the year too."""
-    marks: Marks = []
-    for index, column in enumerate(columns):
-        for day in days[column.start : column.stop]:
-            if unit != "day" and _key(day, unit) == _key(date.fromordinal(max(1, day.toordinal() - 1)), unit):
-                continue
-            month = MONTHS[day.month - 1]
-            if unit == "year":
-                label = str(day.year)
-            elif unit in {"day", "week"}:
-                label = f"{day.day} {month}"
-            else:
-                label = f"{month} {day.year}" if not marks or day.month == 1 else month
-            marks.append((index, label))
-            break
-    return marks or [(0, columns[0].label)]
-
-
-def _x_tick(at: float, label: str) -> Tick:
-    edge = 4.0
-    if at < edge:
-        return Tick(_pc(at), _pc(0), label, "start")
-    if at > 100 - edge:
-        return Tick(_pc(at), _pc(100), label, "end")
-    return Tick(_pc(at), _pc(at), label, "middle")
-
-
-def _scale(top: float, threshold: float) -> tuple[_Position, bool]:
+def _scale(top: float, threshold: float | None) -> tuple[_Position, bool]:
     """Map a count to 0 … 1 so that the highest count and the threshold can both be seen."""
-    end = max(top, threshold)
+    end = max(top, threshold or 0)
     if not threshold or end / min(top, threshold) <= _LOG_FROM:
         limit = end * 1.08
         return (lambda value: float(value) / limit), False
@@ -398,8 +178,8 @@ def _scale_note(unit: Unit, *, logarithmic: bool) -> str:
     return (column + scale).rstrip()
 
 
-def _y_ticks(top: float, threshold: float, position: _Position, *, logarithmic: bool) -> tuple[Tick, ...]:
-    end = max(top, threshold)
+def _y_ticks(top: float, threshold: float | None, position: _Position, *, logarithmic: bool) -> tuple[Tick, ...]:
+    end = max(top, threshold or 0)
     values: list[Number]
     if logarithmic:
         decades = [10**power for power in range(len(str(math.ceil(end)))) if 10**power <= end]
@@ -409,10 +189,10 @@ def _y_ticks(top: float, threshold: float, position: _Position, *, logarithmic: 
         step = next(size for size in sizes if end <= 5 * size and (size >= 1 or end < 1))
         steps = (step * number for number in range(math.floor(Decimal(end) / step) + 1))
         values = [int(value) if value == int(value) else value for value in steps]
-    limit = position(threshold)
+    limit = -1 if threshold is None else position(threshold)
     close = 15 / _PLOT
     return tuple(
-        Tick(_px(_height(position(value))), _px(_height(position(value))), f"{value:,}", "end")
+        Tick(pixels(_height(position(value))), pixels(_height(position(value))), f"{value:,}", "end")
         for value in values
         if abs(position(value) - limit) > close
     )
@@ -422,14 +202,15 @@ def _height(position: float) -> float:
     return _TOP + _PLOT * (1 - position)
 
 
-def _bar(number: int, total: int, y: float, title: str, *, over: bool) -> Bar:
+def _bar(number: int, total: int, y: float, title: str, *, over: str) -> Bar:
     column = 100 / total
     width = min(column if total > HEAT_COLUMNS else 0.78 * column, 6.0)
     middle = (number + 0.5) * column
     base = _TOP + _PLOT
     height = max(base - y, 1.0)
-    full_title = f"{title}, threshold reached" if over else title
-    return Bar(_pc(middle - width / 2), _px(base - height), _pc(width), _px(height), _pc(middle), over, full_title)
+    full_title = f"{title}, {over}" if over else title
+    place = per_cent(middle - width / 2), pixels(base - height), per_cent(width), pixels(height), per_cent(middle)
+    return Bar(*place, over=bool(over), title=full_title)
 
 
 def _bands(columns: Sequence[Bin], flags: Sequence[bool], what: str) -> tuple[Bar, ...]:
@@ -440,55 +221,25 @@ def _bands(columns: Sequence[Bin], flags: Sequence[bool], what: str) -> tuple[Ba
     for start, stop in zip(edges[::2], edges[1::2], strict=True):
         first, last = columns[start].label, columns[stop - 1].label
         title = f"{first}: {what}" if start + 1 == stop else f"{first} to {last}: {what}"
-        place = _pc(start * share), _px(_TOP), _pc((stop - start) * share), _px(_PLOT), _pc((start + stop) / 2 * share)
+        place = (
+            per_cent(start * share),
+            pixels(_TOP),
+            per_cent((stop - start) * share),
+            pixels(_PLOT),
+            per_cent((start + stop) / 2 * share),
+        )
         bands.append(Bar(*place, over=False, title=title))
     return tuple(bands)
 
 
-def _cell(index: int, total: int, label: str, value: int, bounds: tuple[int, ...], *, unknown: bool) -> HeatCell:
-    column = 100 / total
-    gap = 0.1 * column
-    level = "unknown" if unknown else str(_level(value, bounds))
-    events = "before first event" if unknown else f"{value:,}"
-    width = min(column - gap, 8.0)
-    return HeatCell(_pc(index * column + (column - width) / 2), _pc(width), level, f"{label}: {events}")
-
-
-def _level(value: int, bounds: tuple[int, ...]) -> int:
-    reached = sum(value >= bound for bound in bounds)
-    return 0 if reached == 0 else reached + _LEVELS - len(bounds)
-
-
-def _legend(bounds: tuple[int, ...], *, unknown: bool) -> tuple[HeatLevel, ...]:
-    levels = [HeatLevel("unknown", "before first event")] if unknown else []
-    levels.append(HeatLevel("0", "none"))
-    for low, above in zip(bounds, [*bounds, None][1:], strict=True):
-        label = f"{low:,}+" if above is None else f"{low:,}" if above == low + 1 else f"{low:,}\N{EN DASH}{above - 1:,}"
-        levels.append(HeatLevel(str(_level(low, bounds)), label))
-    return tuple(levels)
-
-
-def _peaks_summary(peaks: Sequence[tuple[date, Number | None]], threshold: Number) -> str:
+def _peaks_summary(peaks: Sequence[tuple[date, Number | None]], marked: frozenset[date], words: Words) -> str:
     known = [(peak, day) for day, peak in peaks if peak is not None]
     if not known:
         return "The lake holds no event in or before this period, so there is no count to show."
+    reached = sum(day in marked for day, _ in peaks)
+    days = f"{reached:,} of {count(len(peaks), 'day')}" if reached else "no day"
+    often = f"{words.reached} on {days}."
+    if words.highest is None:
+        return often
     highest, when = max(known, key=lambda pair: pair[0])
-    reached = sum(peak >= threshold for peak, _ in known)
-    often = f"on {reached:,} of {count(len(peaks), 'day')}" if reached else "on no day"
-    return f"The highest count is {highest:,}, on {when}. The threshold of {threshold:,} is reached {often}."
-
-
-def _room(columns: int) -> Width:
-    return "narrow" if columns <= 31 else "medium" if columns <= HEAT_COLUMNS else "wide"
-
-
-def _share(tick: Tick) -> float:
-    return float(tick.at.removesuffix("%"))
-
-
-def _pc(value: float) -> str:
-    return f"{value:.3f}".rstrip("0").rstrip(".") + "%"
-
-
-def _px(value: float) -> str:
-    return f"{value:.1f}".rstrip("0").rstrip(".")
+    return f"The highest {words.highest} is {highest:,}, on {when}. {often}"

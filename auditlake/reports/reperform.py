@@ -15,7 +15,6 @@ from auditlake.display.canonical_json import instant
 from auditlake.errors import PolicyNotFoundError, ReportError, SnapshotError
 from auditlake.policies.question import BEFORE_ALL
 from auditlake.reports.document import check_report
-from auditlake.reports.evidence_pack import unpacked
 
 if TYPE_CHECKING:
     from auditlake.reports.compliance import ComplianceReport
@@ -75,17 +74,14 @@ def reperform(
     """Do a report again.
 
     Args:
-        path: Its JSON, or an evidence pack (``.zip``), which is checked first.
+        path: Its JSON.
         lake_id: The lake's id.
         judge: Makes reports, as :meth:`auditlake.AuditLake.reports` does.
-        policies: A folder with the policies as they were then; those in the pack, else the lake's, if None.
+        policies: A folder with the policies as they were then; the lake's if None.
 
     Raises:
-        ReportError: The file is no report or whole pack, or one of another lake.
+        ReportError: The file is no report, or one of another lake.
     """
-    if path.suffix == ".zip":
-        with unpacked(path) as folder:
-            return reperform(folder / "report.json", lake_id, judge, policies=policies or folder / "policies")
     then = read_report(path)
     evidence = then["evidence"]
     if evidence["lake_id"] != lake_id:
@@ -173,8 +169,15 @@ def _differences(then: Any, now: Any, where: str = "") -> Iterator[Difference]:
         before, after = [key for key in items if key in others], [key for key in others if key in items]
         if before != after:
             yield Difference(f"{where}, in this order", before, after)
-    elif then != now or isinstance(then, bool) is not isinstance(now, bool):  # true is no number in JSON
+    elif not _same(then, now):
         yield Difference(where, then, now)
+
+
+def _same(then: Any, now: Any) -> bool:
+    """Return whether two values say the same: true is no number in JSON, and a whole number may be a double."""
+    if isinstance(then, bool) is not isinstance(now, bool):
+        return False
+    return bool(then == now or (isinstance(then, float) and isinstance(now, int) and then == float(now)))
 
 
 def _named(listed: list[Any]) -> dict[str, Any]:

@@ -97,6 +97,7 @@ def judging(
     holds: Sequence[Hold],
     flush: Callable[[], int],
     shares_engine: bool = False,
+    packs: LakePacks | None = None,
 ) -> Iterator[Judging]:
     """Open a snapshot to make reports on.
 
@@ -107,10 +108,11 @@ def judging(
         holds: Every legal hold of the lake, as it counts.
         flush: Brings what was logged into the table, and returns the newest snapshot.
         shares_engine: Whether reports are made in more than one step.
+        packs: The packs whose policies are judged beside the lake's own; the lake's if None.
     """
     config = context.config
     if request.policies is None:
-        packs = lake_packs(context.layout, config.event_types, is_later=True)
+        packs = lake_packs(context.layout, config.event_types, is_later=True) if packs is None else packs
         policies = lake_policies(context.layout, config.event_types, tolerant=True, is_later=True, packs=packs)
     else:
         packs = LakePacks()
@@ -127,7 +129,7 @@ def judging(
     named = () if policy_ids is None else chosen(policies, policy_ids)
     asked = tuple((each, question(lasting(each), request, instant, config.report_period)) for each in named)
     version = flush() if request.snapshot is None else request.snapshot
-    with open_engine(context, version) as (connection, snapshot):
+    with open_engine(context, version, arrived_by=request.arrived_by) as (connection, snapshot):
         journal, engine = tuple(first_entries(read(context.layout), request.entries)), DuckEngine(connection)
 
         def judge(asked: Sequence[tuple[Policy, Question]], listen: Listen) -> tuple[ComplianceReport, ...]:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import date, timedelta
+from functools import partial
 
 from auditlake.display.text import count, instant_name, spelled, visible
 from auditlake.policies.kinds.threshold import Threshold
+from auditlake.policies.kinds.words import Words
 from auditlake.policies.model import Number
 from auditlake.reports.model import Report, Status
 
 SHOWN_EPISODES = 200
 """How many episodes a page shows, with samples of their events, and how many accepted findings and gaps."""
+_TICK = timedelta(microseconds=1)
 VERDICTS: dict[Status, str] = {
     "compliant": "Compliant",
     "violation": "Violation",
@@ -19,23 +23,29 @@ VERDICTS: dict[Status, str] = {
 }
 
 
-def measured(report: Report, number: Number = 2) -> str:
-    """Return what is held against the threshold, as a noun that fits a number."""
-    answer = report.threshold
-    if answer is None or answer.measure == "count":
-        return subject(report, number)
+def words_of(report: Report, answer: Threshold) -> Words:
+    """Return how a page speaks of what is held against the threshold."""
     from auditlake.policies import kinds  # slow to import
 
-    return visible(kinds.measure_named(answer.measure).measured(answer, number))
+    kind = kinds.measure_named(answer.measure)
+    of_count = kind.name == "count"
+    noun = partial(subject, report) if of_count else partial(kind.measured, answer.asked, said=spelled)
+    return kind.words(answer, apart(report), noun).visible()
 
 
-def charted(report: Report, answer: Threshold) -> str:
-    """Return what the days' peaks are, as the title of their chart."""
+def unusual_days(report: Report) -> frozenset[date] | None:
+    """Return the days with an episode of a measure whose threshold decides nothing by itself; None of any other."""
     from auditlake.policies import kinds  # slow to import
 
-    if what := kinds.measure_named(answer.measure).charted(answer):
-        return f"Highest measure {{}}: {visible(what)}{apart(report)}"
-    return f"Highest rolling count {{}}: {measured(report)}{apart(report)} within {spelled(answer.window)}"
+    if report.threshold is None or not kinds.measure_named(report.threshold.measure).floor:
+        return None
+    episodes = [each for each in report.violations if each.start is not None and each.peak_at is not None]
+    spans = ((each.start or report.since, each.end - _TICK if each.end else report.until) for each in episodes)
+    return frozenset(
+        date.fromordinal(number)
+        for first, last in spans
+        for number in range(first.toordinal(), max(first, last).toordinal() + 1)
+    )
 
 
 def subject(report: Report, number: Number = 2) -> str:
@@ -68,8 +78,7 @@ def verdict_words(report: Report) -> str:
     incomplete = found_kinds.count("field_incomplete")
     parts = []
     if answer and answer.episodes:
-        what, _ = _reached(report, answer)
-        parts.append(f"{count(answer.episodes, 'episode')} of {what}")
+        parts.append(f"{count(answer.episodes, 'episode')} of {words_of(report, answer).found}")
     if missing:
         parts.append(f"{count(missing, 'required event type')} without a single event")
     if gaps:
@@ -84,19 +93,6 @@ def verdict_words(report: Report) -> str:
     return f"The policy found {_listed(parts)}.{_accepted_words(report)}"
 
 
-def _reached(report: Report, answer: Threshold) -> tuple[str, str]:
-    """Return what an episode is one of, and what there was not where there is none."""
-    from auditlake.policies import kinds  # slow to import
-
-    if words := kinds.measure_named(answer.measure).compared(answer, apart(report)):
-        return visible(words[0]), visible(words[1])
-    least, window = f"{answer.alert_threshold:,}", spelled(answer.window)
-    return (
-        f"at least {least} {measured(report, answer.alert_threshold)}{apart(report)} within {window}",
-        f"No window of {window} contained {least} or more {measured(report)}{apart(report)}",
-    )
-
-
 def _nothing_found(report: Report, answer: Threshold | None) -> str:
     whole = all(report.events_by_type.values())
     fewer = "The policy does not require every event type to appear."
@@ -104,7 +100,7 @@ def _nothing_found(report: Report, answer: Threshold | None) -> str:
         fewer = "Not every required event type appeared in the period, but each did at some time, as the policy asks."
     fields = " No field of a type is filled too seldom." if report.coverage.fields else ""
     if answer:
-        _, below = _reached(report, answer)
+        below = words_of(report, answer).none
         if whole:
             return f"{below}, and no required event type is missing.{fields}"
         return f"{below}. {fewer}{fields}"
@@ -153,8 +149,14 @@ def counted_words(report: Report) -> str:
         return "Only governed events that match the policy's condition count."
     names = list(report.events_by_type)
     which = f"{visible(names[0])} event" if len(names) == 1 else f"event of the {len(names):,} required types"
-    counts = "counts" if answer.measure == "count" else "is looked at"
-    whole = f"Every {which} {counts}; no condition narrows the count."
+    from auditlake.policies import kinds  # slow to import
+
+    if answer.measure == "count":
+        whole = f"Every {which} counts; no condition narrows the count."
+    elif kinds.measure_named(answer.measure).has_steps:
+        whole = f"Every {which} is looked at, and counts where it belongs to a step."
+    else:
+        whole = f"Every {which} is looked at; no condition narrows what is measured."
     if not answer.ungrouped_events:
         return whole
     columns = " or ".join(visible(column) for column in answer.group_by)

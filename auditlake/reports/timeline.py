@@ -1,6 +1,6 @@
 """Where things lie in the picture of an episode's evidence: what was seen from when to when, a row each.
 
-Left to right everything is a percentage of the picture's width, top to bottom it is pixels, as in page_charts.
+Left to right everything is a percentage of the picture's width, top to bottom it is pixels, as in day_axis.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ from auditlake.context import LakeContext
 from auditlake.display.text import count
 from auditlake.errors import RetentionError
 from auditlake.events.times import Instant, judged_as_of
+from auditlake.policies.model import Policy
 from auditlake.retention.cleanup import Cleanup
 from auditlake.retention.commit_record import operator_or_user
 from auditlake.retention.day_rewrite import Day
@@ -68,6 +69,7 @@ def apply(
             operator=operator_or_user(operator),
             days=tuple(map(_day, plan.changes)),
             mark=rules.step("staying"),
+            alone=rules.step("staying_alone"),
             terms=terms_of(rules.policies, rules.all_holds, rules.default_retention),
             leftovers=plan.leftovers,
             facts={
@@ -93,8 +95,11 @@ def _check(plan: RetentionPlan, digest: str | None, accept_weaker: str | None) -
 
 
 def _day(each: PartitionPlan) -> Day:
-    whole = each.action == "drop"
-    return Day(each.day, each.files, each.events, each.deleted, each.pseudonymised, each.held, whole)
+    leaving = {file.path for file in each.leaving}
+    staying = tuple(file for file in each.files if file.path not in leaving)
+    return Day(
+        each.day, each.dropped, each.rewritten, staying, each.events, each.deleted, each.pseudonymised, each.held
+    )  # fmt: skip
 
 
 def _rules(rules: RetentionRules, plan: RetentionPlan) -> list[dict[str, Any]]:
@@ -108,7 +113,7 @@ def _rules(rules: RetentionRules, plan: RetentionPlan) -> list[dict[str, Any]]:
         {"id": each.id, "name": each.name, "description": each.description,
          "controls": {name: list(ids) for name, ids in each.controls.items()}, "digest": each.digest,
          "retention_period": str(each.retention_period) if each.retention_period else None,
-         "max_retention": str(each.max_retention) if each.max_retention else None,
+         **_most(each),
          "deleted": deleted[each.id], "pseudonymised": pseudonymised[each.id]}
         for each in rules.policies if deleted[each.id] or pseudonymised[each.id]
     ]  # fmt: skip
@@ -120,6 +125,13 @@ def _rules(rules: RetentionRules, plan: RetentionPlan) -> list[dict[str, Any]]:
             "deleted": deleted[DEFAULT], "pseudonymised": 0,
         })  # fmt: skip
     return rows
+
+
+def _most(policy: Policy) -> dict[str, str | None]:
+    """Return the longest time that a policy lets be kept, and of what where that is not personal data."""
+    longest = policy.max_event_retention or policy.max_retention
+    of = {"max_retention_of": "event"} if policy.max_event_retention else {}
+    return {"max_retention": str(longest) if longest else None, **of}
 
 
 def _types(plan: RetentionPlan) -> dict[str, dict[str, Any]]:

@@ -13,9 +13,9 @@ from auditlake.display.templates import check_schema, file_name, render_bytes, r
 from auditlake.display.text import Fact, Text, count, length, moment, shown, spelled, visible
 from auditlake.events.times import parse_instant
 
-CERTIFICATE_VERSION = 4
+CERTIFICATE_VERSION = 5
 """The form of certificates that are made now; the first had no ``remaining``, the second no ``remap``, the third no
-``event_types``."""
+``event_types``, and the fourth one ``file_added`` of a day in place of ``files_added``."""
 
 _KINDS = {"retention": "deletion", "erasure": "erasure", "remap": "remap"}
 _LATER = {"remaining": None, "remap": None, "event_types": None}
@@ -73,7 +73,8 @@ class CertificateDocument:
     holds: list[dict[str, Any]]
     """The holds that were active."""
     partitions: list[dict[str, Any]]
-    """Each day concerned: what it lost, the files that it had, and the file that it has."""
+    """Each day concerned: what it lost, the files that left, and those that came. Forms 1 to 4 have ``file_added``, one
+    or null."""
     leftovers: list[dict[str, Any]]
     """Files beside the table that went too."""
     left: list[str]
@@ -133,8 +134,8 @@ class DayRow:
     """Events that a hold kept."""
     files: tuple[str, ...]
     """The files that went, by the SHA-256 of their bytes."""
-    added: str | None
-    """The file that came, in the same way."""
+    added: tuple[str, ...]
+    """The files that came, in the same way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -365,7 +366,8 @@ def _changes(remap: Mapping[str, Any]) -> Iterator[Fact]:
 def _rule(each: Mapping[str, Any]) -> RuleRow:
     terms = f"keeps events for {spelled(each['retention_period'])}" if each["retention_period"] else ""
     if each["max_retention"]:
-        terms += f"{', ' if terms else ''}personal data for at most {spelled(each['max_retention'])}"
+        what = "the event" if each.get("max_retention_of") else "personal data"
+        terms += f"{', ' if terms else ''}{what} for at most {spelled(each['max_retention'])}"
     return RuleRow(
         name=shown(each["name"]),
         id=visible(each["id"]),
@@ -388,7 +390,7 @@ def _day_row(each: Mapping[str, Any]) -> DayRow:
         remapped=f"{each.get('remapped', 0):,}",
         held=f"{each['held']:,}",
         files=tuple(map(_digest, each["files_removed"])),
-        added=_digest(each["file_added"]) if each["file_added"] else None,
+        added=tuple(map(_digest, each["files_added"] if "files_added" in each else filter(None, [each["file_added"]]))),
     )
 
 

@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from auditlake.alerts.files import followed
-from auditlake.disk.durable import FOLDER_MODE, sync_folder, write_whole
+from auditlake.disk.durable import sync_folder, write_whole
 from auditlake.disk.files import remove_file
 from auditlake.disk.layout import Layout, partition_day
+from auditlake.disk.rights import make_folder
 from auditlake.errors import RetentionError
 from auditlake.landing.blank_segments import blank
+from auditlake.ledger.sidecars import kept_path
 from auditlake.retention.certificate import certificate_id, render_certificate_json, render_certificate_page
 from auditlake.retention.operation import Done
 from auditlake.store.compact import unlink_unused
@@ -58,6 +60,7 @@ class Cleanup:
         for version, document in documents.items():
             if not certificate_paths(layout, certificate_id(document))[1].exists():
                 _remove_leftovers(layout, version, certificates[version], turn.commits.history.quarantine)
+                _remove_superseded(layout, turn.commits.metadata(version) or {})
         blank(layout, followed(layout))
         removed = _removed(turn.commits, [version for version, _ in commits])
         unlinked = unlink_unused(layout, turn.snapshot, self._grace_seconds, only=removed)
@@ -90,7 +93,7 @@ def _write_certificate(layout: Layout, certificate: Mapping[str, Any], document:
     path, page = certificate_paths(layout, name)
     if path.exists() and page.exists():
         return
-    layout.certificates.mkdir(mode=FOLDER_MODE, exist_ok=True)
+    make_folder(layout.certificates)
     sync_folder(layout.root)
     write_whole(path, document)
     write_whole(page, render_certificate_page(certificate, name))  # last: once it is there, the cleanup is done
@@ -113,6 +116,17 @@ def _remove_leftovers(
             folders.add(path.parent)
     for folder in sorted(folders):
         sync_folder(folder)
+
+
+def _remove_superseded(layout: Layout, own: Mapping[str, Any]) -> None:
+    """Remove what the ledger kept of parts until a commit, and nothing needs any more."""
+    for folder in ("kept", "marks"):
+        paths = [kept_path(layout, folder, name) for name in own.get("superseded", {}).get(folder, ())]
+        there = [path for path in paths if path.parent == layout.ledger / folder and path.exists()]
+        for path in there:
+            remove_file(path, within=layout.root)
+        if there:
+            sync_folder(layout.ledger / folder)
 
 
 def _removed(commits: Commits, versions: list[int]) -> frozenset[str]:

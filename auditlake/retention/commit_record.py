@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
@@ -33,6 +33,8 @@ class CommitRecord:
     """What the certificate says, whole: its files are made of it, now or by the next writer."""
     quarantine: Mapping[str, str] = field(default_factory=dict)
     """The quarantine files that go, each with the name of the file that replaces it, if any: all others stay."""
+    superseded: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """The files of the ledger that nothing needs any more, by folder: they go too."""
     pseudonym_key: str | None = None
     """The digest of the key, if this or an earlier commit put pseudonyms into events."""
 
@@ -41,7 +43,8 @@ class CommitRecord:
         always = {"kind": self.kind, "at": print_instant(self.at), "operator": self.operator, "said": self.summary,
                   "terms": dict(self.terms)}  # fmt: skip
         more = {"hold": self.hold, "weaker": self.weaker, "certificate": self.certificate,
-                "quarantine_after": self.quarantine}  # fmt: skip
+                "quarantine_after": self.quarantine,
+                "superseded": {folder: list(names) for folder, names in self.superseded.items() if names}}  # fmt: skip
         return always | self._key() | {name: dict(value) for name, value in more.items() if value}
 
     def details(self) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,11 +23,10 @@ from auditlake.events.schema import FILE_COLUMNS
 from auditlake.events.times import day_of
 from auditlake.ingest.mapped_again import map_again
 from auditlake.policies.compile import fill_holds
-from auditlake.retention.day_rewrite import Day, DayWriter
+from auditlake.retention.day_rewrite import Day, DayRows
 from auditlake.retention.remap_plan import COLUMNS, DerivedDay
 from auditlake.retention.rules import RetentionRules
 from auditlake.sources.catalog import Catalog, Source
-from auditlake.store.dayfile import write_parquet
 from auditlake.store.model import DataFile, Snapshot
 from auditlake.store.snapshot import file_paths, view_snapshot
 
@@ -79,7 +78,7 @@ def derived_days(
         rules: The holds that count, and where events name people.
         snapshot: What to derive from.
         asked: Which events.
-        keep: A folder; each day's changes are kept there for :func:`remapped_day`.
+        keep: A folder; each day's changes are kept there for :func:`remapped_rows`.
 
     Raises:
         MappingError: The mapping has mistakes.
@@ -94,14 +93,14 @@ def derived_days(
             yield _Deriving(events, work, rules, asked, day, erased).derived(layout, files, keep)
 
 
-def remapped_day(folder: Path) -> DayWriter:
-    """Return what writes a day's rows with the changes that :func:`derived_days` kept in a folder."""
+def remapped_rows(folder: Path) -> DayRows:
+    """Return what gives a day's rows with the changes that :func:`derived_days` kept in a folder."""
 
-    def write_day(connection: duckdb.DuckDBPyConnection, day: Day, draft: Path) -> None:
+    def choose(connection: duckdb.DuckDBPyConnection, day: Day) -> tuple[str, Mapping[str, object]]:
         connection.read_parquet(for_duckdb(_kept(folder, day.day))).create_view("changed", replace=True)
-        write_parquet(connection, statement(_FILE, "remapped").text, {}, draft)
+        return statement(_FILE, "remapped").text, {}
 
-    return write_day
+    return choose
 
 
 def _kept(folder: Path, day: date) -> Path:

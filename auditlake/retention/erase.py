@@ -23,6 +23,7 @@ from auditlake.retention.person import elsewhere, find, unknown
 from auditlake.retention.planner import rules_of
 from auditlake.retention.terms import with_holds_as_they_are
 from auditlake.store.failures import explained
+from auditlake.store.file_types import with_types
 from auditlake.store.pseudonyms import keep_key, new_pseudonyms
 from auditlake.store.turn import writer_turn
 
@@ -76,7 +77,7 @@ def erase(context: LakeContext, person: Person, *, operator: str | None) -> Eras
         terms = with_holds_as_they_are(
             turn.commits, rules.policies, rules.all_holds, rules.default_retention, "erased"
         )  # fmt: skip
-        events = find(layout, rules, turn.snapshot, person.user_id)
+        events = find(layout, rules, with_types(layout, turn.snapshot), person.user_id)
         days = tuple(day for day in events.days if day.changed)
         mentions = find_mentions(context, rules, events.words, turn.snapshot)
         mentions.left.extend(shared_traces(context, events.traces))

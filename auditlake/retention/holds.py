@@ -6,7 +6,8 @@ from dataclasses import replace
 from datetime import datetime
 
 from auditlake.context import LakeContext
-from auditlake.disk.durable import FOLDER_MODE, sync_folder, write_whole
+from auditlake.disk.durable import sync_folder, write_whole
+from auditlake.disk.rights import make_folder
 from auditlake.errors import HoldError
 from auditlake.packs.effective import lake_policies
 from auditlake.policies.holds import (
@@ -36,7 +37,7 @@ def add_hold(context: LakeContext, asked: Hold, *, operator: str | None) -> Hold
     layout, now, hold_id = context.layout, asked.created, asked.id
     hold, data = written_hold(asked, context.config.event_types)
     with explained(layout, "the hold"), writer_turn(context) as turn:
-        layout.holds.mkdir(mode=FOLDER_MODE, exist_ok=True)
+        make_folder(layout.holds)
         sync_folder(layout.root)
         if layout.hold(hold_id).exists():
             raise HoldError(f"the lake has a hold {hold_id!r} already", hint="choose another name; none is used twice")

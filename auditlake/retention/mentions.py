@@ -16,7 +16,8 @@ from pathlib import Path
 from auditlake.alerts.files import NewContent, alert_files, renamed
 from auditlake.context import LakeContext
 from auditlake.disk.files import open_file, read_file
-from auditlake.disk.layout import FINDINGS_FILE, Layout
+from auditlake.disk.layout import FINDINGS_FILE, FRAMEWORK_FILE, REPORT_FILE, Layout
+from auditlake.display.markdown import marked
 from auditlake.display.text import count, visible
 from auditlake.events.json_tokens import spelled
 from auditlake.landing.positions import unflushed
@@ -100,6 +101,7 @@ def find_mentions(context: LakeContext, rules: RetentionRules, words: Sequence[s
             )
     written = [*sorted(layout.policies.glob("*.yaml")), *sorted(layout.holds.glob("*.yaml")), layout.config]
     written += [layout.frameworks, *sorted(layout.packs.rglob("*.yaml"))]
+    written += sorted(layout.templates.glob("*.j2"))
     written += [layout.root / "auditor.yaml", *sorted((layout.root / "queries").glob("*.sql"))]
     written += sorted(
         path for name in ("policies", "sources", "packs", "holds") for path in (layout.ledger / name).glob("*")
@@ -129,7 +131,7 @@ def _unsearched(layout: Layout, live: Snapshot) -> Iterator[str]:
 def shared_traces(context: LakeContext, values: Collection[str]) -> Iterator[str]:
     """Yield a sentence on the files that have an address or a session of the person, which others may share."""
     layout = context.layout
-    ways = {way for each in values for way in (*spelled(each), html.escape(each))}
+    ways = _spelled(values)
     files = [*alert_files(layout, context.config.alerts.jsonl), *quarantine_files(layout), *report_files(layout)]
     having = [
         path for path in (*files, layout.journal, layout.run_journal) if ways and path.exists() and _has(path, ways)
@@ -142,7 +144,13 @@ def shared_traces(context: LakeContext, values: Collection[str]) -> Iterator[str
 
 
 def _has(path: Path, ways: Collection[str]) -> bool:
-    """Return whether one of the texts is a whole value in JSON, in JSON within JSON, or in a page."""
+    """Return whether one of the texts is a whole value in JSON, in JSON within JSON, or in a page.
+
+    Other forms of reports have messages rather than values: there it may stand anywhere.
+    """
+    form = REPORT_FILE.match(path.name) or FRAMEWORK_FILE.match(path.name)
+    if form and form["form"] not in {".json", ".html"}:
+        return any(text is None or any(each in text for each in ways) for text in _texts(path))
     for text in filter(None, _texts(path)):
         pieces = set(_QUOTES.split(text.replace('\\"', '"')))
         if any(each in (text if _QUOTES.search(each) else pieces) for each in ways):
@@ -173,7 +181,7 @@ def rewritten_alerts(
         return names.of(text) if text in words else pattern.sub(names.of(words[0]), text)
 
     anew = [renamed(path, pattern, rename) for path in files]
-    if files or alerts.webhook:
+    if files or alerts.is_sent:
         mentions.left.append("Alerts that were sent cannot be called back.")
     odd = [path for path, new in zip(files, anew, strict=True) if new is None]
     mentions.stay(odd, "file", "of the alerts may name the person and cannot be read")
@@ -187,7 +195,7 @@ def replaced_file(layout: Layout, new: NewContent) -> Leftover:
 
 
 def _pattern(user_id: str, *others: str) -> re.Pattern[str]:
-    """Return a pattern for the name as JSON, HTML or plain text has it, and for the others as a whole text.
+    """Return a pattern for the name as any form of a report has it, and for the others as a whole text.
 
     The name does not match as a part of a longer one.
     """
@@ -200,9 +208,19 @@ def _pattern(user_id: str, *others: str) -> re.Pattern[str]:
 
 def _ways(texts: Collection[str]) -> str:
     """Return a pattern for every way to write these; in a quarantine file a record is JSON text in JSON text."""
-    ways = {way for each in texts for way in (*spelled(each), html.escape(each))}
+    ways = _spelled(texts)
     ways |= {json.dumps(each, ensure_ascii=False)[1:-1] for each in tuple(ways)}
     return "|".join(map(re.escape, sorted(ways, key=lambda each: (-len(each), each))))
+
+
+def _spelled(texts: Collection[str]) -> set[str]:
+    """Return every way of JSON, HTML, XML, Markdown and CSV to write these."""
+    ways: set[str] = set()
+    for each in texts:
+        xml = html.escape(each, quote=False)
+        ways |= {*spelled(each), html.escape(each), xml, xml.replace('"', "&quot;"), marked(each)}
+        ways.add(each.replace('"', '""'))
+    return ways
 
 
 def _naming(names: re.Pattern[str], paths: Iterable[Path]) -> list[Path]:
@@ -210,9 +228,10 @@ def _naming(names: re.Pattern[str], paths: Iterable[Path]) -> list[Path]:
 
 
 def _texts(path: Path) -> Iterator[str | None]:
-    """Yield the text of a file, in one piece or several; None for a list of findings that cannot be read."""
+    """Yield the text of a file, in one piece or several; None for what cannot be read: a list of findings, a PDF."""
     if not FINDINGS_FILE.match(path.name):
-        yield read_file(path, within=path.parent).decode("utf-8", "replace")
+        data = read_file(path, within=path.parent)
+        yield None if data.startswith(b"%PDF-") else data.decode("utf-8", "replace")
         return
     try:
         with open_file(path, within=path.parent) as file:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import date, datetime
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -12,20 +13,23 @@ from auditlake.alerts.files import NewContent
 from auditlake.context import LakeContext
 from auditlake.disk.durable import write_whole
 from auditlake.display.text import count
+from auditlake.engine.duck import connect
 from auditlake.events.personal import NAMED_COLUMNS
 from auditlake.events.personal_paths import PersonalPath
 from auditlake.events.times import print_instant
 from auditlake.policies.compile import Step
 from auditlake.retention.certificate import CERTIFICATE_VERSION, certificate_id, render_certificate_json
 from auditlake.retention.commit_record import CommitRecord, Kind
-from auditlake.retention.day_rewrite import Day, DayWriter, rewrite_days, staying_rows, taken_with_days
+from auditlake.retention.day_rewrite import Day, DayRows, Rewritten, rewrite_day, staying_rows
 from auditlake.retention.rules import RetentionRules
 from auditlake.retention.side_files import Leftover
+from auditlake.retention.withdrawn import Moved, Withdrawal, counts_of
 from auditlake.store.dayfile import put_in_place, replacing
 from auditlake.store.model import DataFile, Snapshot
 from auditlake.store.pseudonyms import recorded_key
 from auditlake.store.turn import Turn
 
+_MEMORY = "700MB"
 _LISTED = 20
 """Places that a certificate names."""
 
@@ -38,8 +42,8 @@ class Operation:
     at: datetime
     operator: str
     days: tuple[Day, ...]
-    mark: Step | DayWriter
-    """The statement that says which rows of a day stay and which lose their personal data, or what writes its rows."""
+    mark: Step | DayRows
+    """The statement that says which rows of a day stay and which lose their personal data, or what gives its rows."""
     terms: Mapping[str, Any]
     leftovers: tuple[Leftover, ...]
     facts: Mapping[str, Any]
@@ -51,6 +55,8 @@ class Operation:
     """For an erasure: how many files outside of the table may name the person, and stay as they are."""
     alerts: tuple[NewContent, ...] = ()
     """Files of the alerts that get their new content just before the commit: once it is made, they have it."""
+    alone: Step | None = None
+    """The statement that gives the rows of days of which rows go and none changes."""
     summary: str = ""
     """What it did, to follow "version 7"; made of the numbers if empty."""
     details: Mapping[str, Any] = field(default_factory=dict)
@@ -75,16 +81,15 @@ def carry_out(context: LakeContext, turn: Turn, rules: RetentionRules, operation
     little early. All that follows can be told from the commit; see :mod:`auditlake.retention.cleanup`.
     """
     layout, eraser, mark = turn.layout, rules.eraser if rules.names else None, operation.mark
-    write = staying_rows(mark, eraser, rules.texts) if isinstance(mark, Step) else mark
-    drafts = rewrite_days(layout, turn.folder, operation.days, write)
-    whole = [file for day in operation.days if day.whole for file in day.files]
-    taken = (*taken_with_days(layout, whole, turn.folder), *(each for new in drafts.values() for each in new.taken))
-    put_in_place(layout, ((new.draft, new.file) for new in drafts.values()))
-    added = {day: new.file for day, new in drafts.items()}
-    change = replacing((file for day in operation.days for file in day.files), added.values(), taken=taken)
+    choose = staying_rows(mark, eraser, rules.texts, operation.alone) if isinstance(mark, Step) else mark
+    new, withdrawal = _rewrite(context, turn, operation.days, choose)
+    put_in_place(layout, (pair for each in new.values() for pair in each.written))
+    added = {day: [file for _, file in each.written] for day, each in new.items()}
+    left = (file for day in operation.days for file in day.files)
+    change = replacing(left, (file for files in added.values() for file in files), taken=tuple(withdrawal.taken))
     removed = {file.path for file in change.removes}
     remap = operation.kind == "remap"
-    partitions = [_partition(day, added.get(day.day), removed, remap=remap) for day in operation.days]
+    partitions = [_partition(day, added.get(day.day, ()), removed, remap=remap) for day in operation.days]
     certificate = _certificate(context, rules, operation, turn.snapshot, turn.snapshot.after(change), partitions)
     document = render_certificate_json(certificate)
     name = certificate_id(document)
@@ -93,6 +98,7 @@ def carry_out(context: LakeContext, turn: Turn, rules: RetentionRules, operation
         operation.kind, operation.at, operation.operator, f"{summary} (certificate {name})", operation.terms,
         weaker=operation.weaker, certificate=certificate, pseudonym_key=_key_of(turn, rules, operation),
         quarantine={Path(each.path).name: each.becomes for each in operation.leftovers if each.kind == "quarantine"},
+        superseded=withdrawal.superseded,
     )  # fmt: skip
     details = record.details() | {
         "certificate": name, "policies": [rule["id"] for rule in certificate["rules"]],
@@ -102,6 +108,28 @@ def carry_out(context: LakeContext, turn: Turn, rules: RetentionRules, operation
         if each.path.exists():  # an alert may have reached its receiver
             write_whole(each.path, each.data)
     return Done(turn.commit(replace(change, metadata=record.metadata(), details=details)), name, document)
+
+
+def _rewrite(
+    context: LakeContext, turn: Turn, days: Sequence[Day], choose: DayRows
+) -> tuple[dict[date, Rewritten], Withdrawal]:
+    """Write the new files of days that lose more than whole files, and say what all take of the ledger's parts."""
+    layout, spill, new = turn.layout, turn.folder / "spill", dict[date, Rewritten]()
+    spill.mkdir(exist_ok=True)
+    dropped, rewritten = (
+        counts_of(layout, [file for day in days for file in files(day)], spill, _MEMORY)
+        for files in (attrgetter("dropped"), attrgetter("rewritten"))
+    )
+    batches = {batch for counts in (dropped, rewritten) for of_day in counts.values() for batch in of_day}
+    withdrawal = Withdrawal(layout, turn.recorded(batches))
+    with connect(temp=spill, memory=_MEMORY, exact_try=False) as database:
+        for day in days:
+            if day.rewritten:
+                new[day.day] = rewrite_day(database, layout, turn.folder, day, choose, context.classes())
+            moved = new[day.day].moved if day.rewritten else Moved()
+            others = (*day.rewritten, *day.staying)
+            withdrawal.take(database, day.day, day.dropped, others, dropped.get(day.day, {}), moved)
+    return new, withdrawal
 
 
 def _summary(operation: Operation) -> str:
@@ -170,11 +198,11 @@ def remaining_of(rules: RetentionRules, operation: Operation) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _partition(day: Day, added: DataFile | None, removed: Collection[str], *, remap: bool) -> dict[str, Any]:
+def _partition(day: Day, added: Sequence[DataFile], removed: Collection[str], *, remap: bool) -> dict[str, Any]:
     return {
-        "day": day.day.isoformat(), "action": "drop" if day.whole else "rewrite", "events": day.events,
+        "day": day.day.isoformat(), "action": "rewrite" if day.rewritten else "drop", "events": day.events,
         "deleted": day.deleted, "pseudonymised": 0 if remap else day.changed,
         **({"remapped": day.changed} if remap else {}), "held": day.held,
         "files_removed": [file.path for file in day.files if file.path in removed],
-        "file_added": added.path if added else None,
+        "files_added": sorted(file.path for file in added),
     }  # fmt: skip

@@ -62,8 +62,8 @@ def find(layout: Layout, rules: RetentionRules, snapshot: Snapshot, user_id: str
             changes[day] += events
         step = rules.step("person_days", who=list(who))
         days = tuple(
-            _day(snapshot, number, held, changes[number])
-            for number, _, held in rows(connection, step.sql, dict(step.parameters))
+            _day(snapshot, number, types, held, changes[number])
+            for number, types, held in rows(connection, step.sql, dict(step.parameters))
         )
         words = dict.fromkeys([user_id, *_words(connection, rules, list(who), user_id)])
         part = statement("retention/day.sql", "traces")
@@ -129,10 +129,13 @@ def _words(connection: duckdb.DuckDBPyConnection, rules: RetentionRules, who: li
                 yield from (each, *about.parts(each))
 
 
-def _day(snapshot: Snapshot, number: int, held: int, changed: int) -> Day:
+def _day(snapshot: Snapshot, number: int, types: Sequence[str], held: int, changed: int) -> Day:
+    """Return what becomes of a day on which a person has events of some types."""
     day = day_of(number)
-    files = tuple(file for file in snapshot.files if file.day == day)
-    return Day(day, files, sum(file.rows for file in files), 0, changed, held, whole=False)
+    files = [file for file in snapshot.files if file.day == day]
+    theirs = tuple(file for file in files if file.may_hold(types))
+    others = tuple(file for file in files if not file.may_hold(types))
+    return Day(day, (), theirs, others, sum(file.rows for file in files), 0, changed, held)
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from auditlake.store.model import DataFile
 
 Action = Literal["drop", "rewrite", "keep"]
 _SHOWN = 20
-_BECOMES = {"drop": "goes as a whole", "rewrite": "is rewritten", "keep": "stays"}
+_BECOMES = {"drop": "loses whole files", "rewrite": "is rewritten", "keep": "stays"}
 _HEADINGS = ("day", "becomes", "events", "due", "held", "pseudonymised")
 
 
@@ -29,11 +29,13 @@ class PartitionPlan:
     day: date
     events: int
     due: Mapping[str, int]
-    """Expired events by the rule that kept them the longest: a policy's id, or ``default_retention``."""
+    """Expired events by the rule by which they go: a policy's id, or ``default_retention``."""
     kept: Mapping[str, int]
-    """Events whose longest retention is still running, by the policy that keeps them the longest."""
+    """Events whose longest retention is still running, by the policy that keeps them the longest, or by that which says
+    when they must be gone where none keeps them."""
     ungoverned: int
-    """Events that no policy keeps and that are not due: kept by default_retention, or for ever."""
+    """Events of which no policy says how long they are kept and that are not due: kept by default_retention, or for
+    ever."""
     held: int
     """Events under an active hold, expired or not."""
     held_by: Mapping[str, int]
@@ -43,6 +45,10 @@ class PartitionPlan:
     files: tuple[DataFile, ...]
     due_types: Mapping[str, int] = field(default_factory=dict)
     """Expired events by their type."""
+    dropped: tuple[DataFile, ...] = ()
+    """The files of which every event goes: they leave by metadata alone."""
+    rewritten: tuple[DataFile, ...] = ()
+    """Those that are written anew, since some of their events may stay and others go or change."""
 
     @property
     def deleted(self) -> int:
@@ -55,11 +61,16 @@ class PartitionPlan:
         return sum(self.pseudonymise.values())
 
     @property
+    def leaving(self) -> tuple[DataFile, ...]:
+        """The files that leave the lake, whether or not others replace them."""
+        return tuple(sorted((*self.dropped, *self.rewritten), key=lambda file: file.path))
+
+    @property
     def action(self) -> Action:
-        """What becomes of the partition: all of it leaves by metadata alone, or its files are rewritten."""
-        if self.deleted == self.events:
-            return "drop"
-        return "rewrite" if self.deleted or self.pseudonymised else "keep"
+        """What becomes of the partition: files of it leave by metadata alone, or some are written anew."""
+        if not self.deleted and not self.pseudonymised:
+            return "keep"
+        return "drop" if self.deleted == self.events or (self.dropped and not self.rewritten) else "rewrite"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,11 +89,12 @@ class RetentionPlan(Shown):
     partitions: tuple[PartitionPlan, ...]
     """Every day that has events."""
     conflicts: tuple[RetentionConflict, ...]
-    """Where a max_retention is shorter than another policy's retention_period for a type that both govern."""
+    """Where a max_retention is shorter than another policy's retention_period for a type that both govern. Nothing is
+    deleted for one that is of the event: the two contradict each other."""
     silent: Mapping[str, tuple[date, ...]]
     """By policy: the days of its retention period, since the lake has events or was made, without a governed event."""
     kept_by_no_policy: Mapping[str, int]
-    """The event types that no policy with a retention period names, with their events: for them default_retention
+    """The event types of which no policy says how long they are kept, with their events: for them default_retention
     counts, and without it they stay for ever."""
     asked_by_no_policy: Mapping[str, int]
     """Those that no policy names at all."""
@@ -129,7 +141,7 @@ class RetentionPlan(Shown):
             "holds": [list(each) for each in self.holds],
             "partitions": [
                 {"day": each.day.isoformat(), "action": each.action, "due": dict(each.due), "held": each.held,
-                 "pseudonymise": dict(each.pseudonymise), "files": [file.path for file in each.files]}
+                 "pseudonymise": dict(each.pseudonymise), "files": [file.path for file in each.leaving]}
                 for each in self.changes
             ],
             "leftovers": [each.path for each in self.leftovers],
@@ -153,7 +165,8 @@ class RetentionPlan(Shown):
             CardFact("never expire", f"{self.never_expire:,}"),
             *_left_out("kept by no policy", self.kept_by_no_policy),
             *_left_out("asked about by no policy", self.asked_by_no_policy),
-            *(CardFact("conflict", cut(f"{each.event_type}: {each.limit_policy}, {each.keep_policy}"))
+            *(CardFact("contradiction" if each.of else "conflict",
+                       cut(f"{each.event_type}: {each.limit_policy}, {each.keep_policy}"))
               for each in self.conflicts),
             *(CardFact("weaker", cut(sentence)) for sentence in self.weaker),
         ]  # fmt: skip
@@ -172,7 +185,7 @@ class RetentionPlan(Shown):
             "policies": [
                 {"id": each.id, "digest": each.digest,
                  "retention_period": each.retention_period and str(each.retention_period),
-                 "max_retention": each.max_retention and str(each.max_retention)}
+                 "max_retention": each.asked_max_retention}
                 for each in self.policies
             ],
             "holds": [{"id": hold, "digest": digest} for hold, digest in self.holds],

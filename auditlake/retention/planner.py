@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -18,12 +19,13 @@ from auditlake.packs.effective import lake_policies
 from auditlake.policies.holds import load_holds, widened
 from auditlake.policies.model import Policy, asked_by_none, conflicts, kept_by_none
 from auditlake.retention.plan import PartitionPlan, RetentionPlan
-from auditlake.retention.rules import RetentionRules, named
+from auditlake.retention.rules import DEFAULT, RetentionRules, named
 from auditlake.retention.side_files import Leftover, due_leftovers
 from auditlake.retention.terms import terms_of, weaker
 from auditlake.sources.catalog import catalog_of
 from auditlake.store.deltalog import Commits
 from auditlake.store.failures import explained
+from auditlake.store.file_types import with_types
 from auditlake.store.model import DataFile, Snapshot
 from auditlake.store.pseudonyms import pseudonyms
 from auditlake.store.snapshot import read_snapshot, view_snapshot
@@ -72,18 +74,23 @@ def plan(context: LakeContext, as_of: datetime) -> RetentionPlan:
 def plan_snapshot(context: LakeContext, rules: RetentionRules, snapshot: Snapshot, commits: Commits) -> RetentionPlan:
     """Return what an apply would do on a snapshot."""
     terms = terms_of(rules.policies, rules.all_holds, rules.default_retention)
+    snapshot = with_types(context.layout, snapshot)
+    told = tuple(told_days(rules, snapshot))
+    days = {each.day for each in told}
+    others = replace(snapshot, files=tuple(file for file in snapshot.files if file.day not in days))
     with (
         explained(context.layout, "the plan"),
         TemporaryDirectory(prefix="auditlake-") as spill,
         connect(temp=Path(spill), exact_try=False) as connection,
     ):
-        view_snapshot(connection, context.layout, snapshot)
+        view_snapshot(connection, context.layout, others)
         return make_plan(
             connection,
             rules,
             snapshot,
             lake_id=context.config.id,
             created=date.fromisoformat(context.config.created[:10]),
+            told=told,
             leftovers=tuple(due_leftovers(rules, commits)),
             weaker=weaker(commits, terms),
         )
@@ -96,21 +103,23 @@ def make_plan(
     *,
     lake_id: str,
     created: date,
+    told: Sequence[JudgedDay] = (),
     leftovers: Sequence[Leftover] = (),
     weaker: Sequence[str] = (),
 ) -> RetentionPlan:
     """Judge the ``events`` view of a connection.
 
     Args:
-        connection: The engine, with the view of the snapshot.
+        connection: The engine, with the view of the days that are not told.
         rules: The rules of retention.
-        snapshot: What the view shows.
+        snapshot: What the plan is for.
         lake_id: The lake's id.
         created: The day the lake was made.
+        told: What is known of days without reading their files.
         leftovers: Quarantine files and reports that are due.
         weaker: What has become weaker since the last record.
     """
-    judged = tuple(judged_days(connection, rules))
+    judged = (*told, *judged_days(connection, rules))
     by_type: Counter[str] = Counter()
     for each in judged:
         by_type[each.event_type] += each.events
@@ -143,6 +152,43 @@ class JudgedDay:
     due: int
 
 
+def told_days(rules: RetentionRules, snapshot: Snapshot) -> Iterator[JudgedDay]:
+    """Yield how many events are due of days of which the log alone tells: what their files hold, and since when.
+
+    Those are the days of which each file's events of a type are all due or none, unless a hold is active or personal
+    data may have to go: that is for the events to say.
+    """
+    if rules.holds:
+        return
+    days: dict[date, list[DataFile]] = defaultdict(list)
+    for file in snapshot.files:
+        days[file.day].append(file)
+    for day, files in sorted(days.items()):
+        if not all(map(partial(_is_told, rules), files)):
+            continue
+        events: Counter[str] = Counter()
+        due: Counter[str] = Counter()
+        for file in files:
+            for name, number in file.types or ():
+                cutoff = rules.cutoff(name)
+                events[name] += number
+                due[name] += number if cutoff is not None and file.last is not None and file.last < cutoff else 0
+        yield from (JudgedDay(day, name, number, 0, due[name]) for name, number in sorted(events.items()))
+
+
+def _is_told(rules: RetentionRules, file: DataFile) -> bool:
+    """Return whether what the log says of a file is enough to judge all of its events."""
+    if not file.types or file.first is None or file.last is None:
+        return False
+    for name, _ in file.types:
+        cutoff, limit = rules.cutoff(name), rules.limit(name)
+        if cutoff is not None and file.first < cutoff <= file.last:
+            return False
+        if limit is not None and file.first < limit:
+            return False
+    return True
+
+
 def judged_days(connection: duckdb.DuckDBPyConnection, rules: RetentionRules) -> Iterator[JudgedDay]:
     """Yield how many events of the ``events`` view of a connection are held and due, by day and type."""
     if not rules.holds:
@@ -168,10 +214,12 @@ def _partitions(
         for day, number, events in rows(connection, step.sql, dict(step.parameters)):
             held_by[day_of(day)][rules.holds[number].id] += events
     over: dict[date, Counter[str]] = defaultdict(Counter)
+    changing: dict[date, set[str]] = defaultdict(set)
     if rules.limits:
         step = rules.step("over_limit")
         for day, kind, events in named(connection, step, rules.eraser):
             over[day_of(day)][rules.limits[kind].id] += events
+            changing[day_of(day)].add(kind)
     files: dict[date, list[DataFile]] = defaultdict(list)
     for file in snapshot.files:
         files[file.day].append(file)
@@ -179,7 +227,8 @@ def _partitions(
     for each in judged:
         by_day[each.day].append(each)
     return tuple(
-        _partition_plan(rules, day, kinds, held_by[day], over[day], files[day]) for day, kinds in sorted(by_day.items())
+        _partition_plan(rules, day, kinds, held_by[day], over[day], changing[day], files[day])
+        for day, kinds in sorted(by_day.items())
     )
 
 
@@ -189,6 +238,7 @@ def _partition_plan(
     judged: Sequence[JudgedDay],
     held_by: Counter[str],
     over: Counter[str],
+    changing: set[str],
     files: Sequence[DataFile],
 ) -> PartitionPlan:
     due: Counter[str] = Counter()
@@ -199,15 +249,33 @@ def _partition_plan(
         if each.due:
             assert rule is not None
             due[rule] += each.due
-        if each.event_type not in rules.keepers:
+        if rule in (None, DEFAULT):
             ungoverned += staying
         elif staying:
-            kept[rules.keepers[each.event_type].id] += staying
+            kept[rule] += staying
     return PartitionPlan(
         day, sum(each.events for each in judged), dict(sorted(due.items())), dict(sorted(kept.items())), ungoverned,
         sum(each.held for each in judged), dict(sorted(held_by.items())), dict(sorted(over.items())), tuple(files),
         {each.event_type: each.due for each in sorted(judged, key=lambda each: each.event_type) if each.due},
+        *_leaving(judged, changing, files),
     )  # fmt: skip
+
+
+def _leaving(
+    judged: Sequence[JudgedDay], changing: set[str], files: Sequence[DataFile]
+) -> tuple[tuple[DataFile, ...], tuple[DataFile, ...]]:
+    """Return the files of a day that go whole, and those that are written anew; of others no event goes or changes."""
+    whole = {each.event_type for each in judged if each.due == each.events}
+    concerned = {each.event_type for each in judged if each.due} | changing
+    every = {each.event_type for each in judged}
+    dropped, rewritten = [], []
+    for file in files:
+        types = {name for name, _ in file.types} if file.types is not None else every
+        if types and types <= whole:
+            dropped.append(file)
+        elif types & concerned:
+            rewritten.append(file)
+    return tuple(dropped), tuple(rewritten)
 
 
 def _silent(rules: RetentionRules, judged: Sequence[JudgedDay], created: date) -> dict[str, tuple[date, ...]]:

@@ -23,7 +23,7 @@ from auditlake.events.times import print_instant
 from auditlake.retention.cleanup import Cleanup
 from auditlake.retention.commit_record import operator_or_user
 from auditlake.retention.day_rewrite import Day
-from auditlake.retention.derived_columns import Asked, derived_days, remapped_day
+from auditlake.retention.derived_columns import Asked, derived_days, remapped_rows
 from auditlake.retention.operation import Operation, carry_out
 from auditlake.retention.planner import rules_of
 from auditlake.retention.remap_plan import RemapPlan, retention_changes, types_as_json
@@ -97,9 +97,9 @@ def remap(
             at=now,
             operator=operator_or_user(operator),
             days=tuple(
-                Day(day.day, day.files, day.events, 0, day.changed, 0, whole=False) for day in planned.changes
+                Day(day.day, (), day.files, (), day.events, 0, day.changed, 0) for day in planned.changes
             ),
-            mark=remapped_day(turn.folder),
+            mark=remapped_rows(turn.folder),
             terms=terms,
             leftovers=(),
             facts={"plan_digest": planned.digest, "remap": _facts(planned), "left": _left(context, planned)},

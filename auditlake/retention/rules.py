@@ -16,7 +16,7 @@ from auditlake.events.personal import Eraser, PersonalData, Row
 from auditlake.events.personal_paths import PersonalPath
 from auditlake.policies.compile import Step, fill_holds
 from auditlake.policies.holds import Hold
-from auditlake.policies.model import Policy, longest_retention
+from auditlake.policies.model import Part, Policy, longest_retention, shortest_limit
 from auditlake.policies.question import earlier
 from auditlake.sources.catalog import built_in
 from auditlake.store.pseudonyms import Pseudonyms
@@ -69,40 +69,60 @@ class RetentionRules:
 
     @cached_property
     def limits(self) -> dict[str, Policy]:
-        """The policy with the shortest max_retention for each type that has one, the first by id among equals."""
-        shortest: dict[str, tuple[int, Policy]] = {}
-        for policy in sorted(self.policies, key=lambda each: each.id):
-            for name in policy.required_events if policy.max_retention else ():
-                length = length_of(policy.max_retention)
-                if name not in shortest or length < shortest[name][0]:
-                    shortest[name] = (length, policy)
-        return {name: policy for name, (_, policy) in sorted(shortest.items())}
+        """The policy with the shortest max_retention of personal data for each type that has one."""
+        return self._shortest("personal_data")
+
+    @cached_property
+    def enders(self) -> dict[str, Policy]:
+        """The policy by which events of a type must be gone, of those types that no policy keeps, and that go sooner by
+        it than by ``default_retention``.
+        """
+        default = length_of(self.default_retention)
+        return {
+            name: policy for name, policy in self._shortest("event").items()
+            if name not in self.keepers and not 0 < default < length_of(policy.max_event_retention)
+        }  # fmt: skip
+
+    def _shortest(self, of: Part) -> dict[str, Policy]:
+        types = sorted({name for policy in self.policies for name in policy.required_events})
+        return {name: limit for name in types if (limit := shortest_limit(name, self.policies, of))}
 
     def rule(self, event_type: str) -> str | None:
-        """Return what keeps events of a type the longest: a policy's id, :data:`DEFAULT`, or None: nothing ends it."""
-        if event_type in self.keepers:
-            return self.keepers[event_type].id
+        """Return by what events of a type go: by the policy that keeps them the longest, by that which lets them stay
+        the shortest where none keeps them, by :data:`DEFAULT`; None: nothing ends it.
+        """
+        if policy := self.keepers.get(event_type) or self.enders.get(event_type):
+            return policy.id
         return DEFAULT if self.default_retention else None
 
     def length(self, event_type: str) -> Duration | None:
         """Return how long events of a type are kept; None: for ever."""
-        keeper = self.keepers.get(event_type)
-        return keeper.retention_period if keeper else self.default_retention
+        if keeper := self.keepers.get(event_type):
+            return keeper.retention_period
+        ender = self.enders.get(event_type)
+        return ender.max_event_retention if ender else self.default_retention
 
     def cutoff(self, event_type: str) -> datetime | None:
-        """Return the instant before which events of a type are due; None: never."""
-        length = self.length(event_type)
-        return self.before(length) if length else None
+        """Return the instant before which events of a type are due; None: never.
 
-    def before(self, length: Duration) -> datetime:
-        """Return the instant before which everything is older than a length."""
-        return earlier(self.midnight, timedelta(microseconds=length.microseconds))
+        What must be gone goes on the day on which it must, and never late; what is kept goes after it, and never early.
+        """
+        length = self.length(event_type)
+        if length is None:
+            return None
+        if event_type in self.enders:
+            return min(self.before(length, self.midnight + _DAY), self.as_of)
+        return self.before(length)
+
+    def before(self, length: Duration, instant: datetime | None = None) -> datetime:
+        """Return the instant before which everything is older than a length, as of midnight unless it is said."""
+        return earlier(instant or self.midnight, timedelta(microseconds=length.microseconds))
 
     def limit(self, event_type: str) -> datetime | None:
         """Return the instant before which personal data must go, up to the end of the day of as_of, so never late."""
         policy = self.limits.get(event_type)
         length = policy.max_retention if policy else None
-        return earlier(self.midnight + _DAY, timedelta(microseconds=length.microseconds)) if length else None
+        return self.before(length, self.midnight + _DAY) if length else None
 
     def step(self, name: str, **more: object) -> Step:
         """Return a statement of ``sql/retention/judge.sql`` or ``day.sql``, ready to run."""
@@ -119,14 +139,15 @@ class RetentionRules:
 
     @cached_property
     def _values(self) -> dict[str, object]:
-        types, limited = list(self.keepers), list(self.limits)
+        types, limited = [*self.keepers, *self.enders], list(self.limits)
         keys: dict[str, object] = {"inner_key": b"", "outer_key": b"", "check_key": None}
         return {
             "types": types,
             "cutoffs": [self.cutoff(name) for name in types],
             "default_cutoff": self.default_retention and self.before(self.default_retention),
             "limited_types": limited,
-            "limits": [self.limit(name) for name in limited],
+            "limits": (limits := [self.limit(name) for name in limited]),
+            "last_limit": max(filter(None, limits), default=None),
             "as_of": self.as_of,
             **self._places_of("details"),
             **self._places_of("metadata"),

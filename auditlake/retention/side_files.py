@@ -117,15 +117,16 @@ class _Reach:
 def _report(path: Path, rules: RetentionRules, longest: Duration) -> _Reach:
     """Return what a report can speak of.
 
-    A page alone says no more than its name: then it is judged by its instant and the longest retention of all.
+    Without its JSON a form says no more than its name: then it is judged by its instant and the longest retention of
+    all.
     """
+    match = REPORT_FILE.match(path.name) or FRAMEWORK_FILE.match(path.name)
+    assert match is not None
     with suppress(OSError, ValueError, KeyError, TypeError):
-        report = json.loads(read_file(path.with_suffix(".json"), within=path.parent))
+        report = json.loads(read_file(path.with_name(f"{match['stem']}.json"), within=path.parent))
         lengths = [rules.length(name) for name in report["events_by_type"]]
         until, more = parse_instant(report["period"]["until"]), report.get("more_findings") or {"file": ""}
         return _Reach(until, None if None in lengths else max(lengths, key=length_of), str(more["file"]))
-    match = REPORT_FILE.match(path.name) or FRAMEWORK_FILE.match(path.name)
-    assert match is not None
     return _Reach(datetime.fromisoformat(match["as_of"]), longest)
 
 

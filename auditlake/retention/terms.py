@@ -41,7 +41,10 @@ def terms_of(policies: Sequence[Policy], holds: Sequence[Hold], default_retentio
     """Return what policies, holds and lake.toml demand now."""
     return {
         "policies": {
-            each.id: {"digest": each.digest, **_terms(each.required_events, each.retention_period, each.max_retention)}
+            each.id: {
+                "digest": each.digest,
+                **_terms(each.required_events, each.retention_period, each.max_retention, each.max_event_retention),
+            }
             for each in policies
         },
         "holds": holds_of(holds),
@@ -191,14 +194,18 @@ def state_of(terms: Terms) -> State:
 def kept(state: State, event_type: str) -> Length | None:
     """Return how long events of a type are kept; None where that is not known."""
     lengths = _lengths(state, event_type, "retention_us", "retention_period")
-    return max(lengths, key=lambda each: each.microseconds) if lengths else _default(state)
+    if lengths:
+        return max(lengths, key=lambda each: each.microseconds)
+    default = _default(state)
+    enders = _lengths(state, event_type, "max_event_retention_us", "max_event_retention")
+    return default and min([*enders, default], key=lambda each: each.microseconds)
 
 
 def _lengths(state: State, event_type: str, microseconds: str, text: str) -> list[Length]:
     return [
         Length(each[microseconds], f"for {each[text]}", name)
         for name, each in sorted(state.policies.items())
-        if each[microseconds] and event_type in each["required_events"]
+        if each.get(microseconds) and event_type in each["required_events"]
     ]
 
 
@@ -369,20 +376,29 @@ def _terms_of_file(content: bytes) -> Mapping[str, Any] | None:
     """Return what a policy's file demands of retention, whatever else is in it; None where it is no policy."""
     try:
         policy = yaml.safe_load(content)
-        lengths = {
-            name: parse_duration(str(policy[name]), name)
-            for name in ("retention_period", "max_retention")
-            if policy.get(name) is not None
+        most, limit = policy.get("max_retention"), "max_retention"
+        if isinstance(most, dict):
+            limit = "max_event_retention" if most.get("of") == "event" else limit
+            most = most["longest"]
+        said = {
+            "retention_period": ("retention_period", policy.get("retention_period")),
+            limit: ("max_retention", most),
         }
+        lengths = {name: parse_duration(str(text), of) for name, (of, text) in said.items() if text is not None}
         return _terms([str(name) for name in policy["required_events"]], **lengths)
     except (yaml.YAMLError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None
 
 
 def _terms(
-    types: Sequence[str], retention_period: Duration | None = None, max_retention: Duration | None = None
-) -> dict[str, Any]:
-    return {
+    types: Sequence[str], retention_period: Duration | None = None, max_retention: Duration | None = None,
+    max_event_retention: Duration | None = None,
+) -> dict[str, Any]:  # fmt: skip
+    ending = {} if max_event_retention is None else {
+        "max_event_retention": str(max_event_retention),
+        "max_event_retention_us": max_event_retention.microseconds,
+    }  # fmt: skip
+    return ending | {
         "retention_period": retention_period and str(retention_period),
         "retention_us": retention_period and retention_period.microseconds, "required_events": list(types),
         "max_retention": max_retention and str(max_retention),

@@ -24,6 +24,7 @@ from auditlake.runs.model import (
     Declaration,
     Entry,
     FailedRun,
+    Found,
     PackAnswer,
     PackedEvidence,
     Pruning,
@@ -136,6 +137,11 @@ def entry_dict(entry: Entry) -> dict[str, Any]:
 def _plain(value: Any) -> Any:
     if isinstance(value, datetime):
         return print_instant(value)
+    if isinstance(value, Found):  # there may be thousands: what they end with and have not is left out
+        parts = [_plain(each) for each in value]
+        while parts and parts[-1] is None:
+            parts.pop()
+        return parts
     return {name: _plain(each) for name, each in value.items()} if isinstance(value, dict) else value
 
 
@@ -208,7 +214,13 @@ def _made(kind: Any, record: dict[str, Any]) -> Any:
 def _answer(record: dict[str, Any]) -> Answer:
     """Make an answer; a year of runs may have a hundred thousand."""
     record["since"], record["until"] = _instant(record["since"]), _instant(record["until"])
+    if record.get("found") is not None:
+        record["found"] = {name: _found(*each) for name, each in record["found"].items()}
     return Answer(**record)
+
+
+def _found(subject: str | None = None, *times: str | None) -> Found:
+    return Found(subject, *(None if each is None else _instant(each) for each in times))
 
 
 def _schedule(name: str, record: dict[str, Any]) -> Schedule:

@@ -8,12 +8,25 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from auditlake.events.durations import Duration
 
 State = Literal["ok", "error"]
 Level = Literal["full", "quick"]
+UNATTENDED = frozenset({"nightly", "schedule"})
+"""The verbs that are run by cron and its like."""
+
+
+class Found(NamedTuple):
+    """A finding, as far as it takes to know it again: where it is cut by another period, its id is another one."""
+
+    subject: str | None = None
+    """The id that it would have without its start, so that findings of one policy, kind, group and type share; None
+    where that is its id."""
+    start: datetime | None = None
+    end: datetime | None = None
+    """None where it runs on, or has no start either."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +74,9 @@ class Answer:
     """Governed events in the period."""
     report: str
     """``sha256:`` of the report's canonical JSON, whether or not it was written to a file."""
+    found: Mapping[str, Found] | None = None
+    """By id, the findings that no earlier run had found over all of their time; None in a line that names none: one of
+    before, or where they would be more than :data:`auditlake.runs.known.MOST`."""
 
 
 @dataclass(frozen=True, slots=True)

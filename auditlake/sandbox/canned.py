@@ -96,13 +96,12 @@ def questions(layout: Layout) -> dict[str, CannedQuery]:
     return dict(sorted(queries.items()))
 
 
-def chosen(layout: Layout, name: str) -> CannedQuery:
+def chosen(queries: Mapping[str, CannedQuery], name: str) -> CannedQuery:
     """One question by its name.
 
     Raises:
         QueryError: There is none.
     """
-    queries = questions(layout)
     if name not in queries:
         close = get_close_matches(name[:64], queries, 1)
         hint = f"did you mean {close[0]}?" if close else "auditlake query list shows them all"

@@ -7,10 +7,7 @@ sandbox is on, it has no right to read a module.
 
 from __future__ import annotations
 
-import json
 import os
-import select
-import threading
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -21,13 +18,17 @@ import duckdb
 import pyarrow as pa
 import pyarrow.ipc
 
+from auditlake.confined import kernel
+from auditlake.confined.frames import STRETCH, send
+from auditlake.confined.served import IN, OUT, begin, end_with_parent, listen, say
 from auditlake.engine.arrow_rows import exact
 from auditlake.engine.sql_text import identifier
-from auditlake.sandbox import engine, gate, kernel, pivot
-from auditlake.sandbox.protocol import HEAD, STRETCH, RowsIn, RowsOut, packed, read_exactly, send
+from auditlake.sandbox import engine, gate, pivot
+from auditlake.sandbox.protocol import RowsIn, RowsOut
+from auditlake.sandbox.values import bound
 
-_IN = 0
-_OUT = os.dup(1)
+_FEEDS = ("/proc/self/cgroup", "/proc/stat", "/proc/meminfo", "/sys/devices/system/cpu/online", "/sys/fs/cgroup")
+"""What DuckDB 2.0 reads when it opens, to find out about cores and memory: it ends the process if it cannot."""
 _ENGINE_ROOM = 1_000_000_000
 """Bytes of address space for threads' stacks and allocators' reserves, which is not memory in use."""
 _OPEN_FILES = 256
@@ -36,11 +37,9 @@ _BATCH = 8_192
 
 def main() -> None:
     """Serve until the parent goes."""
-    # Whatever prints must not print into what the parent reads.
-    nothing = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nothing, 1)
+    begin()
     try:
-        opening = _listen()["open"]
+        opening = listen()["open"]
         if not opening["engine_reads"]:
             import pyarrow.dataset  # noqa: F401 - before the right to read it is gone
         Server(opening).serve()
@@ -61,15 +60,15 @@ class Server:
             self._connection = engine.connect(opening)
             engine.try_out(self._connection, holds, os.__file__)
         except engine.Unsafe as finding:
-            _say({"unsafe": str(finding)})
+            say({"unsafe": str(finding)})
             os._exit(1)
         except Exception as error:  # noqa: BLE001 - the parent tells it
-            _say({"broken": engine.one_line(error)})
+            say({"broken": engine.one_line(error)})
             os._exit(1)
         tables = frozenset(opening["open"])
         self._gate = gate.Gate(tables, engine.catalog(self._connection)) if "gate" in holds else None
-        threading.Thread(target=_end_with_parent, daemon=True).start()
-        _say({"ready": holds})
+        end_with_parent()
+        say({"ready": holds})
 
     def _lock(self) -> list[str]:
         """Put on the layers of the kernel; give all that hold."""
@@ -81,21 +80,21 @@ class Server:
             self._try("calls", kernel.filter_calls, holds)
         if "landlock" in opening["layers"]:
             # What Arrow reads by itself is read with the rights that are left.
-            self._try("landlock", lambda: kernel.landlock(opening["files"]), holds)
+            self._try("landlock", lambda: kernel.landlock((*_FEEDS, *opening["files"])), holds)
         return [*holds, *(each for each in ("engine", "gate") if each in opening["layers"])]
 
     def _try(self, name: str, put_on: Any, holds: list[str]) -> None:
         try:
             put_on()
         except (OSError, ValueError) as error:
-            _say({"lacks": name, "why": str(error)})
+            say({"lacks": name, "why": str(error)})
         else:
             holds.append(name)
 
     def serve(self) -> None:
         """Answer."""
         while True:
-            asked = _listen()["ask"]
+            asked = listen()["ask"]
             began = time.monotonic()
             kernel.limit_processor((self._opening["seconds"] + 1) * (os.cpu_count() or 1))
             try:
@@ -104,10 +103,10 @@ class Server:
                 raise
             except BaseException as error:  # noqa: BLE001 - whatever it is, it is told
                 end = _failure(error, partial(engine.hint, self._connection, asked["text"], self._opening["open"]))
-            _say({"done": end | {"seconds": time.monotonic() - began}})
+            say({"done": end | {"seconds": time.monotonic() - began}})
 
     def _answer(self, asked: Mapping[str, Any]) -> dict[str, Any]:
-        text, values = asked["text"], engine.bound(asked["values"])
+        text, values = asked["text"], bound(asked["values"])
         if self._gate is not None:
             text = self._passed(text, values)
         relation = self._connection.sql(text, params=values or None)
@@ -157,7 +156,7 @@ class Server:
     def _load(self, used: frozenset[str]) -> None:
         """Get the tables behind the views that are wanted for the first time."""
         for name in sorted((used & set(self._opening["on_demand"])) - self._loaded):
-            _say({"need": name})
+            say({"need": name})
             _take_table(self._connection, f"_{name}")
             engine.make_view(self._connection, name, self._opening["on_demand"][name])
             if name not in self._opening["growing"]:
@@ -167,7 +166,7 @@ class Server:
         """Send rows until there are no more of them, or too many."""
         reader = exact(relation).to_arrow_reader(_BATCH)
         sent, whole = 0, True
-        out = RowsOut(partial(send, _OUT))
+        out = RowsOut(partial(send, OUT))
         with BufferedWriter(out, STRETCH) as file, pa.ipc.new_stream(file, reader.schema) as stream:
             for batch in reader:
                 fits = _fitting(batch, self._opening["rows"] - sent, self._opening["output"] - out.sent)
@@ -192,7 +191,7 @@ def _fitting(batch: pa.RecordBatch, rows: int, size: int) -> int:
 
 
 def _take_table(connection: duckdb.DuckDBPyConnection, name: str) -> None:
-    source = RowsIn(_IN)
+    source = RowsIn(IN)
     try:
         table = pa.ipc.open_stream(BufferedReader(source, STRETCH)).read_all()
     finally:
@@ -211,21 +210,3 @@ def _failure(error: BaseException, hint: Callable[[str], str]) -> dict[str, Any]
         return {"status": "stopped", "reason": "it took longer than it may"}
     reason = engine.one_line(error) + hint(str(error)) if isinstance(error, Exception) else type(error).__name__
     return {"status": "failed", "reason": reason}
-
-
-def _say(message: Mapping[str, Any]) -> None:
-    send(_OUT, packed(message))
-
-
-def _listen() -> dict[str, Any]:
-    _, length = HEAD.unpack(read_exactly(_IN, HEAD.size))
-    message: dict[str, Any] = json.loads(read_exactly(_IN, length))
-    return message
-
-
-def _end_with_parent() -> None:
-    """End as soon as no process holds the other end of the input, whatever DuckDB is doing."""
-    poll = select.poll()
-    poll.register(_IN, 0)
-    poll.poll()
-    os._exit(1)

@@ -7,7 +7,6 @@ import re
 import socket
 from collections.abc import Collection, Mapping
 from contextlib import suppress
-from datetime import date, datetime
 from typing import Any
 
 import duckdb
@@ -142,15 +141,6 @@ def _works(action: Any) -> bool:
     except (duckdb.Error, OSError):
         return False
     return True
-
-
-def bound(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Parameters as they are bound, from how the wire has them."""
-    readers = {"instant": datetime.fromisoformat, "day": date.fromisoformat}
-    return {
-        name: readers[value["kind"]](value["text"]) if isinstance(value, Mapping) and "kind" in value else value
-        for name, value in values.items()
-    }
 
 
 def hint(connection: duckdb.DuckDBPyConnection, text: str, views: Collection[str], message: str) -> str:

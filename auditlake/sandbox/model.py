@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Required, TypedDict
+from typing import TYPE_CHECKING, Literal, Required, TypedDict
 
 from auditlake.events.times import Instant
+
+if TYPE_CHECKING:
+    from auditlake.sandbox.principals import Account
 
 Layer = Literal["landlock", "calls", "limits", "engine", "gate"]
 """A layer of the sandbox inside the child: the kernel's file and TCP rights, its filter of system calls, its limits of
@@ -16,6 +19,10 @@ LAYERS: tuple[Layer, ...] = ("landlock", "calls", "limits", "engine", "gate")
 """Every layer, the outermost first."""
 
 MEGABYTE = 1_000_000
+
+
+class Interrupted(Exception):  # noqa: N818 - told in other words above
+    """A question is to be stopped. Says why in a few words."""
 
 
 class SessionOptions(TypedDict, total=False):
@@ -29,6 +36,8 @@ class SessionOptions(TypedDict, total=False):
     """Events after it do not exist."""
     rows: int | None
     """The most rows of an answer, instead of what lake.toml says."""
+    account: Account | None
+    """The account that asks at a desk."""
     layers: Sequence[Layer]
     """For tests: which layers of the sandbox to put on."""
     engine_reads: bool | None

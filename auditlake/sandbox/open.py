@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Unpack
 
 from auditlake.context import LakeContext
@@ -35,3 +38,22 @@ def open_session(context: LakeContext, **options: Unpack[SessionOptions]) -> Aud
     except BaseException:
         child.kill()
         raise
+
+
+@contextmanager
+def without_numpy(layout: Layout | None) -> Iterator[None]:
+    """Keep Arrow from importing numpy, which takes longer than a short query, where a session needs none.
+
+    For a process that does nothing else: Arrow does without numpy for as long as the process lives.
+
+    Args:
+        layout: The lake of the session, which may flush first, and needs numpy for that; None for one at a desk.
+    """
+    if {"numpy", "pyarrow"} & set(sys.modules) or (layout is not None and others_wait(layout)):
+        yield
+        return
+    sys.modules["numpy"] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        del sys.modules["numpy"]

@@ -7,6 +7,9 @@
       rows: source = 'cloudtrail'
     principals:
       erika: everything
+    groups:                       # for accounts that ask at a desk and are not named: the first group that has one
+      audit:
+        columns: {details: hide}
 
 A file that is not understood to the last word keeps all principals out: whatever it leaves open could show too much.
 """
@@ -15,6 +18,8 @@ from __future__ import annotations
 
 import os
 import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import yaml
 
@@ -27,38 +32,86 @@ from auditlake.yaml_reader import Reader, is_null
 FILE = "auditor.yaml"
 EVERYTHING = "everything"
 """What stands for a principal from whom nothing is kept."""
-_KEYS = ("default", "principals")
+_KEYS = ("default", "principals", "groups")
 _LONGEST_NAME = 200
 _MOST_LEFT = 999
 
 
-def masking_of(layout: Layout, principal: str) -> Masking:
-    """Read what a principal may see; everything where the lake has no ``auditor.yaml``.
+@dataclass(frozen=True, slots=True)
+class Account:
+    """An account of this system that asks at a desk: what the kernel says of it, and nothing that the asker says."""
+
+    name: str
+    """Its name, which is the principal; ``uid 1001`` where the system has no name for it."""
+    uid: int
+    groups: frozenset[str] = frozenset()
+    """The names of its groups."""
+
+    def as_recorded(self) -> dict[str, str]:
+        """Return what the record of a question says of it."""
+        return {"system_user": self.name, "uid": str(self.uid)}
+
+
+@dataclass(frozen=True, slots=True)
+class _Sights:
+    """What the file says, by the names of the file."""
+
+    default: Masking | None = None
+    principals: Mapping[str, Masking] = field(default_factory=dict)
+    groups: Mapping[str, Masking] = field(default_factory=dict)
+
+    def of(self, principal: str, account: Account | None) -> Masking | None:
+        """Return what a principal sees; None where they may not ask. Who only says who they are has no groups."""
+        if (named := self.principals.get(folded(principal))) is not None:
+            return named
+        groups = frozenset() if account is None else account.groups
+        return next((masking for name, masking in self.groups.items() if name in groups), self.default)
+
+
+def masking_of(layout: Layout, principal: str, account: Account | None = None) -> Masking:
+    """Read what a principal may see; everything where the lake has no ``auditor.yaml``, and no account asks.
+
+    Args:
+        layout: The lake.
+        principal: The principal.
+        account: The account that asks at a desk.
 
     Raises:
-        RefusedError: The file names neither the principal nor a default.
+        RefusedError: The file names neither the principal nor a default, or there is none, and an account asks.
         LakeFormatError: The file cannot be read, or has another name; the message has every mistake with its place.
     """
     content = _content(layout)
-    if content is None:
+    if content is None and account is None:
         return Masking()
+    masking = None if content is None else _read(layout, content).of(principal, account)
+    if masking is None:
+        why = f"{FILE} does not name this principal and has no default"
+        if account is not None:
+            why = f"{FILE} names neither this account nor a group of it, and has no default"
+        if content is None:
+            why = f"the lake has no {FILE}, which says who may ask at a desk"
+        message = f"{principal[:80]!r} may not ask: {why}"
+        raise RefusedError(message, hint="the lake's owner can name them there")
+    if not masking:
+        return masking
+    key = key_of(layout) if masking.columns else ""
+    return Masking(masking.columns, masking.rows, key, id_keys_of(layout))
+
+
+def _read(layout: Layout, content: bytes) -> _Sights:
+    """Read the file.
+
+    Raises:
+        LakeFormatError: It has mistakes.
+    """
     reader = _Reader()
-    default, named = reader.read(content)
+    sights = reader.read(content)
     if problems := reader.problems(FILE):
         raise LakeFormatError(
             f"{FILE} cannot be understood: {'; '.join(problems)}",
             hint=f"the lake's owner has to mend {layout.root / FILE}; no question is answered until then",
         )
-    masking = named.get(folded(principal), default)
-    if masking is None:
-        raise RefusedError(
-            f"{principal[:80]!r} may not ask: {FILE} does not name this principal and has no default",
-            hint="the lake's owner can name them there",
-        )
-    if not masking:
-        return masking
-    key = key_of(layout) if masking.columns else ""
-    return Masking(masking.columns, masking.rows, key, id_keys_of(layout))
+    return sights
 
 
 def is_name(text: str) -> bool:
@@ -99,37 +152,37 @@ class _Reader(Reader):
     def __init__(self) -> None:
         super().__init__("list of principals", _KEYS, frozenset())
 
-    def read(self, content: bytes) -> tuple[Masking | None, dict[str, Masking]]:
-        """Return what a principal without a name in the file sees, and what the others see by their names; note
-        mistakes.
-        """
+    def read(self, content: bytes) -> _Sights:
+        """Return what the file says; note mistakes."""
         text = self.decoded(content)
         root = None if text is None else self.tree(text)
         if root is None:
-            return None, {}
+            return _Sights()
         fields = self.mapping(root, "the file", _KEYS, ())
         if not fields and not self.mistakes:
-            self.wrong(root, f"expected {_KEYS[0]}, {_KEYS[1]}, or both")
+            self.wrong(root, f"expected some of {', '.join(_KEYS)}")
         default = self.principal(fields["default"], "default") if "default" in fields else None
-        return default, self.named(fields["principals"]) if "principals" in fields else {}
+        return _Sights(default, *(self.named(fields.get(key), key) for key in _KEYS[1:]))
 
-    def named(self, node: yaml.Node) -> dict[str, Masking]:
-        """Return what each principal sees, by name."""
+    def named(self, node: yaml.Node | None, key: str) -> dict[str, Masking]:
+        """Return what each principal or group sees, by name, in the order of the file."""
         maskings: dict[str, Masking] = {}
         spelled: dict[str, str] = {}
-        if not self.is_a(node, yaml.MappingNode, "principals", f"a name for each, such as erika: {EVERYTHING}"):
+        expected = f"a name for each, such as {'audit' if key == 'groups' else 'erika'}: {EVERYTHING}"
+        if node is None or not self.is_a(node, yaml.MappingNode, key, expected):
             return maskings
         if not node.value:
-            self.wrong(node, "principals: expected at least one name; without any, leave the key out")
-        for key, value in node.value:
-            name = self.text(key, "a principal's name")
-            masking = self.principal(value, f"principals.{name}" if name else "principals")
+            self.wrong(node, f"{key}: expected at least one name; without any, leave the key out")
+        for name_node, value in node.value:
+            name = self.text(name_node, f"a {key.removesuffix('s')}'s name")
+            masking = self.principal(value, f"{key}.{name}" if name else key)
             if name is None:
                 continue
             if not is_name(name):
-                self.wrong(key, f"a principal's name has at most {_LONGEST_NAME} printable characters, got {name!r}")
+                what = f"a {key.removesuffix('s')}'s name has at most {_LONGEST_NAME} printable characters"
+                self.wrong(name_node, f"{what}, got {name!r}")
             if spelled.setdefault(folded(name), name) != name:
-                self.wrong(key, f"the name {name!r} is given twice, its letters spelled in two ways")
+                self.wrong(name_node, f"the name {name!r} is given twice, its letters spelled in two ways")
             maskings[folded(name)] = masking
         return maskings
 

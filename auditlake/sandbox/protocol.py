@@ -1,52 +1,24 @@
-"""What parent and child say to each other over pipes: frames of a kind, a length and a payload."""
+"""Arrow streams as frames: between parent and child, and between a desk and its askers."""
 
 from __future__ import annotations
 
 import io
-import json
 import os
-import struct
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
-SAID = b"J"
-"""A JSON object."""
-ROWS = b"A"
-"""A stretch of an Arrow IPC stream."""
+from auditlake.confined.frames import HEAD, SAID, STRETCH, read_exactly, send_data
 
-HEAD = struct.Struct(">cQ")
-"""The kind and the length of what follows."""
-STRETCH = 1024 * 1024
-"""Bytes of the longest frame of rows."""
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
-def packed(message: Mapping[str, Any]) -> bytes:
-    """Return a JSON object as a frame."""
-    text = json.dumps(message, ensure_ascii=True, separators=(",", ":")).encode("ascii")
-    return HEAD.pack(SAID, len(text)) + text
+def send_rows(send: Callable[[Any], None], table: pa.Table) -> None:
+    """Send a table as frames of rows."""
+    import pyarrow as pa
 
-
-def send(descriptor: int, data: Any) -> None:
-    """Write all of it."""
-    rest = memoryview(data)
-    while rest:
-        rest = rest[os.write(descriptor, rest) :]
-
-
-def read_exactly(descriptor: int, length: int) -> bytes:
-    """So many bytes.
-
-    Raises:
-        EOFError: The other side has gone.
-    """
-    parts = []
-    while length:
-        part = os.read(descriptor, min(length, STRETCH))
-        if not part:
-            raise EOFError
-        parts.append(part)
-        length -= len(part)
-    return b"".join(parts)
+    with io.BufferedWriter(RowsOut(send), STRETCH) as file, pa.ipc.new_stream(file, table.schema) as stream:
+        stream.write_table(table, max_chunksize=8_192)
 
 
 class RowsOut(io.RawIOBase):
@@ -63,13 +35,9 @@ class RowsOut(io.RawIOBase):
 
     def write(self, data: Any, /) -> int:
         """Send all of it."""
-        view = memoryview(data).cast("B")
-        for start in range(0, len(view), STRETCH):
-            stretch = view[start : start + STRETCH]
-            self._send(HEAD.pack(ROWS, len(stretch)))
-            self._send(stretch)
-        self.sent += len(view)
-        return len(view)
+        length = send_data(self._send, data)
+        self.sent += length
+        return length
 
 
 class RowsIn(io.RawIOBase):

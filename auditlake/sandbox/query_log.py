@@ -17,12 +17,13 @@ from auditlake.events.schema import EventType
 from auditlake.landing.trail import Terms, Trail, TrailOptions
 from auditlake.machine import Clock, login_name
 from auditlake.sandbox.model import Outcome
+from auditlake.sandbox.principals import Account
 
 _CUTS = (1_000_000, 10_000, 100)
 """Characters of the longest text of a question that is put on record, and where that makes too long an event, fewer."""
 
 
-class Accounts:
+class QueryLog:
     """Writes down who asked what and how it ended, as ``audit_log_access`` of the source ``auditlake.self``.
 
     Args:
@@ -32,17 +33,20 @@ class Accounts:
         principal: Who asks.
         session: The session's id.
         snapshot: What it reads.
+        account: The account that asks at a desk; None for the user of this process.
     """
 
     def __init__(
-        self, layout: Layout, config: LakeConfig, clock: Clock, *, principal: str, session: str, snapshot: int
-    ) -> None:
+        self, layout: Layout, config: LakeConfig, clock: Clock, *, principal: str, session: str, snapshot: int,
+        account: Account | None = None,
+    ) -> None:  # fmt: skip
         terms = Terms(config.event_types, config.max_record)
         self._trail = Trail(layout, terms, TrailOptions(flush_seconds=None), own=True)
         self._clock = clock
         self._principal = principal
         self._session = session
         self._snapshot = snapshot
+        self._who = {"system_user": login_name()} if account is None else account.as_recorded()
         self.lines: list[str] = []
         """The events of the session so far, as JSON."""
 
@@ -75,7 +79,7 @@ class Accounts:
         details: dict[str, Any] = {
             "query": text,
             "parameters": values,
-            "system_user": login_name(),
+            **self._who,
             "snapshot": self._snapshot,
             "rows": outcome.rows,
             "milliseconds": round(outcome.seconds * 1000),

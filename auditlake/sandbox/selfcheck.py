@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from auditlake.confined.kernel import landlock_version
+from auditlake.confined.process import ChildGone
 from auditlake.errors import SandboxError
-from auditlake.sandbox.kernel import landlock_version
 from auditlake.sandbox.model import LAYERS, MEGABYTE, Layer, Opening
-from auditlake.sandbox.parent import Child, ChildGone
+from auditlake.sandbox.parent import Child
 
 _OPENING = Opening(
     layers=(), folder="/", files=(), engine_reads=True, views={}, secure=(), open=(), on_demand={}, growing=(),

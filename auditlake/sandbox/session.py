@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import os
-import re
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from datetime import date, datetime
 from functools import partial
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Self
 
 from auditlake.config import DeskSettings
+from auditlake.confined.kernel import landlock_version
+from auditlake.confined.process import ChildGone
 from auditlake.context import LakeContext
 from auditlake.disk.layout import Layout
 from auditlake.engine.paths import for_duckdb, has_pattern
@@ -22,20 +22,20 @@ from auditlake.engine.sql_text import select_events
 from auditlake.engine.statements import statement
 from auditlake.errors import QueryError, RefusedError, SandboxError, StoppedError
 from auditlake.events.schema import PUBLIC_COLUMNS
-from auditlake.events.times import Instant, as_instant, judged_as_of
+from auditlake.events.times import Instant, judged_as_of
 from auditlake.landing.flush import flush
 from auditlake.landing.positions import unflushed
 from auditlake.landing.segments import OWN
 from auditlake.machine import login_name
 from auditlake.sandbox.answer import Answer
 from auditlake.sandbox.dictionary import dictionary
-from auditlake.sandbox.kernel import landlock_version
 from auditlake.sandbox.masking import Masking
-from auditlake.sandbox.model import LAYERS, MEGABYTE, Layer, Opening, Outcome
+from auditlake.sandbox.model import LAYERS, MEGABYTE, Interrupted, Layer, Opening, Outcome
 from auditlake.sandbox.open import others_wait
-from auditlake.sandbox.parent import Child, ChildGone, Reply
-from auditlake.sandbox.principals import folded, is_name, masking_of
-from auditlake.sandbox.query_log import Accounts
+from auditlake.sandbox.parent import Child, Reply
+from auditlake.sandbox.principals import Account, folded, is_name, masking_of
+from auditlake.sandbox.query_log import QueryLog
+from auditlake.sandbox.values import is_text, sent
 from auditlake.sandbox.views import SHAPES, Sight, Tables, TooMuch
 from auditlake.store.model import Snapshot
 from auditlake.store.snapshot import file_paths, read_snapshot, readable
@@ -43,14 +43,14 @@ from auditlake.store.snapshot import file_paths, read_snapshot, readable
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from auditlake.sandbox.canned import CannedQuery
+
 VIEWS = ("events", *(name for name in SHAPES if name != "queries"), "queries", "dictionary")
 """What an auditor sees, in the order in which it is told."""
 _DESCRIBED = ("dictionary", "_tables", "_all_tables")
 """The views that are the same in every lake; no question can name those that begin with _, which SHOW reads."""
-_LONGEST_VALUES = 1_000_000
 _ANY = 1 << 60
 """More rows, and more bytes, than there are anywhere."""
-_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class AuditSession:
@@ -63,7 +63,8 @@ class AuditSession:
         as_of: Events after it do not exist, and findings are judged as of it; if None, nothing is left out, and
             findings are judged as of now. Of a day, its end; never later than now.
         rows: At most so many rows an answer, instead of what lake.toml says. More than that, or 0 for any number and
-            size, is for the lake's owner, who asks by the name that the system has for them.
+            size, is for the lake's owner, who asks by the name that the system has for them, and at no desk.
+        account: The account that asks at a desk, which is the principal; None for a caller who says who asks.
         layers: For tests: which layers of the sandbox to put on.
         engine_reads: For tests: whether DuckDB reads the files itself; only where Landlock holds if None.
         child: One that was started already.
@@ -82,6 +83,7 @@ class AuditSession:
         snapshot: int | None = None,
         as_of: Instant | None = None,
         rows: int | None = None,
+        account: Account | None = None,
         layers: Sequence[Layer] = LAYERS,
         engine_reads: bool | None = None,
         child: Child | None = None,
@@ -95,8 +97,12 @@ class AuditSession:
             """The session's own id, on record with every question."""
             self.as_of = None if as_of is None else judged_as_of(as_of, clock(), QueryError)
             """Events after it do not exist; None if none is left out."""
-            masking = masking_of(layout, self.principal)
-            self.limits = config.desk if rows is None else _limits(layout, config.desk, rows, self.principal, masking)
+            self.look: Callable[[], None] = lambda: None
+            """Called now and then while a question runs; an :class:`Interrupted` that it raises stops the question."""
+            self._layout = layout
+            masking = masking_of(layout, self.principal, account)
+            is_owner = account is None and not masking and _is_owner(layout, self.principal)
+            self.limits = config.desk if rows is None else _limits(config.desk, rows, self.principal, is_owner=is_owner)
             """How much a question may take."""
             self._secrets = masking.secrets
             snapshot_read, waiting = _newest(context) if snapshot is None else (read_snapshot(layout, snapshot), ())
@@ -110,12 +116,13 @@ class AuditSession:
             reading = select_events(
                 [*map(for_duckdb, file_paths(layout, can_read.files))], PUBLIC_COLUMNS, can_read.last_batch
             )
-            self._accounts = Accounts(
-                layout, config, clock, principal=self.principal, session=self.id, snapshot=self.snapshot
-            )
+            self._log = QueryLog(
+                layout, config, clock, principal=self.principal, session=self.id, snapshot=self.snapshot,
+                account=account,
+            )  # fmt: skip
             judged = masking.query(reading, self.as_of, true_values=True)
             sight = Sight(self.snapshot, self.as_of, clock(), judged, masking, waiting)
-            self._tables = Tables(layout, config, sight, self._accounts.lines)
+            self._tables = Tables(layout, config, sight, self._log.lines)
             self._lock = Lock()
             self.layers: tuple[str, ...] = ()
             """The layers of the sandbox that hold, beside the process of its own."""
@@ -164,19 +171,29 @@ class AuditSession:
         """
         with self._lock:
             reply, error = self._run(query, params)
-            event_id = self._accounts.record(query, {} if params is None else params, reply.outcome)
+            event_id = self._log.record(query, {} if params is None else params, reply.outcome)
         if error is not None:
             raise error
         if failure := _failure(reply.outcome, self.limits.seconds):
             raise failure
         return Answer(_rows(reply), reply.outcome, self.snapshot, event_id)
 
+    def queries(self) -> dict[str, CannedQuery]:
+        """Return every canned query, by name.
+
+        Raises:
+            QueryError: A file of the lake cannot be understood.
+        """
+        from auditlake.sandbox.canned import questions
+
+        return questions(self._layout)
+
     def _run(self, query: str, params: Mapping[str, Any] | None) -> tuple[Reply, BaseException | None]:
         """How it ended, and what to raise for it where that is more than the outcome says."""
-        if not _is_text(query):
+        if not is_text(query):
             return _ended("refused", "a statement is text"), None
         try:
-            values = _values(params)
+            values = sent(params)
         except QueryError as error:
             return _ended("refused", str(error)), error
         except BaseException as error:  # noqa: BLE001 - a parameter is whatever the asker made; no child was asked
@@ -184,11 +201,14 @@ class AuditSession:
         try:
             child = self._open_child()
             make = partial(self._tables.make, deadline=time.monotonic() + self.limits.seconds)
-            reply = child.ask(query, values, self.limits.seconds, self._opening.output, make)
+            reply = child.ask(query, values, self.limits.seconds, self._opening.output, make, self.look)
             return self._without_secrets(reply), None
         except (ChildGone, TooMuch) as gone:
             self._end_child()
             return _ended("stopped", str(gone)), None
+        except Interrupted as stop:
+            self._end_child()
+            return _ended("interrupted", str(stop)), StoppedError(f"stopped: {stop}")
         except KeyboardInterrupt as interrupt:
             self._end_child()
             return _ended("interrupted", "the asker stopped it"), interrupt
@@ -237,8 +257,8 @@ class AuditSession:
     def close(self) -> None:
         """End the child, and with it the session."""
         self._end_child()
-        if hasattr(self, "_accounts"):
-            self._accounts.close()
+        if hasattr(self, "_log"):
+            self._log.close()
 
     def __enter__(self) -> Self:
         return self
@@ -265,7 +285,12 @@ def _newest(context: LakeContext) -> tuple[Snapshot, tuple[bytes, ...]]:
     return committed.snapshot, tuple(piece.data for piece in left if piece.segment.slot >= OWN)
 
 
-def _limits(layout: Layout, limits: DeskSettings, rows: int, principal: str, masking: Masking) -> DeskSettings:
+def _is_owner(layout: Layout, principal: str) -> bool:
+    """Return whether it is the lake's owner who runs this, under their own name."""
+    return layout.config.stat().st_uid == os.geteuid() and principal == login_name()
+
+
+def _limits(limits: DeskSettings, rows: int, principal: str, *, is_owner: bool) -> DeskSettings:
     """Return the limits with another number of rows; 0 for any number, and then of any size.
 
     Raises:
@@ -273,8 +298,7 @@ def _limits(layout: Layout, limits: DeskSettings, rows: int, principal: str, mas
     """
     if 0 < rows <= limits.rows:
         return replace(limits, rows=rows)
-    owner = layout.config.stat().st_uid == os.geteuid() and principal == login_name()
-    if rows < 0 or masking or not owner:
+    if rows < 0 or not is_owner:
         message = f"an answer has at most {limits.rows:,} rows for {principal!r}, got {rows or 'any number'}"
         raise RefusedError(
             message, hint="only the lake's owner lifts that, under their own name; see lake.toml, [desk]"
@@ -282,52 +306,10 @@ def _limits(layout: Layout, limits: DeskSettings, rows: int, principal: str, mas
     return replace(limits, rows=rows) if rows else replace(limits, rows=_ANY, output_mb=_ANY // MEGABYTE)
 
 
-def _is_text(value: object) -> bool:
-    """Whether it can be sent as UTF-8."""
-    return isinstance(value, str) and _SURROGATE.search(value) is None
-
-
 def _name(principal: Any) -> str:
     if not isinstance(principal, str) or not is_name(principal):
         raise RefusedError(f"a principal has a name of at most 200 printable characters, got {str(principal)[:80]!r}")
     return folded(principal)
-
-
-def _values(params: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Parameters as the wire has them.
-
-    Raises:
-        QueryError: One is of a kind that cannot be bound.
-    """
-    if not isinstance(params, Mapping | None):
-        raise QueryError(f"expected parameters by name, got {type(params).__name__}", hint="$name and {'name': …}")
-    values = {str(name): _value(str(name), value) for name, value in (params or {}).items()}
-    if sum(len(str(value)) for value in values.values()) > _LONGEST_VALUES:
-        raise QueryError(f"the parameters have more than {_LONGEST_VALUES:,} characters")
-    return values
-
-
-def _value(name: str, value: Any) -> Any:
-    if not all(map(_is_text, [name, *(each for each in _each(value) if isinstance(each, str))])):
-        raise QueryError("a parameter has text that is not Unicode")
-    if any(isinstance(each, int) and each.bit_length() > 127 for each in _each(value)):
-        raise QueryError("a parameter is a whole number of more than 128 bits")
-    if value is None or isinstance(value, str | bool | int | float):
-        return value
-    if isinstance(value, datetime):
-        try:
-            return {"kind": "instant", "text": as_instant(value).isoformat()}
-        except OverflowError:
-            raise QueryError(f"${name}: the time is not within the years 1 to 9999 in UTC") from None
-    if isinstance(value, date):
-        return {"kind": "day", "text": value.isoformat()}
-    if isinstance(value, list | tuple) and all(isinstance(each, str | bool | int | float) for each in value):
-        return list(value)
-    raise QueryError(f"${name}: expected text, a number, a truth value, a time, a date, or a list of the first three")
-
-
-def _each(value: Any) -> Sequence[Any]:
-    return value if isinstance(value, list | tuple) else (value,)
 
 
 def _ended(status: Any, reason: str) -> Reply:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from auditlake.display.text import count
-from auditlake.site.words import STATUS_WORDS, and_more, listed, plain
+from auditlake.site.words import STATUS_WORDS, listed, plain
 
 _OPEN = ("fail", "not_evaluated", "no_data")
 _SLOTS = {"review": "review", "evaluation": "evaluation", "integrity": "verification"}
@@ -111,9 +111,10 @@ def _found(findings: Sequence[Json]) -> str:
         what = first["message"].partition(":")[0]
         return plain(f"{what}: {listed(names)}")
     if kinds == "coverage_gap" and len(findings) > 1:
-        spans = [f"{str(each['start'])[:10]} to {str(each.get('end') or 'now')[:10]}" for each in findings]
-        return plain(f"{len(findings)} gaps in {first['event_type']}: {listed(spans[:4])}")
-    return _sentence(and_more([each["message"] for each in findings], "more like it"))
+        spans = dict.fromkeys(f"{str(each['start'])[:10]} to {str(each.get('end') or 'now')[:10]}" for each in findings)
+        return plain(f"{count(len(spans), 'gap')} in {first['event_type']}: {listed(list(spans)[:4])}")
+    messages = list(dict.fromkeys(each["message"] for each in findings))  # several frameworks may ask the same
+    return _sentence(messages[0] + (f", and {len(messages) - 1:,} more like it" if messages[1:] else ""))
 
 
 def _unanswered(findings: Sequence[Json]) -> str:
@@ -121,12 +122,18 @@ def _unanswered(findings: Sequence[Json]) -> str:
 
 
 def _missed(kind: str, checks: Sequence[Json]) -> str:
-    """Say how many intervals were missed: those that several controls ask for count once."""
-    slots = {(each["start"], each["end"]): each["state"] for check in checks for each in check["slots"]}
+    """Say how many intervals were missed that nobody accepted: those that several controls ask for count once."""
+    slots = {(each["start"], each["end"]): each["state"] for check in checks for each in _open_slots(check)}
     number = {state: sum(each == state for each in slots.values()) for state in ("missed", "failed", "late")}
     words = {"missed": "missed", "failed": "ended with an error", "late": "late"}
     parts = [f"{count(number[state], _SLOTS[kind])} {said}" for state, said in words.items() if number[state]]
     return listed(parts) if parts else _sentence(checks[0]["reason"])
+
+
+def _open_slots(check: Json) -> Iterator[Json]:
+    """Yield the intervals of a check but those of findings that somebody accepted."""
+    spans = [(each["start"], each["end"]) for each in check["findings"] if each.get("accepted") and each["end"]]
+    yield from (slot for slot in check["slots"] if not any(start <= slot["start"] < end for start, end in spans))
 
 
 def _sentence(text: str) -> str:

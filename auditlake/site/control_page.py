@@ -10,7 +10,8 @@ from typing import Any, ClassVar
 
 from auditlake.display.templates import file_name, style_digest
 from auditlake.display.text import Fact, Text, count, instant_name, moment, shown, visible
-from auditlake.findings.finding import Finding
+from auditlake.findings.decisions import Resolution, Seen, Subject
+from auditlake.findings.finding import Finding, subject_of
 from auditlake.frameworks.model import CheckResult, ControlResult, FrameworkReport, Status
 from auditlake.reports.model import Detail, Report
 from auditlake.reports.sections.episodes import SHOWN_SAMPLES, sample_row
@@ -23,7 +24,7 @@ from auditlake.site.words import CHECK_WORDS, SHOWS_WORDS, STATUS_WORDS, listed,
 SHOWN_FINDINGS = 50
 _BAR = 60
 """The width of a bar, pixels."""
-_QUERIES = {"arrival": "arrivals", "clock": "ahead", "review": "looks"}
+_QUERIES = {"arrival": "arrivals", "clock": "arrivals", "review": "looks", "retention": "older"}
 """The statements of a framework's own that a check over records rests on, beside the counts of events."""
 
 
@@ -187,7 +188,7 @@ def control_page(
         ReportError: A sibling's name is not a plain file name.
     """
     past = past_of(report, control.id, months_of(report, runs))
-    found = control.findings
+    found, resolved = control.findings, _resolved(report, control)
     asked = [policies[each] for check in control.checks if (each := check.policy) and each in policies]
     samples = {key: events for _, detail in asked if detail for key, events in detail.samples.items()}
     first, *more = [plain(reason) for reason in control.reasons] or [""]
@@ -213,7 +214,7 @@ def control_page(
         shares=tuple(table for asked_of, _ in asked if (table := _share_table(asked_of)) is not None),
         findings_words=_findings_words(len(found)),
         findings=tuple(
-            _found_row(number, finding, samples.get(finding.id, ()))
+            _found_row(number, finding, resolved.get(finding.id, ()), samples.get(finding.id, ()))
             for number, finding in enumerate(found[:SHOWN_FINDINGS], 1)
         ),
         past_words="" if past else "No earlier run of this framework is on record.",
@@ -304,7 +305,24 @@ def _findings_words(number: int) -> str:
     return f"The first {SHOWN_FINDINGS} of {count(number, 'finding')}; all of them are in the JSON of the framework."
 
 
-def _found_row(number: int, finding: Finding, samples: Sequence[Any]) -> FoundRow:
+def _resolved(report: FrameworkReport, control: ControlResult) -> dict[str, tuple[Resolution, ...]]:
+    """Return, by finding, how people dealt with it, be it under the control's earlier id."""
+    of_subject: dict[Subject, list[Resolution]] = {}
+    for own in report.resolutions:
+        of_subject.setdefault(own.subject, []).append(own)
+    dealt: dict[str, tuple[Resolution, ...]] = {}
+    ids = [f"{report.pack_id}/{each}" for each in (control.id, control.was) if each]
+    for check in control.checks if of_subject else ():
+        for each in check.findings:
+            subjects = [subject_of(name, each) for name in ([check.policy] if check.policy else ids)]
+            seen = (Seen(name, each.start, each.end, report.as_of, report.until, report.since) for name in subjects)
+            dealt[each.id] = tuple(own for at in seen for own in of_subject.get(at.subject, ()) if own.deals_with(at))
+    return dealt
+
+
+def _found_row(
+    number: int, finding: Finding, resolved: Sequence[Resolution], samples: Sequence[Any]
+) -> FoundRow:  # fmt: skip
     facts = []
     if finding.start is not None:
         facts.append(Fact("Start", Text(moment(finding.start))))
@@ -316,6 +334,7 @@ def _found_row(number: int, finding: Finding, samples: Sequence[Any]) -> FoundRo
     ]  # fmt: skip
     if (own := finding.accepted) is not None:
         facts.append(Fact("Accepted", shown(own.reason), visible(f"{own.owner}, until {moment(own.until)}")))
+    facts += [Fact("Dealt with", shown(each.note), visible(f"{each.by}, {moment(each.at)}")) for each in resolved]
     return FoundRow(
         f"{number}", finding.id, shown(plain(finding.message), limit=1000), tuple(facts),
         tuple(sample_row(event) for event in samples[:SHOWN_SAMPLES]),

@@ -125,8 +125,12 @@ class Folder:
         newest: dict[str, str] = {}
         for name in self.files:
             is_page = name[-5:] == ".html"
+            if not is_page and name[-5:] != ".json":
+                continue
             if (is_page and f"{name[:-4]}json" in self.files) or name[:10] not in ("compliance", "framework_"):
                 continue
+            if (dot := name.rfind(".", 0, -5)) >= 0 and name[dot + 1].isalpha():
+                continue  # another form, as .oscal.json, or what a template made
             head, is_report, tail = name.partition("Z_v")
             if is_report:
                 subject, _, as_of = head.rpartition("_")
@@ -195,7 +199,8 @@ class Folder:
 
 def name_of(file: str) -> Name | None:
     """Return what the name of a report's file says; None of any other file."""
-    match = _NAME.match(file) if REPORT_FILE.match(file) or FRAMEWORK_FILE.match(file) else None
+    report = REPORT_FILE.match(file) or FRAMEWORK_FILE.match(file)
+    match = _NAME.match(file) if report and report["form"] in {".json", ".html"} else None
     if match is None or not _is_instant(match["as_of"]):
         return None
     kind, about, as_of = match["kind"], match["about"], match["as_of"]

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from auditlake.display.templates import file_name, style_digest
 from auditlake.display.text import Fact, Text, count, instant_name, moment, period_name, shown, visible
+from auditlake.findings.decisions import Acceptance
 from auditlake.frameworks.document import FRAMEWORK_VERSION
 from auditlake.frameworks.model import Asker, ControlResult, FrameworkReport, RetentionRow, Setting, Status
 from auditlake.runs.model import Entry
@@ -23,6 +24,7 @@ _CHECKED = {
     "memory": "from memory, no text at hand",
 }  # fmt: skip
 _OF = {"operation": "of operation", "logging": "only logging", "nothing": "no log can show"}
+_BASES = {"mandatory": "mandatory", "customary": "customary", "by_risk": "by risk", "default": "default"}
 _DUTIES = ("review", "evaluation", "integrity")
 
 
@@ -64,6 +66,30 @@ class SourceLine:
     """What it is."""
     checked: str
     """How far it was checked, and when it was read."""
+
+
+@dataclass(frozen=True, slots=True)
+class LengthCell:
+    """How long something may or must stay."""
+
+    length: str
+    """The length, or a dash."""
+    clause: Text
+    """What asks for it, and what the length is; may be empty."""
+
+
+@dataclass(frozen=True, slots=True)
+class RetentionLine:
+    """Event types of which the same is asked."""
+
+    types: Text
+    """The types."""
+    lengths: tuple[LengthCell, ...]
+    """Kept at least, at hand, personal data at most, and the event at most where any type must be gone."""
+    is_open: bool
+    """Whether they contradict each other and nobody accepted that."""
+    together: Text
+    """What follows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,9 +136,11 @@ class FrameworkPage:
     duties: tuple[tuple[Text, ...], ...]
     """What was missed or late: control, message, id of the finding."""
     retention_words: str
-    """How many conflicts there are."""
-    retention: tuple[tuple[Text, ...], ...]
-    """Event types of which the same is asked: kept at least, who asks, at hand, names at most, who asks, together."""
+    """How many conflicts and contradictions there are."""
+    has_ends: bool
+    """Whether any type must be gone at some time."""
+    retention: tuple[RetentionLine, ...]
+    """Event types of which the same is asked."""
     decisions_words: str
     """That nobody decided anything; else empty."""
     decisions: tuple[tuple[Text, ...], ...]
@@ -144,7 +172,6 @@ def framework_page(
     strips = strips_of(report)
     duties = tuple(_duties(report))
     decisions = tuple(_decisions(report))
-    conflicts = sum(row.conflict for row in report.retention)
     name = f"{report.framework} {report.edition}" if len(report.edition) <= 24 else report.framework
     return FrameworkPage(
         style_digest=style_digest(),
@@ -169,8 +196,9 @@ def framework_page(
         strips=strips,
         duties_words="" if duties else "Nothing was missed or late." if strips else "The period has no interval due.",
         duties=duties,
-        retention_words=_conflict_words(conflicts),
-        retention=tuple(_retention_rows(report.retention)),
+        retention_words=_conflict_words(report.retention),
+        has_ends=any(each.gone for each in report.retention),
+        retention=tuple(_retention_lines(report)),
         decisions_words="" if decisions else "Nobody has stated, excepted or excluded anything.",
         decisions=decisions,
         watch=tuple(Fact(f"{each.on}", shown(each.note, limit=1000)) for each in report.watch),
@@ -281,40 +309,54 @@ def _duties(report: FrameworkReport) -> Iterator[tuple[Text, ...]]:
         for finding in check.findings
     ]  # fmt: skip
     for control, finding in found[:_SHOWN_FINDINGS]:
-        yield shown(control.id), shown(plain(finding.message)), shown(finding.id)
+        own = finding.accepted
+        said = plain(finding.message) + (f"; {own.owner} answers for it" if own else "")
+        yield shown(control.id), shown(said), shown(finding.id)
     if (rest := len(found) - _SHOWN_FINDINGS) > 0:
         yield Text(""), Text(f"and {rest:,} more"), Text("in the JSON")
 
 
-def _conflict_words(conflicts: int) -> str:
-    if not conflicts:
+def _conflict_words(rows: Sequence[RetentionRow]) -> str:
+    conflicts, opposed = sum(row.conflict for row in rows), [row.contradiction for row in rows if row.contradiction]
+    if not conflicts and not opposed:
         return "No maximum is shorter than a minimum."
-    return f"{count(conflicts, 'event type')} {'has' if conflicts == 1 else 'have'} a maximum that is shorter."
+    words = [f"{count(conflicts, 'event type')} {'has' if conflicts == 1 else 'have'} a maximum that is shorter."]
+    if opposed:
+        left = sum(each.accepted is None for each in opposed)
+        be, state = "is" if len(opposed) == 1 else "are", f"{left:,} of them open" if left else "accepted"
+        words = words if conflicts else []
+        words.append(f"{count(len(opposed), 'event type')} {be} kept although the event must be gone: {state}.")
+    return " ".join(words)
 
 
-def _retention_rows(rows: Sequence[RetentionRow]) -> Iterator[tuple[Text, ...]]:
-    """Yield a row for the types of which the same is asked."""
-    alike: dict[tuple[Text, ...], list[str]] = {}
-    for row in rows:
-        alike.setdefault(_asked_of(row), []).append(row.event_type)
-    yield from ((shown(", ".join(types), limit=1000), *asked) for asked, types in alike.items())
+def _retention_lines(report: FrameworkReport) -> Iterator[RetentionLine]:
+    """Yield a line for the types of which the same is asked."""
+    has_ends = any(each.gone for each in report.retention)
+    alike: dict[tuple[Any, ...], list[str]] = {}
+    for row in report.retention:
+        asked = (row.keep, row.hot, row.cap, *([row.gone] if has_ends else []))
+        found = row.contradiction
+        key = (tuple(map(_length, asked)), found is not None and found.accepted is None, shown(_together(row)))
+        alike.setdefault(key, []).append(row.event_type)
+    yield from (RetentionLine(shown(", ".join(types), limit=1000), *asked) for asked, types in alike.items())
 
 
-def _asked_of(row: RetentionRow) -> tuple[Text, ...]:
-    together = "no conflict"
+def _together(row: RetentionRow) -> str:
+    words = []
     if row.conflict and row.cap and row.keep:
-        together = f"pseudonyms after {row.cap.length}, the event stays {row.keep.length}"
-    return (
-        _length(row.keep), _asker(row.keep), _length(row.hot), _length(row.cap), _asker(row.cap), shown(together)
-    )  # fmt: skip
+        words.append(f"pseudonyms after {row.cap.length}, kept {row.keep.length}")
+    if row.contradiction and row.gone and row.keep:
+        accepted = row.contradiction.accepted
+        state = f"accepted by {accepted.owner} until {accepted.until:%Y-%m-%d}" if accepted else "open"
+        words.append(f"contradiction, {state}: nothing is deleted before {row.keep.length}")
+    return "; ".join(words) or "no conflict"
 
 
-def _length(asker: Asker | None) -> Text:
-    return shown(asker.length) if asker else Text(NOTHING)
-
-
-def _asker(asker: Asker | None) -> Text:
-    return Text("") if asker is None else shown(asker.clause or asker.policy)
+def _length(asker: Asker | None) -> LengthCell:
+    if asker is None:
+        return LengthCell(NOTHING, Text(""))
+    said = [asker.clause or asker.policy, asker.basis and _BASES[asker.basis]]
+    return LengthCell(asker.length, shown(", ".join(filter(None, said))))
 
 
 def _decisions(report: FrameworkReport) -> Iterator[tuple[Text, ...]]:
@@ -325,9 +367,9 @@ def _decisions(report: FrameworkReport) -> Iterator[tuple[Text, ...]]:
             result = "Stated: met" if said.result == "met" else "Stated: not met"
             ended = "ended " if said.until < report.as_of else ""
             yield _decision(control, result, said.note + files, said.by, ended + moment(said.until, zone=False))
-        if control.status == "exception":
+        if control.status != "not_applicable":
             yield from _exceptions(control)
-        if control.status == "not_applicable":
+        else:
             own = control.applicability
             reason, owner = (own.reason, own.owner) if own else (and_more(control.reasons), "")
             until = moment(own.until, zone=False) if own else ""
@@ -335,13 +377,19 @@ def _decisions(report: FrameworkReport) -> Iterator[tuple[Text, ...]]:
 
 
 def _exceptions(control: ControlResult) -> Iterator[tuple[Text, ...]]:
+    """Yield what people let be: it makes an exception of the control, unless something else keeps it from passing."""
+    is_exception = control.status == "exception"
     for each in control.weakenings:
-        until = moment(each.until, zone=False)
-        yield _decision(control, "Exception", f"{each.parameter} is weaker: {each.reason}", each.owner, until)
+        until, kind = moment(each.until, zone=False), "Exception" if is_exception else "Weaker"
+        yield _decision(control, kind, f"{each.parameter} is weaker: {each.reason}", each.owner, until)
+    covered: dict[int, tuple[Acceptance, list[str]]] = {}
     for finding in control.findings:
         if (own := finding.accepted) is not None:
-            until = moment(own.until, zone=False)
-            yield _decision(control, "Exception", f"{plain(finding.message)}: {own.reason}", own.owner, until)
+            covered.setdefault(own.number, (own, []))[1].append(plain(finding.message))
+    for own, messages in covered.values():
+        until, kind = moment(own.until, zone=False), "Exception" if is_exception else "Accepted"
+        said = f"{and_more(messages, 'more finding')}: {own.reason}"
+        yield _decision(control, kind, said, own.owner, until)
 
 
 def _decision(control: ControlResult, kind: str, what: str, who: str, until: str) -> tuple[Text, ...]:

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 from auditlake.display.templates import style_digest
 from auditlake.display.text import Text, count, instant_name, moment, period_name, shown, visible
 from auditlake.events.times import parse_instant
-from auditlake.reports.page_charts import MONTHS
+from auditlake.reports.day_axis import MONTHS
 from auditlake.reports.sentences import VERDICTS
 from auditlake.runs.model import Verification
 from auditlake.site.causes import Cause, causes_of

@@ -1,6 +1,6 @@
 """Which kinds of event arrived on which day, for each control that asks for them: where everything lies in the picture.
 
-As in :mod:`auditlake.reports.page_charts`, across is per cent and down is pixels.
+As in :mod:`auditlake.reports.day_axis`, across is per cent and down is pixels.
 """
 
 from __future__ import annotations
@@ -11,9 +11,10 @@ from typing import Literal
 
 from auditlake.display.text import Text, count, shown, visible
 from auditlake.frameworks.model import CellState, CoverageRow, FrameworkReport
-from auditlake.reports.page_charts import HEAT_COLUMNS, Bin, Tick, bins, unit_for, x_ticks
+from auditlake.reports.day_axis import HEAT_COLUMNS, Bin, Tick, bins, unit_for, x_ticks
 
 _ROW, _CELL, _LEVELS = 16, 13, 5
+_Asked = tuple[str, CoverageRow, bool, bool]
 _WHY: dict[CellState, str] = {
     "none": "none of this type", "source_silent": "nothing from the source", "taken": "deleted with a certificate",
     "before": "before the source's first event", "after": "after the source's last event", "unknown": "not yet",
@@ -66,6 +67,8 @@ class MatrixRow:
 class Matrix:
     """The coverage of a framework."""
 
+    id: str
+    """What its parts are called on the page."""
     title: str
     """What is drawn."""
     summary: str
@@ -86,18 +89,30 @@ class Matrix:
 
 def matrix_of(report: FrameworkReport) -> Matrix | None:
     """Lay out the coverage of the controls that policies are checks of; None where there is none."""
+    asked = list(_asked(report))
+    return _matrix(report, asked, "matrix") if asked and report.coverage.days else None
+
+
+def matrices_of(report: FrameworkReport, rows: int) -> tuple[Matrix, ...]:
+    """Lay the same out in pictures of at most so many rows, each of which names the control that it begins with."""
+    asked = list(_asked(report)) if report.coverage.days else []
+    parts = [asked[at : at + rows] for at in range(0, len(asked), rows)]
+    return tuple(
+        _matrix(report, [(*part[0][:3], True), *part[1:]], f"matrix-{number}") for number, part in enumerate(parts, 1)
+    )
+
+
+def _matrix(report: FrameworkReport, asked: Sequence[_Asked], name: str) -> Matrix:
     coverage = report.coverage
-    if not coverage.days:
-        return None
     unit = unit_for(coverage.days, HEAT_COLUMNS)
     columns = bins(coverage.days, unit)
-    asked = list(_asked(report))
     rows = [
         _row(number, control, row, others, columns, begins=begins)
         for number, (control, row, others, begins) in enumerate(asked)
     ]
     marks = {cell.level for row in rows for cell in row.cells if not cell.level.isdigit()}
     return Matrix(
+        id=name,
         title=f"Events by control, type and {unit}",
         summary=f"{count(len(rows), 'row')}, one for each event type of each control, one column for each {unit}. "
         "The words beside the rows say the same.",
@@ -107,10 +122,10 @@ def matrix_of(report: FrameworkReport) -> Matrix | None:
         rows=tuple(rows),
         x_ticks=x_ticks(columns, coverage.days),
         marks=frozenset(marks | ({"never"} if any(row.is_never for row in rows) else set())),
-    ) if rows else None  # fmt: skip
+    )  # fmt: skip
 
 
-def _asked(report: FrameworkReport) -> Iterator[tuple[str, CoverageRow, bool, bool]]:
+def _asked(report: FrameworkReport) -> Iterator[_Asked]:
     """Yield control, row, whether other sources sent the type, and whether the row is the first of its control."""
     by_type: dict[str, list[CoverageRow]] = {}
     for row in report.coverage.rows:

@@ -11,7 +11,7 @@ from typing import ClassVar
 
 from auditlake.disk.files import open_file
 from auditlake.display.templates import style_digest
-from auditlake.reports.page_charts import MONTHS
+from auditlake.reports.day_axis import MONTHS
 from auditlake.runs.newest import RunsOfYear
 from auditlake.site.entries import Folder
 from auditlake.site.happenings import Happening

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from auditlake.display.text import moment, visible
 from auditlake.frameworks.model import FrameworkReport, Status
-from auditlake.reports.page_charts import MONTHS
+from auditlake.reports.day_axis import MONTHS
 from auditlake.runs.model import Entry, Run
 from auditlake.site.words import STATUS_WORDS
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from auditlake.display.text import Text, count, moment, shown, visible
-from auditlake.frameworks.model import FrameworkReport, Slot, SlotState
-from auditlake.reports.page_charts import HEAT_COLUMNS, Tick, bins, unit_for, x_ticks
+from auditlake.frameworks.model import CheckResult, ControlResult, FrameworkReport, Slot, SlotState
+from auditlake.reports.day_axis import HEAT_COLUMNS, Tick, bins, unit_for, x_ticks
 from auditlake.site.words import CHECK_WORDS
 
 _ROW = 22
+_Duty = tuple[ControlResult, CheckResult]
 _PLACES: dict[SlotState, tuple[int, int]] = {
     "met": (11, 6), "late": (7, 10), "missed": (4, 13), "failed": (4, 13), "open": (11, 6),
 }  # fmt: skip
@@ -57,6 +58,8 @@ class StripRow:
 class Strips:
     """What was due in the period, and whether it was there in time."""
 
+    id: str
+    """What its parts are called on the page."""
     title: str
     """What is drawn."""
     summary: str
@@ -75,12 +78,22 @@ class Strips:
 
 def strips_of(report: FrameworkReport) -> Strips | None:
     """Lay out the duties of a framework; None where nothing was due."""
-    rows = tuple(_rows(report))
-    if not rows:
-        return None
+    return next(iter(all_strips_of(report, sum(len(each.checks) for each in report.controls), "strips")), None)
+
+
+def all_strips_of(report: FrameworkReport, rows: int, name: str = "strips-{}") -> tuple[Strips, ...]:
+    """Lay the same out in pictures of at most so many rows."""
+    duties = [(control, check) for control in report.controls for check in control.checks if check.slots]
+    parts = [duties[at : at + rows] for at in range(0, len(duties), rows)]
+    return tuple(_strips(report, part, name.format(number)) for number, part in enumerate(parts, 1))
+
+
+def _strips(report: FrameworkReport, duties: Sequence[_Duty], name: str) -> Strips:
+    rows = tuple(_rows(report, duties))
     days = report.coverage.days
     there = {mark.state for row in rows for mark in row.marks}
     return Strips(
+        id=name,
         title="Reviews, evaluations and verifications",
         summary="; ".join(f"{row.control.text} {row.name}: {row.words}" for row in rows),
         height=str(_ROW * len(rows) + 24),
@@ -101,11 +114,10 @@ def slots_in_words(slots: tuple[Slot, ...]) -> str:
     return ", ".join(parts)
 
 
-def _rows(report: FrameworkReport) -> Iterator[StripRow]:
+def _rows(report: FrameworkReport, duties: Sequence[_Duty]) -> Iterator[StripRow]:
     days = report.coverage.days
     start = datetime.combine(days[0], datetime.min.time(), report.since.tzinfo) if days else report.since
     span = (len(days) or 1) * timedelta(days=1)
-    duties = [(control, check) for control in report.controls for check in control.checks if check.slots]
     for number, (control, check) in enumerate(duties):
         every = check.asked.get("every")
         name = CHECK_WORDS[check.kind] + (f", every {every}" if every else "")

@@ -10,16 +10,20 @@ from pathlib import Path
 
 from auditlake.display.templates import render_bytes
 from auditlake.display.text import shown
+from auditlake.forms.model import FormOptions
 from auditlake.frameworks.framework import Framework
 from auditlake.reports.compliance import ComplianceReport, formats_of, serving, write_reports
 from auditlake.reports.document import REPORT_VERSION
 from auditlake.reports.files import FORMATS, TakenError, is_free, write_files
 from auditlake.reports.page import Served
+from auditlake.site.beside import Fault, Wanted, source_of, write_beside
 from auditlake.site.control_page import control_page
 from auditlake.site.framework_page import framework_page
 from auditlake.site.words import STATUS_WORDS, control_files
 
 INDEX = "index.html"
+_NO_WISHES = FormOptions()
+_NOTHING = Wanted()
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +33,15 @@ class Written:
     reports: tuple[tuple[Path, ...], ...]
     """Of each report of a policy, in order."""
     frameworks: tuple[tuple[Path, ...], ...]
-    """Of each framework, in order: the pages of its controls last."""
+    """Of each framework, in order: the pages of its controls last, but for what confined processes make."""
+    faults: tuple[Fault, ...] = ()
+    """PDFs, and files of templates, that could not be made."""
 
 
 def write_site(
     reports: Sequence[ComplianceReport], frameworks: Sequence[Framework], folder: Path, *,
     formats: Sequence[str] = FORMATS, form: int = REPORT_VERSION, every_control: bool = False,
+    options: FormOptions = _NO_WISHES, wanted: Wanted = _NOTHING,
 ) -> Written:  # fmt: skip
     """Write reports and frameworks into a folder, with pages that link one another.
 
@@ -47,30 +54,41 @@ def write_site(
         reports: Reports of policies.
         frameworks: Reports of packs.
         folder: Where to.
-        formats: ``json``, ``html`` or both.
+        formats: Names of forms: ``json``, ``html`` and the others of ``auditlake report --format``.
         form: The version of the form of the JSON of policies.
         every_control: Whether each control has a page; those with findings if false.
+        options: What forms are asked for.
+        wanted: The templates to fill, and who is told how far that and the PDFs are.
 
     Raises:
-        ReportError: One cannot be rendered or written.
+        ReportError: One cannot be rendered or written; what confined processes cannot make is in the answer.
     """
-    pages = [Pages(each, formats, every_control=every_control) for each in frameworks]
+    pages = [Pages(each, formats, every_control=every_control, options=options) for each in frameworks]
     made = [serving(each, _served(each, pages)) for each in reports]
     policy_files = {
         each.stem: f"{each.stem}.html" for each, own in zip(made, formats_of(made, formats), strict=True)
         if "html" in own
     }  # fmt: skip
     rendered = [each.files(policy_files) for each in pages]
-    written = write_reports(made, folder, formats, form=form)
-    of_frameworks = [_write(each, files, policy_files, folder) for each, files in zip(pages, rendered, strict=True)]
-    return Written(tuple(written), tuple(of_frameworks))
+    written = write_reports(made, folder, formats, form=form, options=options)
+    written += [_write(each, files, policy_files, folder) for each, files in zip(pages, rendered, strict=True)]
+    own = [*formats_of(made, formats), *(formats for _ in frameworks)]
+    sources = [
+        source_of(each, files, folder, pdf="pdf" in forms, annex=options.annex)
+        for each, files, forms in zip(chain[ComplianceReport | Framework](made, frameworks), written, own, strict=True)
+    ]
+    beside, faults = write_beside(sources, folder, wanted)
+    files = [(*first, *then) for first, then in zip(written, beside, strict=True)]
+    return Written(tuple(files[: len(made)]), tuple(files[len(made) :]), faults)
 
 
 class Pages:
     """The files of one framework."""
 
-    def __init__(self, made: Framework, formats: Sequence[str], *, every_control: bool) -> None:
-        self.made, self._formats, self._every_control = made, formats, every_control
+    def __init__(
+        self, made: Framework, formats: Sequence[str], *, every_control: bool, options: FormOptions = _NO_WISHES
+    ) -> None:
+        self.made, self._formats, self._every_control, self.options = made, formats, every_control, options
 
     def controls(self, stem: str) -> Mapping[str, str]:
         """Return the pages of the controls that have one, by control."""
@@ -91,7 +109,7 @@ class Pages:
             stem: Their name, in place of the usual one.
         """
         made, name = self.made, stem or self.made.stem
-        files = made.files(self._formats, stem=name)
+        files = made.files(self._formats, stem=name, options=self.options)
         page, controls = self.page(name), self.controls(name)
         if page is None:
             return files
@@ -134,7 +152,7 @@ def _served_by(report: ComplianceReport, pages: Pages) -> Iterator[Served]:
 
 def _write(pages: Pages, files: Mapping[str, bytes], policy_files: Mapping[str, str], folder: Path) -> tuple[Path, ...]:
     """Write the files of a framework; under a name of its own where another report has the usual one."""
-    if is_free(folder, pages.made.stem, files):
+    if is_free(folder, files, pages.made.json(), pages.made.judgement, pages.options):
         try:
             return write_files(folder, files)
         except TakenError:  # a page of a control, or meanwhile

@@ -128,7 +128,7 @@ _ROWS = (
         name=SELF,
         title="what auditlake records about itself",
         statement="sources/auditlake.sql",
-        personal=PersonalData(traces=("$.details.system_user",)),
+        personal=PersonalData(traces=("$.details.system_user", "$.details.uid")),
     ),
 )  # fmt: skip
 

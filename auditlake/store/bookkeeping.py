@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from hashlib import sha256
@@ -40,6 +40,8 @@ _HASHED = 200_000
 """From this many rows on, they are hashed by a statement of their own."""
 _LONG = 4_000
 """From this many bytes a row on, DuckDB hashes them, which holds fewer of them at a time."""
+_MARKS = 500_000
+"""Bytes of marks from which on those of the next parts are a file of their own."""
 _ROOM = 2_000_000
 """Up to this many rows, leaves are put in order in memory."""
 
@@ -96,7 +98,7 @@ def prepare_entry(
             f"the ledger has no word for a commit of kind {own_kind!r}", hint="that is a mistake in auditlake"
         )
     # What is appended is hashed as readers will find it. Every other commit leaves the roots as they are.
-    parts, marks = parts_of(layout, change.adds, connection) if kind == "append" else ((), {})
+    parts, marks = parts_of(layout, change.adds, connection, change.classes) if kind == "append" else ((), {})
     record = Record(
         kind, str(change.metadata.get("at", "")), parts,
         tuple(_file(file) for file in change.adds), tuple(sorted(file.path for file in change.removes)),
@@ -138,21 +140,59 @@ def existing(layout: Layout, seen: Snapshot) -> Record:
 
 
 def parts_of(
-    layout: Layout, files: Sequence[DataFile], connection: duckdb.DuckDBPyConnection | None = None
-) -> tuple[tuple[Part, ...], dict[str, str]]:
-    """Return the parts of the rows of data files, and what an entry says of their marks, which are kept."""
+    layout: Layout,
+    files: Sequence[DataFile],
+    connection: duckdb.DuckDBPyConnection | None = None,
+    classes: Mapping[str, str] | None = None,
+) -> tuple[tuple[Part, ...], dict[str, Any]]:
+    """Return the parts of the rows of data files, and what an entry says of their marks, which are kept.
+
+    Args:
+        layout: The lake.
+        files: The files.
+        connection: The caller's DuckDB, which spares another one where they have few rows.
+        classes: The retention class of each event type that may be in them; without any, a part is all of a day.
+    """
     if not files:
         return (), {}
     rows = sum(file.rows for file in files)
     if connection is not None and rows < _FEW:
-        pairs = sorted(_hash(connection, layout, many=False, files=files))
+        pairs = _hash(connection, layout, many=False, classes=classes, files=files)
     else:
-        pairs = sorted(_hash_apart(layout, files, rows))
-    marks = b"".join(own for _, own in pairs)
-    return tuple(part for part, _ in pairs), {"marks": keep(layout, "marks", marks)} if marks else {}
+        pairs = _hash_apart(layout, files, rows, classes)
+    pairs = sorted(pairs, key=lambda pair: pair[0].key)
+    return tuple(part for part, _ in pairs), {"marks": _keep_marks(layout, pairs)} if pairs else {}
 
 
-def _hash_apart(layout: Layout, files: Sequence[DataFile], rows: int) -> list[tuple[Part, bytes]]:
+def _keep_marks(layout: Layout, pairs: Sequence[tuple[Part, bytes]]) -> str | list[list[Any]]:
+    """Keep the marks of parts, and return what an entry says of them.
+
+    Returns:
+        Of parts without a class, the file that has the marks of all. Of others, files of the marks of some parts of one
+        class, in the order of classes and days, each as class, number of parts and name: they go when these have gone.
+    """
+    if not pairs[0][0].retention_class:
+        return keep(layout, "marks", b"".join(marks for _, marks in pairs))
+    kept: list[list[Any]] = []
+    for name, of_class in groupby(sorted(pairs, key=lambda pair: pair[0].retention_class), _class_of):
+        some: list[bytes] = []
+        for _, marks in of_class:
+            some.append(marks)
+            if sum(map(len, some)) >= _MARKS:
+                kept.append([name, len(some), keep(layout, "marks", b"".join(some))])
+                some = []
+        if some:
+            kept.append([name, len(some), keep(layout, "marks", b"".join(some))])
+    return kept
+
+
+def _class_of(pair: tuple[Part, bytes]) -> str:
+    return pair[0].retention_class
+
+
+def _hash_apart(
+    layout: Layout, files: Sequence[DataFile], rows: int, classes: Mapping[str, str] | None
+) -> list[tuple[Part, bytes]]:
     """Return the parts of the rows of files, each with its marks, by a DuckDB of their own."""
     from auditlake.engine.duck import connect
     from auditlake.ledger import hashing
@@ -163,7 +203,7 @@ def _hash_apart(layout: Layout, files: Sequence[DataFile], rows: int) -> list[tu
         connect(temp=spill, memory=_MEMORY, exact_try=False) as connection,
         ThreadPoolExecutor(2, "auditlake-hash") as pool,  # while one grows trees in Python, DuckDB reads for the other
     ):
-        hashed = pool.map(partial(_hash, connection, layout, many), _stretches(files))
+        hashed = pool.map(partial(_hash, connection, layout, many, classes), _stretches(files))
         return [pair for some in hashed for pair in some]
 
 
@@ -180,7 +220,11 @@ def _stretches(files: Sequence[DataFile]) -> Iterator[list[DataFile]]:
 
 
 def _hash(
-    connection: duckdb.DuckDBPyConnection, layout: Layout, many: bool, files: Sequence[DataFile]
+    connection: duckdb.DuckDBPyConnection,
+    layout: Layout,
+    many: bool,
+    classes: Mapping[str, str] | None,
+    files: Sequence[DataFile],
 ) -> list[tuple[Part, bytes]]:
     """Return the parts of the rows of files, each with its marks."""
     from auditlake.engine.duck import beside, view_events
@@ -190,7 +234,7 @@ def _hash(
     many = many and sum(file.rows for file in files) <= _ROOM and not _are_long(paths)
     with beside(connection, exact_try=False) as own:
         view_events(own, paths, columns=FILE_COLUMNS)
-        return list(hash_events(own, many=many))
+        return list(hash_events(own, classes, many=many))
 
 
 def _are_long(paths: Sequence[Path]) -> bool:

@@ -4,27 +4,34 @@ delta-rs neither syncs what it writes, before or after it has its name, nor chec
 are done here, under the lake's lock. Other Delta writers are not bound by the lock; a commit that is not ours is named,
 never ignored.
 
-Only times have statistics. Readers such as Arrow's datasets take a column for which a file has no bounds as one of
-nulls alone, so a filter on it finds nothing, unless the table says which columns have them.
+Only times and event types have statistics. Readers such as Arrow's datasets take a column for which a file has no
+bounds as one of nulls alone, so a filter on it finds nothing, unless the table says which columns have them. So the
+table says that event types have them only where each of its files does: those that earlier versions wrote do not.
+
+Which types a file holds is a tag of its action. delta-rs keeps such tags in checkpoints, and cannot write any: that is
+done here, in the copy of the log that it commits to.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
-from auditlake.disk.durable import FILE_MODE, FOLDER_MODE, sync_file, sync_folder
+from auditlake.disk.durable import sync_file, sync_folder
 from auditlake.disk.layout import Layout
+from auditlake.disk.rights import give, make_folder
 from auditlake.engine.paths import for_delta
 from auditlake.errors import CommitError
 from auditlake.events.schema import COLUMNS
 from auditlake.ledger.book import Head, Prepared, complete
 from auditlake.store.bookkeeping import prepare_entry
 from auditlake.store.deltalog import LEAF_KEY, METADATA_KEY, commit_metadata, newest_version
+from auditlake.store.file_types import TYPES_TAG, file_types
 from auditlake.store.log_checkpoint import copied_log, keep_checkpoint
 from auditlake.store.model import Change, DataFile, Snapshot
 from auditlake.store.snapshot import one_line
@@ -36,8 +43,10 @@ if TYPE_CHECKING:
 _DELTA_TYPES = {
     "varchar": "string", "timestamptz": "timestamp", "bigint": "long", "blob": "binary", "date": "date",
 }  # fmt: skip
-STATISTICS = {"delta.dataSkippingStatsColumns": "timestamp"}
-"""What a table says about the statistics of its files; an older one says it from its next commit on."""
+_OF = "delta.dataSkippingStatsColumns"
+_TIMES = {_OF: "timestamp"}
+STATISTICS = {_OF: "timestamp,event_type"}
+"""What a table says about the statistics of its files; an older one says it once each of its files has them."""
 CONFIGURATION: dict[str, str | None] = {
     # History never expires on its own, and checkpoints are maintenance of ours.
     "delta.enableExpiredLogCleanup": "false",
@@ -62,15 +71,14 @@ def create_table(layout: Layout, metadata: Mapping[str, Any]) -> None:
     schema = Schema([Field(name, PrimitiveType(_DELTA_TYPES[kind])) for name, kind in COLUMNS.items()])
     properties = CommitProperties(custom_metadata={METADATA_KEY: dict(metadata)})
     try:
-        layout.log.mkdir(mode=FOLDER_MODE)
+        make_folder(layout.log)
         DeltaTable.create(
             for_delta(layout.events), schema, partition_by=["event_date"], configuration=CONFIGURATION,
             commit_properties=properties,
         )  # fmt: skip
     except DeltaError as error:
         raise CommitError(f"the events table cannot be made: {one_line(error)}") from error
-    layout.log.chmod(FOLDER_MODE)
-    layout.commit(0).chmod(FILE_MODE)
+    give(layout.commit(0), layout.commit(0))
     sync_file(layout.commit(0))
     sync_folder(layout.log)
     sync_folder(layout.events)
@@ -174,10 +182,12 @@ def _write_entry(
         actions(change), "append", table.schema(), partition_by=["event_date"],
         commit_properties=properties, post_commithook_properties=hooks,
     )  # fmt: skip
-    if not says_columns(table):
-        say_columns(copy, version)
+    if any(file.types is not None for file in change.adds):
+        _tag(copy.commit(version), {file.path: file.types for file in change.adds if file.types is not None})
+    if (wanted := _wanted_statistics(layout, table, version, change)) is not None:
+        say_columns(copy, version, wanted)
     entry = copy.commit(version)
-    entry.chmod(FILE_MODE)
+    give(entry, entry)
     sync_file(entry)
     os.link(entry, layout.commit(version))
 
@@ -200,11 +210,30 @@ def actions(change: Change) -> list[Any]:
 
 def _stats(file: DataFile) -> str:
     """Return Delta's file statistics. Times have milliseconds, so bounds are rounded outwards; every event has one."""
-    stats: dict[str, Any] = {"numRecords": file.rows, "nullCount": {"timestamp": 0}}
+    least: dict[str, str] = {}
+    greatest: dict[str, str] = {}
+    nulls = {"timestamp": 0}
     if file.first is not None and file.last is not None:
-        stats["minValues"] = {"timestamp": _milliseconds(file.first)}
-        stats["maxValues"] = {"timestamp": _milliseconds(file.last + timedelta(microseconds=999))}
-    return json.dumps(stats)
+        least["timestamp"] = _milliseconds(file.first)
+        greatest["timestamp"] = _milliseconds(file.last + timedelta(microseconds=999))
+    if file.types:
+        least["event_type"], greatest["event_type"] = file.types[0][0], file.types[-1][0]
+        nulls["event_type"] = 0
+    stats: dict[str, Any] = {"numRecords": file.rows, "nullCount": nulls}
+    return json.dumps(stats | ({"minValues": least, "maxValues": greatest} if least else {}))
+
+
+def _tag(entry: Path, types: Mapping[str, Sequence[tuple[str, int]]]) -> None:
+    """Let the actions of a log entry say which event types the files that they add hold."""
+    lines = []
+    for line in entry.read_bytes().splitlines():
+        if line.startswith(b'{"add":'):
+            action = json.loads(line)
+            if (own := types.get(unquote(action["add"]["path"]))) is not None:
+                action["add"]["tags"] = {TYPES_TAG: json.dumps(dict(own), separators=(",", ":"))}
+                line = json.dumps(action, separators=(",", ":"), ensure_ascii=False).encode()
+        lines.append(line)
+    entry.write_bytes(b"\n".join(lines) + b"\n")
 
 
 def _milliseconds(instant: datetime) -> str:
@@ -213,19 +242,35 @@ def _milliseconds(instant: datetime) -> str:
 
 def says_columns(table: DeltaTable) -> bool:
     """Return whether a table says of which columns its files have statistics; other programs find too little if not."""
-    return bool(STATISTICS.items() <= table.metadata().configuration.items())
+    return table.metadata().configuration.get(_OF) in (_TIMES[_OF], STATISTICS[_OF])
 
 
-def say_columns(copy: Layout, version: int) -> None:
+def _wanted_statistics(layout: Layout, table: DeltaTable, version: int, change: Change) -> dict[str, str] | None:
+    """Return what a table has to say of its statistics with a commit; None where it says that already."""
+    said = {name: value for name, value in table.metadata().configuration.items() if name == _OF}
+    if all(file.types for file in change.adds):
+        if said == STATISTICS:
+            return None
+        # What is left of an older table is looked at where files go: nothing else lets all of them have types.
+        if not said or change.removes:
+            live = {unquote(path) for path in table.get_add_actions().column("path").to_pylist()}
+            others = live - {file.path for file in change.removes} - {file.path for file in change.adds}
+            if others <= file_types(layout, version - 1).keys():
+                return STATISTICS
+    return None if said == _TIMES else _TIMES
+
+
+def say_columns(copy: Layout, version: int, statistics: Mapping[str, str] = STATISTICS) -> None:
     """Let the newest entry of a log say of which columns files have statistics.
 
     Args:
         copy: Where a private copy of the log lies; an entry that follows is made in it and removed again.
         version: The newest entry.
+        statistics: What it is to say.
     """
     from deltalake import DeltaTable
 
-    DeltaTable(for_delta(copy.events)).alter.set_table_properties(STATISTICS)
+    DeltaTable(for_delta(copy.events)).alter.set_table_properties(dict(statistics))
     following = copy.commit(version + 1)
     metadata = [line for line in following.read_bytes().splitlines(keepends=True) if line.startswith(b'{"metaData":')]
     following.unlink()

@@ -1,4 +1,4 @@
-"""Compaction: many small files of a day become one, and no answer changes.
+"""Compaction: many small files of a day become one for each retention class, and no answer changes.
 
 The rows are the same, in other files: snapshots before a compaction are read through their batch numbers once the
 replaced files are gone (docs/reference/semantics.md, Snapshots). Those are unlinked only after a grace period, for
@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections import defaultdict
-from collections.abc import Collection
+from collections import Counter, defaultdict
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import date
@@ -24,9 +24,10 @@ from auditlake.engine.duck import connect, rows, view_events
 from auditlake.engine.statements import statement
 from auditlake.errors import LakeError, LakeFormatError
 from auditlake.events.schema import FILE_COLUMNS
-from auditlake.store.dayfile import data_file, put_in_place, replacing, write_parquet
+from auditlake.store.dayfile import put_in_place, replacing, write_day
 from auditlake.store.deltalog import removal_times
 from auditlake.store.failures import explained
+from auditlake.store.file_types import with_types
 from auditlake.store.model import DataFile, Snapshot
 from auditlake.store.snapshot import file_paths, lost_file
 from auditlake.store.turn import writer_turn
@@ -43,7 +44,7 @@ class CompactSummary:
     """What a compaction did."""
 
     days: int
-    """Days whose files became one."""
+    """Days of which files became others."""
     files_before: int
     files_after: int
     unlinked: int
@@ -51,8 +52,14 @@ class CompactSummary:
     snapshot: int
 
 
-def compact(context: LakeContext, *, grace_seconds: float | None = None) -> CompactSummary:
-    """Rewrite every day that has more than one file, in one commit; replaced files stay for the grace.
+def compact(context: LakeContext, *, grace_seconds: float | None = None, reclass: bool = False) -> CompactSummary:
+    """Rewrite days that have several files of a retention class, in one commit; replaced files stay for the grace.
+
+    Args:
+        context: The lake.
+        grace_seconds: How long replaced files stay.
+        reclass: Rewrite also what does not lie in the classes of now: files of earlier versions, and those whose events
+            are not kept equally long any more. Otherwise such files are rewritten where their day is.
 
     Raises:
         LakeError: The grace period is no length of time; nothing changed.
@@ -62,18 +69,21 @@ def compact(context: LakeContext, *, grace_seconds: float | None = None) -> Comp
     grace = GRACE_SECONDS if grace_seconds is None else grace_seconds
     if not 0 <= grace < math.inf:
         raise LakeError(f"grace: expected a number of seconds, not negative, got {grace_seconds}")
-    layout, now = context.layout, context.now
+    layout, now, classes = context.layout, context.now, context.classes()
     with explained(layout, "the compaction"), writer_turn(context) as turn:
-        before = turn.snapshot
+        before = with_types(layout, turn.snapshot)
         days: dict[date, list[DataFile]] = defaultdict(list)
         for file in before.files:
             days[file.day].append(file)
-        crowded = {day: files for day, files in sorted(days.items()) if len(files) > 1}
+        chosen = {day: to_rewrite(files, classes, reclass=reclass) for day, files in sorted(days.items())}
+        crowded = {day: files for day, files in chosen.items() if files}
         replaced = tuple(file for files in crowded.values() for file in files)
         if lost := lost_file(layout, Snapshot(before.version, replaced)):
             raise LakeFormatError(f"the lake lost a file: {lost}", hint="auditlake doctor says what else is wrong")
         if crowded:
-            pairs = [_rewrite(layout, turn.folder, day, files) for day, files in crowded.items()]
+            pairs = [
+                pair for day, files in crowded.items() for pair in _rewrite(layout, turn.folder, day, files, classes)
+            ]
             put_in_place(layout, pairs)
             change = replacing(replaced, (file for _, file in pairs), data_change=False)
             metadata = {"kind": "compact", "at": now.isoformat(), "days": len(crowded)}
@@ -84,19 +94,39 @@ def compact(context: LakeContext, *, grace_seconds: float | None = None) -> Comp
     return CompactSummary(len(crowded), len(before.files), len(after.files), unlinked, after.version)
 
 
-def _rewrite(layout: Layout, folder: Path, day: date, files: list[DataFile]) -> tuple[Path, DataFile]:
+def to_rewrite(files: Sequence[DataFile], classes: Mapping[str, str], *, reclass: bool) -> list[DataFile]:
+    """Return the files of a day that compaction makes into others: those of a class that has several.
+
+    A file whose events are of several classes, or are not known, counts for each of them.
+    """
+    names = [frozenset(classes.get(name, "") for name, _ in file.types) if file.types else None for file in files]
+    pure = Counter(name for each in names if each is not None and len(each) == 1 for name in each)
+    mixed = [each for each in names if each is None or len(each) > 1]
+    if not mixed and max(pure.values(), default=0) < 2:
+        return []
+    if mixed and len(files) == 1 and not reclass:
+        return []
+    scattered = {name for each in mixed for name in (each or pure.keys())}
+    wanted = scattered | {name for name, number in pure.items() if number > 1}
+    return [file for file, each in zip(files, names, strict=True) if each is None or len(each) > 1 or each & wanted]
+
+
+def _rewrite(
+    layout: Layout, folder: Path, day: date, files: list[DataFile], classes: Mapping[str, str]
+) -> list[tuple[Path, DataFile]]:
     spill = folder / "spill"
     spill.mkdir(exist_ok=True)
-    draft = folder / f"day-{day}.parquet"
     with connect(temp=spill, memory="700MB") as connection:
         view_events(connection, file_paths(layout, files), columns=FILE_COLUMNS)
-        write_parquet(connection, statement("ingest/compact.sql", "merged_day").text, {}, draft)
-        view_events(connection, [draft], name="merged", columns=FILE_COLUMNS)
-        ((count, first, last, differing),) = rows(connection, statement("ingest/compact.sql", "differences").text)
+        merged_day = statement("ingest/compact.sql", "merged_day").text
+        pairs = write_day(connection, merged_day, {}, day, folder, classes)
+        view_events(connection, [draft for draft, _ in pairs], name="merged", columns=FILE_COLUMNS)
+        ((differing,),) = rows(connection, statement("ingest/compact.sql", "differences").text)
+    count = sum(file.rows for _, file in pairs)
     if differing or count != sum(file.rows for file in files):
-        message = f"compacting {day} would change its rows: {differing} differ, {count} rows in the new file"
+        message = f"compacting {day} would change its rows: {differing} differ, {count} rows in the new files"
         raise LakeFormatError(message, hint="nothing was changed; check the files of that day")
-    return draft, data_file(draft, day, count, first, last)
+    return pairs
 
 
 def unlink_unused(layout: Layout, live: Snapshot, grace_seconds: float, *, only: Collection[str] | None = None) -> int:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import replace
 from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from auditlake.disk.durable import make_folders, rename_synced, sync_file
 from auditlake.disk.layout import Layout, part_path
+from auditlake.disk.rights import give
 from auditlake.store.model import Change, DataFile
 
 if TYPE_CHECKING:
@@ -32,30 +36,122 @@ _BOUNDED = ["event_id", "event_type", "timestamp", "user_id", "source", "batch",
 """Columns whose least and greatest values readers may pass over row groups by."""
 
 
-def write_parquet(
-    connection: duckdb.DuckDBPyConnection, query: str, values: Mapping[str, object], target: Path
-) -> None:
-    """Write the rows of a query, which has the columns of a file, as a day's file; see :func:`write_rows`."""
+def write_day(
+    connection: duckdb.DuckDBPyConnection,
+    query: str,
+    values: Mapping[str, object],
+    day: date,
+    folder: Path,
+    classes: Mapping[str, str],
+) -> list[tuple[Path, DataFile]]:
+    """Write the rows of a query, which has the columns of a file, as a day's files; see :func:`write_classes`."""
     import duckdb
 
     relation = connection.sql(query, params=dict(values) or None)
     reader = relation.to_arrow_reader(_BATCH)
     try:
-        write_rows(_grouped(reader), reader.schema, target)
+        return write_classes(_grouped(reader), reader.schema, day, folder, classes)
     except OSError as error:
         if error.errno is None:  # not the disk: what DuckDB says in the middle of a stream comes as this
             raise duckdb.Error(str(error)) from error
         raise
 
 
-def write_rows(tables: Iterable[pa.Table], schema: pa.Schema, target: Path) -> None:
-    """Write rows as a zstd Parquet file, synced, private to the owner.
+def write_classes(
+    tables: Iterable[pa.Table], schema: pa.Schema, day: date, folder: Path, classes: Mapping[str, str], stem: str = ""
+) -> list[tuple[Path, DataFile]]:
+    """Write rows of a day as one file for each retention class that they have, so that what leaves together is files.
 
     Args:
-        tables: The rows; each table gets row groups of its own.
+        tables: The rows, in the order of time.
         schema: The columns of a file, in order.
-        target: Where; it should not be there yet.
+        day: The day.
+        folder: For the drafts.
+        classes: The class of each event type; types without one are together.
+        stem: What the drafts are called; after the day if empty.
+
+    Returns:
+        The drafts, synced, and what they will be.
     """
+    with ExitStack() as stack:
+        drafts: dict[str, _Draft] = {}
+        for table in tables:
+            for name, rows in _by_class(table, classes):
+                if name not in drafts:
+                    path = folder / f"{stem or f'day-{day}'}-{len(drafts)}.parquet"
+                    drafts[name] = _Draft(path, stack.enter_context(_writer(path, schema)))
+                drafts[name].add(rows)
+        for draft in drafts.values():
+            draft.finish()
+    return [(draft.path, draft.file(day)) for _, draft in sorted(drafts.items())]
+
+
+def _by_class(table: pa.Table, classes: Mapping[str, str]) -> Iterator[tuple[str, pa.Table]]:
+    """Yield the rows of each retention class."""
+    import pyarrow as pa
+    from pyarrow import compute
+
+    types = table["event_type"].unique().to_pylist()
+    names = sorted({classes.get(each, "") for each in types})
+    if len(names) < 2:
+        yield from [(name, table) for name in names]
+        return
+    for name in names:
+        some = pa.array([each for each in types if classes.get(each, "") == name], pa.string())
+        yield name, table.filter(compute.is_in(table["event_type"], some))
+
+
+class _Draft:
+    """A file on its way.
+
+    Args:
+        path: Where.
+        writer: What writes it.
+    """
+
+    def __init__(self, path: Path, writer: Any) -> None:
+        self.path = path
+        self._writer = writer
+        self._waiting: list[pa.Table] = []
+        self._types: Counter[str | None] = Counter()
+        self._bounds: list[datetime] = []
+
+    def add(self, rows: pa.Table) -> None:
+        """Take more rows."""
+        from pyarrow import compute
+
+        for each in compute.value_counts(rows["event_type"].combine_chunks()).to_pylist():
+            self._types[each["values"]] += each["counts"]
+        bounds = compute.min_max(rows["timestamp"]).as_py()
+        self._bounds += [each for each in bounds.values() if each is not None]
+        self._waiting.append(rows)
+        many = sum(map(len, self._waiting)) >= _ROW_GROUP
+        if many or sum(each.nbytes for each in self._waiting) >= _GROUP_BYTES:
+            self._flush()
+
+    def _flush(self) -> None:
+        import pyarrow as pa
+
+        if self._waiting:
+            self._writer.write_table(pa.concat_tables(self._waiting), _ROW_GROUP)
+            self._waiting = []
+
+    def finish(self) -> None:
+        """Write what is left, and sync the file."""
+        self._flush()
+        self._writer.close()
+        _settle(self.path)
+
+    def file(self, day: date) -> DataFile:
+        """Return what it will be."""
+        types = tuple(sorted((name, rows) for name, rows in self._types.items() if name is not None))
+        rows, known = self._types.total(), None not in self._types
+        first, last = (min(self._bounds), max(self._bounds)) if self._bounds else (None, None)
+        return replace(data_file(self.path, day, rows, first, last), types=types if known else None)
+
+
+def _writer(target: Path, schema: pa.Schema) -> Any:
+    """Return what writes tables as a zstd Parquet file; each gets row groups of its own."""
     from pyarrow.parquet import ParquetWriter
 
     options: dict[str, Any] = {
@@ -68,11 +164,13 @@ def write_rows(tables: Iterable[pa.Table], schema: pa.Schema, target: Path) -> N
         "write_batch_size": _VALUES,
         "store_schema": False,
     }
-    with ParquetWriter(target, schema, **options) as writer:
-        for table in tables:
-            writer.write_table(table, _ROW_GROUP)
-    target.chmod(0o600)
-    sync_file(target)
+    return ParquetWriter(target, schema, **options)
+
+
+def _settle(draft: Path) -> None:
+    """Give a written file the rights of its lake, and sync it."""
+    give(draft, draft)
+    sync_file(draft)
 
 
 def _grouped(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:

@@ -210,6 +210,11 @@ def changed_rows(layout: Layout, newest: int, *, since: int, days: Collection[da
     return None
 
 
+def row_changes(layout: Layout, newest: int, *, since: int) -> tuple[int, ...]:
+    """Return the versions after one and up to another that may have changed or removed rows of earlier ones."""
+    return tuple(version for version in sorted(Commits(layout, newest).history.others) if since < version <= newest)
+
+
 def _removes_of(layout: Layout, version: int, days: Collection[date]) -> bool:
     """Return whether a version removed files of some days; a file whose name tells no day may be of any."""
     parts = map(part_day_and_digest, removals(layout, version))

@@ -13,10 +13,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from auditlake.disk.durable import FILE_MODE, rename_synced, sync_file
+from auditlake.disk.durable import rename_synced, sync_file
 from auditlake.disk.files import is_file, read_file
 from auditlake.disk.layout import Layout
 from auditlake.disk.lock import workspace
+from auditlake.disk.rights import give
 from auditlake.engine.paths import for_delta
 from auditlake.errors import AuditLakeError, LakeFormatError
 from auditlake.store.deltalog import keep_summary
@@ -65,7 +66,7 @@ def _write(layout: Layout, folder: Path, version: int) -> None:
     if _live(DeltaTable(for_delta(alone.events))) != _live(replayed):
         raise LakeFormatError(f"the checkpoint of version {version} does not say what the log entries say")
     for path in (made, pointer):
-        path.chmod(FILE_MODE)
+        give(path, path)
         sync_file(path)
     rename_synced([(made, layout.delta_checkpoint(version))])
     rename_synced([(pointer, layout.delta_pointer)])

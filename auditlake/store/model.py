@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
@@ -27,6 +27,12 @@ class DataFile:
     first: datetime | None
     """The earliest timestamp in it."""
     last: datetime | None
+    types: tuple[tuple[str, int], ...] | None = None
+    """The event types in it, sorted, with how many events each has; None where that was not asked, or is not known."""
+
+    def may_hold(self, types: Collection[str]) -> bool:
+        """Return whether there may be events of any of these types in it."""
+        return self.types is None or any(name in types for name, _ in self.types)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +86,8 @@ class Change:
     """What of the batches before it deletes or changes, for the ledger."""
     details: Mapping[str, Any] = field(default_factory=dict)
     """What else the ledger is to say of it; whole numbers only."""
+    classes: Mapping[str, str] = field(default_factory=dict)
+    """Of what is appended: the retention class of each event type; without any, a part is all of a day."""
 
 
 @dataclass(frozen=True, slots=True)

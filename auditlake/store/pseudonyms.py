@@ -118,7 +118,7 @@ def pseudonyms(layout: Layout, *, make: bool, commits: Commits | None = None) ->
         raise LakeFormatError(message, hint=f"restore it from a backup: {_LOST}")
     if key is None and make:
         # The second of two processes takes the key of the first: the lake may have pseudonyms of it already.
-        write_whole(layout.pseudonyms, _text(new_pseudonyms().key), over=False)
+        write_whole(layout.pseudonyms, _text(new_pseudonyms().key), over=False, private=True)
         return _read(layout)
     return key
 
@@ -134,7 +134,7 @@ def keep_key(layout: Layout, names: Pseudonyms) -> None:
     Raises:
         LakeError: It cannot be written, or another process has made one meanwhile.
     """
-    write_whole(layout.pseudonyms, _text(names.key), over=False)
+    write_whole(layout.pseudonyms, _text(names.key), over=False, private=True)
     if _read(layout) != names:
         message = f"another process has made the key {layout.pseudonyms} meanwhile"
         raise LakeError(message, hint="nothing was changed; do it again")

@@ -185,6 +185,7 @@ def view_snapshot(
     *,
     columns: Sequence[str] = tuple(COLUMNS),
     beside: str | None = None,
+    arrived_by: int | None = None,
 ) -> None:
     """Make the view ``events`` of one snapshot on a DuckDB connection.
 
@@ -194,6 +195,7 @@ def view_snapshot(
         snapshot: What it shows.
         columns: The columns that it shows.
         beside: A table with all columns whose rows it shows too.
+        arrived_by: Only the events that this version or an earlier one brought; all of the snapshot if None.
 
     Raises:
         SnapshotError: It cannot be read exactly any more.
@@ -202,4 +204,5 @@ def view_snapshot(
 
     source = readable(layout, snapshot)
     files = file_paths(layout, source.files)
-    view_events(connection, files, columns=columns, last_batch=source.last_batch, beside=beside)
+    last = source.last_batch if arrived_by is None else last_batch(layout, min(arrived_by, snapshot.version))
+    view_events(connection, files, columns=columns, last_batch=last, beside=beside)

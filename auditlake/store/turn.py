@@ -6,7 +6,7 @@ settled. So all that a turn commits is built on what is on the disk.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import replace
 from datetime import datetime
@@ -19,6 +19,7 @@ from auditlake.disk.lock import exclusive, workspace
 from auditlake.errors import LakeBusyError
 from auditlake.ledger import book
 from auditlake.ledger.entry import Record
+from auditlake.ledger.parts import RecordedParts, recorded_parts
 from auditlake.store.bookkeeping import settle_ledger, settled
 from auditlake.store.commit import commit
 from auditlake.store.deltalog import Commits
@@ -58,6 +59,11 @@ class Turn:
         self._head = commit(self.layout, self.folder, self.snapshot, change, self._begun(), connection)
         self.snapshot, self.commits = self.snapshot.after(change), self.commits.following()
         return self.snapshot.version
+
+    def recorded(self, batches: Collection[int]) -> RecordedParts:
+        """Return what the ledger has recorded of some batches; one is begun if there is none."""
+        self._head = self._begun()
+        return recorded_parts(self.layout, self._head.size, batches)
 
     def notice(self, now: datetime, *, by: str = "hand", reason: str | None = None) -> None:
         """Let the ledger, if there is one, say what was changed of policies and holds since its last entry.

@@ -21,6 +21,7 @@ from auditlake.disk.durable import make_folders, sync_file, sync_folder
 from auditlake.disk.files import open_file
 from auditlake.disk.layout import Layout
 from auditlake.disk.lock import undisturbed
+from auditlake.disk.rights import FILE_MODE, Rights, give, keep
 from auditlake.errors import LakeError
 from auditlake.ledger.keys import read_settings
 from auditlake.store.bookkeeping import settle_ledger
@@ -55,6 +56,7 @@ def backup(context: LakeContext, destination: Path, *, key: bool) -> BackupSumma
         raise LakeError(f"a backup cannot lie in the lake itself: {destination}")
     draft = destination.with_name(f".{destination.name}.{secrets.token_hex(6)}.draft")
     with explained(layout, "the backup"):
+        keep(draft, context.config.files)
         make_folders(draft, below=Path(draft.anchor))
         try:
             copy = _Copy(layout, draft)
@@ -67,6 +69,7 @@ def backup(context: LakeContext, destination: Path, *, key: bool) -> BackupSumma
             os.replace(draft, destination)
             sync_folder(destination.parent)
         finally:
+            keep(draft, Rights())
             shutil.rmtree(draft, ignore_errors=True)
     return BackupSummary(str(destination), version, copy.files, copy.size)
 
@@ -136,6 +139,8 @@ class _Copy:
             with copied.open("xb") as target:
                 shutil.copyfileobj(source, target, _CHUNK)
         shutil.copystat(path, copied)
+        if copied.stat().st_mode & ~FILE_MODE & 0o777:  # what is its owner's alone stays so
+            give(copied, copied)
         if path.suffix == ".jsonl" and not path.is_relative_to(self._layout.quarantine):
             _cut(copied)
         sync_file(copied)

@@ -10,12 +10,13 @@ from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
-from auditlake.config import LakeConfig, dump_config, new_config
+from auditlake.config import LakeConfig, new_config
 from auditlake.context import LakeContext
-from auditlake.disk.durable import FOLDER_MODE, make_folders, sync_folder, write_whole
+from auditlake.disk.durable import make_folders, sync_folder, write_whole
 from auditlake.disk.files import check_folder
 from auditlake.disk.layout import Layout
 from auditlake.disk.lock import check_file_system, workspace
+from auditlake.disk.rights import FOLDER_MODE
 from auditlake.engine.paths import check_path
 from auditlake.errors import LakeError, LakeExistsError
 from auditlake.ledger.book import begin
@@ -25,6 +26,7 @@ from auditlake.packs.files import adding
 from auditlake.policies.files import SETS, PolicySet, write_policies
 from auditlake.retention.terms import terms_of
 from auditlake.store.commit import create_table
+from auditlake.upkeep.settings import written_settings
 
 _TAKEN = {errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR, errno.ENOENT}
 """What one sees of another process that made a lake there meanwhile, and tidied up after itself."""
@@ -96,7 +98,7 @@ def _make(
     for folder in layout.folders:
         folder.mkdir(mode=FOLDER_MODE)
     write_policies(layout, policies)
-    write_whole(layout.config, dump_config(config))
+    write_whole(layout.config, written_settings(config))
     for name in dict.fromkeys(packs):  # before the terms: what they let go was never kept longer
         adding(LakeContext(layout, config, lambda: now, 0), name).write(layout)
     terms = terms_of(lake_policies(layout, config.event_types), (), config.default_retention)

@@ -26,6 +26,7 @@ from auditlake.disk.files import check_folder, is_file, read_file, read_text
 from auditlake.disk.layout import Layout, part_day_and_digest
 from auditlake.disk.links import LINK, links
 from auditlake.disk.lock import exclusive, workspace
+from auditlake.disk.rights import Rights, rights_of
 from auditlake.errors import AuditLakeError, LakeBusyError, LakeError, LakeNotFoundError, PolicyError
 from auditlake.findings.journal import read as read_decisions
 from auditlake.ledger.keys import read_public_key, read_settings
@@ -39,6 +40,7 @@ from auditlake.store.model import Change
 from auditlake.store.pseudonyms import pseudonyms
 from auditlake.store.snapshot import open_table, read_snapshot
 from auditlake.store.turn import Turn
+from auditlake.upkeep import rights
 from auditlake.verify.check import verify
 from auditlake.verify.checkpoints import SignedCheckpoint, read_checkpoint
 from auditlake.verify.deltalog import DeltaLog, read_log
@@ -52,7 +54,7 @@ _FOREIGN_SECONDS = 7 * 86_400.0
 """No file of another Delta writer that is to be committed is so old: what they keep by default before a vacuum."""
 _WAIT_SECONDS = 5.0
 
-Action = Literal["set aside", "rewrite", "finish", "make", "amend"]
+Action = Literal["set aside", "rewrite", "finish", "make", "amend", "give rights to"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +98,7 @@ def examine(layout: Layout, *, now: datetime) -> Diagnosis:
     _told(problems, _name(layout, layout.run_journal), lambda layout: deque(read_runs(layout), maxlen=0), layout)
     _told(problems, layout.pseudonyms.name, partial(pseudonyms, make=False), layout)
     problems += _lost_key(layout)
+    problems += [Problem("lake", what) for what in (rights.told(layout),) if what]
     with suppress(AuditLakeError):  # told above
         try:
             lake_policies(layout, read_config(layout).event_types, in_use=False)
@@ -157,6 +160,8 @@ def _changes(layout: Layout, now: datetime) -> Iterator[Repair]:
     missing = [folder for folder in layout.folders if not os.path.lexists(folder)]
     yield from (Repair("make", _name(layout, folder), "it is not there") for folder in missing)
     yield from _drafts(layout, now)
+    if next(rights.differing(layout), None) is not None and rights_of(layout.root) != Rights():
+        yield Repair("give rights to", "files and folders", "they have others than lake.toml says")
     log = read_log(layout)
     checkpoint, tree = _ledger(layout)
     if checkpoint is None or tree is None or root(tree.hashes) != checkpoint.root:
@@ -257,6 +262,9 @@ def _name(layout: Layout, path: Path) -> str:
 
 
 def _apply(layout: Layout, change: Repair, now: datetime) -> None:
+    if change.action == "give rights to":
+        rights.give_all(layout)
+        return
     path = layout.root / change.where
     check_folder(path.parent, within=layout.root)
     if change.action == "make":

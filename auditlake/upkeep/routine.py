@@ -333,10 +333,16 @@ class _Run:
         outcome: Outcome = "failed" if faults or told or asked.unknown else "done"
         told += [f"{visible(each)} is neither a policy nor a pack of this lake" for each in asked.unknown]
         told += [f"{visible(policy_id)} could not be judged: {visible(why)}" for policy_id, why in faults]
-        bad = [each for each in made if each.status in self._fail_on and each.policy_id not in self._misjudged]
+        judged_so: list[tuple[str, str]] = [
+            (each.policy_id, each.status) for each in made if each.policy_id not in self._misjudged
+        ]
+        judged_so += [(each.pack_id, each.status) for each in judged.frameworks]
+        bad = [f"{visible(name)}: {status.replace('_', ' ')}" for name, status in judged_so if status in self._fail_on]
         told += [f"this run is not on record: {visible(missing)}"] if missing else []
-        told += [f"{visible(each.policy_id)}: {each.status.replace('_', ' ')}" for each in bad]
+        told += bad
         said = ", ".join(f"{many} {status.replace('_', ' ')}" for status, many in sorted(statuses.items()))
+        of_frameworks = ", ".join(f"{each.pack_id} {each.status.replace('_', ' ')}" for each in judged.frameworks)
+        said = "; ".join(filter(None, [said, visible(of_frameworks)]))
         facts = {
             "policies": {each.policy_id: each.status for each in made},
             "frameworks": {each.pack_id: each.status for each in judged.frameworks},

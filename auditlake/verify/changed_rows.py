@@ -1,14 +1,16 @@
 """Which rows of a part are not those that were appended, by the marks that the ledger keeps of each.
 
-An entry that appends names a file ``LAKE/ledger/marks/<SHA-256 of its bytes>``: the first two bytes of the leaf of
-every event, part after part as the entry lists them, in the order of ``seq``. That is enough to say where rows differ,
-and no proof needs it.
+An entry that appends names files ``LAKE/ledger/marks/<SHA-256 of its bytes>``: the first two bytes of the leaf of every
+event, part after part as the entry lists those of a class, each in the order of its leaves. That is enough to say where
+rows differ, and no proof needs it. Earlier versions had one file for all parts of an entry.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from dataclasses import replace as _replaced
 from datetime import date
 from hashlib import sha256
 from itertools import pairwise
@@ -16,9 +18,11 @@ from pathlib import Path
 
 from auditlake.disk.files import read_file
 from auditlake.disk.layout import Layout
-from auditlake.ledger.leaves import MARK, Part
+from auditlake.ledger.leaves import MARK, Key, Part
+from auditlake.verify.kept_hashes import KeptHashes
 from auditlake.verify.rows import Replaced, file_leaves
 from auditlake.verify.tree import LedgerEntry
+from auditlake.verify.withdrawals import Taking
 
 _MOST = 5
 """How many rows are named one by one."""
@@ -31,6 +35,7 @@ def marks_path(layout: Layout, digest: str) -> Path:
 
 @dataclass(frozen=True, slots=True)
 class _Row:
+    event_type: str
     seq: int
     leaf: bytes
     """As it was appended, as far as the ledger tells what became of it."""
@@ -47,17 +52,24 @@ class Rows:
     days: Mapping[date, Sequence[tuple[Path, int]]]
     """The files of each day, with about how many rows they have."""
 
-    def explained(self, part: Part, replaced: Replaced) -> str:
+    def explained(self, part: Part, taking: Taking) -> str:
         """Which rows of a part were changed, added or removed, and in which files; empty if that cannot be said.
 
         Args:
             part: As it was appended.
-            replaced: The events of the part that were rightly removed or changed.
+            taking: What was rightly removed or changed of it.
         """
-        rows = _as_appended(self._found(part.batch, part.day), replaced)
-        if twice := [row for row, after in pairwise(rows) if row.seq == after.seq]:
+        found = self._found(part.batch, part.day)
+        rows = [row for row in found if row.event_type in dict(part.types)] if part.types else _by_seq(found)
+        marks = _marks(self.layout, part, self.entries)
+        if taking.kept is not None:
+            elsewhere = {row.leaf for row in found} - {row.leaf for row in rows}
+            marks = _expected(taking.kept, marks, elsewhere) if marks is not None else None
+        else:
+            rows = _as_appended(rows, taking.replaced) if taking.replaced else rows
+        if twice := [row for row, after in pairwise(_by_seq(rows)) if row.seq == after.seq]:
             return f"{_named(twice)} {_is(twice)} there twice"
-        if (marks := _marks(self.layout, part, self.entries)) is None:
+        if marks is None:
             return ""
         present = [row.leaf[:MARK] for row in rows]
         if len(present) == len(marks):
@@ -68,19 +80,32 @@ class Rows:
             rows, first, _common(present[::-1], marks[::-1], min(len(present), len(marks)) - first), len(marks)
         )
 
-    def listed(self, batch: int, day: date) -> str:
-        """Return the rows of a part that should not be there."""
-        return _named(self._found(batch, day))
+    def listed(self, batch: int, day: date, expected: Mapping[Key, Part]) -> str:
+        """Return the rows of a batch on a day that should not be there: none of its parts has such events."""
+        parts = [part for key, part in expected.items() if key[:2] == (batch, day)]
+        known = {name for part in parts for name, _ in part.types}
+        return _named(_by_seq([row for row in self._found(batch, day) if row.event_type not in known]))
 
     def _found(self, batch: int, day: date) -> list[_Row]:
-        """Return the rows of a part, by seq, in whatever files they are."""
+        """Return the rows of a batch on a day, by type and seq, in whatever files they are."""
         rows = [
-            _Row(seq, leaf, file.relative_to(self.layout.root).as_posix())
+            _Row(event_type, seq, leaf, file.relative_to(self.layout.root).as_posix())
             for files in self.days.values()
             for file, _ in files
-            for seq, leaf in file_leaves(file, batch, day)
+            for event_type, seq, leaf in file_leaves(file, batch, day)
         ]
-        return sorted(rows, key=lambda row: row.seq)
+        return sorted(rows, key=lambda row: (row.event_type, row.seq))
+
+
+def _expected(kept: KeptHashes, marks: Sequence[bytes], elsewhere: Collection[bytes]) -> list[bytes]:
+    """Return the marks of the rows that a part is to have now, those aside that became events of another part."""
+    now = {place: marks[place] for place in kept.staying.tolist()}
+    now |= {place: leaf[:MARK] for place, (_, leaf) in kept.changed.items() if leaf not in elsewhere}
+    return [mark for _, mark in sorted(now.items())]
+
+
+def _by_seq(rows: Sequence[_Row]) -> list[_Row]:
+    return sorted(rows, key=lambda row: row.seq)
 
 
 def _common(present: Sequence[bytes], marks: Sequence[bytes], most: int) -> int:
@@ -117,21 +142,35 @@ def _as_appended(rows: Sequence[_Row], replaced: Replaced) -> list[_Row]:
     before = []
     for row in rows:
         original, present = replaced.get(row.seq, (row.leaf, row.leaf))
-        before.append(_Row(row.seq, original if row.leaf == present else row.leaf, row.file))
+        before.append(_replaced(row, leaf=original if row.leaf == present else row.leaf))
     there = {row.seq for row in rows}
     taken = [(seq, original) for seq, (original, present) in replaced.items() if present is None and seq not in there]
-    return sorted([*before, *(_Row(seq, original, "") for seq, original in taken)], key=lambda row: row.seq)
+    return _by_seq([*before, *(_Row("", seq, original, "") for seq, original in taken)])
+
+
+def marked(entry: LedgerEntry) -> Iterator[tuple[str, list[Part]]]:
+    """Yield the files of marks of an entry, each with the parts that it is about."""
+    said = entry.fields["details"].get("marks")
+    if isinstance(said, str):
+        yield said, list(entry.parts)
+    taken: Counter[str] = Counter()
+    for row in said if isinstance(said, list) else ():
+        if isinstance(row, list) and list(map(type, row)) == [str, int, str]:
+            name, number, digest = row
+            of_class = [part for part in entry.parts if part.retention_class == name]
+            yield digest, of_class[taken[name] : taken[name] + number]
+            taken[name] += number
 
 
 def _marks(layout: Layout, part: Part, entries: Sequence[LedgerEntry]) -> list[bytes] | None:
-    for entry in entries:
-        if part in entry.parts and isinstance(digest := entry.fields["details"].get("marks"), str):
-            begin = MARK * sum(each.rows for each in entry.parts[: entry.parts.index(part)])
-            try:
-                data = read_file(marks_path(layout, digest), within=layout.root)
-            except OSError:
-                return None
-            if sha256(data).hexdigest() != digest:
-                return None
-            return [data[at : at + MARK] for at in range(begin, begin + MARK * part.rows, MARK)]
+    files = (each for entry in entries if part in entry.parts for each in marked(entry) if part in each[1])
+    for digest, parts in files:
+        begin = MARK * sum(each.rows for each in parts[: parts.index(part)])
+        try:
+            data = read_file(marks_path(layout, digest), within=layout.root)
+        except OSError:
+            return None
+        if sha256(data).hexdigest() != digest:
+            return None
+        return [data[at : at + MARK] for at in range(begin, begin + MARK * part.rows, MARK)]
     return None

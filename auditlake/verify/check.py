@@ -20,17 +20,17 @@ from urllib.parse import unquote
 from auditlake.disk.files import is_file, open_file, read_file, read_text
 from auditlake.disk.layout import Layout, part_day_and_digest
 from auditlake.errors import LedgerError
-from auditlake.ledger.leaves import Part
+from auditlake.ledger.leaves import Key, Part
 from auditlake.ledger.merkle import HASH_SIZE, leaf_hash, root
 from auditlake.verify.anchors import Anchors, read_anchors
-from auditlake.verify.changed_rows import Rows, marks_path
+from auditlake.verify.changed_rows import Rows, marked, marks_path
 from auditlake.verify.checkpoints import Rotation, SignedCheckpoint, key_chain, read_checkpoint, read_key
 from auditlake.verify.deletions import NOT_YET, Deletions, read_deletions
 from auditlake.verify.deltalog import DeltaLog, read_log
 from auditlake.verify.model import BatchVerdict, PartVerdict, Problem, VerifyReport, worst
 from auditlake.verify.other_files import check_journals, check_landing, check_private_key
 from auditlake.verify.policy_files import changed_policies, lost_lists, unrecorded
-from auditlake.verify.rows import Found, Key, appended_part, checkpoint_files, hash_rows
+from auditlake.verify.rows import Found, Recorded, appended_part, checkpoint_files, hash_rows
 from auditlake.verify.tree import LedgerEntry, Tree, read_tree
 from auditlake.verify.withdrawals import Taking, quarantined, read_takings, told
 
@@ -406,9 +406,14 @@ class _Check:
                 self._notices.append(Problem(path.relative_to(self._layout.root).as_posix(), NOT_YET))
             else:
                 self._named(path, entry.fields["details"]["certificate"], f"entry {entry.index} names it")
+        gone = {
+            (int(batch), date.fromisoformat(day), more[0] if more else "")
+            for entry in entries for batch, day, _, kept, *more in entry.fields["taken"] if not kept
+        }  # fmt: skip
         for entry in entries:
-            if isinstance(marks := entry.fields["details"].get("marks"), str):
-                self._named(marks_path(self._layout, marks), marks, f"entry {entry.index} names it")
+            for marks, parts in marked(entry):
+                if not all(part.key in gone for part in parts):  # they go with the last of their parts
+                    self._named(marks_path(self._layout, marks), marks, f"entry {entry.index} names it")
         self._problems += lost_lists(self._layout, entries)
         self._problems += changed_policies(self._layout)
         if entries:
@@ -435,16 +440,22 @@ class _Check:
         days: Mapping[date, Sequence[tuple[Path, int]]],
         takings: Mapping[Key, Taking],
     ) -> tuple[BatchVerdict, ...]:
-        expected = {(part.batch, part.day): part for entry in entries for part in entry.parts}
+        expected = {part.key: part for entry in entries for part in entry.parts}
         hashed, rows = Found(), Rows(self._layout, entries, days)
         if self._full:
-            hashed = hash_rows(days, {key: taking.replaced for key, taking in takings.items() if taking.replaced})
+            recorded = Recorded(
+                expected,
+                {key: taking.replaced for key, taking in takings.items() if taking.replaced and taking.kept is None},
+                {key: taking.kept for key, taking in takings.items() if taking.kept is not None and not taking.whole},
+            )
+            hashed = hash_rows(days, recorded)
             for file, why in sorted(hashed.problems.items()):
                 self._wrong(file.relative_to(self._layout.root).as_posix(), f"cannot be read: {why}")
-        for (batch, day), parts in sorted(hashed.parts.items()):
-            if (batch, day) not in expected:
+        for key, parts in sorted(hashed.parts.items()):
+            if key not in expected:
+                batch, day, _ = key
                 what = f"has {sum(part.rows for part in parts)} rows of batch {batch} that the ledger does not know"
-                self._wrong(f"events/event_date={day}", f"{what}: {rows.listed(batch, day)}")
+                self._wrong(f"events/event_date={day}", f"{what}: {rows.listed(batch, day, expected)}")
         verdicts: dict[int, list[PartVerdict]] = defaultdict(list)
         for key, part in sorted(expected.items()):
             verdicts[part.batch].append(self._part(part, hashed.parts.get(key, []), takings.get(key), rows))
@@ -455,14 +466,15 @@ class _Check:
 
     def _part(self, part: Part, present: Sequence[Part], taking: Taking | None, there: Rows) -> PartVerdict:
         damaged = [f"{path} {why}" for path, why in self._damaged.items() if f"event_date={part.day}/" in path]
-        verdict = partial(PartVerdict, part.batch, part.day, part.rows)
+        verdict = partial(PartVerdict, part.batch, part.day, part.rows, retention_class=part.retention_class)
         good = verdict(*(told(taking) if taking else ("verified", "")))
+        kept = taking is not None and taking.kept is not None
         if taking is not None and taking.whole:
             return verdict("CHANGED", "it was deleted, and has rows again") if present else good
         if not self._full:
             missing = all(" is missing: " in each for each in damaged)
             return verdict("MISSING" if missing else "CHANGED", "; ".join(damaged)) if damaged else good
-        if not present and taking is not None:  # one after the other, all of its events went
+        if not present and taking is not None and not kept:  # one after the other, all of its events went
             present = [appended_part(Part(part.batch, part.day, 0, b""), (), taking.replaced)]
         if [*present] == [part]:
             return good
@@ -470,7 +482,7 @@ class _Check:
             return verdict("MISSING", "; ".join(damaged) or "no file has its rows")
         rows = sum(each.rows for each in present)
         counted = f"{rows} rows instead of {part.rows}" if rows != part.rows else "other rows than were appended"
-        which = there.explained(part, taking.replaced if taking else {})
+        which = there.explained(part, taking or Taking())
         return verdict("CHANGED", "; ".join(filter(None, [counted, which, *damaged])))
 
 

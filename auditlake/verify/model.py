@@ -13,7 +13,7 @@ _ORDER: tuple[Verdict, ...] = ("verified", "remapped", "deleted", "erased", "MIS
 
 @dataclass(frozen=True, slots=True)
 class PartVerdict:
-    """What became of the events of one batch on one day."""
+    """What became of the events of one batch on one day, of one retention class where the part has one."""
 
     batch: int
     day: date
@@ -22,6 +22,8 @@ class PartVerdict:
     verdict: Verdict
     detail: str = ""
     """Under which policy, when, and by which certificate; or which file is wrong, and how."""
+    retention_class: str = ""
+    """How long such events were kept when they came; empty for all of a day, as earlier versions appended them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,12 +8,15 @@ the tree of the checkpoint. Where one key followed another, the notes are with i
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import date, timedelta
+from operator import attrgetter
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, Self
 
 from auditlake.disk import evidence_json
 from auditlake.disk.files import is_file, read_file
@@ -22,15 +25,18 @@ from auditlake.engine.duck import connect, view_events
 from auditlake.engine.statements import statement
 from auditlake.errors import LedgerError
 from auditlake.events.schema import FILE_COLUMNS
-from auditlake.ledger.leaves import COLUMNS, Part
-from auditlake.ledger.merkle import HASH_SIZE, inclusion_proof, leaf_hash, root, root_from_inclusion, subtrees
+from auditlake.ledger.leaves import COLUMNS, Key, Part
+from auditlake.ledger.merkle import inclusion_proof, leaf_hash, root, root_from_inclusion, subtrees
 from auditlake.verify.checkpoints import SignedCheckpoint, read_checkpoint, vouched
 from auditlake.verify.deltalog import read_log
-from auditlake.verify.rows import as_appended, part_leaves
+from auditlake.verify.kept_hashes import KeptHashes
+from auditlake.verify.rows import as_appended, batch_leaves
 from auditlake.verify.tree import LedgerEntry, Tree, parse_entry, read_tree
-from auditlake.verify.withdrawals import read_takings
+from auditlake.verify.withdrawals import Taking, read_takings
 
-FORMAT = "auditlake-proof/1"
+FORMAT = "auditlake-proof/2"
+_EARLIER = "auditlake-proof/1"
+"""The form of the proof of an event of a part that has no class; its place is the one in the order of ``seq``."""
 _STEP = ("index", "size", "path", "root")
 _KEYS: dict[str, tuple[str, ...]] = {
     "": ("format", "event", "canonical", "part", "batch", "entry", "checkpoint"),
@@ -40,9 +46,15 @@ _KEYS: dict[str, tuple[str, ...]] = {
 _LATER = ("rotations",)
 """What proofs of this form do not have that are older than keys which follow one another."""
 _ROTATION = ("old", "new", "note")
+_CLASS = re.compile(r"[!-~]+\Z")
 _NUMBERS = {"timestamp", "ingested_at", "batch", "seq"}
 _EPOCH = date(1970, 1, 1)
 _WHICH = "auditlake verify says which"
+_WAYS = {
+    "delete": "personal data in it was replaced", "erase": "personal data in it was replaced",
+    "remap": "its columns were derived anew by a mapping",
+}  # fmt: skip
+"""What may have changed an event, by the kind of the entry."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +92,10 @@ def canonical(event: Mapping[str, Any]) -> bytes:
     return "".join(pieces).encode()
 
 
+class ChangedEventError(LedgerError):
+    """The event is there, and a certificate says that something in it was changed since."""
+
+
 # Making one
 
 
@@ -94,39 +110,153 @@ def prove(layout: Layout, event_id: str, *, source: str | None = None) -> bytes:
     Raises:
         LedgerError: There is no such event, or it is not the one that was recorded.
     """
-    log = read_log(layout)
-    files = [layout.events / path for path in sorted(log.live) if part_day_and_digest(path)]
-    files = [file for file in files if is_file(file, within=layout.root)]
-    try:
-        note = read_file(layout.ledger / "checkpoint", within=layout.root)
-    except OSError as error:
-        raise LedgerError(f"the lake has no checkpoint: {error.strerror}") from error
-    tree = read_tree(layout, (checkpoint := read_checkpoint(note)).size)
-    if tree.problems or root(tree.hashes) != checkpoint.root:
-        raise LedgerError("the ledger is damaged", hint="auditlake verify says where")
-    with TemporaryDirectory(prefix="auditlake-") as spill, connect(temp=Path(spill), exact_try=False) as connection:
-        view_events(connection, files, columns=FILE_COLUMNS)
-        part = statement("ledger/leaves.sql", "event")
-        result = connection.execute(part.text, {"event_id": event_id}).fetchall()
-        event, day = _chosen([dict(zip((*COLUMNS, "day"), row, strict=True)) for row in result], event_id, source)
-        day_files = [file for file in files if file.parent.name == f"event_date={day}"]
-        view_events(connection, day_files, columns=FILE_COLUMNS)
-        leaves = part_leaves(connection, event["batch"], day)
-    takings, _ = read_takings(layout, tree.entries)
-    if taking := takings.get((event["batch"], day)):
+    with Prover(layout) as prover:
+        return prover.prove(event_id, source=source)
+
+
+class Prover:
+    """Makes proofs of one lake as it is when it is opened; what several events share is computed once.
+
+    Args:
+        layout: The lake.
+
+    Raises:
+        LedgerError: The lake has no ledger, or a damaged one.
+    """
+
+    def __init__(self, layout: Layout) -> None:
+        log = read_log(layout)
+        files = [layout.events / path for path in sorted(log.live) if part_day_and_digest(path)]
+        self._files = [file for file in files if is_file(file, within=layout.root)]
         try:
-            leaves = as_appended(leaves, taking.replaced)
-        except ValueError as error:
-            raise LedgerError(f"the part of the event is not what was recorded: {error}", hint=_WHICH) from None
-        if event["seq"] in taking.replaced:
-            remapped = event["seq"] in taking.remapped
-            what = "its columns were derived anew by a mapping" if remapped else "personal data in it was replaced"
-            raise LedgerError(
-                f"event {event_id!r} is not what was recorded any more: {what}",
-                hint=f"auditlake verify names the certificate of {day}; a proof from before still holds",
-            )
-    entry, parts = _entry(tree.entries, event["batch"], event_id)
-    return _spelled(event, day, leaves, (entry, parts), tree, note)
+            self._note = read_file(layout.ledger / "checkpoint", within=layout.root)
+        except OSError as error:
+            raise LedgerError(f"the lake has no checkpoint: {error.strerror}") from error
+        self._tree = read_tree(layout, (checkpoint := read_checkpoint(self._note)).size)
+        if self._tree.problems or root(self._tree.hashes) != checkpoint.root:
+            raise LedgerError("the ledger is damaged", hint="auditlake verify says where")
+        self._takings, _ = read_takings(layout, self._tree.entries)
+        self._stack = ExitStack()
+        self._viewed: date | None = None
+        self._rows: dict[tuple[int, date], Sequence[tuple[str, int, bytes]]] = {}
+        self._trees: dict[Key, _PartTree] = {}
+
+    def __enter__(self) -> Self:
+        spill = self._stack.enter_context(TemporaryDirectory(prefix="auditlake-"))
+        self._connection = self._stack.enter_context(connect(temp=Path(spill), exact_try=False))
+        view_events(self._connection, self._files, columns=FILE_COLUMNS)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def prove(self, event_id: str, *, source: str | None = None, day: date | None = None) -> bytes:
+        """Return a proof as :func:`prove` does.
+
+        Args:
+            event_id: Which event.
+            source: Its source, where several have an event of this id.
+            day: Its UTC day, where that is known: no other is looked at.
+
+        Raises:
+            LedgerError: There is no such event, or it is not the one that was recorded.
+        """
+        self._view(day)
+        part = statement("ledger/leaves.sql", "event")
+        result = self._connection.execute(part.text, {"event_id": event_id}).fetchall()
+        event, day = _chosen([dict(zip((*COLUMNS, "day"), row, strict=True)) for row in result], event_id, source)
+        leaf, batch = leaf_hash(canonical(event)), event["batch"]
+        for taking in (taking for key, taking in self._takings.items() if key[:2] == (batch, day)):
+            if taking.has_changed(event["seq"], leaf):
+                what = ", or ".join(dict.fromkeys(_WAYS[kind] for kind in taking.changing))
+                raise ChangedEventError(
+                    f"event {event_id!r} is not what was recorded any more: {what}",
+                    hint=f"auditlake verify names the certificate of {day}; a proof from before still holds",
+                )
+        entry, parts = _entry(self._tree.entries, batch, event_id)
+        grown = self._part_tree(event["event_type"], batch, day, parts)
+        if event["seq"] not in grown.places:
+            raise LedgerError("the event, or one of its part, is not what was recorded", hint=_WHICH)
+        return _spelled(event, leaf, grown, (entry, parts), self._tree, self._note)
+
+    def _view(self, day: date | None) -> None:
+        """Let the view have the files of a day, or all of them."""
+        if day != self._viewed:
+            files = [file for file in self._files if day is None or file.parent.name == f"event_date={day}"]
+            view_events(self._connection, files, columns=FILE_COLUMNS)
+            self._viewed = day
+
+    def _part_tree(self, event_type: str, batch: int, day: date, parts: Sequence[Part]) -> _PartTree:
+        """Return the tree of the part that has an event type of a batch and day.
+
+        Raises:
+            LedgerError: The part is not what was recorded.
+        """
+        of_day = [(which, part) for which, part in enumerate(parts) if part.day == day]
+        found = [each for each in of_day if not each[1].types or event_type in dict(each[1].types)]
+        if len(found) != 1:
+            raise LedgerError("the event is of no part that was recorded", hint=_WHICH)
+        which, part = found[0]
+        if part.key not in self._trees:
+            if (batch, day) not in self._rows:
+                self._view(day)
+                self._rows[batch, day] = batch_leaves(self._connection, batch, day)
+            rows = self._rows[batch, day]
+            self._trees[part.key] = _tree_of(which, part, rows, [each for _, each in of_day], self._takings)
+        return self._trees[part.key]
+
+
+@dataclass(frozen=True, slots=True)
+class _PartTree:
+    """The tree of a part as it was appended."""
+
+    which: int
+    """The part's place among those of its batch."""
+    places: Mapping[int, int]
+    """The place of each leaf that is still there, by the event's number."""
+    levels: list[list[bytes | None]]
+    """From the leaves up to the root, as far as they can be known."""
+
+
+def _tree_of(
+    which: int,
+    part: Part,
+    rows: Sequence[tuple[str, int, bytes]],
+    of_day: Sequence[Part],
+    takings: Mapping[Key, Taking],
+) -> _PartTree:
+    """Return the tree of a part.
+
+    Args:
+        which: Its place among those of its batch.
+        part: The part.
+        rows: What its batch has on its day: types, numbers and leaves, in order.
+        of_day: The parts of its batch and day.
+        takings: What was taken of parts.
+
+    Raises:
+        LedgerError: The part is not what was recorded.
+    """
+    changed = {
+        present
+        for each in of_day if (own := takings.get(each.key)) is not None and own.kept is not None
+        for _, present in own.kept.changed.values()
+    }  # fmt: skip
+    there = [
+        (seq, leaf) for name, seq, leaf in rows if leaf not in changed and (not part.types or name in dict(part.types))
+    ]
+    if not part.types:
+        there.sort()
+    taking = takings.get(part.key, Taking())
+    try:
+        there = as_appended(there, taking.replaced) if taking.kept is None and taking.replaced else there
+    except ValueError as error:
+        raise LedgerError(f"the part of the event is not what was recorded: {error}", hint=_WHICH) from None
+    kept = taking.kept or KeptHashes(len(there))
+    if len(kept.staying) != len(there) or not there:
+        raise LedgerError("the event, or one of its part, is not what was recorded", hint=_WHICH)
+    places = {seq: int(place) for (seq, _), place in zip(there, kept.staying, strict=True)}
+    return _PartTree(which, places, kept.levels(b"".join(leaf for _, leaf in there)))
 
 
 def _chosen(events: Sequence[dict[str, Any]], event_id: str, source: str | None) -> tuple[dict[str, Any], date]:
@@ -142,41 +272,53 @@ def _chosen(events: Sequence[dict[str, Any]], event_id: str, source: str | None)
 
 def _entry(entries: Sequence[LedgerEntry], batch: int, event_id: str) -> tuple[LedgerEntry, list[Part]]:
     for entry in entries:
-        if parts := sorted(part for part in entry.parts if part.batch == batch):
+        if parts := sorted((part for part in entry.parts if part.batch == batch), key=attrgetter("key")):
             return entry, parts
     raise LedgerError(f"the ledger does not know the batch {batch} of event {event_id!r}")
 
 
 def _spelled(
     event: Mapping[str, Any],
-    day: date,
-    leaves: Sequence[tuple[int, bytes]],
+    leaf: bytes,
+    grown: _PartTree,
     found: tuple[LedgerEntry, Sequence[Part]],
     tree: Tree,
     note: bytes,
 ) -> bytes:
     entry, parts = found
-    hashes = b"".join(leaf for _, leaf in leaves)
-    place = [seq for seq, _ in leaves].index(event["seq"])
-    which = [part.day for part in parts].index(day) if day in {part.day for part in parts} else -1
-    if hashes[place * HASH_SIZE :][:HASH_SIZE] != leaf_hash(canonical(event)) or parts[which].root != root(hashes):
+    part, levels, index = parts[grown.which], grown.levels, grown.places[event["seq"]]
+    if (levels[0][index], len(levels[0]), levels[-1]) != (leaf, part.rows, [part.root]):
         raise LedgerError("the event, or one of its part, is not what was recorded", hint=_WHICH)
-    above = b"".join(leaf_hash(part.data) for part in parts)
+    above = b"".join(leaf_hash(each.data) for each in parts)
     rotations = [
         {name: str(each.fields["details"][name]) for name in _ROTATION}
         for each in tree.entries
         if each.fields["kind"] == "key-rotate"
     ]
+    of_class = {"class": part.retention_class} if part.retention_class else {}
     return json.dumps({
-        "format": FORMAT,
+        "format": FORMAT if of_class else _EARLIER,
         "event": event,
         "canonical": canonical(event).decode(),
-        "part": {"batch": event["batch"], "day": day.isoformat(), **_path(place, len(leaves), hashes)},
-        "batch": _path(which, len(parts), above),
+        "part": {"batch": part.batch, "day": part.day.isoformat(), **of_class, "index": index, "size": part.rows,
+                 "path": _siblings(levels, index), "root": part.root.hex()},
+        "batch": _path(grown.which, len(parts), above),
         "entry": {"text": entry.data.decode(), **_path(entry.index, len(tree.bundle), tree.hashes)},
         "checkpoint": note.decode(),
         "rotations": rotations,
     }, indent=1, ensure_ascii=True).encode() + b"\n"  # fmt: skip
+
+
+def _siblings(levels: Sequence[Sequence[bytes | None]], index: int) -> list[str]:
+    """Return the hashes beside the path from an event's leaf to the root of its part (RFC 6962, 2.1.1)."""
+    path = []
+    for nodes in levels[:-1]:
+        if (sibling := index ^ 1) < len(nodes):
+            digest = nodes[sibling]
+            assert digest is not None, "the root is known, and all that it is made of"
+            path.append(digest.hex())
+        index >>= 1
+    return path
 
 
 def _path(index: int, size: int, hashes: bytes) -> dict[str, Any]:
@@ -214,12 +356,13 @@ def _known(proof: Any) -> Mapping[str, Any]:
         LedgerError: It is of another form.
         ValueError: It is not that.
     """
-    if not isinstance(proof, dict) or proof.get("format") != FORMAT:
-        raise LedgerError(f"that is not a proof of the format {FORMAT}")
-    evidence_json.known(proof, _KEYS[""], "the proof", optional=_LATER)
-    for name, keys in _KEYS.items():
+    if not isinstance(proof, dict) or proof.get("format") not in (FORMAT, _EARLIER):
+        raise LedgerError(f"that is not a proof of the format {FORMAT} or {_EARLIER}")
+    keys = _KEYS | ({"part": ("class", *_KEYS["part"])} if proof["format"] == FORMAT else {})
+    evidence_json.known(proof, keys[""], "the proof", optional=_LATER)
+    for name, own in keys.items():
         if name:
-            evidence_json.known(proof[name], keys, f"its {name}")
+            evidence_json.known(proof[name], own, f"its {name}")
     for each in proof.get("rotations", ()):
         evidence_json.known(each, _ROTATION, "one of its rotations")
     for name in ("part", "batch", "entry"):
@@ -236,7 +379,7 @@ def _check(proof: Mapping[str, Any], public_key: str | None) -> Proven:
     if (part["batch"], part["day"]) != (event["batch"], day.isoformat()):
         raise LedgerError("the event is not of this batch and day")
     above = _root(leaf_hash(canonical(event)), part, "the event is not in the part")
-    claimed = Part(part["batch"], day, part["size"], above)
+    claimed = Part(part["batch"], day, part["size"], above, _class_of(part))
     top = _root(leaf_hash(claimed.data), proof["batch"], "the part is not in the batch")
     text = entry["text"].encode("ascii")
     fields = parse_entry(text)
@@ -251,6 +394,18 @@ def _check(proof: Mapping[str, Any], public_key: str | None) -> Proven:
         hint = "if that key followed another one later, check with the older one, or have the proof made anew"
         raise LedgerError(f"the checkpoint is not signed by {signer}", hint=hint)
     return Proven(event, checkpoint.origin, checkpoint.size, fields["at"], (public_key or "").strip())
+
+
+def _class_of(part: Mapping[str, Any]) -> str:
+    """Return the class that a proof names, which is hashed between the day and a number: no other text passes for them.
+
+    Raises:
+        LedgerError: It is no name of a class.
+    """
+    name = part.get("class", "")
+    if not isinstance(name, str) or (not _CLASS.match(name) and "class" in part):
+        raise LedgerError(f"{name!r} is no retention class")
+    return name
 
 
 def _signer(rotations: Sequence[Mapping[str, str]], checkpoint: SignedCheckpoint, kept: str) -> str:

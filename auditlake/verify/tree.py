@@ -88,9 +88,7 @@ def read_entry(layout: Layout, index: int, data: bytes) -> LedgerEntry:
             raise ValueError(f"ledger/aside/{digest} is damaged")
         wanted = _LISTS if _LONG[0] in fields else (*_LISTS, *_LONG)
         fields |= evidence_json.known(evidence_json.parse(aside), wanted, f"ledger/aside/{digest}")
-    parts = tuple(
-        Part(int(n), date.fromisoformat(day), int(rows), bytes.fromhex(top)) for n, day, rows, top in fields["parts"]
-    )
+    parts = tuple(_part(*row) for row in fields["parts"])
     batches: dict[int, list[Part]] = {}
     for part in parts:
         batches.setdefault(part.batch, []).append(part)
@@ -100,6 +98,18 @@ def read_entry(layout: Layout, index: int, data: bytes) -> LedgerEntry:
         raise ValueError("the roots of its batches are not those of their parts")
     _check_types(fields)
     return LedgerEntry(index, data, fields, parts)
+
+
+def _part(batch: int, day: str, rows: int, top: str, name: str = "", types: Mapping[str, int] | None = None) -> Part:
+    """Read a part; those of earlier versions have no class.
+
+    Raises:
+        ValueError: Its event types are not those of so many events; so does what cannot be read.
+    """
+    of_types = tuple(sorted((str(each), int(number)) for each, number in (types or {}).items()))
+    if (types is not None) != bool(name) or (name and sum(number for _, number in of_types) != rows):
+        raise ValueError(f"the event types of batch {batch} on {day} are not those of {rows} events")
+    return Part(int(batch), date.fromisoformat(day), int(rows), bytes.fromhex(top), name, of_types)
 
 
 def parse_entry(data: bytes) -> dict[str, Any]:
@@ -123,6 +133,8 @@ _TYPES: dict[str, type | tuple[type, ...]] = {
     "policies": dict, "holds": str, "details": dict, "adds": list, "removes": list, "taken": list,
 }  # fmt: skip
 _ROWS = {"adds": (str, int, int), "removes": (str,), "taken": (int, str, int, str)}
+_OF_CLASS = (*_ROWS["taken"], str, int)
+"""What was taken of a part, where it says of which class: earlier versions did not."""
 
 
 def _check_types(fields: Mapping[str, Any]) -> None:
@@ -133,9 +145,10 @@ def _check_types(fields: Mapping[str, Any]) -> None:
     for name, types in _ROWS.items():
         for row in fields[name]:
             values = row if isinstance(row, list) else [row]
-            if len(values) != len(types) or not all(map(isinstance, values, types)):
+            wanted = _OF_CLASS if name == "taken" and len(values) == len(_OF_CLASS) else types
+            if len(values) != len(wanted) or not all(map(isinstance, values, wanted)):
                 raise TypeError(f"{name} has {row!r}")
-    for _, day, _, _ in fields["taken"]:
+    for _, day, *_ in fields["taken"]:
         date.fromisoformat(day)
 
 

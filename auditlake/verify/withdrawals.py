@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import date
 from hashlib import sha256
 from pathlib import Path
 
 from auditlake.disk.files import read_file
 from auditlake.disk.layout import Layout
+from auditlake.ledger.leaves import Key
 from auditlake.ledger.merkle import HASH_SIZE
+from auditlake.verify.kept_hashes import KeptHashes, parse_kept
 from auditlake.verify.model import Problem, Verdict
-from auditlake.verify.rows import Key
 from auditlake.verify.tree import LedgerEntry
 
 _CHANGING = frozenset({"erase", "remap"})
@@ -43,50 +45,88 @@ class Taking:
     whole: bool = False
     """Whether nothing of the part is left."""
     replaced: dict[int, tuple[bytes, bytes | None]] = field(default_factory=dict)
-    """By seq: the leaf that the event was appended with, and the one that it has now; None if it went."""
-    remapped: set[int] = field(default_factory=set)
-    """The seqs of the events of which nothing was replaced but columns that a mapping derived anew."""
+    """By seq: the leaf that the event was appended with, and the one that it has now; None if it went. Earlier versions
+    kept that."""
+    kept: KeptHashes | None = None
+    """What is kept of it since."""
+
+    @property
+    def changing(self) -> list[str]:
+        """The kinds of the entries that may have changed events of it, which are still there."""
+        return sorted(str(each.entry.fields["kind"]) for each in self.withdrawals if each.rows is not None)
+
+    def has_changed(self, seq: int, leaf: bytes) -> bool:
+        """Return whether an event was changed that has this number, and this leaf now."""
+        changed = self.kept.changed.values() if self.kept is not None else ()
+        return seq in self.replaced or any(present == leaf for _, present in changed)
 
 
 def read_takings(layout: Layout, entries: Sequence[LedgerEntry]) -> tuple[dict[Key, Taking], list[Problem]]:
-    """Return what entries took, by batch and day, and what of it cannot be read."""
+    """Return what entries took, by batch, day and class, and what of it cannot be read.
+
+    The last file that is kept of a part says all, unless an earlier version wrote it; none is needed of a part of which
+    nothing is left.
+    """
     takings: dict[Key, Taking] = {}
-    problems: list[Problem] = []
+    files: dict[Key, list[tuple[LedgerEntry, str, bool]]] = defaultdict(list)
+    sizes = {part.key: part.rows for entry in entries for part in entry.parts}
     for entry in entries:
-        for batch, day, rows, kept in entry.fields["taken"]:
-            taking = takings.setdefault((int(batch), date.fromisoformat(day)), Taking())
+        for batch, day, rows, kept, *more in entry.fields["taken"]:
+            key = (int(batch), date.fromisoformat(day), more[0] if more else "")
+            taking = takings.setdefault(key, Taking())
             taking.whole = taking.whole or not kept
-            gone = entry.fields["kind"] not in _CHANGING
-            try:
-                if kept:
-                    gone = _merge(taking, _read(layout, str(kept)), remap=entry.fields["kind"] == "remap")
-            except (OSError, ValueError) as error:
-                problems.append(
-                    Problem(f"ledger/kept/{kept}", f"cannot be read, entry {entry.index} needs it: {error}")
-                )
+            gone = more[1] > 0 if more else entry.fields["kind"] not in _CHANGING
+            if more:
+                files[key] = []
+            files[key] += [(entry, str(kept), not more)] if kept else []
             taking.withdrawals.append(Withdrawal(entry, int(rows) if kept else None, gone))
+    problems = [
+        problem for key, some in files.items() for problem in _read_files(layout, takings[key], some, sizes.get(key, 0))
+    ]
     return takings, problems
+
+
+def _read_files(
+    layout: Layout, taking: Taking, files: Sequence[tuple[LedgerEntry, str, bool]], size: int
+) -> Iterator[Problem]:
+    """Read what is kept of a part, and yield what is wrong with it."""
+    for entry, digest, is_old in files:
+        try:
+            data = _read(layout, digest)
+            if is_old:
+                went = _merge(taking, data)
+                _correct(taking, entry, gone=went)
+            else:
+                taking.kept = parse_kept(data, size)
+        except (OSError, ValueError) as error:
+            yield Problem(f"ledger/kept/{digest}", f"cannot be read, entry {entry.index} needs it: {error}")
+
+
+def _correct(taking: Taking, entry: LedgerEntry, *, gone: bool) -> None:
+    """Say whether events went with an entry of an earlier version, which its file tells."""
+    taking.withdrawals = [
+        replace(each, gone=gone) if each.entry is entry and each.rows is not None else each
+        for each in taking.withdrawals
+    ]
 
 
 def _read(layout: Layout, digest: str) -> bytes:
     data = read_file(layout.ledger / "kept" / Path(digest).name, within=layout.root)
-    if sha256(data).hexdigest() != digest or len(data) % _RECORD:
+    if sha256(data).hexdigest() != digest:
         raise ValueError("it is damaged")
     return data
 
 
-def _merge(taking: Taking, data: bytes, *, remap: bool) -> bool:
-    """Merge what was kept: the first is what was appended, the last is what is there now. Return whether events
-    went.
+def _merge(taking: Taking, data: bytes) -> bool:
+    """Merge what an earlier version kept: the first is what was appended, the last is what is there now. Return whether
+    events went.
     """
     went = False
+    if len(data) % _RECORD:
+        raise ValueError("it is damaged")
     for at in range(0, len(data), _RECORD):
         seq = int.from_bytes(data[at : at + 8], "big", signed=True)
         original, present = data[at + 8 : at + 8 + HASH_SIZE], data[at + 8 + HASH_SIZE : at + _RECORD]
-        if not remap:
-            taking.remapped.discard(seq)
-        elif seq not in taking.replaced:
-            taking.remapped.add(seq)
         first = taking.replaced.get(seq, (original, None))[0]
         taking.replaced[seq] = (first, None if present == _GONE else present)
         went = went or present == _GONE

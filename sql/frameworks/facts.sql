@@ -5,8 +5,11 @@
 -- are for speed alone: they hold for most texts, none of which begins as such a word does, or with white space.
 create or replace temp macro is_filled(said) as
   case
-    when ascii(said) > 32 and ascii(said) not in (45, 78, 85, 110, 117) then true -- neither - nor n nor u
+    when said >= 'o' and said < 'u' then true
+    when said >= '.' and said < 'N' then true
     when said >= 'uo' and said < 'v' then true
+    when said >= 'V' and said < 'n' then true
+    when said >= 'v' then true
     else not regexp_full_match(
       said,
       '[ \t\n\r\f\v]*(-|[uU][nN][kK][nN][oO][wW][nN]|[nN]/[aA]|[nN][oO][nN][eE]|[nN][uU][lL][lL])?[ \t\n\r\f\v]*'
@@ -15,18 +18,46 @@ create or replace temp macro is_filled(said) as
 
 -- name: cube($since, $until, $as_of)
 -- All events up to as_of by type, source and UTC day of the period (days since 1970; null: not in the period).
--- The slot `filled_counts` is filled with a list: how many of the period's events have a value in each column.
+-- The slot `filled_bits` is filled with a number that has a bit for each column in which an event of the period has a
+-- value, and `filled_counts` with a list: how many events have each bit. Outside of the period no column is read.
 -- returns: event_type, source, day, events, first, last, filled
+with counted as (
+  select
+    event_type,
+    source,
+    epoch_us("timestamp") // 86400000000 as day,
+    filled_bits as bits,
+    count(*) as events,
+    min("timestamp") as first_event,
+    max("timestamp") as last_event
+  from events
+  where "timestamp" > $since
+    and "timestamp" <= $until
+  group by event_type, source, day, bits
+  union all
+  select
+    event_type,
+    source,
+    null as day,
+    0 as bits,
+    count(*) as events,
+    min("timestamp") as first_event,
+    max("timestamp") as last_event
+  from events
+  where "timestamp" <= $since
+    or ("timestamp" > $until and "timestamp" <= $as_of)
+  group by event_type, source
+)
+
 select
   event_type,
   source,
-  case when "timestamp" > $since and "timestamp" <= $until then epoch_us("timestamp") // 86400000000 end as day,
-  count(*) as events,
-  min("timestamp") as first_event,
-  max("timestamp") as last_event,
+  day,
+  cast(sum(events) as bigint) as events,
+  min(first_event) as first_event,
+  max(last_event) as last_event,
   filled_counts as filled
-from events
-where "timestamp" <= $as_of
+from counted
 group by event_type, source, day
 order by event_type, source, day;
 
@@ -47,6 +78,28 @@ where "timestamp" > $since
   and source <> 'auditlake.self'
 group by source, batch
 order by source, batch;
+
+-- name: older($types, $instants)
+-- The events of each of some types that are older than the instant in the same place, those under a legal hold aside.
+-- The slot `on_hold` is filled in the syntax tree with the condition of the active holds.
+-- returns: event_type, before, events
+with asked as (
+  select
+    unnest($types) as asked_type,
+    unnest(cast($instants as timestamptz[])) as "before"
+)
+
+select
+  event_type,
+  "before",
+  count(*) as events
+from events
+join asked
+  on event_type = asked_type
+  and "timestamp" < "before"
+where not on_hold
+group by event_type, "before"
+order by event_type, "before";
 
 -- name: looks($types, $first, $behind, $unit, $reviewers)
 -- The events that reviews are about, by unit of time in microseconds from Monday, 1970-01-05; and which of those who

@@ -34,12 +34,38 @@ create or replace temp macro event_bytes(
   strlen(hex(salt)), ':', hex(salt)
 );
 
+-- name: ranked_types($value)
+-- The event types in the order in which their leaves come.
+set variable ranked_types = $value;
+
+-- name: ranked_since($value)
+-- The first batch of which leaves are ordered by type.
+set variable ranked_since = $value;
+
+-- name: unranked_batches($value)
+-- Later batches of which they are not.
+set variable unranked_batches = cast($value as bigint[]);
+
+-- name: ranked()
+-- The place of a type in that order, from 1; 0 for one that is not in it, and in batches that are not ordered by type.
+create or replace temp macro as_rank(batch, event_type) as case
+  when batch < getvariable('ranked_since')
+    or list_contains(getvariable('unranked_batches'), batch)
+  then 0
+  else coalesce(list_position(getvariable('ranked_types'), event_type), 0)
+end;
+
+-- name: unranked()
+-- The same where nothing is ordered by type.
+create or replace temp macro as_rank(batch, event_type) as 0;
+
 -- name: leaves()
 -- The Merkle leaf of every event: the SHA-256 of its bytes, or these; see the macros above.
--- returns: batch, day (since 1970), seq, leaf
+-- returns: batch, day (since 1970), rank (the place of its type among those that leaves are ordered by), seq, leaf
 select
   batch,
   cast(epoch_us("timestamp") // 86400000000 as integer) as day,
+  as_rank(batch, event_type) as "rank",
   seq,
   as_leaf(event_bytes(
     event_id, event_type, "timestamp", user_id, action, resource, status, details, metadata, session_id, ip_address,
@@ -62,6 +88,21 @@ select
 from leaves_now
 where batch = $batch and day = $day
 order by seq, leaf;
+
+-- name: batch_leaves($batch, $day)
+-- The leaves of a batch on a day (since 1970), in the order of type and seq.
+-- returns: event_type, seq, leaf
+select
+  event_type,
+  seq,
+  as_leaf(event_bytes(
+    event_id, event_type, "timestamp", user_id, action, resource, status, details, metadata, session_id, ip_address,
+    source, ingested_at, batch, seq, salt
+  )) as leaf
+from events
+where batch = $batch
+  and epoch_us("timestamp") // 86400000000 = $day
+order by event_type, seq, leaf;
 
 -- name: event($event_id)
 -- Every event of this id, as its canonical bytes have it: times in microseconds, a blob in hexadecimal.

@@ -29,12 +29,7 @@ group by groups.g, matching.h;
 -- before, null where there is none. Above they have as many events as the threshold; below one of their past has, since
 -- what is usual has to.
 create or replace temp table candidates as
-select
-  asked.g,
-  asked.h,
-  asked.x,
-  case when earliest.h < asked.h then earliest.h end as earliest
-from (
+with asked as materialized (
   select
     g,
     h,
@@ -61,8 +56,25 @@ from (
       and h + $season * number between $first and $last
   ) as later
   left join counts on later.g = counts.g and later.h = counts.h
-) as asked
-asof left join counts as earliest on asked.g = earliest.g and asked.reach <= earliest.h;
+)
+
+-- Most groups have no candidate: their counts need not be sorted.
+select
+  asked.g,
+  asked.h,
+  asked.x,
+  case when earliest.h < asked.h then earliest.h end as earliest
+from asked
+asof left join (
+  select
+    g,
+    h
+  from counts
+  where g in (
+    select g
+    from asked
+  )
+) as earliest on asked.g = earliest.g and asked.reach <= earliest.h;
 
 -- name: unusual($seasons, $season, $at_least, $hundredths, $alert_threshold, $is_below)
 -- The buckets that are high or low: past holds the counts of the same bucket of the seasons before, the newest first,
@@ -128,15 +140,16 @@ with times as (
     case when $is_below then $zero + unusual.h * $bucket_us else list_sort(found.times)[unusual.most] end as turns,
     case when $is_below then $zero + unusual.h * $bucket_us else list_max(found.times) end as reached
   from unusual
-  join groups on unusual.g = groups.g
   left join (
     select
-      group_key,
-      h,
-      list(t) as times
-    from matching
-    group by group_key, h
-  ) as found on groups.group_key = found.group_key and unusual.h = found.h
+      unusual.g,
+      unusual.h,
+      list(matching.t) as times
+    from unusual
+    join groups on unusual.g = groups.g
+    join matching on groups.group_key = matching.group_key and unusual.h = matching.h
+    group by unusual.g, unusual.h
+  ) as found on unusual.g = found.g and unusual.h = found.h
 ),
 
 runs as (
@@ -189,15 +202,27 @@ order by "start", groups.group_key;
 
 -- name: daily_peaks($since, $until, $zero, $bucket_us)
 -- For each UTC day with an instant in (since, until]: how many events a bucket of any group had at any moment of it. In a
--- bucket the number only grows, so what an event makes it holds on every later day that the bucket has.
+-- bucket the number only grows: where it lies in one day it is the whole number, else what an event makes it holds on
+-- every later day that the bucket has.
 -- returns: day (days since 1970), peak
-with grown as (
+with whole as (
+  select
+    ($zero + h * $bucket_us) // 86400000000 as day,
+    max(x) as events
+  from counts
+  where $zero + (h + 1) * $bucket_us > epoch_us($since)
+    and ($zero + h * $bucket_us) // 86400000000 = ($zero + (h + 1) * $bucket_us - 1) // 86400000000
+  group by day
+),
+
+grown as (
   select
     greatest(t, epoch_us($since)) // 86400000000 as first_day,
     (least($zero + (h + 1) * $bucket_us, epoch_us($until) + 1) - 1) // 86400000000 as last_day,
     row_number() over (partition by group_key, h order by t) as events
   from matching
   where $zero + (h + 1) * $bucket_us > epoch_us($since)
+    and ($zero + h * $bucket_us) // 86400000000 < ($zero + (h + 1) * $bucket_us - 1) // 86400000000
 ),
 
 peaks as (
@@ -208,6 +233,11 @@ peaks as (
       unnest(range(first_day, last_day + 1)) as day
     from grown
     group by first_day, last_day
+    union all
+    select
+      events,
+      day
+    from whole
   )
   group by day
 ),

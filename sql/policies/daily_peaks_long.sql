@@ -27,9 +27,10 @@ spans as (
     (epoch_us($origin) + next_at % $span_us + 86399999999) // 86400000000 as end_day,
     max(events) as events
   from stretches
+  -- Those with a midnight within: days are whole in the numbers of all groups.
   where events > 0
+    and (moment + 86399999999) // 86400000000 < (next_at + 86399999999) // 86400000000
   group by first_day, end_day
-  having first_day < end_day
 ),
 
 at_midnights as (

@@ -73,7 +73,7 @@ with at_peaks as (
   from episodes
 ),
 
-seen as (
+seen as materialized (
   select
     at_peaks.g,
     at_peaks.starts_at,
@@ -88,7 +88,16 @@ seen as (
       and valued.t > at_peaks.peaks_at - $window_us
       and valued.t <= at_peaks.peaks_at
   group by at_peaks.g, at_peaks.starts_at, valued.v
-  qualify rank() over (partition by at_peaks.g, at_peaks.starts_at order by min(valued.t)) <= 20
+),
+
+-- When the twentieth came, or the last of fewer.
+twentieth as (
+  select
+    g,
+    starts_at,
+    list_max(min(first_t, 20)) as first_t
+  from seen
+  group by g, starts_at
 ),
 
 placed as (
@@ -97,6 +106,10 @@ placed as (
     different.value,
     row_number() over (partition by seen.g, seen.starts_at order by seen.first_t, different.value) as place
   from seen
+  join twentieth
+    on seen.g = twentieth.g
+      and seen.starts_at = twentieth.starts_at
+      and seen.first_t <= twentieth.first_t
   join different on seen.v = different.v
 )
 

@@ -1,6 +1,7 @@
 -- name: matching($types, $look_back, $until)
 -- The measure sequence: the matching events that are in a group and in any step. The slot `steps_of_event` is a number with
--- one bit for each step, from the first, and one for `until` after the last; 0 for an event that is none of them.
+-- one bit for each step, from the first, and one for `until` after the last; 0 for an event that is none of them. The
+-- slots `told_by_source` and `told_by_id` are null where two bits at most are asked for.
 create or replace temp table matching as
 select *
 from (
@@ -9,8 +10,8 @@ from (
     key_of_group as group_key,
     epoch_us("timestamp") as t,
     unnest([cast(steps_of_event as bigint)]) as steps,
-    source,
-    event_id
+    told_by_source as source,
+    told_by_id as event_id
   from events
   where list_position($types, event_type) > 0
     and "timestamp" > $look_back
@@ -44,11 +45,33 @@ from (
     matching.event_id
 );
 
+-- name: ordered_by_step()
+-- The same where two bits at most are asked for: events of the same first and last step are of the same steps, and so
+-- alike.
+create or replace temp table ordered as
+select
+  row_number() over () as r,
+  g,
+  t,
+  steps
+from (
+  select
+    groups.g,
+    matching.t,
+    matching.steps
+  from matching
+  join groups on matching.group_key = groups.group_key
+  order by
+    groups.g,
+    matching.t,
+    (cast(floor(log2(matching.steps)) as bigint) << 32) + (matching.steps & -matching.steps)
+);
+
 -- name: first_step($step_counts, $step_windows)
 -- For each step and each event that can end it: where the chain up to it begins at the latest (`latest`, at `began`),
 -- where its own events begin (`opens`, at `opens_at`), and which event ends the step before (`via`); events are told by
 -- their places in the order. A step takes as many events as $step_counts says, the last of them; they lie within
--- $step_windows, if that is not null. This is the first step.
+-- $step_windows, if that is not null. This is the first step; the table is in order already.
 create or replace temp table chains as
 select
   cast(1 as bigint) as step,
@@ -65,9 +88,9 @@ from (
     g,
     r,
     t,
-    lag(g, cast($step_counts[1] - 1 as bigint)) over (order by r) as opens_g,
-    lag(r, cast($step_counts[1] - 1 as bigint)) over (order by r) as opens,
-    lag(t, cast($step_counts[1] - 1 as bigint)) over (order by r) as opens_at
+    lag(g, cast($step_counts[1] - 1 as bigint)) over () as opens_g,
+    lag(r, cast($step_counts[1] - 1 as bigint)) over () as opens,
+    lag(t, cast($step_counts[1] - 1 as bigint)) over () as opens_at
   from ordered
   where steps & 1 = 1
 )
@@ -117,6 +140,41 @@ from opened
 asof join before on opened.opens > before.r
 where opened.g = before.g
   and opened.t - opened.opens_at < coalesce($step_windows[opened.step + 1], 9223372036854775807);
+
+-- name: next_step_of_one()
+-- The same where the step takes a single event.
+insert into chains
+with done as (
+  select max(step) as step
+  from chains
+)
+
+select
+  ends.step + 1 as step,
+  ends.g,
+  ends.r,
+  ends.t,
+  before.latest,
+  before.began,
+  ends.r as opens,
+  ends.t as opens_at,
+  before.r as via
+from (
+  select
+    ordered.g,
+    ordered.r,
+    ordered.t,
+    done.step
+  from ordered
+  cross join done
+  where (ordered.steps >> done.step) & 1 = 1
+) as ends
+asof join (
+  select chains.*
+  from chains
+  join done on chains.step = done.step
+) as before on ends.r > before.r
+where ends.g = before.g;
 
 -- name: completed($window_us, $step_counts)
 -- The events that complete a chain which lies in one window, and when that no longer does: when the event that it begins

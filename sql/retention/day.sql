@@ -1,4 +1,4 @@
--- One day's files become one without what is due: `events` shows the files of that day.
+-- Files of a day become others without what is due: `events` shows them.
 
 -- name: staying($types, $cutoffs, $default_cutoff, $limited_types, $limits, $as_of)
 -- The day's rows but those that are due, and of each whether its personal data must go. An event under a hold stays as
@@ -23,6 +23,37 @@ where on_hold
     end,
     false
   );
+
+-- name: staying_alone($types, $cutoffs, $default_cutoff)
+-- The same where no personal data must go: the rows that stay in time order, without the partition column.
+select
+  event_id,
+  event_type,
+  "timestamp",
+  user_id,
+  action,
+  resource,
+  status,
+  details,
+  metadata,
+  session_id,
+  ip_address,
+  source,
+  ingested_at,
+  batch,
+  seq,
+  salt
+from events
+where on_hold
+  or not coalesce(
+    "timestamp" < case
+      when list_contains($types, event_type)
+      then list_extract(cast($cutoffs as timestamptz[]), list_position($types, event_type))
+      else cast($default_cutoff as timestamptz)
+    end,
+    false
+  )
+order by "timestamp", batch, seq;
 
 -- name: of_person($who)
 -- The day's rows, and of each whether it is one of the person's ($who: the name, and the pseudonym it may have already).
@@ -159,51 +190,125 @@ from named
 left join new_texts on named.number = new_texts.number
 order by "timestamp", batch, seq;
 
--- name: differences()
--- What the rewritten day has, and how it differs from the files that it replaces: rows that are gone (or changed), and
--- rows that were not there before (changed).
--- returns: rows, first, last, gone, new
-select
-  (select count(*) from rewritten) as events,
-  (select min("timestamp") from rewritten) as first_event,
-  (select max("timestamp") from rewritten) as last_event,
-  (select count(*) from (from events except all from rewritten)) as gone,
-  (select count(*) from (from rewritten except all from events)) as changed;
+-- name: moved_rows()
+-- The rows of the rewritten files that are gone or others in what replaces them. What another program wrote is of no batch,
+-- and of no leaf of ours.
+create or replace temp table moved as
+with before as (
+  select
+    batch,
+    seq,
+    event_type,
+    hash(
+      event_id, event_type, "timestamp", user_id, action, resource, status, details, metadata, session_id, ip_address,
+      source, ingested_at, salt
+    ) as content
+  from events
+  where batch is not null
+    and seq is not null
+),
 
--- name: other_leaves()
--- Of the leaves before (sql/ledger/leaves.sql) those that are not there any more, and what is in their place. What
--- another program wrote is of no batch, and of no leaf of ours.
--- returns: batch, seq, leaf_before, leaf_after (null where the row is gone)
+after as (
+  select
+    batch,
+    seq,
+    hash(
+      event_id, event_type, "timestamp", user_id, action, resource, status, details, metadata, session_id, ip_address,
+      source, ingested_at, salt
+    ) as content
+  from rewritten
+  where batch is not null
+    and seq is not null
+)
+
 select
-  leaves_before.batch,
-  leaves_before.seq,
-  leaves_before.leaf as leaf_before,
-  leaves_after.leaf as leaf_after
-from leaves_before
-left join leaves_after
-  on leaves_before.batch = leaves_after.batch and leaves_before.seq = leaves_after.seq
-where leaves_before.batch is not null
-  and leaves_before.leaf is distinct from leaves_after.leaf
-order by leaves_before.batch, leaves_before.seq;
+  before.batch,
+  before.seq,
+  before.event_type,
+  after.seq is null as is_gone
+from before
+left join after on before.batch = after.batch and before.seq = after.seq
+where before.content is distinct from after.content;
+
+-- name: differences()
+-- How what replaces the rewritten files differs from them: rows that are gone, and rows that are others. Of the rows that
+-- another program wrote no number tells which is which.
+-- returns: gone, changed
+with strangers as (
+  select
+    (
+      select count(*)
+      from (
+        (from events where batch is null or seq is null)
+        except all
+        (from rewritten where batch is null or seq is null)
+      )
+    ) as before,
+    (
+      select count(*)
+      from (
+        (from rewritten where batch is null or seq is null)
+        except all
+        (from events where batch is null or seq is null)
+      )
+    ) as after
+)
+
+select
+  (select count(*) from moved where is_gone) + before - after as gone,
+  (select count(*) from moved where not is_gone) + after as changed
+from strangers;
+
+-- name: gone_rows()
+-- returns: batch, event_type, seq
+select batch, event_type, seq
+from moved
+where is_gone
+order by batch, event_type, seq;
+
+-- name: only_changed()
+-- The rows that are others now, as they are now.
+create or replace temp view events as
+select rewritten.*
+from rewritten
+semi join moved
+  on rewritten.batch = moved.batch and rewritten.seq = moved.seq
+  and not moved.is_gone;
+
+-- name: leaves_of_batches($batches)
+-- The leaves of the rows of some batches (sql/ledger/leaves.sql), in the order in which a part has them.
+-- returns: batch, event_type, seq, leaf
+select
+  batch,
+  event_type,
+  seq,
+  as_leaf(event_bytes(
+    event_id, event_type, "timestamp", user_id, action, resource, status, details, metadata, session_id, ip_address,
+    source, ingested_at, batch, seq, salt
+  )) as leaf
+from events
+where list_contains($batches, batch)
+order by batch, event_type, seq;
 
 -- name: batches()
--- How many rows of which batches days that go whole have. What another program wrote is of no batch.
--- returns: batch, event_date, rows
+-- How many rows of which batches and types files of some days have. What another program wrote is of no batch.
+-- returns: batch, event_date, event_type, rows
 select
   batch,
   event_date,
+  event_type,
   count(*) as events
 from events
 where batch is not null
-group by batch, event_date
-order by batch, event_date;
+group by batch, event_date, event_type
+order by batch, event_date, event_type;
 
 -- name: person_days($who)
--- A person's events by day ($who: the name, and its pseudonym), and those under a hold.
--- returns: day, events, held
+-- A person's events by day ($who: the name, and its pseudonym), of which types they are, and those under a hold.
+-- returns: day, types, held
 select
   event_date - date '1970-01-01' as day,
-  count(*) as events,
+  list(distinct event_type) as types,
   count(*) filter (on_hold) as held
 from events
 where list_contains($who, user_id)

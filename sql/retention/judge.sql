@@ -62,9 +62,10 @@ where hold is not null
 group by day, hold
 order by day, hold;
 
--- name: over_limit($types, $cutoffs, $default_cutoff, $limited_types, $limits, $as_of, $check_key, $in_details, $told_details, $above_details, $in_metadata, $told_metadata, $above_metadata, $nobody)
+-- name: over_limit($types, $cutoffs, $default_cutoff, $limited_types, $limits, $last_limit, $as_of, $check_key, $in_details, $told_details, $above_details, $in_metadata, $told_metadata, $above_metadata, $nobody)
 -- Events that stay but whose personal data has been kept for as long as it may: neither held nor due, older than the
--- limit of their type ($limits has it for each of $limited_types). Those that surely name somebody, in a column or by an
+-- limit of their type ($limits has it for each of $limited_types, $last_limit is the last of them: no later file is read).
+-- Those that surely name somebody, in a column or by an
 -- id that can be guessed, are counted. Those that have no more than something at a place in JSON ($in_details), or a list
 -- or a key that comes twice on the way to one ($above_details), come with their texts: whether that is a name is for
 -- auditlake/events/personal.py.
@@ -78,6 +79,7 @@ with staying as (
   from events
   where list_contains($limited_types, event_type)
     and "timestamp" <= $as_of
+    and "timestamp" < $last_limit
     and "timestamp" < list_extract(cast($limits as timestamptz[]), list_position($limited_types, event_type))
     and not on_hold
     and not coalesce(

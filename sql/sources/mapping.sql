@@ -87,6 +87,7 @@ select *, slot_columns
 from named;
 
 -- name: mapped()
+-- What is left out needs no record inside it: then it is looked at itself.
 select
   record,
   slot_number as event_number,
@@ -103,7 +104,7 @@ select
   slot_ip_address as ip_address,
   slot_skipped as skipped,
   case
-    when envelope_reason is not null then envelope_reason
+    when envelope_reason is not null then case when slot_skipped is null then envelope_reason end
     when slot_unreadable then 'not valid JSON'
     else coalesce(slot_misplaced, slot_missing)
   end as reason

@@ -10,7 +10,6 @@ import pytest
 from auditlake.alerts import watch
 from tests.alerts.lakes import Play
 from tests.lakes import create
-from tests.waiting import HANG_SECONDS
 
 
 @pytest.fixture(scope="session")
@@ -26,11 +25,9 @@ Make = Callable[..., Play]
 
 @pytest.fixture(autouse=True)
 def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let evaluators look again at once, and who waits for them wait: no test knows how busy the machine is."""
+    """Let evaluators look again at once."""
     monkeypatch.setattr(watch, "POLL_SECONDS", 0.01)
     monkeypatch.setattr(watch, "_ASK_SECONDS", 0.01)
-    monkeypatch.setattr(watch, "_CLOSE_SECONDS", HANG_SECONDS)
-    monkeypatch.setattr(watch, "_END_SECONDS", HANG_SECONDS)
 
 
 @pytest.fixture

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from auditlake import AuditLake
+from auditlake.alert_settings import AlertSettings
 from auditlake.alerts.sinks import JsonlSink, LogSink
 from auditlake.alerts.watch import all_sinks
 from auditlake.alerts.webhook import Webhook
-from auditlake.config import AlertSettings
 from auditlake.errors import LakeFormatError
 from tests.lakes import create
 

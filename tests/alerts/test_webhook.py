@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from auditlake.alerts import webhook as room
+from auditlake.alerts import outbox as room
 from auditlake.alerts.model import instant
 from auditlake.alerts.sinks import CallSink, Dispatch, Place
 from auditlake.alerts.webhook import Webhook

@@ -42,6 +42,7 @@ WORKS: Mapping[str, Callable[[], dict[str, Work]]] = {
     "many-reports": many.reports,
     "many-stats": many.stands,
     "many-scan": many.scans,
+    "many-sigma": many.sigma_scans,
     "many-alerts": lambda: many.alerts(source="cloudtrail"),
     "many-alerts-any-source": lambda: many.alerts(source=None),
     "frameworks-facts": frameworks.facts,

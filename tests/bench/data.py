@@ -8,7 +8,7 @@ and one event in a hundred has none; three types are rare; one type falls silent
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from auditlake.disk.layout import Layout
     from auditlake.store.model import DataFile
 
-VERSION = 3
+VERSION = 4
 """Part of the folder's name: to be raised when the events change."""
 EVENTS = 10_000_000
 LINES = 2_000_000
@@ -211,13 +211,16 @@ def _write_lake(connection: duckdb.DuckDBPyConnection, target: Place, total: int
     layout = lake.layout
     with writer_turn(lake._context) as turn:
         days = _day_ranges(FIRST_DAY, DAYS, total)
-        files = tuple(_write_day(connection, layout, *each) for each in days)
+        classes = lake._context.classes()
+        files = tuple(file for each in days for file in _write_day(connection, layout, classes, *each))
         metadata = {"kind": "ingest", "batch": _BATCH, "rows": total, "at": AS_OF.isoformat(), "inputs": []}
-        turn.commit(Change(files, (), metadata))
+        turn.commit(Change(files, (), metadata, classes=classes))
 
 
-def _write_day(connection: duckdb.DuckDBPyConnection, layout: Layout, day: date, low: int, high: int) -> DataFile:
-    from auditlake.store.dayfile import data_file, write_parquet
+def _write_day(
+    connection: duckdb.DuckDBPyConnection, layout: Layout, classes: Mapping[str, str], day: date, low: int, high: int
+) -> list[DataFile]:
+    from auditlake.store.dayfile import put_in_place, write_day
 
     connection.execute(f"""
         create or replace temp table landing as
@@ -225,13 +228,6 @@ def _write_day(connection: duckdb.DuckDBPyConnection, layout: Layout, day: date,
           cast(null as blob) as salt
         from ({_events(day, low, high)})
         order by "timestamp", seq""", [AS_OF, _BATCH])  # fmt: skip
-    bounds = connection.sql('select epoch_us(min("timestamp")), epoch_us(max("timestamp")) from landing').fetchall()[0]
-    epoch = datetime(1970, 1, 1, tzinfo=UTC)
-    first, last = (epoch + timedelta(microseconds=each) for each in bounds)
-    draft = layout.staging / "day.parquet"
-    write_parquet(connection, "select * from landing", {}, draft)
-    file = data_file(draft, day, high - low, first, last)
-    path = layout.events / file.path
-    path.parent.mkdir(mode=0o700)
-    draft.rename(path)
-    return file
+    pairs = write_day(connection, "select * from landing", {}, day, layout.staging, classes)
+    put_in_place(layout, pairs)
+    return [file for _, file in pairs]

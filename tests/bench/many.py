@@ -1,20 +1,26 @@
-"""350 policies, as rules of others are: the rival is the same with the policies of ``init`` alone, or one scan."""
+"""350 policies, as rules of others are: the rival is the same with the policies of ``init`` alone, or one scan.
+
+Sigma's own rules are read from the folder that ``SIGMA_RULES`` names, such as a clone of SigmaHQ; none is copied.
+"""
 
 from __future__ import annotations
 
 import json
+import os
+import re
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from itertools import islice, product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tests.bench.data import AS_OF, Place
 from tests.bench.work import Work
-from tests.lakes import FOUR
+from tests.lakes import FOUR, create
 
 if TYPE_CHECKING:
     from auditlake.engine.duck_engine import DuckEngine
@@ -28,6 +34,11 @@ _SERVICES = ("iam", "s3", "ec2", "sts", "kms", "lambda", "rds", "config")
 _VERBS = ("create", "delete", "put", "attach", "detach", "update", "get", "list", "stop", "start", "run", "assume")
 _NOUNS = ("user", "role", "policy", "key")
 _TYPES = ("access_denied", "api_call", "data_access")
+
+
+RULES = os.environ.get("SIGMA_RULES", "")
+"""Where Sigma's rules of CloudTrail are; the row that needs them is left out where nothing is named."""
+_PATH = re.compile(r"details ->> '([^']*)'")
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,51 +153,113 @@ def _trail(place: Place) -> Iterator[DuckEngine]:
         yield DuckEngine(connection)
 
 
+@contextmanager
+def _real_trail(place: Place) -> Iterator[DuckEngine]:
+    """Give an engine over events with the details of real ones of CloudTrail."""
+    from auditlake.engine.duck import connect
+    from auditlake.engine.duck_engine import DuckEngine
+    from auditlake.policies.condition import COLUMNS
+    from tests.bench.mapping import real_records
+
+    made = {
+        "event_id": "'e' || record || '-' || i", "event_type": f"{list(_TYPES)}[1 + record % 3]",
+        "source": "'cloudtrail'", "details": '"text"', "user_id": "'u' || record % 500",
+        '"timestamp"': "timestamptz '2026-11-01 00:00:00+00' + to_seconds(cast(record as bigint))",
+    }  # fmt: skip
+    other = [f"cast(null as {kind}) as {name}" for name, kind in COLUMNS.items() if name not in made
+             and name != "timestamp"]  # fmt: skip
+    columns = ", ".join([*(f"{sql} as {name}" for name, sql in made.items()), *other])
+    number = SCANNED * place.events // 10_000_000 or 1_000
+    file, few = place.root / f"trail-{number}.parquet", real_records(place, "cloudtrail")
+    with connect() as connection:
+        if not file.exists():
+            ((known,),) = connection.sql(f"select count(*) from '{few}'").fetchall()
+            again, draft = -(-number // known), file.with_suffix(".draft")
+            read = f"from '{few}', range({again}) as again(i) limit {number}"
+            connection.execute(f"copy (select {columns} {read}) to '{draft}' (format parquet)")
+            draft.rename(file)
+        connection.execute(f"create temp view events as from '{file}'")
+        yield DuckEngine(connection)
+
+
 def scans() -> dict[str, Work]:
-    """One scan: ours, by hand with each path read once, and by hand with the conditions as they are."""
+    """One scan: ours, by hand with each path read once, and by hand with the conditions as they are; processor time."""
+    return _scans(_made_rules, _trail, {"by hand": _by_hand, "as they are": _as_they_are})
+
+
+def sigma_scans() -> dict[str, Work]:
+    """The same of Sigma's rules of CloudTrail over real records; as they are, they would take minutes."""
+    return _scans(_sigma_rules, _real_trail, {"by hand": _by_hand})
+
+
+def _scans(
+    read: Callable[[Path], Sequence[Policy]],
+    trail: Callable[[Place], AbstractContextManager[DuckEngine]],
+    rivals: Mapping[str, Callable[..., Timed]],
+) -> dict[str, Work]:
+    ways = {"ours": _sieved, **rivals}
+
+    def run(way: Callable[..., Timed], place: Place, scratch: Path) -> Timed:
+        policies = read(scratch)
+        with trail(place) as engine:
+            return way(engine, policies)
+
     return {
-        "ours": Work(_sieved, lambda each: each.found, lambda each: each.seconds),
-        "by hand": Work(_by_hand, lambda each: each.found, lambda each: each.seconds),
-        "as they are": Work(_as_they_are, lambda each: each.found, lambda each: each.seconds),
+        name: Work(partial(run, way), lambda each: each.found, lambda each: each.seconds) for name, way in ways.items()
     }
 
 
-def _sieved(place: Place, scratch: Path) -> Timed:
+def _made_rules(scratch: Path) -> Sequence[Policy]:
+    names = [name for name, _ in rules(CONDITIONS)]
+    return [each for each in _policies(scratch, CONDITIONS) if each.id in names]
+
+
+def _sigma_rules(scratch: Path) -> Sequence[Policy]:
+    lake = create(scratch / "rules", clock=lambda: AS_OF)
+    outcomes = lake.policies.import_sigma(RULES)
+    names = [each.policy_id for each in outcomes if each.policy_id and each.sources == ("cloudtrail",)]
+    assert names, f"no rule of CloudTrail in {RULES}"
+    return [replace(each, required_events=_TYPES) for each in lake.policies.all() if each.id in names]
+
+
+def _sieved(engine: DuckEngine, policies: Sequence[Policy]) -> Timed:
     from auditlake.policies.question import Question
     from auditlake.policies.sieve import sieve
 
-    names = [name for name, _ in rules(CONDITIONS)]
-    policies = [each for each in _policies(scratch, CONDITIONS) if each.id in names]
     question = Question(AS_OF, AS_OF - timedelta(days=90), AS_OF)
-    with _trail(place) as engine:
-        start = time.perf_counter()
-        together = sieve(engine, [(each, question) for each in policies])
-        assert together is not None
-        found = sorted(each.id for each in policies if together.counts(each))
-        return Timed(time.perf_counter() - start, found)
+    start = time.process_time()
+    together = sieve(engine, [(each, question) for each in policies])
+    assert together is not None
+    found = sorted(each.id for each in policies if together.counts(each))
+    return Timed(time.process_time() - start, found)
 
 
-def _as_they_are(place: Place, _: Path) -> Timed:
-    return _counts(place, "events", list(rules(CONDITIONS)))
+def _as_they_are(engine: DuckEngine, policies: Sequence[Policy]) -> Timed:
+    return _counts(engine, policies, "events", str)
 
 
-def _by_hand(place: Place, _: Path) -> Timed:
-    paths = "details ->> ['$.eventSource', '$.eventName']"
-    read = f"select source, lower(v[1]) as a, lower(v[2]) as b from (select source, {paths} as v from events)"
-    known = (("lower(details ->> '$.eventSource')", "a"), ("lower(details ->> '$.eventName')", "b"))
-    conditions = list(rules(CONDITIONS))
-    for old, new in known:
-        conditions = [(name, where.replace(old, new)) for name, where in conditions]
-    return _counts(place, f"({read})", conditions)
+def _by_hand(engine: DuckEngine, policies: Sequence[Policy]) -> Timed:
+    """Each path is read once, and made lower case once."""
+    paths = sorted({path for each in policies for path in _PATH.findall(str(each.where))})
+    listed = ", ".join(f"'{path}'" for path in paths)
+    names = ", ".join(f"v[{n}] as p{n}, lower(v[{n}]) as l{n}" for n in range(1, len(paths) + 1))
+    read = f"(select *, {names} from (select *, json_extract_string(details, [{listed}]) as v from events))"
+
+    def named(where: str) -> str:
+        for number, path in enumerate(paths, 1):
+            where = where.replace(f"lower(details ->> '{path}')", f"l{number}")
+            where = where.replace(f"details ->> '{path}'", f"p{number}")
+        return where
+
+    return _counts(engine, policies, read, named)
 
 
-def _counts(place: Place, table: str, conditions: Sequence[tuple[str, str]]) -> Timed:
-    counted = ", ".join(f"count(*) filter ({where})" for _, where in conditions)
-    with _trail(place) as engine:
-        start = time.perf_counter()
-        ((*numbers,),) = engine.rows(f"select {counted} from {table}")
-        seconds = time.perf_counter() - start
-    return Timed(seconds, sorted(name for (name, _), number in zip(conditions, numbers, strict=True) if number))
+def _counts(engine: DuckEngine, policies: Sequence[Policy], table: str, named: Callable[[str], str]) -> Timed:
+    counted = ", ".join(f"count(*) filter ({named(str(each.where))})" for each in policies)
+    start = time.process_time()
+    ((*numbers,),) = engine.rows(f"select {counted} from {table}")
+    seconds = time.process_time() - start
+    return Timed(seconds, sorted(each.id for each, number in zip(policies, numbers, strict=True) if number))
 
 
 def alerts(*, source: str | None) -> dict[str, Work]:

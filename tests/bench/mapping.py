@@ -73,7 +73,7 @@ def _rate(found: Measured) -> float:
 
 def _stated(place: Place, _: Path, *, source: str, select: Callable[[str], str]) -> Measured:
     with _ready() as connection:
-        records = _records(place, source)
+        records = real_records(place, source)
         connection.execute(f"create temp table records as from read_parquet('{records}')")
         before = _processor()
         table = connection.sql(select(source)).to_arrow_table()
@@ -184,7 +184,9 @@ def _files(place: Place) -> Path:
     folder = place.root / "cloudtrail"
     if not folder.exists():
         with _ready() as connection:
-            rows = connection.sql(f"select \"text\" from read_parquet('{_records(place, 'cloudtrail')}')").fetchall()
+            rows = connection.sql(
+                f"select \"text\" from read_parquet('{real_records(place, 'cloudtrail')}')"
+            ).fetchall()
         draft = Path(tempfile.mkdtemp(dir=place.root))
         for at in range(0, len(rows), _A_FILE):
             records = ",".join(text for (text,) in rows[at : at + _A_FILE])
@@ -193,7 +195,7 @@ def _files(place: Place) -> Path:
     return folder
 
 
-def _records(place: Place, source: str) -> Path:
+def real_records(place: Place, source: str) -> Path:
     """Return a file of ``record`` and ``text``, made where it is not there yet: 1 % as many as the lake has events."""
     import pyarrow as pa
     from pyarrow import parquet

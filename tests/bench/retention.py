@@ -99,18 +99,18 @@ def _delete_of_one_day(place: Place, root: Path) -> float:
     lake = _with_policy(root, frozenset({_TYPE}), KEPT_DAYS, _FIRST + timedelta(days=KEPT_DAYS + 1, hours=12))
     read: list[Path] = []
     written: list[Path] = []
-    view, write = day_rewrite.view_events, day_rewrite.write_parquet
+    view, write = day_rewrite.view_events, day_rewrite.write_day
     day_rewrite.view_events = lambda c, files, **k: (read.extend(files), view(c, files, **k))[1]  # type: ignore[assignment]
-    day_rewrite.write_parquet = lambda c, q, v, t: (written.append(t), write(c, q, v, t))[1]  # type: ignore[assignment]
+    day_rewrite.write_day = lambda *a: (files := write(*a), written.extend(draft for draft, _ in files))[0]
     began = time.perf_counter()
     plan = lake.retention.apply(accept_weaker="bench").plan
     seconds = time.perf_counter() - began
-    day_rewrite.view_events, day_rewrite.write_parquet = view, write
+    day_rewrite.view_events, day_rewrite.write_day = view, write
     if place.events > SMALL:
         (day,) = plan.changes
         of_events = [path for path in read if root / "events" in path.parents]
         assert (day.action, day.day, len(written)) == ("rewrite", FIRST_DAY, 1)
-        assert of_events == [root / "events" / file.path for file in day.files]
+        assert of_events == [root / "events" / file.path for file in day.rewritten]
     return seconds
 
 

@@ -109,7 +109,7 @@ def test_a_finding_of_an_earlier_period_is_accepted(run: Run) -> None:
 def test_a_report_is_signed_off_packed_and_done_again(run: Run, tmp_path: Path) -> None:
     """Review, evidence, reperform; a report that was tampered with is exit code 1, and what is none is 3."""
     assert "reviewed by eve: fine" in run("review", "failed_logins", "--note", "fine", "--by", "eve", *PERIOD)[1]
-    assert "7 events behind 1 finding\n" in run("evidence", "failed_logins", *PERIOD, "--out", "p.zip")[1]
+    assert "7 events behind 1 finding, 7 proofs\n" in run("evidence", "failed_logins", *PERIOD, "--out", "p.zip")[1]
     assert (tmp_path / "p.zip").exists()
     run("report", "failed_logins", "--as-of", "2026-11-25", "--out", "o")
     (report,) = (tmp_path / "o").glob("compliance*.json")

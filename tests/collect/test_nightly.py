@@ -13,6 +13,7 @@ from auditlake.disk.lock import exclusive
 from auditlake.errors import LakeBusyError, ReportError, RunUnderWayError
 from tests.cli.conftest import Run, run  # noqa: F401 - a fixture
 from tests.collect.conftest import Collecting, event
+from tests.frameworks.test_lake import OTHER
 
 OLD = (datetime.now(UTC) - timedelta(days=500)).isoformat()
 POLICY = "name: Kept\ndescription: Logins are kept for a month\nrequired_events: [login]\nretention_period: 30d\n"
@@ -152,13 +153,18 @@ def test_nothing_is_deleted_without_reports(due: Collecting, monkeypatch: pytest
 
 
 def test_fail_on(due: Collecting) -> None:
-    """A status that the caller names counts as a failure."""
+    """A status that the caller names counts as a failure, be it one of a policy or of a framework."""
     lake = due()
-    status = lake.routine.nightly()["report"].facts["policies"]["kept"]
-    done = lake.routine.nightly(fail_on=[status])
+    lake.layout.packs.mkdir()
+    lake.layout.pack("other").write_text(OTHER)
+    lake.layout.frameworks.write_text("packs: {other: {revision: 2026-09-01.1}}\n")
+    first = lake.routine.nightly()["report"]
+    status = first.facts["policies"]["kept"]
+    done = lake.routine.nightly(fail_on=[status, "fail"])
 
+    assert (first.told, first.facts["frameworks"], first.said.endswith("; other fail")) == ((), {"other": "fail"}, True)
     assert (done["report"].outcome, done.outcome) == ("no", "no")
-    assert done["report"].told == (f"kept: {status.replace('_', ' ')}",)
+    assert done["report"].told == (f"kept: {status.replace('_', ' ')}", "other: fail")
 
 
 def test_a_second_run_ends(due: Collecting) -> None:

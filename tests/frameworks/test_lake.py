@@ -199,8 +199,8 @@ def test_an_evidence_pack_is_enough_to_judge_again(lake: AuditLake, tmp_path: Pa
     longer = "house: {revision: 2026-09-01.1, parameters: {keep: 31d}}"
     lake.layout.frameworks.write_text(settings.replace("house: {revision: 2026-09-01.1}", longer))
     try:
-        made = lake.frameworks.evidence("house", tmp_path / "pack.zip", **PERIOD)
-        assert [each.place for each in made.framework.report.settings] == ["frameworks.yaml:2:48"]
+        made = lake.evidence([], tmp_path / "pack.zip", frameworks=["house"], **PERIOD)
+        assert [each.place for each in made.frameworks[0].report.settings] == ["frameworks.yaml:2:48"]
         lake.layout.frameworks.write_text("packs: {}\n")
         assert lake.reperform(made.path).identical
     finally:

@@ -10,10 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from auditlake.findings.decisions import Applicability, Decisions, Statement, Weakening
+from auditlake.findings.decisions import Applicability, Decisions, Entry, Retraction, Statement, Weakening
+from auditlake.findings.finding import Finding, subject_of
+from auditlake.findings.journal import Line, decisions_as_of
 from auditlake.frameworks.controls import judged_controls
+from auditlake.frameworks.facts import Facts
 from auditlake.frameworks.judge import judge
-from auditlake.frameworks.model import STATUSES, Evidence, Extent, FrameworkReport
+from auditlake.frameworks.model import STATUSES, ControlResult, Evidence, Extent, FrameworkReport
 from auditlake.frameworks.records.model import Case
 from auditlake.packs.model import Control, OnlyIf, Parameter, PolicyCheck, RecordCheck, State, qualified
 from auditlake.runs.model import Schedule
@@ -33,8 +36,10 @@ from tests.frameworks.cases import (
 )  # fmt: skip
 
 EVIDENCE = Evidence(
-    "lake", 1, 1, 1, "sha256:00", "sha256:00", None, None, Extent(0, ""), Extent(0, ""), Extent(0, ""), ()
+    "lake", 1, 1, 1, "sha256:00", "sha256:00", None, None, Extent(0, ""), Extent(0, ""), Extent(0, ""), (), None, ()
 )
+ORDER = ("fail", "not_evaluated", "no_data", "exception", "pass", "not_applicable")
+"""What goes before what, as the documentation has it: said here once more, so that a wrong order shows."""
 GAP, MISSING = "coverage_gap", "missing_required_type"
 NOTHING = replace(RECEIVED, received=False)
 
@@ -78,7 +83,8 @@ def with_checks(*statuses: str) -> Case:
 
 def test_of_two_checks_the_worse_decides() -> None:
     """Fail goes before not evaluated, that before no data, that before an exception, and a pass is what is left."""
-    for first, second in combinations(STATUSES[:5], 2):
+    assert STATUSES == ORDER
+    for first, second in combinations(ORDER[:5], 2):
         assert stands(with_checks(first), "1")[0] == first
         assert stands(with_checks(second), "1")[0] == second
         assert stands(with_checks(second, first), "1") == stands(with_checks(first), "1"), (first, second)
@@ -88,7 +94,7 @@ def test_of_two_parts_the_worse_decides_and_one_that_does_not_apply_is_none() ->
     """A control with parts has the worst status of those that apply."""
     names = {each: STATES[each] for each in STATES if STATES[each]}
     policies = [policy(each, retention_period=length("90d")) for each in names.values()]
-    for first, second in combinations(STATUSES, 2):
+    for first, second in combinations(ORDER, 2):
         parts = [
             control(each, *([names[each]] if each in names else []), records=(KEEP,) if each == "no_data" else (),
                     ended=date(2026, 1, 1) if each == "not_applicable" else None)
@@ -100,6 +106,71 @@ def test_of_two_parts_the_worse_decides_and_one_that_does_not_apply_is_none() ->
 
         assert {each.id: each.status for each in made.controls} == {first: first, second: second, "whole": first}
         assert all(reason.startswith(f"{first}: ") for reason in made.control("whole").reasons)
+        assert made.status == first, "and so has the framework"
+
+
+def test_a_check_of_its_own_counts_beside_parts() -> None:
+    """A policy of the lake's own that names a control with parts is one more of what decides, and enough by itself."""
+    gone = control("gone", "fine", ended=date(2026, 1, 1))
+    for own, parts, expected in (
+        ("failing", ("good",), "fail"), ("fine", ("good",), "pass"), ("failing", ("gone",), "fail"),
+        ("fine", ("gone",), "pass"), (None, ("gone",), "not_applicable"),
+    ):  # fmt: skip
+        ours = () if own is None else (replace(policy(own), controls={"Rules": ("whole",)}, id=f"p--{own}"),)
+        of = pack(control("whole", all_of=parts), control("good", "fine"), gone, policies=[policy("fine")])
+        made = case(of, reports=REPORTS, policies=(*of.policies.values(), *ours))
+
+        assert stands(made, "whole")[0] == expected, (own, parts)
+
+
+def test_the_order_within_a_check_over_records() -> None:
+    """What is open goes before what could not be judged, that before an empty lake, and that before acceptances."""
+    types = {"net": ("network_traffic",)}
+    policies = [policy("a", "login", "logout"), policy("net", "network_traffic")]
+    retained = RecordCheck("retention", min=length("30d"))
+    answer = RecordCheck("response", within=length("1d"), of=("failing", "net"))
+    over = {"p--failing": report("p--failing", [found(GAP, start=SINCE + DAY, end=SINCE + 2 * DAY)])}
+
+    def made(check: RecordCheck, *taken: Finding, facts: Facts = RECEIVED) -> ControlResult:
+        of = pack(control("1", records=(check,)), policies=[*policies, policy("failing")], unready=types)
+        subjects = [replace(accepted("p/1", each), subject=subject_of("p/1", each)) for each in taken]
+        decisions = Decisions(UNTIL, acceptances=tuple(subjects))
+        return judged(case(of, reports=over, decisions=decisions, facts=facts)).control("1")
+
+    open_answer = made(answer)
+    assert open_answer.status == "fail"
+    assert made(answer, *open_answer.findings).status == "not_evaluated"
+    short = made(retained).findings
+    assert len(short) == 2
+    assert made(retained, short[0]).status == "fail", "one of two is accepted"
+    assert made(retained, *short).status == "exception"
+    assert made(retained, *short, facts=replace(RECEIVED, first_event=UNTIL)).status == "no_data"
+
+
+BASES = {
+    "log": {"policies": ("fine",)},
+    "records": {"records": (KEEP,)},
+    "log and records": {"policies": ("fine",), "records": (KEEP,)},
+    None: {"policies": ("broken",)},
+}
+
+
+@pytest.mark.parametrize(("basis", "checks"), BASES.items(), ids=map(str, BASES))
+def test_what_a_status_rests_on(basis: str | None, checks: dict) -> None:
+    """On what was looked at and on nothing else; a control with parts on what they rest on."""
+    checks = {**checks, "policies": tuple(PolicyCheck(each) for each in checks.get("policies", ()))}
+    names = ("fine", "broken")
+    of = pack(
+        control("1", **checks), control("whole", all_of=("1", "said")), control("said", shows="nothing"),
+        control("both", all_of=("1", "kept")), control("kept", records=(KEEP,)),
+        policies=[policy(each, retention_period=length("90d")) for each in names],
+    )  # fmt: skip
+    said = Decisions(UNTIL, statements=(stated("met", control_id="said"),))
+    made = judged(case(of, reports=REPORTS, decisions=said))
+
+    assert made.control("1").basis == basis
+    assert made.control("whole").basis == (basis or "statement")
+    assert made.control("both").basis == ("records" if basis in ("records", None) else "log and records")
 
 
 def test_the_order_within_a_policy() -> None:
@@ -200,6 +271,27 @@ def test_what_does_not_apply_is_not_looked_at() -> None:
     assert made.control("soon").in_force == date(2026, 10, 1)
 
 
+def test_a_decision_follows_a_rename_until_there_is_one_about_the_new_id() -> None:
+    """What was decided about the earlier id counts; a newer one about the new id replaces it, also once it has ended.
+
+    Either can be taken back: then the other counts, or none.
+    """
+    of = pack(control("1", "failing", was="old"), policies=[policy("failing")])
+    old = Applicability(1, SINCE, "p", "old", "no cards", "bea", UNTIL + DAY, **WHO)
+    new = Applicability(2, SINCE, "p", "1", "no cards yet", "bea", UNTIL - DAY, **WHO)
+
+    def status(*entries: Entry) -> str:
+        lines = [Line(each, "") for each in entries]
+        return stands(case(of, reports=REPORTS, decisions=decisions_as_of(lines, UNTIL)), "1")[0]
+
+    assert status(old) == "not_applicable"
+    assert status(old, new) == "fail"
+    assert status(old, new, Retraction(3, SINCE + DAY, 2, "wrong", **WHO)) == "not_applicable"
+    assert status(old, Retraction(2, SINCE + DAY, 1, "wrong", **WHO)) == "fail"
+    assert status(replace(old, number=2), replace(new, number=1)) == "not_applicable"
+    assert status(replace(old, control="older")) == "fail", "a rename is followed once"
+
+
 def test_a_weaker_value_is_at_best_an_exception_while_it_is_decided() -> None:
     """A weaker value lets no control pass; without a decision in force for that very value, it fails."""
     keep = Parameter("keep", "duration", length("12mo"), stricter="longer", cites=("2",))
@@ -220,6 +312,21 @@ def test_a_weaker_value_is_at_best_an_exception_while_it_is_decided() -> None:
     assert statuses(decided) == ["exception", "exception", "pass", "fail", "pass", "not_applicable"]
     assert statuses() == ["fail", "fail", "pass", "fail", "pass", "not_applicable"]
     assert statuses(replace(decided, value="8mo")) == statuses()
+    weak = judged(case(of, reports=REPORTS)).control("4").reasons
+    assert weak == ("keep is weaker than the clause, and no decision in force lets it be", "coverage_gap 0"), "both"
+    assert statuses(replace(decided, value="186d")) == statuses(decided), "a length is the same however it is written"
+
+
+def test_a_weaker_value_makes_nothing_better() -> None:
+    """Of a control that could not be judged, or has no data, it makes no exception."""
+    keep = Parameter("keep", "duration", length("12mo"), stricter="longer", cites=("1",))
+    decided = Weakening(1, SINCE, "p", "keep", "6mo", "old system", "bea", UNTIL, **WHO)
+    for status in ORDER[:5]:
+        weak = with_checks(status)
+        of = replace(weak.pack, parameters={"keep": keep}, values={"keep": length("6mo")})
+        made = replace(weak, pack=of, decisions=replace(weak.decisions, weakenings=(decided,)))
+        assert stands(made, "1")[0] == ("exception" if status == "pass" else status)
+        assert stands(replace(made, decisions=weak.decisions), "1")[0] == "fail"
 
 
 def test_types_that_the_lake_does_not_declare_keep_a_control_from_passing() -> None:
@@ -254,10 +361,11 @@ def test_parts_may_lie_as_deep_as_a_pack_says() -> None:
 def test_policies_of_the_lakes_own_are_further_checks() -> None:
     """A policy that names the framework and a control is one more check, whatever its id; none of what no log shows."""
     own = replace(policy("failing"), id="p--ours", controls={"Rules": ("1", "2")})
+    for_nothing = replace(own, id="p--nothing", controls={"Rules": ("2",)})
     of = pack(control("1", "fine"), control("2", shows="nothing"), policies=[policy("fine")])
     reports = REPORTS | {"p--ours": report("p--ours", [found(GAP, start=SINCE + DAY)])}
 
-    made = judged(case(of, reports=reports, policies=(*of.policies.values(), own)))
+    made = judged(case(of, reports=reports, policies=(*of.policies.values(), own, for_nothing)))
 
     assert [each.status for each in made.controls] == ["fail", "not_evaluated"]
     assert [(each.policy, each.own, each.controls) for each in made.policies] == [
@@ -418,4 +526,4 @@ def test_every_control_stands_as_the_rules_say(specs: list[dict], policies: dict
         status for spec, status in zip(specs, expected, strict=True)
         if status != "not_applicable" and (spec["shows"] != "nothing" or status == "fail")
     ]  # fmt: skip
-    assert answer.status == min(counting, key=STATUSES.index, default="not_applicable")
+    assert answer.status == min(counting, key=ORDER.index, default="not_applicable")

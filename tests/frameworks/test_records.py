@@ -11,17 +11,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from auditlake.events.durations import Duration
-from auditlake.findings.decisions import Decisions, Resolution, Review, Subject
-from auditlake.findings.finding import subject_of
+from auditlake.findings.decisions import Acceptance, Decisions, Resolution, Review, Subject
+from auditlake.findings.finding import subject_id, subject_of
 from auditlake.frameworks.facts import Facts, Look
+from auditlake.frameworks.kept import retention_rows
 from auditlake.frameworks.model import CheckResult
 from auditlake.frameworks.records.catalog import CHECKS
 from auditlake.frameworks.records.model import Case
 from auditlake.frameworks.records.slots import intervals
 from auditlake.packs.model import Control, RecordCheck
 from auditlake.policies.deleted_days import Deletion
+from auditlake.policies.model import Policy
 from auditlake.policies.question import Question
-from auditlake.runs.model import FailedRun, Schedule
+from auditlake.runs.model import FailedRun, Found, Schedule
 from tests.frameworks.cases import (
     DAY,
     QUESTION,
@@ -161,6 +163,30 @@ def test_a_review_says_what_came_after_it_and_whose_actions_they_were() -> None:
     assert result.status == "pass"
 
 
+def test_a_person_must_have_looked_where_that_is_asked() -> None:
+    """What a program signs in its own name counts for nothing: one that settings name, else one that ran nightly."""
+    person = replace(REVIEW, by="person")
+    seen, at = review(1, FIRST + DAY, 0), FIRST + DAY
+    nightly = replace(run(1, at - HOUR, since=SINCE, until=at), verb="nightly", user="ana")
+    failed = FailedRun(1, "0" * 16, at, at - HOUR, "nightly", "0", "ana")
+
+    def state(check: RecordCheck = person, given: Review = seen, **more: object) -> str:
+        return reviewed(given, check=check, **more).slots[0].state
+
+    assert [state(), state(runs=(nightly,)), state(runs=(failed,))] == ["met", "missed", "missed"]
+    assert state(REVIEW, runs=(nightly,)) == "met", "nobody asked who it was"
+    assert state(given=replace(seen, by="bea", system_user="ana"), runs=(nightly,)) == "met", "who says who they are"
+    assert state(runs=(replace(nightly, verb="report"),)) == "met"
+    assert state(runs=(replace(nightly, at=at),)) == "met", "it ran later"
+    assert [state(programs=("ana",)), state(programs=("svc",))] == ["missed", "met"]
+    assert state(programs=(), runs=(nightly,)) == "met", "settings say that no account is a program"
+    later = replace(review(2, at + HOUR, 0), by="bea")
+    made = reviewed(seen, later, check=person, programs=("ana", "svc"))
+    assert (made.slots[0].state, made.slots[0].by) == ("met", "bea")
+    assert made.reason == "1 of 27 intervals of 1d in time, 26 missed; what ana signed is by no person"
+    assert made.findings[0].message.startswith("No review by a person of 26 of the intervals of 1d")
+
+
 def test_a_period_in_which_nothing_was_due_is_no_pass() -> None:
     """A week within a day: no interval ended, so nothing is known."""
     day = Question(FIRST + DAY - MICRO, SINCE, FIRST + DAY - MICRO)
@@ -280,6 +306,24 @@ def test_a_finding_is_dealt_with_in_time_late_or_not() -> None:
     assert kinds(decisions=Decisions(UNTIL, acceptances=(gone,))) == [], "that it has ended since is no late answer"
 
 
+def test_a_run_that_names_what_it_found_knew_that_and_nothing_else() -> None:
+    """The finding is known since that run however the period cut it then; one that names others did not know it."""
+    done = Decisions(UNTIL, resolutions=(resolution(FIRST + 9 * DAY),))
+    early = run(1, FIRST + DAY + HOUR, "p--a", since=SINCE, until=FIRST + DAY + HOUR, findings=1)
+    like_it = subject_id(Subject("p--a", EPISODE.kind, "", EPISODE.event_type or ""))
+
+    def kinds(found: Found, *, name: str = "f") -> list[str]:
+        named = replace(early, answers={"p--a": replace(early.answers["p--a"], found={name: found})})
+        return [each.kind for each in answered(decisions=done, runs=(named,)).findings]
+
+    assert kinds(Found(like_it, FIRST + DAY)) == ["response_late"]
+    assert kinds(Found(like_it, FIRST)) == ["response_late"], "a longer period showed more of it"
+    assert kinds(Found(), name=like_it) == ["response_late"], "without a start it stretches over the period"
+    assert kinds(Found(like_it, FIRST, FIRST + DAY)) == [], "that one had ended before"
+    assert kinds(Found("0" * 16, FIRST + DAY)) == []
+    assert answered(decisions=done, runs=(replace(early, answers={}),)).findings == ()
+
+
 def test_what_is_not_due_yet_and_what_could_not_be_judged() -> None:
     """A finding at the period's end has time; a policy that could not be judged may hide some."""
     fresh = found("threshold_exceeded", start=UNTIL - DAY)
@@ -375,6 +419,49 @@ def test_old_events_name_nobody() -> None:
     assert kept(check, named={30 * DAY // MICRO: {"login": 2, "logout": 5}}).findings[0].message == (
         "2 events of login are older than 30d and name somebody"
     )
+
+
+def ending(keep: Policy, *accepting: Acceptance, limit: str = "30d", **more: object) -> CheckResult:
+    """What is said where sign-ins must be gone, and sign-outs, and another policy keeps the sign-ins."""
+    own = policy("a", "login", "logout", max_event_retention=length(limit), basis="mandatory", clause="Rule 1")
+    made = case(pack(policies=[replace(own, **more)]), decisions=Decisions(UNTIL, acceptances=accepting),
+                facts=replace(RECEIVED, older={30 * DAY // MICRO: {"login": 7, "logout": 5}}))  # fmt: skip
+    check = RecordCheck("retention", max=length("30d"), max_of="event")
+    return judged(check, replace(made, policies=[*made.policies, keep]))
+
+
+def test_events_that_must_be_gone() -> None:
+    """Old events that nothing keeps are found; where both lengths bind, so is what keeps others, until accepted."""
+    longer = policy("k", pack="q", retention_period=length("1y"), basis="by_risk")
+    logout = "5 events of logout are older than 30d"
+
+    both = ending(longer)
+    assert [each.kind for each in both.findings] == ["retention_contradiction", "kept_too_long"]
+    assert (both.status, both.findings[1].message) == ("fail", logout)
+    assert both.asked == {"max": "30d", "max_of": "event"}
+    for less in ({"keep": replace(longer, basis="default")}, {"keep": longer, "basis": "customary"}):
+        assert [each.message for each in ending(**less).findings] == [logout]
+    equal = ending(replace(longer, retention_period=length("30d")))
+    assert [each.kind for each in equal.findings] == ["kept_too_long", "kept_too_long"]
+    opposed = both.findings[0]
+    assert opposed.message.startswith("login must be gone after 30d (Rule 1, mandatory), and q--k keeps it for 1y")
+    shown = replace(opposed, id=str(opposed.measures["finding"]))
+    for subject in ("p--a", "p/1"):
+        taken = replace(accepted(subject, shown), subject=subject_of(subject, shown))
+        assert ending(longer, taken).findings[0].accepted == taken
+
+
+def test_lengths_that_do_not_bind_are_said_beside_a_pass() -> None:
+    """What is only customary fails nothing, and is no secret."""
+    own = policy("a", max_event_retention=length("30d"), basis="customary")
+    longer = policy("k", pack="q", retention_period=length("1y"))
+    check = RecordCheck("retention", max=length("30d"), max_of="event")
+    result = judged(check, case(pack(policies=[own]), policies=[own, longer]))
+    assert (result.status, "q--k keeps it for 1y" in result.reason) == ("pass", True)
+    (row,) = retention_rows(["login"], case(pack(policies=[own]), policies=[own, longer]))
+    assert (row.gone and row.gone.basis, row.conflict) == ("customary", False)
+    assert row.contradiction is not None
+    assert retention_rows(["login"], case(pack(policies=[own])))[0].contradiction is None
 
 
 # What people accept

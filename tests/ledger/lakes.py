@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Iterable
+from datetime import date
 from hashlib import sha256
 
 from pyarrow.parquet import ParquetFile
@@ -40,8 +42,14 @@ def check_ledger(lake: AuditLake) -> None:
     rows = [
         row for file in lake.snapshot().files for row in ParquetFile(lake.layout.events / file.path).read().to_pylist()
     ]
-    recorded = {(part.batch, part.day): (part.rows, part.root) for entry in found for part in entry.parts}
-    assert recorded == oracle.parts(rows)
+    recorded = {part.key: (part.rows, part.root) for entry in found for part in entry.parts}
+    assert recorded == oracle.parts(rows, classes(found))
+
+
+def classes(found: Iterable[book.Entry]) -> dict[tuple[int, date, str], str]:
+    """The class of each event type of the batches on days that have classes."""
+    parts = [part for entry in found for part in entry.parts]
+    return {(part.batch, part.day, name): part.retention_class for part in parts for name, _ in part.types}
 
 
 def make_old(lake: AuditLake) -> None:

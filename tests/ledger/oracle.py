@@ -40,18 +40,37 @@ def leaf(event: Mapping[str, Any]) -> bytes:
     return sha256(b"\0" + canonical(event)).digest()
 
 
-def parts(events: Sequence[Mapping[str, Any]]) -> dict[tuple[int, date], tuple[int, bytes]]:
-    """Rows and root of each part."""
-    grouped: dict[tuple[int, date], list[Mapping[str, Any]]] = defaultdict(list)
+Key = tuple[int, date, str]
+Classes = Mapping[tuple[int, date, str], str]
+
+
+def parts(events: Sequence[Mapping[str, Any]], classes: Classes | None = None) -> dict[Key, tuple[int, bytes]]:
+    """Rows and root of each part, by batch, day and class.
+
+    Args:
+        events: All events.
+        classes: The class of each event type of a batch on a day that has classes.
+    """
+    grouped: dict[Key, list[Mapping[str, Any]]] = defaultdict(list)
     for event in events:
-        grouped[event["batch"], event["timestamp"].date()].append(event)
+        key = event["batch"], event["timestamp"].date()
+        grouped[*key, (classes or {}).get((*key, event["event_type"]), "")].append(event)
     return {
-        key: (len(part), by_the_book([canonical(event) for event in sorted(part, key=lambda each: each["seq"])]))
+        key: (len(part), by_the_book(list(map(canonical, in_order(part, key[2])))))
         for key, part in sorted(grouped.items())
     }
 
 
-def batch_root(found: Mapping[tuple[int, date], tuple[int, bytes]], batch: int) -> bytes:
+def in_order(part: Sequence[Mapping[str, Any]], of_class: str) -> list[Mapping[str, Any]]:
+    """The events of a part in the order of their leaves."""
+    by_type = bool(of_class)
+    return sorted(part, key=lambda event: (event["event_type"].encode() if by_type else b"", event["seq"]))
+
+
+def batch_root(found: Mapping[Key, tuple[int, bytes]], batch: int) -> bytes:
     """The root of a batch."""
-    mine = sorted((day, *part) for (number, day), part in found.items() if number == batch)
-    return by_the_book([f"{day} {rows} ".encode() + root for day, rows, root in mine])
+    mine = sorted((day, of_class, *part) for (number, day, of_class), part in found.items() if number == batch)
+    named = (f"{of_class} " if of_class else "" for _, of_class, _, _ in mine)
+    return by_the_book(
+        [f"{day} {name}{rows} ".encode() + root for name, (day, _, rows, root) in zip(named, mine, strict=True)]
+    )

@@ -80,7 +80,7 @@ def test_leaves_and_roots_are_those_of_python(
     assert in_order(connection) == [
         oracle.leaf(each) for each in sorted(rows, key=lambda row: (row["batch"], row["timestamp"].date(), row["seq"]))
     ]
-    assert {(part.batch, part.day): (part.rows, part.root) for part in found} == expected
+    assert {part.key: (part.rows, part.root) for part in found} == expected
     assert list(hash_events(connection, many=True)) == list(hash_events(connection))
     for batch in {row["batch"] for row in rows}:
         assert batch_root(part for part in found if part.batch == batch) == oracle.batch_root(expected, batch)
@@ -127,7 +127,7 @@ def test_stretches_over_many_batches_of_rows(connection: duckdb.DuckDBPyConnecti
         patch.setattr("auditlake.ledger.leaves._ROWS", 7)
         found = [part for part, _ in hash_events(connection)]
 
-    assert {(part.batch, part.day): (part.rows, part.root) for part in found} == oracle.parts(rows)
+    assert {part.key: (part.rows, part.root) for part in found} == oracle.parts(rows)
 
 
 def test_many_events(connection: duckdb.DuckDBPyConnection) -> None:
@@ -145,6 +145,6 @@ def test_many_events(connection: duckdb.DuckDBPyConnection) -> None:
         found = list(hash_events(connection, many=True))
 
     assert found == list(hash_events(connection))
-    assert {(part.batch, part.day): (part.rows, part.root) for part, _ in found} == oracle.parts(rows)
+    assert {part.key: (part.rows, part.root) for part, _ in found} == oracle.parts(rows)
     expected = in_order(connection)
     assert b"".join(marks for _, marks in found) == b"".join(leaf[:MARK] for leaf in expected)

@@ -128,7 +128,7 @@ def test_a_retention_plan(lake: AuditLake) -> None:
     later = auditlake.open(lake.layout.root, clock=lambda: AS_OF.replace(year=2027, month=6, day=1))
     text = later.retention.plan()._repr_mimebundle_()["text/plain"]
 
-    assert re.search(r"2026-11-23 +goes as a whole +24 +24 +0 +0", text)
+    assert re.search(r"2026-11-23 +loses whole files +24 +24 +0 +0", text)
     assert "due: 46 events on 3 days" in text
     assert "<table>" not in lake.retention.plan(AS_OF)._repr_html_()
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from auditlake.events.durations import Duration
 from auditlake.packs.model import Parameter, Value
-from auditlake.packs.parameters import STRICTER, is_weaker, needs_decision
+from auditlake.packs.parameters import STRICTER, is_same, is_weaker, needs_decision, shown_value
 
 SPACES: dict[str, st.SearchStrategy[Value]] = {
     "duration": st.integers(1, 9).map(lambda days: Duration(f"{days}d", days * 86_400_000_000)),
@@ -47,6 +47,28 @@ def test_directions(kind: str, way: str, data: st.DataObject) -> None:
         assert not (weaker and is_weaker(Parameter("p", kind, default, (), OPPOSITE[way], ("1",)), value))
     if not weaker and not is_weaker(parameter, third, value):
         assert not is_weaker(parameter, third)
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "same", "others"),
+    [
+        ("duration", Duration("2d", 172_800_000_000), ["2d", "48h", "P2D"], ["3d", "2", 2, "soon", None, ["2d"]]),
+        ("number", Decimal("0.99"), [0.99], [0.98, True]),
+        ("number", Decimal("0.00001"), [0.00001], [0.0001]),
+        ("number", 1, [1, 1.0], [True, 2]),
+        ("several", ("a", "b"), [["a", "b"], ["b", "a"]], [["a"], "a", ["a", "x"]]),
+        ("boolean", True, [True], [1, "true"]),
+        ("one", "a", ["a"], ["b", "x"]),
+    ],
+)
+def test_a_value_is_the_same_however_it_is_written(
+    kind: str, value: Value, same: list[object], others: list[object]
+) -> None:
+    """Lengths are equal as lengths, and lists as sets; what the parameter cannot have is never the same."""
+    parameter = Parameter("p", kind, value, ("a", "b") if kind in ("one", "several") else ())
+
+    assert [is_same(parameter, value, each) for each in (shown_value(value), *same)] == [True] * (len(same) + 1)
+    assert [is_same(parameter, value, each) for each in others] == [False] * len(others)
 
 
 @pytest.mark.parametrize("kind", [*STRICTER])

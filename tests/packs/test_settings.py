@@ -60,6 +60,29 @@ def test_mistakes(old: str, new: str, expected: str, judges: bool) -> None:
     assert packs.packs.keys() == {"house-rules-strict"} | ({"house-rules"} if judges else set())
 
 
+@pytest.mark.parametrize(
+    "settings", ["", "# none\n", "packs:\n", "packs:\nschedules:\n", "# ours\npacks: {}\nschedules: []\n"]
+)
+def test_settings_may_choose_nothing(settings: str) -> None:
+    """A file whose last pack or schedule was taken out is no mistake; a pack comes into it as into any other."""
+    assert found(settings) == LakePacks(files={**FILES, "": settings.encode()})
+    assert found(with_pack(settings.encode(), "house-rules", "2026-11-30.1").decode()).packs.keys() == {"house-rules"}
+
+
+def test_accounts_that_are_programs() -> None:
+    """A list of names; an empty one says that there are none, and a key without a value says nothing."""
+    said = {"": None, "programs:\n": None, "programs: []\n": (), "programs: [svc-audit, '7']\n": ("svc-audit", "7")}
+    assert {text: found(text).settings.programs for text in said} == said
+    assert "programs: expected a list" in found("programs: root\n").problems[0]
+
+
+def test_a_pack_may_have_no_value_set() -> None:
+    """The key parameters whose values were all taken out says nothing; a pack needs a revision all the same."""
+    entry = "packs:\n  house-rules:\n    revision: 2026-11-30.1\n    parameters:\n"
+    assert found(entry).packs.keys() == {"house-rules"}
+    assert "revision: expected text, got nothing" in found(entry.replace("2026-11-30.1", "")).problems[0]
+
+
 def test_a_weaker_value_needs_a_decision() -> None:
     """It is told with its place and clause until the journal lets it be, which it does for that very value."""
 
@@ -71,9 +94,10 @@ def test_a_weaker_value_needs_a_decision() -> None:
     (told,) = problems_of(packs, lambda _: {})
 
     assert told.startswith(
-        "frameworks.yaml:6:7: review: 9d is weaker than 7d, which House rules 7.4 asks for, and nobody"
+        "frameworks.yaml:6:7: review: 9d is weaker than 7d, which House rules 7.4 asks for, and no decision"
     )
-    assert problems_of(packs, lambda _: {"review": Decided("9d")}) == ()
+    for spelling in ("9d", "216h", "P9D"):
+        assert problems_of(packs, lambda _, value=spelling: {"review": Decided(value)}) == (), spelling
     assert "decided is 8d" in problems_of(packs, lambda _: {"review": Decided("8d")})[0]
     assert problems_of(found(SETTINGS), lambda _: {}) == ()
 

@@ -290,17 +290,21 @@ def dormant_case(rng: Random) -> Case:
 
 
 def baseline_case(rng: Random, direction: str) -> Case:
-    """A case of `baseline`; an offset of half a bucket is the same whichever way it shifts."""
+    """A case of `baseline`: a zone that is ahead has its midnight, from which buckets are counted, earlier."""
     c = common(rng, (1, 1, 2), groupings=GROUPINGS[:3], most=24, hours=12)
     policy = {key: value for key, value in c.policy.items() if key != "window"}
     season, seasons = rng.randint(1, 3), rng.randint(1, 4)
     at_least, ratio = rng.randint(1, seasons), rng.choice((1, 1.5, 2, 1.01))
-    offset = rng.choice((0, 0, 30))
+    hours, offset = rng.choice((1, 1, 1, 2)), rng.choice((0, 0, 30, -30, 90))
+    season *= hours
     asked = Baseline(
-        HOUR, season * HOUR, seasons, at_least, Decimal(str(ratio)), direction == "below", offset * HOUR // 60
+        hours * HOUR, season * HOUR, seasons, at_least, Decimal(str(ratio)), direction == "below", -offset * HOUR // 60
     )
-    keys = {"bucket": "1h", "season": text(season), "seasons": seasons, "at_least": at_least, "ratio": ratio}
-    keys |= {"direction": direction, "offset": f"+00:{offset:02}"}
+    keys = {"bucket": text(hours), "season": text(season), "seasons": seasons, "at_least": at_least, "ratio": ratio}
+    keys |= {
+        "direction": direction,
+        "offset": f"{'-' if offset < 0 else '+'}{abs(offset) // 60:02}:{abs(offset) % 60:02}",
+    }
     return replace(c, policy=policy).case("baseline", {"baseline": keys}, lambda events: baseline(events, c.ask, asked))
 
 

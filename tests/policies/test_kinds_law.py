@@ -17,7 +17,7 @@ import pytest
 from auditlake.engine.duck import connect
 from auditlake.engine.duck_engine import DuckEngine
 from auditlake.findings.finding import Finding
-from auditlake.policies.evaluate import evaluate
+from auditlake.policies.evaluate import backtest, episodes, evaluate
 from auditlake.policies.loader import load_policy
 from auditlake.policies.model import Policy
 from auditlake.policies.question import Question
@@ -26,6 +26,7 @@ from tests.policies import kinds_oracle
 from tests.policies.baseline_oracle import Baseline, baseline
 from tests.policies.kinds_cases import BASE, GOVERNED, HOUR, Case, case, instant, row, smallest
 from tests.policies.kinds_oracle import Ask, Episode, Event, Number
+from tests.soak import mostly
 
 MEASURES = ("distinct", "sum", "average", "together", "sequence", "first_seen", "dormant",
             "baseline above", "baseline below")  # fmt: skip
@@ -33,6 +34,7 @@ COLUMNS = (
     "event_id", "event_type", "user_id", "ip_address", "source", "details", "action", "resource", "status",
     "session_id", "metadata",
 )  # fmt: skip
+THRESHOLDS = (1, 2, 3, 5)
 TYPES = frozenset({*GOVERNED, "data_access"})
 
 
@@ -68,6 +70,19 @@ def test_it_says_so_of_many(connection: duckdb.DuckDBPyConnection, kind: str) ->
     """The same of ten thousand lists of events."""
     for seed in range(1000, 1400):
         _check(connection, Bundle(case(kind, seed), tuple(case(kind, seed + 1000 * n).events for n in range(25))))
+
+
+@pytest.mark.parametrize("seeds", mostly([range(1), range(1, 40)], always=[range(1)]))
+@pytest.mark.parametrize("kind", MEASURES)
+def test_a_backtest_counts_the_episodes(connection: duckdb.DuckDBPyConnection, kind: str, seeds: range) -> None:
+    """Each threshold gives as many episodes as a policy that has it."""
+    for seed in seeds:
+        asked = case(kind, seed)
+        bundle = Bundle(asked, tuple(case(kind, seed + 1000 * n).events for n in range(6)))
+        engine, policy, question = _given(connection, bundle)
+        (tried,) = backtest(engine, [(policy, question)], THRESHOLDS)
+        by_itself = [len(episodes(engine, replace(policy, alert_threshold=k), question)) for k in THRESHOLDS]
+        assert tried == [*zip(THRESHOLDS, by_itself, strict=True)], asked.policy
 
 
 def test_a_run_that_goes_on_from_since(connection: duckdb.DuckDBPyConnection) -> None:
@@ -122,13 +137,8 @@ def _differs(connection: duckdb.DuckDBPyConnection, one: Case) -> bool:
 
 def _sql(connection: duckdb.DuckDBPyConnection, bundle: Bundle) -> dict[str, Any]:
     """Return what a report says."""
-    rows = [row(e) | {"session_id": f"{n:02}"} for n, events in enumerate(bundle.lists) for e in events]
-    table = {name: pa.array([each.get(name) for each in rows], pa.string()) for name in COLUMNS}
-    table["timestamp"] = pa.array([each["timestamp"] for each in rows], pa.timestamp("us", tz="UTC"))
-    connection.register("events", pa.table(table))
-    asked, policy = bundle.asked, bundle.policy
-    question = Question(*map(instant, (asked.as_of, asked.since, asked.until)))
-    (answers,) = evaluate(DuckEngine(connection), [(policy, question)], [policy])
+    engine, policy, question = _given(connection, bundle)
+    (answers,) = evaluate(engine, [(policy, question)], [policy])
     report = build_report(answers)
     assert report.error is None
     assert report.threshold is not None
@@ -136,9 +146,19 @@ def _sql(connection: duckdb.DuckDBPyConnection, bundle: Bundle) -> dict[str, Any
     return {
         "episodes": [_found(policy, each) for each in report.violations],
         "daily_peaks": [(f"{each.date}", each.peak) for each in answer.daily_peaks],
-        "now": report.status_now == "violation" if asked.until == asked.as_of else None,
+        "now": report.status_now == "violation" if question.until == question.as_of else None,
         "left out": (answer.ungrouped_events, answer.valueless_events, answer.unjudged),
     }
+
+
+def _given(connection: duckdb.DuckDBPyConnection, bundle: Bundle) -> tuple[DuckEngine, Policy, Question]:
+    """Return an engine with the events, the policy and the question."""
+    rows = [row(e) | {"session_id": f"{n:02}"} for n, events in enumerate(bundle.lists) for e in events]
+    table = {name: pa.array([each.get(name) for each in rows], pa.string()) for name in COLUMNS}
+    table["timestamp"] = pa.array([each["timestamp"] for each in rows], pa.timestamp("us", tz="UTC"))
+    connection.register("events", pa.table(table))
+    instants = map(instant, (bundle.asked.as_of, bundle.asked.since, bundle.asked.until))
+    return DuckEngine(connection), bundle.policy, Question(*instants)
 
 
 def _found(policy: Policy, finding: Finding) -> dict[str, Any]:

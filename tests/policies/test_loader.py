@@ -43,6 +43,7 @@ KEYS = ", ".join(
             "sum",
             "average",
             "baseline",
+            "basis",
             "scope",
             "fields",
             "placeholders",

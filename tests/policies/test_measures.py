@@ -66,6 +66,45 @@ FOUND = {
 }
 
 
+WITH_USER = "with the same user_id"
+SAID = {
+    "distinct": (
+        "1 episode of at least 3 different values of ip_address with the same user_id and details -&gt;&gt; "
+        "&#39;$.region&#39; within 1 hour.",
+        "Different values in a rolling window", "Highest rolling count per UTC day: different values of ip_address",
+    ),
+    "together": (
+        f"1 episode of all 2 steps together {WITH_USER} within 2 hours.", "Steps together in a rolling window",
+        f"Most steps together per UTC day: of 2 {WITH_USER} within 2 hours",
+    ),
+    "sequence": (
+        f"1 episode of a sequence of 2 steps {WITH_USER} within 6 hours.", "Sequences in a rolling window",
+        f"Whether there was a sequence per UTC day: 2 steps {WITH_USER} within 6 hours",
+    ),
+    "first_seen": (
+        f"2 episodes of a new value of ip_address not seen for 90 days {WITH_USER}.", "New values in a rolling window",
+        "Highest rolling count per UTC day: new values of ip_address not seen for 90 days",
+    ),
+    "dormant": (
+        "1 episode of a return of user_id after 20 days of silence.", "Returns in a rolling window",
+        "Highest rolling count per UTC day: returns of user_id after 20 days of silence within 1 day",
+    ),
+    "sum": (
+        "1 episode of 30 or more as the sum of details -&gt;&gt; &#39;$.n&#39;", "Sums in a rolling window",
+        "Highest sum per UTC day: details -&gt;&gt; &#39;$.n&#39; with the same user_id within 1 day",
+    ),
+    "average": (
+        "2 episodes of 2 or more as the average of details", "Averages in a rolling window",
+        "Highest average per UTC day: details -&gt;&gt; &#39;$.n&#39; within 1 day",
+    ),
+    "baseline": (
+        "1 episode of at least 3 events in 1 day, and more than 3 times as many as usual.",
+        "Counts against what is usual", "Most events in a bucket of 1 day per UTC day",
+    ),
+}  # fmt: skip
+"""What its page says: what was found, the heading of its section, the title of its chart."""
+
+
 @pytest.mark.parametrize("name", QUESTIONS)
 def test_it_is_reported(lake: AuditLake, name: str, tmp_path: Path) -> None:
     """The report has findings of its kind with their evidence, which the page draws; a pack has the events."""
@@ -77,6 +116,7 @@ def test_it_is_reported(lake: AuditLake, name: str, tmp_path: Path) -> None:
     assert set(said["violations"][0]["evidence"]) == evidence
     assert list(said["threshold"]["asked"]) == [name]
     page = made.html().decode()
+    assert [words for words in SAID[name] if words not in page] == []
     drawn = {"sum": 0, "average": 0}.get(name, episodes)
     assert page.count(f'<figure class="picture {"comparison" if name == "baseline" else "timeline"}">') == drawn
     tried = lake.backtest(name, thresholds=[made.report.threshold.alert_threshold, 50]).tried
@@ -84,7 +124,7 @@ def test_it_is_reported(lake: AuditLake, name: str, tmp_path: Path) -> None:
     lake.evidence(name, out=tmp_path / "pack.zip")
     with ZipFile(tmp_path / "pack.zip") as pack:
         packed = [each for each in pack.namelist() if each.endswith(".parquet")]
-    assert packed == sorted(f"events/{each['id']}.parquet" for each in said["violations"])
+    assert packed == sorted(f"reports/{name}/events/{each['id']}.parquet" for each in said["violations"])
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from auditlake.errors import PolicyError
 from auditlake.events.schema import BUILT_IN_TYPES
 from auditlake.policies.loader import load_policy
 from auditlake.policies.model import Policy
+from auditlake.reports.reperform import _differences
 from tests.lakes import create
 from tests.retention.lakes import put_policies
 
@@ -85,6 +86,26 @@ def test_a_threshold_with_decimals(lake: AuditLake) -> None:
     assert "0.000001 or more" in made.html().decode()
 
 
+def test_whole_sums_are_whole_numbers(lake: AuditLake, tmp_path: Path) -> None:
+    """They are so in the JSON; an older report, which has them as doubles, is identical when done again."""
+    said = json.loads(lake.report("one").json())
+    assert {each["group"]["user_id"]: type(each["peak"]) for each in said["violations"]} == {
+        "large": float, "tenths": int, "thirds": int, "gone": int,
+    }  # fmt: skip
+    for each in (*said["violations"], *said["threshold"]["daily_peaks"]):
+        each["peak"] = None if each["peak"] is None else float(each["peak"])
+    (file := tmp_path / "older.json").write_text(json.dumps(said))
+    assert lake.reperform(file).differences == ()
+    assert list(_differences({"a": float(2**53)}, {"a": 2**53 + 1})) == []
+    assert len(list(_differences({"a": 2**53 + 1}, {"a": 2**53}))) == 1
+
+
+def test_more_sums_than_are_listed(lake: AuditLake) -> None:
+    """The largest groups are told with their peaks, decimals and all."""
+    told = json.loads(lake.report("one").relisted(2).json())["more_findings"]
+    assert [each["peak"] for each in told["largest_groups"]] == [5, 5e20, 1, 2]
+
+
 def test_an_average_is_compared_exactly(lake: AuditLake) -> None:
     """It may be negative, is shown with six decimals, and a day without numbers has none."""
     found = peaks(lake, "mean")
@@ -92,7 +113,7 @@ def test_an_average_is_compared_exactly(lake: AuditLake) -> None:
     report = lake.report("mean", since="2026-03-31", until="2026-04-01T10:40:00Z").report
     assert next(each.peak for each in report.threshold.daily_peaks) is None
     made = lake.report("mean")
-    assert "Highest measure per UTC day" in made.html().decode()
+    assert "Highest average per UTC day" in made.html().decode()
     assert made.chart("daily_peaks").to_json()
 
 

@@ -15,7 +15,7 @@ from auditlake.errors import PolicyError, ReportError
 from auditlake.llmguardian import AuditMonitor
 from auditlake.llmguardian.policies import add, as_llmguardian
 from auditlake.policies.loader import load_policy
-from auditlake.sandbox.canned import chosen
+from auditlake.sandbox.canned import chosen, questions
 from tests.lakes import create
 from tests.retention.lakes import bring, put_policies, record
 from tests.sandbox.lakes import session
@@ -29,6 +29,7 @@ ASKED = {
     "cover": HEAD,
     "keep": HEAD + OFF + "retention_period: 30d\n",
     "limit": HEAD + OFF + "max_retention: 20d\n",
+    "gone": HEAD.replace("login", "logout") + OFF + "max_retention: {longest: 20d, of: event}\n",
 }
 
 
@@ -46,7 +47,9 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> AuditLake:
 
 
 def load(text: str) -> None:
-    load_policy(text, file="p.yaml", policy_id="p", event_types=frozenset({"login", "api_call", "config_change"}))
+    load_policy(
+        text, file="p.yaml", policy_id="p", event_types=frozenset({"login", "logout", "api_call", "config_change"})
+    )
 
 
 @pytest.mark.parametrize("name", ASKED)
@@ -67,6 +70,15 @@ WRONG = {
                               f"6:8: where: expected with {MEASURES}, which is missing"]),
     "threshold left blank": ("alert_threshold:\n", ["4:17: alert_threshold: expected a whole number from 1 to "
                                                       "1000000000, got nothing"]),
+    "an event that must go before it may": (
+        "retention_period: 1mo\nmax_retention: {longest: 1mo, of: event}\n",
+        ["5:16: max_retention: expected at least the retention_period, which is 1mo, got 1mo; a month counts 30 days "
+         "here and 31 there, a year 365 and 366"]),
+    "a length of something else": (
+        "max_retention: {longest: 1d, of: all}\nbasis: customary\n",
+        ["4:34: of: unknown value 'all'; expected one of event, personal_data",
+         "5:8: basis: expected with 'clause', which is missing"]),
+    "a length of nothing": ("max_retention: {of: event}\n", ["4:16: max_retention needs the key 'longest'"]),
     "retention left blank": ("retention_period:\n", ["4:18: retention_period: expected a length of time, got nothing"]),
 }  # fmt: skip
 
@@ -91,13 +103,17 @@ def test_reports_and_pages(lake: AuditLake) -> None:
     assert {name: each["status_now"] for name, each in said.items() if each["status_now"]} == {"count": "violation"}
     assert {name: each["status"] for name, each in said.items()} == {
         "beat": "violation", "count": "violation", "cover": "compliant", "keep": "compliant", "limit": "compliant",
+        "gone": "compliant",
     }  # fmt: skip
     periods = {each.report.since for name, each in made.items() if name != "keep"}
     assert (periods, made["keep"].report.since) == ({NOW - timedelta(days=90)}, NOW - timedelta(days=30))
     for name, each in made.items():
         page = each.html().decode()
         assert ('id="counts"' in page, 'id="episodes"' in page) == (name == "count", name == "count")
-        assert ("sets no threshold" in page, "sets no retention period" in page) == (name != "count", name != "keep")
+        assert ("sets no threshold" in page, "sets no retention period" in page) == (
+            name != "count", name not in {"keep", "gone"}
+        )  # fmt: skip
+        assert ("Events must be gone after 20 days" in page) == (name == "gone")
         assert plain_card(each._card())
     for name, chart in (("beat", "daily_peaks"), ("count", "retention")):
         with pytest.raises(ReportError, match="has no"):
@@ -121,7 +137,8 @@ def test_statistics_and_plans_name_what_is_left_out(lake: AuditLake) -> None:
     found, plan = lake.statistics(), lake.retention.plan()
 
     assert {each.policy_id: (each.status, each.window, each.threshold) for each in found.policies} == {
-        "count": ("violation", "24h", 2), **dict.fromkeys(["beat", "cover", "keep", "limit"], (None, None, None)),
+        "count": ("violation", "24h", 2),
+        **dict.fromkeys(["beat", "cover", "gone", "keep", "limit"], (None, None, None)),
     }  # fmt: skip
     # Questions of other tests are on record in the same lake.
     own = {name: number for name, number in found.events_by_type.items() if name == "audit_log_access"}
@@ -140,12 +157,12 @@ def test_the_desk(lake: AuditLake) -> None:
         asked = "from policies select policy_id, alert_threshold, window_length, retention_period order by all"
         nothing = (None, None, None)
         assert desk.sql(asked).fetchall() == [
-            ("beat", *nothing), ("count", 2, "24h", None), ("cover", *nothing), ("keep", None, None, "30d"),
-            ("limit", *nothing),
+            ("beat", *nothing), ("count", 2, "24h", None), ("cover", *nothing), ("gone", *nothing),
+            ("keep", None, None, "30d"), ("limit", *nothing),
         ]  # fmt: skip
         asked = "from retention_status select policy_id, status, due where due is null or due > 0 order by all"
-        assert [row[0] for row in desk.sql(asked).fetchall()] == ["beat", "count", "cover", "keep", "limit"]
-        rows = desk.sql(chosen(lake.layout, "types_without_policy").sql).fetchall()
+        assert [row[0] for row in desk.sql(asked).fetchall()] == ["beat", "count", "cover", "gone", "keep", "limit"]
+        rows = desk.sql(chosen(questions(lake.layout), "types_without_policy").sql).fetchall()
         assert [row[:3] for row in rows] == [
             ("api_call", 6, True), ("config_change", 3, True), ("data_export", 1, False),
         ]  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,11 @@ from auditlake.errors import PolicyNotFoundError
 from auditlake.events.schema import BUILT_IN_TYPES
 from auditlake.policies.files import READY, SETS, ready_names, ready_or_file
 from auditlake.policies.loader import load_policies
+from tests.lakes import create
+from tests.retention.lakes import put_policies
+from tests.sources.pieces import SHARED
 
+REAL = SHARED / "data" / "real"
 POLICIES = load_policies(READY, frozenset(BUILT_IN_TYPES))
 
 
@@ -24,6 +29,18 @@ def test_their_own_tests() -> None:
         episodes = [test.expect.get("episodes") for test in policy.tests]
         assert (0 in episodes, any(episodes)) == (True, True), policy.id
     assert [each for each in check_policies(POLICIES) if not each.passed] == []
+
+
+@pytest.mark.skipif(not REAL.is_dir(), reason=f"the real logs are not here: {REAL}")
+def test_on_real_logs(tmp_path: Path) -> None:
+    """On attacks against real accounts three of them find what was done, and none fails or finds anything else."""
+    lake = create(tmp_path / "lake", clock=lambda: datetime(2026, 1, 1, tzinfo=UTC))
+    put_policies(lake, {policy.id: policy.text for policy in POLICIES})
+    lake.ingest(REAL / "cloudtrail" / "stratus", REAL / "okta")
+    made = lake.reports(since="2022-01-01", pages=False)
+    assert {each.policy_id: len(each.findings) for each in made if each.status != "compliant"} == {
+        "logging_off": 3, "new_admin": 1, "refused_access": 1,
+    }  # fmt: skip
 
 
 def test_they_keep_nothing() -> None:
@@ -50,7 +67,7 @@ def test_a_name_that_is_none() -> None:
     assert caught.value.hint == "did you mean logging_off?"
     with pytest.raises(PolicyNotFoundError) as caught:
         ready_or_file("x.yaml")
-    assert caught.value.hint == f"ready policies: {', '.join(ready_names())}"
+    assert caught.value.hint == f"there are: {', '.join(ready_names())}"
 
 
 def test_the_page_names_them() -> None:

@@ -149,8 +149,7 @@ def test_a_measure_says_how_far_it_looks_back() -> None:
     """The scan reads one window before the period: what binds more is left to itself."""
     far = {kind.name for kind in kinds.measures() if kind.looks_far_back}
     bound = {path.stem for path in (ROOT / "sql" / "policies").glob("*.sql") if "$history_start" in path.read_text()}
-    assert far == {"first_seen", "dormant", "baseline"}
-    assert bound == {"subjects", "baseline"}, "the statements of those"
+    assert far == bound == {"first_seen", "dormant", "baseline"}
 
 
 def test_what_looks_far_back_has_its_past(engine: DuckEngine) -> None:

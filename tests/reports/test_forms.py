@@ -105,12 +105,12 @@ def test_lake_toml_sets_the_bound(lake: AuditLake, tmp_path: Path) -> None:
         config.write_bytes(before)
     with ZipFile(pack.path) as archive:
         names = archive.namelist()
-        assert said(made)["more_findings"]["file"] in names
-        assert [name for name in names if name.startswith("events/")] == [
-            "events/threshold_exceeded.csv", "events/threshold_exceeded.parquet",
+        assert f"reports/noisy/{said(made)['more_findings']['file']}" in names
+        assert [name for name in names if "/events/" in name] == [
+            "reports/noisy/events/threshold_exceeded.csv", "reports/noisy/events/threshold_exceeded.parquet",
         ]  # fmt: skip
-        assert len(archive.read("findings.csv").splitlines()) == 25
-        lines = archive.read("events/threshold_exceeded.csv").decode().splitlines()
+        assert len(archive.read("reports/noisy/findings.csv").splitlines()) == 25
+        lines = archive.read("reports/noisy/events/threshold_exceeded.csv").decode().splitlines()
     assert [line.split(",")[0] for line in lines[1:]] == [each.id for each in made.findings]
     assert dict(pack.events) == {each.id: 1 for each in made.findings}
 

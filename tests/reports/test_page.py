@@ -13,14 +13,16 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from jinja2 import meta
+from jinja2 import meta, nodes
 
 from auditlake import assets
+from auditlake.alerts import chat, mail
+from auditlake.changes import page as changes_page
 from auditlake.display import cards, text
 from auditlake.display.templates import environment, render_bytes
 from auditlake.errors import ReportError
 from auditlake.policies.kinds.coverage import CoverageAnswer
-from auditlake.reports import document, page, page_charts
+from auditlake.reports import day_axis, document, heat_map, page, page_charts, sheet
 from auditlake.reports.model import Detail, Report
 from auditlake.reports.page import compliance_page, render_page
 from auditlake.reports.sections import catalog, counts, coverage, episodes, evidence, kinds, retention
@@ -30,6 +32,7 @@ from auditlake.retention import certificate
 from auditlake.site import (
     control_page,
     framework_page,
+    framework_sheet,
     index_page,
     latest,
     matrix,
@@ -46,9 +49,9 @@ from tests.reports import samples
 
 FOLDER = assets.folder("reports_templates")
 MODULES = (
-    cards, page_charts, document, page, text, catalog, counts, coverage, episodes, evidence, kinds, retention,
-    certificate, control_page, framework_page, index_page, latest, matrix, month_page, past,
-    run_rows, strips, tally, year,
+    cards, day_axis, page_charts, heat_map, document, page, text, catalog, counts, coverage, episodes, evidence,
+    kinds, retention, certificate, control_page, framework_page, framework_sheet, index_page, latest, matrix,
+    month_page, past, run_rows, sheet, strips, tally, year, chat, mail, changes_page,
 )  # fmt: skip
 KINDS = [
     kind for module in MODULES for kind in vars(module).values()
@@ -83,15 +86,21 @@ class Words(HTMLParser):
 @pytest.mark.parametrize("template", DOCUMENTS)
 def test_contract(template: str) -> None:
     """A template uses exactly the fields of its dataclass, and may nest a document."""
-    used = meta.find_undeclared_variables(environment().parse((FOLDER / template).read_text()))
-    assert used - {"fragment"} == {field.name for field in fields(DOCUMENTS[template])}
+    assert used_by(template) - {"fragment"} == {field.name for field in fields(DOCUMENTS[template])}
+
+
+def used_by(template: str) -> set[str]:
+    """The variables that a template uses, and the one that it extends."""
+    tree = environment().parse((FOLDER / template).read_text())
+    extended = [each.template.value for each in tree.find_all(nodes.Extends)]
+    return meta.find_undeclared_variables(tree).union(*map(used_by, extended))
 
 
 def test_every_template_has_a_document() -> None:
     """What lies in the folder is filled by a document, included by those that are, or a schema."""
     files = {path.relative_to(FOLDER).as_posix() for path in FOLDER.rglob("*.*")}
-    shared = {"README.md", "evidence.txt", "framework_evidence.txt", "charts.html", "parts.html", "runs.html",
-              "style.css"}  # fmt: skip
+    shared = {"README.md", "evidence.txt", "charts.html", "parts.html", "runs.html", "style.css"}
+    shared |= {"control_parts.html", "print_parts.html", "print.css", "print_pictures.css"}
     assert files - shared - set(DOCUMENTS) == {
         "certificate.schema.json", "compliance.1.schema.json", "compliance.schema.json", "framework.schema.json",
     }  # fmt: skip
@@ -100,7 +109,7 @@ def test_every_template_has_a_document() -> None:
 def test_every_part_is_used() -> None:
     """No nested field is built for nothing."""
     markup = "".join(path.read_text() for path in sorted(FOLDER.rglob("*.html")))
-    apart = {*DOCUMENTS.values(), page_charts.Bin, index_page.Year}
+    apart = {*DOCUMENTS.values(), day_axis.Bin, index_page.Year}
     unused = {
         f"{kind.__name__}.{item.name}"
         for kind in KINDS

@@ -13,8 +13,10 @@ class Rule:
 
     name: str
     types: tuple[str, ...]
-    days: float
+    days: float | None
     limit: float | None = None
+    gone: float | None = None
+    """After how many days the whole event must be gone."""
 
 
 @dataclass(frozen=True)
@@ -56,8 +58,14 @@ def holds_on(event: Event, holds: Sequence[Kept]) -> list[str]:
 
 def keeper(event: Event, rules: Sequence[Rule]) -> Rule | None:
     """The policy that keeps it the longest, the first by name among equals."""
-    found = [rule for rule in rules if event.kind in rule.types]
-    return min(found, key=lambda rule: (-rule.days, rule.name), default=None)
+    found = [rule for rule in rules if event.kind in rule.types and rule.days is not None]
+    return min(found, key=lambda rule: (-(rule.days or 0), rule.name), default=None)
+
+
+def ender(event: Event, rules: Sequence[Rule]) -> Rule | None:
+    """The policy by which it must be gone the soonest, the first by name among equals."""
+    found = [rule for rule in rules if event.kind in rule.types and rule.gone is not None]
+    return min(found, key=lambda rule: (rule.gone or 0, rule.name), default=None)
 
 
 def verdict(
@@ -66,7 +74,11 @@ def verdict(
     """``held``, ``due`` by a rule, ``kept`` by a policy, or ``ungoverned``."""
     if holds_on(event, holds):
         return "held", None
-    rule = keeper(event, rules)
+    rule, end = keeper(event, rules), ender(event, rules)
+    if rule is None and end is not None and end.gone is not None and (default is None or end.gone <= default):
+        ends = event.at + timedelta(days=end.gone)
+        is_due = ends < midnight(as_of) + timedelta(days=1) and event.at < as_of
+        return ("due" if is_due else "kept"), end.name
     days = rule.days if rule else default
     if days is not None and event.at + timedelta(days=days) < midnight(as_of):
         return "due", rule.name if rule else "default_retention"

@@ -17,9 +17,11 @@ from pyarrow.parquet import ParquetFile
 from auditlake import AuditEvent, AuditLake
 from auditlake.engine.statements import statement
 from auditlake.errors import AuditLakeError, RetentionError, SnapshotError
+from auditlake.events.schema import FILE_COLUMNS
 from auditlake.retention import apply as applying
 from auditlake.retention.cleanup import Cleanup, certificate_paths
 from auditlake.store.deltalog import commit_metadata
+from auditlake.store.model import DataFile
 from tests.cli.conftest import Run
 from tests.retention.lakes import DAY, NOW, Clock, bring, graced, ids, made, policy_text, record
 from tests.soak import mostly
@@ -38,10 +40,24 @@ def twelve_days(folder: Path) -> None:
     bring(lake, (record(2 * n + 1, NOW - n * DAY, "logout") for n in range(12)), "b.jsonl")
 
 
+def twelve_mixed_days(folder: Path) -> None:
+    """Make the same lake as earlier versions did, which knew no classes: each day is one file, compacted."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("auditlake.packs.classes.lake_classes", lambda *_: {})
+        twelve_days(folder)
+        AuditLake(folder / "lake", clock=Clock(NOW)).compact(grace_seconds=0)
+
+
 @pytest.fixture
 def full(tmp_path: Path) -> AuditLake:
-    """A lake of twelve days of which most is due."""
+    """A lake of twelve days of which most is due, written in classes."""
     return AuditLake(copy_of(twelve_days, tmp_path) / "lake", clock=Clock(NOW))
+
+
+@pytest.fixture
+def mixed(tmp_path: Path) -> AuditLake:
+    """The same of an earlier version."""
+    return AuditLake(copy_of(twelve_mixed_days, tmp_path) / "lake", clock=Clock(NOW))
 
 
 KEPT_WHOLE = ("-30/", "-31/", "04-01/")
@@ -49,22 +65,36 @@ KEPT_WHOLE = ("-30/", "-31/", "04-01/")
 LEFT = sorted([f"e{2 * n}" for n in range(3)] + [f"e{2 * n + 1}" for n in range(11)])
 
 
-def test_exactly_what_is_due_goes(full: AuditLake) -> None:
-    """Whole days leave by metadata alone, mixed days are rewritten, all else stays as it is, on the disk too."""
-    before = {file.path for file in full.snapshot().files}
-    plan = full.retention.plan()
-    done = full.retention.apply(plan=plan.digest)
+def check_goes(lake: AuditLake, actions: Sequence[str]) -> None:
+    """What is due goes, and nothing else."""
+    before = {file.path for file in lake.snapshot().files}
+    plan = lake.retention.plan()
+    done = lake.retention.apply(plan=plan.digest)
 
-    assert ids(full) == LEFT
+    assert ids(lake) == LEFT
     assert done.plan == plan
-    assert (plan.due, done.snapshot) == (10, full.snapshot().version)
-    assert [each.action for each in plan.changes] == ["drop", *["rewrite"] * 8]
-    assert data_files(full) == {file.path for file in full.snapshot().files}
+    assert (plan.due, done.snapshot) == (10, lake.snapshot().version)
+    assert [each.action for each in plan.changes] == list(actions)
+    assert data_files(lake) == {file.path for file in lake.snapshot().files}
     untouched = {path for path in before if any(day in path for day in KEPT_WHOLE)}
-    assert untouched <= data_files(full)
-    assert not (full.layout.events / "event_date=2026-03-21").exists()
-    assert full.retention.plan().due == 0
-    assert full.retention.apply().certificate is None
+    assert untouched <= data_files(lake)
+    assert not (lake.layout.events / "event_date=2026-03-21").exists()
+    assert lake.retention.plan().due == 0
+    assert lake.retention.apply().certificate is None
+    assert lake.ledger.verify().ok
+
+
+def test_exactly_what_is_due_goes(full: AuditLake) -> None:
+    """What leaves together lies together: files leave by metadata alone, and nothing is kept of their events."""
+    files = {file.path for file in full.snapshot().files}
+    check_goes(full, ["drop"] * 9)
+    assert {file.path for file in full.snapshot().files} < files
+    assert not (full.layout.ledger / "kept").exists()
+
+
+def test_what_an_earlier_version_wrote_goes(mixed: AuditLake) -> None:
+    """Whole days leave by metadata alone, mixed days are rewritten, all else stays as it is, on the disk too."""
+    check_goes(mixed, ["drop", *["rewrite"] * 8])
 
 
 def test_certificate(full: AuditLake) -> None:
@@ -395,43 +425,47 @@ def test_the_same_old_file_again(full: AuditLake) -> None:
     assert ids(full) == LEFT
 
 
-def test_only_that_days_files(full: AuditLake, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A mixed day reads the files of that day and no others, and writes one."""
+def test_only_those_files(mixed: AuditLake, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A mixed day reads the files of that day and no others, and writes one for each class that it still has."""
     from auditlake.retention import day_rewrite
 
     read: list[Path] = []
     written: list[Path] = []
-    view, write = day_rewrite.view_events, day_rewrite.write_parquet
+    view, write = day_rewrite.view_events, day_rewrite.write_day
 
     def view_and_note(connection: Any, files: Sequence[Path], *, columns: Sequence[str], **options: Any) -> None:
-        if "event_date" not in columns:  # else these are days that go whole, of which one column is read
-            read.extend(files)
+        read.extend(files)
         view(connection, files, columns=columns, **options)
 
+    def write_and_note(*given: Any) -> list[tuple[Path, DataFile]]:
+        files = write(*given)
+        written.extend(draft for draft, _ in files)
+        return files
+
     monkeypatch.setattr(day_rewrite, "view_events", view_and_note)
-    monkeypatch.setattr(day_rewrite, "write_parquet", lambda c, q, v, t: (written.append(t), write(c, q, v, t))[1])
-    plan = full.retention.plan()
-    full.retention.apply()
+    monkeypatch.setattr(day_rewrite, "write_day", write_and_note)
+    plan = mixed.retention.plan()
+    mixed.retention.apply()
 
-    mixed = [each for each in plan.changes if each.action == "rewrite"]
-    assert sorted(path.as_posix() for path in read if full.layout.events in path.parents) == sorted(
-        (full.layout.events / file.path).as_posix() for each in mixed for file in each.files
+    rewritten = [each for each in plan.changes if each.action == "rewrite"]
+    assert sorted(path.as_posix() for path in read if mixed.layout.events in path.parents) == sorted(
+        (mixed.layout.events / file.path).as_posix() for each in rewritten for file in each.files
     )
-    assert len(written) == len(mixed)
+    assert len(written) == len(rewritten)
 
 
-def test_other_rows_than_planned_are_refused(full: AuditLake, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_rows_than_planned_are_refused(mixed: AuditLake, monkeypatch: pytest.MonkeyPatch) -> None:
     """A day of which other rows would go than was planned is refused, and nothing changes."""
     real = applying._day
     monkeypatch.setattr(applying, "_day", lambda each: real(type(each)(**{
         **{name: getattr(each, name) for name in each.__slots__},
         "due": {"two": 0} if each.action == "rewrite" else each.due,
     })))  # fmt: skip
-    before = full.snapshot()
+    before = mixed.snapshot()
 
     with pytest.raises(AuditLakeError, match="would take 1 rows and change 0, where 0 and 0 were planned"):
-        full.retention.apply()
-    assert full.snapshot() == before
+        mixed.retention.apply()
+    assert mixed.snapshot() == before
 
 
 def test_on_the_command_line(unanswered: Run, tmp_path: Path) -> None:
@@ -492,13 +526,19 @@ def test_b3_retention_reaches_the_disk(full: AuditLake) -> None:
 
 
 def test_rows_of_another_program_have_no_leaf_to_keep() -> None:
-    """Of a day that is written anew, only rows of batches keep their leaves; what is of no batch stops nothing."""
-    part = statement("retention/day.sql", "other_leaves")
+    """Of files that are written anew, only rows of batches are moved rows; what is of no batch is only counted."""
     with duckdb.connect() as connection:
-        for name in ("leaves_before", "leaves_after"):
-            connection.execute(f"create temp table {name} (batch bigint, seq bigint, leaf blob)")
-        connection.execute("insert into leaves_before values (null, null, 'ab'::blob), (1, 0, 'cd'::blob)")
-        assert connection.sql(part.text).fetchall() == [(1, 0, b"cd", None)]
+        for name, keys in (("events", "(null, null, 'a'), (null, 7, 'b'), (1, 0, 'c'), (1, 1, 'd')"),
+                           ("rewritten", "(null, 7, 'B'), (1, 1, 'd')")):  # fmt: skip
+            listed = ", ".join(f"null as {each}" for each in FILE_COLUMNS if each not in ("batch", "seq", "event_type"))
+            rows = f"(values {keys}) as given (batch, seq, event_type)"
+            connection.execute(f"create temp table {name} as select {listed}, batch, seq, event_type from {rows}")
+        connection.execute(statement("retention/day.sql", "moved_rows").text)
+        gone = connection.sql(statement("retention/day.sql", "gone_rows").text).fetchall()
+        counted = connection.sql(statement("retention/day.sql", "differences").text).fetchall()
+
+    assert gone == [(1, "c", 0)]
+    assert counted == [(2, 1)]
 
 
 def test_what_looks_like_a_pseudonym_stops_nothing(tmp_path: Path) -> None:

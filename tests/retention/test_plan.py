@@ -32,8 +32,8 @@ LENGTHS = st.sampled_from([0.25, 1, 1.5, 2, 3, 5, 40])
 RULES = st.lists(
     st.builds(
         Rule, st.sampled_from("abcd"), st.lists(st.sampled_from(TYPES[:3]), min_size=1, unique=True).map(tuple),
-        LENGTHS, st.none() | LENGTHS,
-    ),
+        st.none() | LENGTHS, st.none() | LENGTHS, st.none() | LENGTHS,
+    ).filter(lambda rule: rule.gone is None or rule.days is None or rule.gone >= rule.days),
     max_size=3, unique_by=lambda rule: rule.name,
 ).map(lambda rules: sorted(rules, key=lambda rule: rule.name))  # fmt: skip
 TIMES = st.builds(
@@ -61,8 +61,9 @@ def length(days: float) -> Duration:
 
 def rules_as_policies(rules: Sequence[Rule]) -> tuple[Policy, ...]:
     return tuple(
-        Policy(rule.name, rule.name, "", rule.types, length(rule.days), 1,
-               max_retention=length(rule.limit) if rule.limit else None)
+        Policy(rule.name, rule.name, "", rule.types, length(rule.days) if rule.days else None, 1,
+               max_retention=length(rule.limit) if rule.limit else None,
+               max_event_retention=length(rule.gone) if rule.gone else None)
         for rule in rules
     )  # fmt: skip
 

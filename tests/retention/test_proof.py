@@ -40,11 +40,12 @@ def lake(tmp_path: Path) -> AuditLake:
 
 
 def told(lake: AuditLake) -> dict[str, tuple[str, str]]:
-    """The verdict on each day of the one batch."""
+    """The verdict on each part of the one batch: on ``28 2d``, what was kept for two days of the 28th."""
     report = lake.ledger.verify()
     assert report.ok, report.problems
     assert lake.ledger.verify(full=False).ok
-    return {f"{part.day:%d}": (part.verdict, part.detail) for batch in report.batches for part in batch.parts}
+    parts = (part for batch in report.batches for part in batch.parts)
+    return {f"{part.day:%d} {part.retention_class}": (part.verdict, part.detail) for part in parts}
 
 
 def last(lake: AuditLake) -> Entry:
@@ -62,15 +63,16 @@ def test_deleted_and_erased(lake: AuditLake) -> None:
     then = told(lake)
     by = f"(certificate {first})"
 
-    assert then["27"] == ("deleted", f"deleted under policy long, two on 2026-04-01 {by}")
-    assert then["28"] == ("deleted", f"deleted under policy long, two on 2026-04-01, 2 rows {by}")
-    assert then["29"] == ("deleted", f"deleted under policy long, two on 2026-04-01, 2 rows {by}")
-    assert then["30"] == then["31"] == then["01"] == ("verified", "")
+    gone = ("deleted", f"deleted under policy long, two on 2026-04-01 {by}")
+    named = ("erased", f"erased under policy long, two on 2026-04-01, 1 row {by}")
+    assert {name for name, what in then.items() if what == gone} == {"27 2d", "27 4d/3d", "28 2d", "29 2d"}
+    assert {name for name, what in then.items() if what == named} == {"28 4d/3d", "29 4d/3d"}
+    assert {then[f"{day} {name}"] for day in ("30", "31", "01") for name in ("2d", "4d/3d")} == {("verified", "")}
     second = lake.retention.erase("user 0", **WHY).certificate
     after = told(lake)
-    erased = f"erased on 2026-04-01, 1 row (certificate {second})"
-    assert (after["01"], after["30"], after["31"]) == (("erased", erased), ("verified", ""), ("erased", erased))
-    assert after["28"] == then["28"]
+    erased = ("erased", f"erased on 2026-04-01, 1 row (certificate {second})")
+    assert {name for name, what in after.items() if what == erased} == {"01 2d", "31 4d/3d"}
+    assert after["28 2d"] == then["28 2d"]
     lake.compact(grace_seconds=0)
     assert told(lake) == after
 
@@ -81,11 +83,11 @@ def test_max_retention_is_erasure(lake: AuditLake) -> None:
     lake.layout.policy("long").write_text(policy_text(["logout"], "9d", "3d"))
     first = lake.retention.apply(accept_weaker="tests").certificate
     erased = f"erased under policy long on 2026-04-01, 1 row (certificate {first})"
-    assert told(lake)["28"] == ("erased", erased)
+    assert told(lake)["28 4d/3d"] == ("erased", erased)
 
     lake._context.clock.now = NOW + 6 * DAY  # type: ignore[attr-defined]
     second = lake.retention.apply(accept_weaker="tests").certificate
-    assert told(lake)["28"] == (
+    assert told(lake)["28 4d/3d"] == (
         "deleted", f"{erased}; deleted under policy long, two on 2026-04-07 (certificate {second})",
     )  # fmt: skip
 
@@ -161,7 +163,7 @@ def test_a_partition_is_copied_back(lake: AuditLake) -> None:
     lake._context.clock.now += timedelta(seconds=1)  # type: ignore[attr-defined]
     report = lake.ledger.verify()
 
-    assert ["was deleted by entry" in each.what for each in report.problems] == [True]
+    assert {"was deleted by entry" in each.what for each in report.problems} == {True}
 
 
 def test_the_grace_of_the_lake(lake: AuditLake) -> None:

@@ -537,10 +537,9 @@ def test_compacted_days(lake: AuditLake) -> None:
     lake.retention.erase("bob@example.org", **WHY)
     lake.compact(grace_seconds=0)
     assert verdicts(lake) == {"erased"}
-    with pytest.raises(LedgerError, match="personal data in it was replaced"):
-        lake.ledger.prove("e1")
-    with pytest.raises(LedgerError, match="derived anew"):
-        lake.ledger.prove("e0")
+    for event_id in ("e0", "e1"):
+        with pytest.raises(LedgerError, match="personal data in it was replaced, or its columns were derived anew"):
+            lake.ledger.prove(event_id)
 
 
 def test_no_events_are_brought(lake: AuditLake) -> None:

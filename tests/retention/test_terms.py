@@ -180,6 +180,11 @@ def policy(types: list[str], keeps: str | None = None, limit: str | None = None)
     }  # fmt: skip
 
 
+def ending(types: list[str], days: int) -> dict[str, Any]:
+    """The terms of a policy after whose days the event must be gone."""
+    return policy(types) | {"max_event_retention": f"{days}d", "max_event_retention_us": days * 86_400_000_000}
+
+
 def terms(default: str | None = None, **policies: dict[str, Any]) -> dict[str, Any]:
     """What a commit records."""
     length = int(default[:-1]) * 86_400_000_000 if default else None
@@ -224,6 +229,17 @@ TERMS: dict[str, tuple[dict[str, Any], dict[str, Any], list[str]]] = {
         terms(a=policy(LOGIN, "5d", "3d")), terms(a=policy(LOGIN, "5d", "2d")),
         ["personal data in events of login could stay for 3d (a) and may stay for 2d (a)"],
     ),
+    "kept for ever, and gone at some time": (
+        terms(), terms(a=ending(LOGIN, 3)), ["events of login were kept for ever and are kept for 3d (a)"],
+    ),
+    "gone sooner": (
+        terms(a=ending(BOTH, 5)), terms(a=ending(BOTH, 4)),
+        ["events of login, logout were kept for 5d (a) and are kept for 4d (a)"],
+    ),
+    "gone sooner, but for another policy": (
+        terms(a=ending(LOGIN, 9), b=policy(LOGIN, "5d")), terms(a=ending(LOGIN, 3), b=policy(LOGIN, "5d")), [],
+    ),
+    "gone later than by the default": (terms("3d"), terms("3d", a=ending(LOGIN, 4)), []),
     "a longer limit, and none": (terms(a=policy(LOGIN, None, "3d"), b=policy(["logout"], "5d", "3d")),
                                  terms(a=policy(LOGIN, None, "4d"), b=policy(["logout"], "5d")), []),
 }  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -20,8 +21,9 @@ from auditlake.config import LakeConfig
 from auditlake.context import LakeContext
 from auditlake.disk.layout import Layout
 from auditlake.errors import LakeFormatError, PolicyNotFoundError
+from auditlake.findings.finding import subject_id, subject_of
 from auditlake.runs.journal import append, last_verification, read
-from auditlake.runs.model import Answer, FailedRun, PackAnswer, Run, Verification
+from auditlake.runs.model import Answer, FailedRun, Found, PackAnswer, Run, Verification
 from auditlake.runs.recorder import Recorder
 from auditlake.testing import Clock
 from auditlake.upkeep.doctor import examine
@@ -32,9 +34,14 @@ NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 RUN = Run(
     0, "0" * 16, NOON, NOON, "report", "0.1.0", "ops", NOON, NOON, 3, 7, 0, "sha256:00", "ok", None,
-    {"p": Answer("sha256:01", NOON - HOUR, NOON, "violation", 2, 1, 9, "sha256:02")},
+    {"p": Answer("sha256:01", NOON - HOUR, NOON, "violation", 2, 1, 9, "sha256:02",
+                 {"1": Found(), "2": Found("3", NOON), "4": Found("3", NOON - HOUR, NOON)})},
     {"pci-dss-4": PackAnswer("sha256:03", "fail", {"10.2.2": "fail"}, "sha256:04")},
 )  # fmt: skip
+FOUND = (
+    b'"found":{"1":[],"2":["3","2026-11-24T12:00:00.000000Z"],'
+    b'"4":["3","2026-11-24T11:00:00.000000Z","2026-11-24T12:00:00.000000Z"]},'
+)
 
 
 def with_a_finding(folder: Path) -> None:
@@ -78,11 +85,24 @@ def test_a_run_has_the_answers_of_its_reports(lake: AuditLake, clock: Clock) -> 
     assert line.settings == "sha256:" + hashlib.sha256(lake.layout.config.read_bytes()).hexdigest()
     digest = "sha256:" + hashlib.sha256(made.json()).hexdigest()
     policy = made.report.evidence.policy_digest
-    assert line.answers == {"failed_logins": Answer(policy, made.since, made.until, "violation", 1, 1, 7, digest)}
+    (finding,) = made.report.violations
+    found = {finding.id: Found(subject_id(subject_of("failed_logins", finding)), finding.start)}
+    assert line.answers == {
+        "failed_logins": Answer(policy, made.since, made.until, "violation", 1, 1, 7, digest, found)
+    }  # fmt: skip
+    assert json.loads(lake.layout.run_journal.read_text())["answers"]["failed_logins"]["found"] == {
+        finding.id: [found[finding.id].subject, "2026-11-24T11:59:58.000000Z"]
+    }  # fmt: skip
+    clock.now -= HOUR
+    with lake.runs.recorded() as run:
+        run.reports("failed_logins", last="30d")
+    assert lake.runs.all()[1].answers["failed_logins"].found == {}, "a line names what no earlier one had named"
+    lake.layout.run_journal.write_bytes(lake.layout.run_journal.read_bytes().splitlines(keepends=True)[0])
     assert line.judged("failed_logins", made.since, made.until)
     assert not line.judged("failed_logins", made.since - HOUR, made.until)
     assert not replace(line, state="error").judged("failed_logins", made.since, made.until)
-    assert [*lake.layout.run_journal.parent.iterdir()] == [lake.layout.run_journal]
+    assert {*lake.layout.run_journal.parent.iterdir()} == {lake.layout.run_journal, lake.layout.judged_by}
+    assert [file.read_text() for file in lake.layout.judged_by.iterdir()] == [lake.policies.get("failed_logins").text]
 
 
 def test_an_error_is_on_record(lake: AuditLake) -> None:
@@ -117,7 +137,15 @@ def test_every_kind_of_line_is_read_as_it_was_written(tmp_path: Path) -> None:
 
     whole = layout.run_journal.read_bytes()
     lines = whole.splitlines(keepends=True)
-    for wrong in (whole.replace(b'"kept"', b'"kepT"'), b"".join(lines[1:]), lines[0].replace(b"{", b'{"more":1,', 1)):
+    unnamed = {"p": replace(RUN.answers["p"], found=None)}
+    layout.run_journal.write_bytes(lines[0].replace(FOUND, b""))  # as lines of before were
+    assert [*read(layout)] == [replace(RUN, number=1, answers=unnamed)]
+    for wrong in (
+        whole.replace(FOUND, b'"found":{"1":["2","3"]},'),
+        whole.replace(b'"kept"', b'"kepT"'),
+        b"".join(lines[1:]),
+        lines[0].replace(b"{", b'{"more":1,', 1),
+    ):
         layout.run_journal.write_bytes(wrong)
         with pytest.raises(LakeFormatError, match=r"expected an entry of the journal|expected entry 1") as told:
             [*read(layout)]
@@ -227,7 +255,12 @@ def test_doctor_names_a_run_that_was_not_finished(lake: AuditLake) -> None:
     lake.layout.started("0" * 16).write_text(
         '{"at": "2026-11-24T00:00:00Z", "verb": "report", "version": "0", "user": "u"}'
     )
-    assert "a run began" in str(examine(lake.layout, now=NOON).notices)
+    draft = lake.layout.run_journal.with_name(f".{'1' * 16}.started.draft")
+    draft.touch()
+    os.utime(draft, times=((NOON - 2 * HOUR).timestamp(),) * 2)
+    examined = examine(lake.layout, now=NOON)
+    assert "a run began" in str(examined.notices)
+    assert [each.where for each in examined.changes] == [f"runs/{draft.name}"], "of one that died before it began"
     with lake.runs.recorded():
         pass
     failed, _ = lake.runs.all()

@@ -79,7 +79,7 @@ SELECT key, count(*) FROM events, json_each(details) GROUP BY key ORDER BY key
 SELECT fullkey, atom FROM json_tree('{"a": [1, {"b": 2}]}') ORDER BY ALL
 SELECT from_json(details, '{"number": "INTEGER"}').number AS n FROM events ORDER BY event_id LIMIT 2
 SELECT cast(details->>'$.number' AS INTEGER) + 1, try_cast(user_id AS INTEGER), (details->>'$.number')::DECIMAL(10, 2) FROM events ORDER BY event_id LIMIT 2
-SELECT list(event_type ORDER BY event_id)[1:3], list_distinct(list(user_id)), len(list(event_id)) FROM events WHERE event_id < 'e0010'
+SELECT list(event_type ORDER BY event_id)[1:3], list_sort(list_distinct(list(user_id))), len(list(event_id)) FROM events WHERE event_id < 'e0010'
 SELECT [x * 2 FOR x IN [1, 2, 3] IF x > 1], list_transform([1, 2], lambda x: x + 1), list_filter([1, 2], lambda x: x > 1), list_reduce([1, 2, 3], lambda a, b: a + b)
 SELECT unnest([1, 2, 3]) AS x, {'a': 1, 'b': 'x'} AS s, MAP {'k': 1}['k'], struct_pack(a := 1).a
 SELECT * FROM unnest([1, 2]) AS t(x), range(3) AS r(y) ORDER BY ALL

@@ -210,7 +210,7 @@ def test_nobody_else(tmp_path: Path) -> None:
 MISTAKES = {
     "[": ("2:1: this is not YAML",),
     "": ("1:1: the file is empty",),
-    "{}": ("1:1: expected default, principals, or both",),
+    "{}": ("1:1: expected some of default, principals, groups",),
     "- 1": ("1:1: the file: expected keys with values, got a list",),
     "nobody: everything": ("1:1: unknown key 'nobody'",),
     "principals: [a]": ("1:13: principals: expected a name for each",),

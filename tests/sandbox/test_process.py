@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from auditlake.confined.process import ChildGone
 from auditlake.errors import SandboxError
 from auditlake.sandbox import parent
 from auditlake.sandbox.model import MEGABYTE, Opening
-from auditlake.sandbox.parent import Child, ChildGone
+from auditlake.sandbox.parent import Child
+from auditlake.sandbox.selfcheck import Holds, verdict
 from tests.waiting import HANG_SECONDS
 
 OPENING = Opening(
@@ -128,3 +130,12 @@ say(done=dict(status="success", rows=10**9))
     child.kill()
 
     assert reply.outcome.rows == 2
+
+
+def test_doctor(layers: tuple[Holds, ...]) -> None:
+    """Doctor tries each layer by itself, and says whether auditors' SQL can be run."""
+    assert [each.layer for each in layers] == ["process", "landlock", "calls", "limits", "engine", "gate"]
+    assert all(each.holds or each.why for each in layers)
+    assert verdict(layers)[0]
+    assert not verdict(tuple(each for each in layers if each.layer != "engine"))[0]
+    assert "without Landlock" in verdict(tuple(each for each in layers if each.layer != "landlock"))[1]

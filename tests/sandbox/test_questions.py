@@ -20,7 +20,7 @@ GIVEN = {"user": "bob", "resource": "/files/%", "session": "s1", "item": "V1/I1"
 
 
 def values(name: str, now: datetime = NOW) -> dict[str, object]:
-    found = chosen(Layout(Path("/nowhere")), name)
+    found = chosen(questions(Layout(Path("/nowhere"))), name)
     return found.values({each.name: GIVEN[each.name] for each in found.parameters if each.default is None}, now)
 
 
@@ -36,7 +36,7 @@ def test_there_are_many() -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_runs(name: str, desk: AuditSession) -> None:
     """Each runs in the sandbox with its defaults, and gives the columns that its header says."""
-    found = chosen(Layout(Path("/nowhere")), name)
+    found = chosen(questions(Layout(Path("/nowhere"))), name)
     answer = desk.sql(found.sql, values(name))
 
     (returns,) = [line for line in found.sql.splitlines() if line.startswith("-- returns: ")]
@@ -47,7 +47,7 @@ def test_answers(desk: AuditSession) -> None:
     """They give what they say, on events that are known."""
 
     def ask(name: str, **given: object) -> list[tuple[object, ...]]:
-        found = chosen(Layout(Path("/nowhere")), name)
+        found = chosen(questions(Layout(Path("/nowhere"))), name)
         return desk.sql(found.sql, found.values(given, NOW)).fetchall()
 
     failed = ask("failed_logins")
@@ -80,7 +80,7 @@ def test_late_and_dormant(tmp_path: Path) -> None:
     with lake.audit_session(principal="erika") as opened:
 
         def ask(name: str, **given: object) -> list[tuple[object, ...]]:
-            found = chosen(lake.layout, name)
+            found = chosen(questions(lake.layout), name)
             return opened.sql(found.sql, found.values(given, NOW)).fetchall()
 
         assert [row[3] for row in ask("dormant_then_active")] == [60]
@@ -113,7 +113,7 @@ def test_own(tmp_path: Path) -> None:
 
 def test_values() -> None:
     """Values are read as their kind, defaults filled in, and what is missing, unknown or wrong is told."""
-    found = chosen(Layout(Path("/nowhere")), "failed_logins")
+    found = chosen(questions(Layout(Path("/nowhere"))), "failed_logins")
     assert found.values({}, NOW) == {"since": NOW - timedelta(days=30), "until": NOW, "least": 1}
     assert found.values({"since": "2026-01-02", "least": "5"}, NOW) == {
         "since": datetime(2026, 1, 1, 23, 59, 59, 999999, UTC), "until": NOW, "least": 5,
@@ -122,6 +122,6 @@ def test_values() -> None:
         with pytest.raises(QueryError):
             found.values(wrong, NOW)
     with pytest.raises(QueryError, match="needs user"):
-        chosen(Layout(Path("/nowhere")), "user_activity").values({}, NOW)
+        chosen(questions(Layout(Path("/nowhere"))), "user_activity").values({}, NOW)
     with pytest.raises(QueryError, match="no canned query"):
-        chosen(Layout(Path("/nowhere")), "nothing")
+        chosen(questions(Layout(Path("/nowhere"))), "nothing")

@@ -75,7 +75,7 @@ def test_no_record_no_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         def refuse(_: int) -> None:
             raise OSError(28, "No space left on device")
 
-        monkeypatch.setattr(opened._accounts._trail._writer, "_sync", refuse)
+        monkeypatch.setattr(opened._log._trail._writer, "_sync", refuse)
         with pytest.raises(LandingError):
             opened.sql("select 42")
 
@@ -185,10 +185,10 @@ def opened(own: auditlake.AuditLake) -> Iterator[AuditSession]:
 def test_what_fails_beside_the_child_is_recorded(name: str, opened: AuditSession) -> None:
     """Whatever is asked, and with whatever, is on record."""
     text, values = BESIDE[name]
-    before = len(opened._accounts.lines)
+    before = len(opened._log.lines)
     with suppress(QueryError):
         opened.sql(text, values)
-    assert len(opened._accounts.lines) == before + 1
+    assert len(opened._log.lines) == before + 1
     assert opened.sql("select 42").fetchall() == [(42,)]
 
 

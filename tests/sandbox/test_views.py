@@ -15,10 +15,10 @@ from typing import Any
 import pytest
 
 import auditlake
+from auditlake.confined.kernel import landlock_version
 from auditlake.errors import QueryError, ReportError, SandboxError, SnapshotError, SourceError, StoppedError
 from auditlake.events.schema import PUBLIC_COLUMNS
 from auditlake.policies.evaluate import evaluate
-from auditlake.sandbox.kernel import landlock_version
 from auditlake.sandbox.parent import Child
 from auditlake.sandbox.session import VIEWS, AuditSession
 from auditlake.sandbox.views import TooMuch, _stopped
@@ -100,7 +100,7 @@ def test_tables_have_limits(tmp_path: Path) -> None:
         for _ in range(2):
             with pytest.raises(StoppedError, match="longer than it may"):
                 opened.sql("select count(*) from findings")
-        outcomes = [json.loads(line)["status"] for line in opened._accounts.lines]
+        outcomes = [json.loads(line)["status"] for line in opened._log.lines]
     assert outcomes == ["stopped", "stopped"]
 
 

@@ -22,6 +22,7 @@ from auditlake.frameworks.model import (
     Evidence,
     Extent,
     FrameworkReport,
+    HoldThen,
     PolicyAnswer,
     RetentionRow,
     Setting,
@@ -104,7 +105,7 @@ def framework(text: str = "what others wrote") -> FrameworkReport:
         status: {shows: sum((each.status, each.shows) == (status, shows) for each in made) for shows in SHOWS}
         for status in STATUSES
     }
-    asker = Asker(POLICY, "12mo", 12, full)
+    asker = Asker(POLICY, "12mo", 12, full, "mandatory")
     return FrameworkReport(
         pack_id="house", framework=text, edition="2026", publisher=text, about=text, revision="2026-09-01.1",
         digest=DIGEST, extends="base", recheck=date(2026, 1, 1), is_recheck_due=True,
@@ -119,8 +120,9 @@ def framework(text: str = "what others wrote") -> FrameworkReport:
         ),
         controls=tuple(made), coverage=_coverage(full),
         retention=(
-            RetentionRow("login", asker, asker, replace(asker, length="1mo"), True),
-            RetentionRow("logout", asker, None, None, False), RetentionRow(full, asker, None, None, False),
+            RetentionRow("login", asker, asker, replace(asker, length="1mo"), None, True, None),
+            RetentionRow("logout", asker, None, None, None, False, None),
+            RetentionRow(full, asker, None, None, asker, False, Finding("0" * 16, "retention_contradiction", full)),
         ),
         policies=(PolicyAnswer(
             POLICY, text, text, "high", "violation", None, 9, 3, 3, ("1", "5"), DIGEST,
@@ -128,7 +130,8 @@ def framework(text: str = "what others wrote") -> FrameworkReport:
         sources=(Source("S1", text, "copy", text, date(2026, 1, 1)), Source("S2", text, "memory")),
         evidence=Evidence(
             "00000000-0000-4000-8000-000000000000", SNAPSHOT, 1, 9, DIGEST, DIGEST, None, None, Extent(4, DIGEST),
-            Extent(0, ""), Extent(0, ""), (Query("looks", full, {"types": [text]}, 1),)),
+            Extent(0, ""), Extent(0, ""), (HoldThen(full, DIGEST),), DIGEST,
+            (Query("looks", full, {"types": [text]}, 1),)),
     )  # fmt: skip
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from html.parser import HTMLParser
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -139,6 +140,19 @@ def test_a_cause_names_nobody() -> None:
     control = {"id": "1", "status": "fail", "parts": [], "checks": [check]}
     (cause,) = causes_of([{"controls": [control]}])
     assert cause.words == "1 finding of p--a"
+
+
+def test_a_cause_counts_what_nobody_accepted() -> None:
+    """Of the intervals that were missed, those of an accepted finding are nobody's to mend."""
+    days = [f"2026-09-0{n}T00:00:00.000000Z" for n in range(1, 5)]
+    slots = [{"start": start, "end": end, "state": "missed"} for start, end in pairwise(days)]
+    found = {"id": "1", "kind": "review_missed", "start": days[0], "end": days[2], "accepted": {"owner": "bea"}}
+    check = {
+        "status": "fail", "policy": None, "slots": slots, "kind": "review", "reason": "r", "measures": {},
+        "findings": [found, {**found, "id": "2", "start": days[2], "end": days[3], "accepted": None}],
+    }  # fmt: skip
+    (cause,) = causes_of([{"controls": [{"id": "1", "status": "fail", "parts": [], "checks": [check]}]}])
+    assert cause.words == "1 review missed"
 
 
 def _quiet() -> tuple[Report, Detail]:

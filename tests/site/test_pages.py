@@ -31,7 +31,7 @@ def test_a_framework_says_all_of_it() -> None:
         "No percentage is given", "43 of operation, 1 only logging", "Deferred since 2026-01-01",
         "In force from 2027-01-01", "default what others wrote, weaker than 1", "the worst of its parts: 1",
         "binds from 2027-01-01", "ended 2026-01-01", "1 of 4 in time, 1 late, 1 missed, 1 failed, 1 open",
-        "pseudonyms after 1mo, the event stays 12mo", "1 event type has a maximum that is shorter.",
+        "pseudonyms after 1mo, kept 12mo", "1 event type has a maximum that is shorter.",
         "Stated: met", "Not applicable", "keep is weaker", "checked against a copy, read 2026-01-01",
         "Not legal advice", "never seen", "due for a check",
     ):  # fmt: skip

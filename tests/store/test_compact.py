@@ -8,7 +8,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from auditlake import AuditLake
 from auditlake.errors import LakeFormatError, SnapshotError
 from auditlake.store.deltalog import commit_metadata
+from auditlake.store.file_types import with_types
 from tests.store.lakes import NOW, START, check, copied, data_files, expected, ids, made, opened, write_events
 from tests.templates import copy_of
 from tests.verify.lakes import commit, write_day
@@ -106,21 +107,30 @@ def lake(tmp_path: Path) -> AuditLake:
     return opened(copy_of(three_ingests, tmp_path) / "lake")
 
 
-def test_one_file_a_day(lake: AuditLake) -> None:
-    """After a compaction each day has one file, in time order, and the commit says that no data changed."""
-    before = [file.day for file in lake.snapshot().files]
-    crowded = [day for day in before if before.count(day) > 1]
+def places(lake: AuditLake) -> list[tuple[date, str]]:
+    """The day and the class of each file, which has events of one class alone."""
+    found = []
+    for file in with_types(lake.layout, lake.snapshot()).files:
+        (name,) = {lake._context.classes()[each] for each, _ in file.types or ()}
+        found.append((file.day, name))
+    return found
+
+
+def test_one_file_of_each_class_a_day(lake: AuditLake) -> None:
+    """After a compaction each day has one file of each class, and the commit says that no data changed."""
+    before = places(lake)
+    crowded = [place for place in before if before.count(place) > 1]
     summary = lake.compact(grace_seconds=0)
 
     after = lake.snapshot().files
-    assert (summary.files_before, summary.files_after) == (len(before), 4)
-    assert (summary.days, summary.unlinked) == (len(set(crowded)), len(crowded))
-    assert len({file.day for file in after}) == len(after) == 4
+    assert (summary.files_before, summary.files_after) == (len(before), 7)
+    assert (summary.days, summary.unlinked) == (len({day for day, _ in crowded}), len(crowded))
+    assert sorted(places(lake)) == sorted(set(before))
     assert data_files(lake) == {file.path for file in after}
     actions = [json.loads(line) for line in lake.layout.commit(4).read_bytes().splitlines()]
     assert {action[kind]["dataChange"] for action in actions for kind in ("add", "remove") if kind in action} == {False}
     assert commit_metadata(lake.layout, 4) == {
-        "kind": "compact", "at": NOW.isoformat(), "days": len(set(crowded)), "replaced": len(crowded),
+        "kind": "compact", "at": NOW.isoformat(), "days": summary.days, "replaced": len(crowded),
     }  # fmt: skip
 
 
@@ -128,14 +138,14 @@ def test_beside_a_file_without_rows(tmp_path: Path) -> None:
     """What is compacted from a file and an empty one has the name of the first: the other goes, and it stays."""
     lake = made(tmp_path / "lake")
     lake.ingest(write_events(tmp_path / "a.jsonl", range(3)))
-    (file,), before = lake.snapshot().files, rows(lake)
-    empty = write_day(lake, file.day, [])
+    files, before = lake.snapshot().files, rows(lake)
+    empty = write_day(lake, files[0].day, [])
     commit(lake, (empty,), (), metadata={"kind": "ingest", "at": NOW.isoformat()})
 
     summary = lake.compact(grace_seconds=0)
 
     assert summary.unlinked == 1
-    assert [each.path for each in lake.snapshot().files] == [file.path]
+    assert [each.path for each in lake.snapshot().files] == [file.path for file in files]
     assert rows(lake) == before
     assert lake.ledger.verify().ok
 
@@ -196,11 +206,11 @@ def test_a_day_that_would_change_is_not_rewritten(lake: AuditLake, monkeypatch: 
     """A rewritten day that does not hold the same rows is refused, and nothing changes."""
     from auditlake.store import compact
 
-    def write_less(connection: Any, query: str, values: Any, target: Path) -> None:
-        real(connection, f"{query} limit 1", values, target)
+    def write_less(connection: Any, query: str, *more: Any) -> Any:
+        return real(connection, f"{query} limit 1", *more)
 
-    real = compact.write_parquet
-    monkeypatch.setattr(compact, "write_parquet", write_less)
+    real = compact.write_day
+    monkeypatch.setattr(compact, "write_day", write_less)
     before = data_files(lake)
 
     with pytest.raises(LakeFormatError, match="would change its rows"):

@@ -58,7 +58,7 @@ def missing_syncs(order: Order, lake: Path) -> list[str]:
     missing = []
     files = [each for each in order.moved if each[2].startswith(f"{events}/event_date=")]
     kept = [each for each in order.moved if each[2].startswith(f"{lake}/quarantine/")]
-    assert len(files) == 4
+    assert len(files) == 7
     assert len(kept) == 1
     for at, origin, target in [*files, *kept]:
         if not order.synced_between(origin, 0, at):

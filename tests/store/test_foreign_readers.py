@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,9 @@ from deltalake import DeltaTable, QueryBuilder
 from pyarrow import dataset
 
 from auditlake import AuditLake
-from auditlake.store import commit, log_checkpoint
+from auditlake.ingest import day_files
+from auditlake.store import commit, dayfile, log_checkpoint
+from auditlake.store.model import DataFile
 from auditlake.upkeep import doctor
 from tests.store.lakes import NOW, made, opened, write_events
 
@@ -103,12 +106,18 @@ def wrong(lake: AuditLake, names: Iterable[str] = ("text", "null"), readers: Ite
     return found
 
 
+def without_types(*given: Any) -> list[tuple[Path, DataFile]]:
+    """The files of an ingest as earlier versions described them."""
+    return [(draft, replace(file, types=None)) for draft, file in dayfile.write_classes(*given)]
+
+
 def older_lake(folder: Path, patch: pytest.MonkeyPatch) -> AuditLake:
     """A lake whose log does not say which columns have statistics, as earlier versions made them."""
     older = {key: value for key, value in commit.CONFIGURATION.items() if key not in commit.STATISTICS}
     with patch.context() as earlier:
         earlier.setattr(commit, "CONFIGURATION", older)
-        earlier.setattr(commit, "says_columns", lambda _: True)
+        earlier.setattr(commit, "_wanted_statistics", lambda *_: None)
+        earlier.setattr(day_files, "write_classes", without_types)
         lake = made(folder / "lake")
         lake.ingest(write_events(folder / "a.jsonl", range(6)))
         nobody = {"event_id": "n", "event_type": "login", "timestamp": "2026-03-02T12:00:00Z"}

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
+from collections.abc import Mapping
 from datetime import date
 from hashlib import sha256
 from pathlib import Path
@@ -14,13 +15,18 @@ import pytest
 
 from auditlake import AuditLake
 from auditlake.disk.durable import make_folders
-from auditlake.ledger import sidecars
+from auditlake.engine.duck import connect
+from auditlake.ledger import book, sidecars
 from auditlake.ledger.entry import Taken
+from auditlake.ledger.parts import recorded_parts
+from auditlake.ledger.sidecars import GONE
+from auditlake.retention.withdrawn import Moved, Withdrawal
 from auditlake.store.dayfile import data_file
 from auditlake.store.model import Change, DataFile
 from auditlake.verify.check import verify
 from auditlake.verify.model import VerifyReport
 from tests.ledger import oracle
+from tests.ledger.lakes import classes, entries
 from tests.store.lakes import NOW, made, opened, write_events
 from tests.store.lakes import commit as commit_change
 
@@ -47,8 +53,12 @@ def certificate(lake: AuditLake) -> str:
 
 def rows_of(lake: AuditLake, day: date) -> list[dict[str, Any]]:
     """The rows of a day."""
-    files = [file for file in lake.snapshot().files if file.day == day]
-    return [row for file in files for row in pq.ParquetFile(lake.layout.events / file.path).read().to_pylist()]
+    return [row for file in lake.snapshot().files if file.day == day for row in rows_in(lake, file)]
+
+
+def rows_in(lake: AuditLake, file: DataFile) -> list[dict[str, Any]]:
+    """The rows of a file."""
+    return pq.ParquetFile(lake.layout.events / file.path).read().to_pylist()
 
 
 def write_day(lake: AuditLake, day: date, rows: list[dict[str, Any]]) -> DataFile:
@@ -65,8 +75,10 @@ def write_day(lake: AuditLake, day: date, rows: list[dict[str, Any]]) -> DataFil
 def delete_day(lake: AuditLake, day: date) -> None:
     """Delete every event of a day, and unlink its files."""
     files = [file for file in lake.snapshot().files if file.day == day]
-    counts = oracle.parts(rows_of(lake, day))
-    taken = tuple(Taken(batch, day, rows) for (batch, _), (rows, _) in counts.items())
+    counts = oracle.parts(rows_of(lake, day), classes(entries(lake)))
+    taken = tuple(
+        Taken(batch, day, rows, "", *((name, rows) if name else ())) for (batch, _, name), (rows, _) in counts.items()
+    )
     commit(lake, (), files, metadata={"kind": "delete", "at": NOW.isoformat()}, taken=taken,
            details={"certificate": certificate(lake), "policies": ["failed_logins"]})  # fmt: skip
     for file in files:
@@ -84,10 +96,13 @@ def change_day(lake: AuditLake, day: date, change: Any, kind: str = "erase") -> 
         if made_of != row:
             present = oracle.leaf(made_of) if made_of else sidecars.GONE
             keep[row["batch"]].append(sidecars.Kept(row["seq"], oracle.leaf(row), present))
-    taken = tuple(
-        Taken(batch, day, len(mine), sidecars.keep(lake.layout, "kept", sidecars.pack(mine)))
-        for batch, mine in sorted(keep.items())
-    )
+    if classes(entries(lake)):
+        taken = taken_of(lake, day, old, keep)
+    else:
+        taken = tuple(
+            Taken(batch, day, len(mine), sidecars.keep(lake.layout, "kept", sidecars.pack(mine)))
+            for batch, mine in sorted(keep.items())
+        )
     file = write_day(lake, day, [row for row in new if row])
     old = [each for each in old if each.path != file.path]  # what is left may be a file that there is
     adds = [] if file.path in {each.path for each in lake.snapshot().files} else [file]
@@ -97,13 +112,32 @@ def change_day(lake: AuditLake, day: date, change: Any, kind: str = "erase") -> 
         (lake.layout.events / each.path).unlink()
 
 
+def taken_of(
+    lake: AuditLake, day: date, files: list[DataFile], changes: Mapping[int, list[sidecars.Kept]]
+) -> tuple[Taken, ...]:
+    """What a retention says of the parts of a day of which events go or become others, after it kept what it must."""
+    head = book.read_head(lake.layout)
+    assert head is not None
+    withdrawal = Withdrawal(lake.layout, recorded_parts(lake.layout, head.size, changes))
+    types = {(row["batch"], row["seq"]): row["event_type"] for file in files for row in rows_in(lake, file)}
+    gone = {batch: frozenset(each.seq for each in some if each.present == GONE) for batch, some in changes.items()}
+    changed = {batch: {e.seq: e.present for e in some if e.present != GONE} for batch, some in changes.items()}
+    counts = {batch: Counter(types[batch, seq] for seq in some) for batch, some in gone.items()}
+    moved = Moved(gone, {batch: each for batch, each in changed.items() if each}, counts)
+    with connect() as connection:
+        withdrawal.take(connection, day, (), files, {}, moved)
+    return tuple(withdrawal.taken)
+
+
 def erased(row: dict[str, Any]) -> dict[str, Any]:
     """A row of another user."""
     return {**row, "user_id": "pseudonym"} if row["user_id"] == "user 0" else row
 
 
-def full_lake(folder: Path, patch: pytest.MonkeyPatch) -> AuditLake:
-    """The lake, with a checkpoint of its log every three versions."""
+def full_lake(folder: Path, patch: pytest.MonkeyPatch, *, classes: bool = True) -> AuditLake:
+    """The lake, with a checkpoint of its log every three versions; without classes, as earlier versions made it."""
+    if not classes:
+        patch.setattr("auditlake.packs.classes.lake_classes", lambda *_: {})
     patch.setattr("auditlake.store.log_checkpoint.EVERY", 3)
     lake = made(folder / "lake")
     for number in range(4):

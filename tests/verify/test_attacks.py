@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from collections import Counter
 from collections.abc import Callable, Iterable
 from datetime import date, timedelta
 from pathlib import Path
@@ -21,8 +22,9 @@ from auditlake.ledger.entry import Record
 from auditlake.ledger.note import new_signer, parse_checkpoint, parse_note, sign
 from auditlake.verify.model import VerifyReport
 from tests.lakes import create
+from tests.ledger.lakes import classes, entries
 from tests.store.lakes import copied, made, opened, write_events
-from tests.verify.lakes import DELETED, ERASED, checked, delete_day, rows_of, write_day
+from tests.verify.lakes import DELETED, ERASED, checked, delete_day, rows_in, write_day
 
 
 def wrong(report: VerifyReport) -> str:
@@ -113,8 +115,19 @@ Rows = list[dict[str, object]]
 
 def forge(lake: AuditLake, change: Callable[[Rows], Rows], day: date | None = None) -> str:
     """Change the rows of a day as somebody does who knows the format: new file, its name, and the log entries."""
-    old = max((file for file in lake.snapshot().files if day in {None, file.day}), key=lambda file: file.rows)
-    new = write_day(lake, old.day, change(rows_of(lake, old.day)))
+    of_class = classes(entries(lake))
+
+    def part_of(row: dict[str, Any]) -> tuple[int, str]:
+        return row["batch"], of_class.get((row["batch"], row["timestamp"].date(), row["event_type"]), "")
+
+    def largest(rows: Rows) -> int:
+        return max(Counter(map(part_of, rows)).values())
+
+    files = [file for file in lake.snapshot().files if file.day == day or (day is None and file.day != ERASED)]
+    old = max(files, key=lambda file: largest(rows_in(lake, file)))
+    rows = rows_in(lake, old)
+    sizes = Counter(map(part_of, rows))  # the rows of the largest part come first
+    new = write_day(lake, old.day, change(sorted(rows, key=lambda row: (-sizes[part_of(row)], part_of(row)))))
     (lake.layout.events / old.path).unlink()
     for path in [*lake.layout.log.glob("*.json")]:
         text = path.read_text()

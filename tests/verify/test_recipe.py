@@ -14,7 +14,7 @@ import pytest
 
 from auditlake import AuditLake
 from tests.store.lakes import copied, opened, write_events
-from tests.verify.lakes import rows_of, write_day
+from tests.verify.lakes import rows_in, write_day
 
 PAGE = (Path(__file__).resolve().parents[2] / "auditlake" / "verify" / "README.md").read_text(encoding="utf-8")
 _BLOCK = r"(?ms)^```%s\n(.*?)^```"
@@ -46,7 +46,7 @@ def failing(lake: AuditLake, folder: Path, steps: Sequence[str] = ("names", "sig
         "signature": [["sh", "-e", "-c", SH[1]]],
         "tree": [[*isolated, PYTHON[0], str(lake.layout.root), str(folder / "kept" / "checkpoint")]],
         "rows": [[sys.executable, "-c", "import duckdb, sys; duckdb.execute(sys.argv[1])", SQL[0]],
-                 [*isolated, PYTHON[1]]],
+                 [*isolated, PYTHON[1], str(lake.layout.root)]],
     }  # fmt: skip
     for step in steps:
         for command in commands[step]:
@@ -130,7 +130,7 @@ def test_changed_rows(lake: AuditLake, tmp_path: Path) -> None:
     """Rows that are not those that were appended are found, whatever their file is called."""
     assert failing(lake, tmp_path) == []
     file = lake.snapshot().files[-1]
-    other = write_day(lake, file.day, [{**row, "user_id": "somebody"} for row in rows_of(lake, file.day)])
+    other = write_day(lake, file.day, [{**row, "user_id": "somebody"} for row in rows_in(lake, file)])
     (lake.layout.events / other.path).rename(lake.layout.events / file.path)
 
     assert failing(lake, tmp_path, ("rows",)) == ["rows"]

@@ -62,7 +62,7 @@ def test_rows_that_went_and_rows_that_were_changed_twice(lake: AuditLake) -> Non
     report = checked(lake)
     assert report.ok, report.batches
     details = {part.verdict: part.detail for batch in report.batches for part in batch.parts if part.day == ERASED}
-    assert ", 2 rows (certificate" in details["deleted"]
+    assert "; deleted on 2026-04-01" in details["deleted"]
     assert {"deleted", "erased"} == set(details)
 
 

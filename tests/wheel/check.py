@@ -43,7 +43,8 @@ def shipped(wheel: Path) -> None:
             inside = f"auditlake/_assets/{file.relative_to(ROOT).as_posix()}"
             if file.is_file() and inside not in names:
                 sys.exit(f"{file} is not in the wheel")
-    for name in ("policies/policy.schema.json", "packs/pack.schema.json", "packs/shipped/pci-dss-4.yaml"):
+    for name in ("policies/policy.schema.json", "packs/pack.schema.json", "packs/shipped/pci-dss-4.yaml",
+                 "templates/shipped/letter.html.j2"):  # fmt: skip
         if f"auditlake/{name}" not in names:
             sys.exit(f"{name} is not in the wheel")
     if strangers := [name for name in names if not name.startswith(("auditlake/", "auditlake-"))]:

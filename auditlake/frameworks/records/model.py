@@ -39,6 +39,8 @@ class Case:
     """The journal of runs, by number."""
     schedules: Sequence[Schedule] = ()
     """Those that are declared, and those that were on record at some time of the period."""
+    programs: Sequence[str] | None = None
+    """The accounts that are no persons, as the lake's settings name them; None where they do not say."""
     facts: Facts = NO_FACTS
 
     def named(self, policies: Sequence[str]) -> tuple[str, ...]:
@@ -75,6 +77,8 @@ class Found:
     event_type: str | None = None
     group: Mapping[str, str] | None = None
     measures: Mapping[str, Any] = field(default_factory=dict)
+    accepted: Acceptance | None = None
+    """What covers it already, where it is a finding of a policy, too."""
 
 
 def result(
@@ -109,6 +113,7 @@ def result(
     elif findings and otherwise == "pass":
         status, reason = "exception", f"{reason}; accepted by {_owners(findings)}"
     asked = {name: shown_value(value) for name in _ASKED if (value := getattr(check, name)) not in (None, False)}
+    asked |= {"max_of": check.max_of} if check.max_of == "event" else {}
     return CheckResult(
         check.kind, status, reason, findings=findings, slots=tuple(slots), of=case.named(check.of), asked=asked,
         measures=measures or {},
@@ -134,4 +139,4 @@ def _finding(found: Found, control: Control, case: Case) -> Finding:
     )  # fmt: skip
     ids = [each for each in (control.id, control.was) if each]
     covering = (case.acceptance(case.seen(f"{case.pack.id}/{each}", made)) for each in ids)
-    return replace(made, accepted=next(filter(None, covering), None))
+    return replace(made, accepted=next(filter(None, covering), found.accepted))

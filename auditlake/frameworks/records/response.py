@@ -7,12 +7,13 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from auditlake.events.durations import length_of
+from auditlake.events.times import MICROSECOND
 from auditlake.findings.decisions import Seen
-from auditlake.findings.finding import Finding
+from auditlake.findings.finding import Finding, subject_id
 from auditlake.frameworks.model import CheckResult, Status
 from auditlake.frameworks.records.model import NOTHING_CAME, Case, Found, result
 from auditlake.packs.model import Control, RecordCheck
-from auditlake.runs.model import Run
+from auditlake.runs.known import Known
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,26 +47,23 @@ def check_response(check: RecordCheck, control: Control, case: Case) -> CheckRes
 
 
 def _due(check: RecordCheck, case: Case, ids: list[str]) -> Iterator[_Due]:
+    known = Known(case.runs, ids)
     for policy_id in ids:
         for finding in case.reports[policy_id].violations:
             seen = case.seen(policy_id, finding)
-            by = _known(case, policy_id, seen) + timedelta(microseconds=length_of(check.within))
+            by = _known(known, seen) + timedelta(microseconds=length_of(check.within))
             if by <= case.question.as_of:
                 yield _Due(policy_id, finding, by, _dealt_with(case, seen))
 
 
-def _known(case: Case, policy_id: str, seen: Seen) -> datetime:
-    """Return since when a finding is known: the first run that judged the policy where it lies, and found something.
+def _known(known: Known, seen: Seen) -> datetime:
+    """Return since when a finding is known: the first run that found it, be it cut by another period.
 
-    Without one, it is known since its end, or since the end of the period. A run's line counts findings, and does not
-    name them.
+    Without one, it is known since its end, or since the end of the period. What has no start stretches over its period.
     """
-    start, end = seen.start or seen.period_since, seen.end or seen.period_until
-    for run in case.runs:
-        answer = run.answers.get(policy_id) if isinstance(run, Run) and run.state == "ok" else None
-        if answer is not None and answer.findings and answer.since < end and start <= answer.until:
-            return run.began
-    return end
+    start, end = seen.start or seen.period_since, seen.end or seen.period_until + MICROSECOND
+    first = known.first(seen.subject.policy_id, subject_id(seen.subject), start, end)
+    return first or seen.end or seen.period_until
 
 
 def _dealt_with(case: Case, seen: Seen) -> datetime | None:

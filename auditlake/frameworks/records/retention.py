@@ -1,12 +1,12 @@
-"""Whether events are kept long enough, can be read, and show no names after their time."""
+"""Whether events are kept long enough, can be read, and are gone or show no names after their time."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, time, timedelta
-from itertools import chain
 
 from auditlake.events.durations import Duration, length_of
+from auditlake.frameworks.kept import Opposed, opposing
 from auditlake.frameworks.model import CheckResult, Status
 from auditlake.frameworks.records.model import Case, Found, result
 from auditlake.packs.model import Control, RecordCheck
@@ -16,14 +16,20 @@ _DAY = timedelta(days=1)
 
 
 def check_retention(check: RecordCheck, control: Control, case: Case) -> CheckResult:
-    """Judge what was kept: the rules, the certificates of deletions, the names in old events, and the beginning.
+    """Judge what was kept: the rules, the certificates of deletions, what is old, the names in it, and the beginning.
 
     That the lake is younger than what must be kept is no failure, and no pass either. All that is in the snapshot can
     be read: without that there is no report.
     """
     types = sorted(case.governed([each for each in case.pack.policies if each not in case.pack.unready]))
-    found = list(chain.from_iterable(each(check, case, types) for each in (_rules, _taken, _names)))
+    of_events = check.max is not None and check.max_of == "event"
+    own = case.pack.policies.values()
+    opposed = {name: each for name in types if of_events and (each := opposing(name, case, own))}
+    found = [*_rules(check, case, types), *_taken(check, case, types)]
+    found += [*_opposed(opposed), *_old(check, case, types, opposed)] if of_events else _names(check, case, types)
     status, reason = _beginning(check, case)
+    if aside := [each.finding.message for each in opposed.values() if not each.is_binding]:
+        reason += f"; {aside[0]}" + (f", and {len(aside) - 1} more" if aside[1:] else "")
     if found:
         reason = "; ".join(each.message for each in found[:1]) + (f", and {len(found) - 1} more" if found[1:] else "")
     first = case.facts.first_event
@@ -69,13 +75,34 @@ def _names(check: RecordCheck, case: Case, types: list[str]) -> Iterator[Found]:
             yield Found("kept_too_long", message, event_type=name, measures={"events": number})
 
 
+def _opposed(opposed: Mapping[str, Opposed]) -> Iterator[Found]:
+    """Yield the types that must be gone before they may, where neither length is common practice or a default."""
+    for name, each in opposed.items():
+        if each.is_binding:
+            finding = each.finding
+            yield Found(
+                finding.kind, finding.message, event_type=name, group=finding.group,
+                measures={"finding": finding.id, **finding.measures}, accepted=finding.accepted,
+            )  # fmt: skip
+
+
+def _old(check: RecordCheck, case: Case, types: list[str], opposed: Mapping[str, Opposed]) -> Iterator[Found]:
+    """Yield the types with events that are there for longer than they may, those aside that a policy keeps."""
+    older = case.facts.older.get(length_of(check.max), {})
+    for name in types:
+        if (number := older.get(name)) and name not in opposed:
+            message = f"{number:,} events of {name} are older than {check.max}"
+            yield Found("kept_too_long", message, event_type=name, measures={"events": number})
+
+
 def _beginning(check: RecordCheck, case: Case) -> tuple[Status, str]:
     """Return how it stands where nothing is wrong: whether the lake reaches as far back as must be kept."""
     if case.facts.first_event is None:
         return "no_data", "the lake holds no event"
     parts = [f"events are kept {check.min} or longer, and none was deleted too early"] if check.min else []
     parts += [f"the last {check.hot} were read"] if check.hot else []
-    parts += [f"no event older than {check.max} names anybody"] if check.max else []
+    says = "is there that nothing keeps" if check.max_of == "event" else "names anybody"
+    parts += [f"no event older than {check.max} {says}"] if check.max else []
     taken = (datetime.combine(day, time.min, UTC) for each in case.facts.deletions for day in each.days)
     if check.min and (short := _short(check.min, min([case.facts.first_event, *taken]), case.question.until)):
         return "no_data", short

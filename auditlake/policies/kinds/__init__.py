@@ -18,6 +18,7 @@ from auditlake.policies.kinds.distinct import DistinctKind
 from auditlake.policies.kinds.dormant import DormantKind
 from auditlake.policies.kinds.fields import FieldsKind
 from auditlake.policies.kinds.first_seen import FirstSeenKind
+from auditlake.policies.kinds.max_retention import MaxRetentionKind
 from auditlake.policies.kinds.model import FindingKind, Kind
 from auditlake.policies.kinds.retention_due import RetentionDueKind
 from auditlake.policies.kinds.sequence import SequenceKind
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 KINDS: tuple[Kind, ...] = (
     CountKind(), DistinctKind(), SumKind(), AverageKind(), TogetherKind(), SequenceKind(), FirstSeenKind(),
     DormantKind(), BaselineKind(), CoverageKind(), FieldsKind(), RetentionDueKind(),
+    MaxRetentionKind(),
 )  # fmt: skip
 """Every kind, in the order in which a policy's questions are asked. Look it up on this module when it is needed."""
 

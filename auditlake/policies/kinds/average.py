@@ -10,6 +10,8 @@ class AverageKind(SumKind):
 
     name = "average"
     asked_by = "average"
+    title = "Averages"
+    meaning = "The average of the numbers, if there are any,"
     is_average = True
     least = -SumKind.most
     what = "The column or expression whose numbers are averaged."

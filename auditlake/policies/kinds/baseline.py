@@ -13,6 +13,7 @@ from auditlake.display.text import spelled
 from auditlake.engine.statements import Statement, statements
 from auditlake.policies.kinds.model import FindingKind, Inquiry, Key, Query, length
 from auditlake.policies.kinds.threshold import MEASURED, Comparison, Threshold, ThresholdKind, groups, whose
+from auditlake.policies.kinds.words import Words
 from auditlake.policies.model import Number, Policy
 from auditlake.policies.question import BEFORE_ALL, Question, earlier
 
@@ -54,7 +55,7 @@ class BaselineKind(ThresholdKind):
     looks_far_back = True
     asked_by = "baseline"
     default_threshold = None
-    floor = "the floor: a bucket is unusual where it is out of proportion as well"
+    floor = "a bucket is unusual where it is out of proportion as well"
     has_windows = False
     finding_kinds = (FindingKind("baseline", "unusual stretch", MEASURED),)
 
@@ -150,28 +151,38 @@ class BaselineKind(ThresholdKind):
         """Return the seasons before, and the peak."""
         return Comparison(tuple(reversed(evidence["past"])), int(peak), evidence["usual"], evidence["limit"])
 
-    def compared(self, answer: Threshold, apart: str) -> tuple[str, str]:
-        """Return what is unusual."""
+    def words(self, answer: Threshold, apart: str, noun: Callable[[Number], str]) -> Words:
+        """Return what a page says of buckets and of what is usual."""
         own, least, bucket = answer.asked["baseline"], f"{answer.alert_threshold:,}", spelled(answer.window)
+        words = replace(
+            super().words(answer, apart, noun),
+            heading="Counts against what is usual",
+            measured=f"events, more than {own['ratio']} times the usual number",
+            meaning="The number of counted events in a bucket. What is usual is the lower median of the same bucket of "
+            "the seasons before.",
+            stretch="A run of neighbouring buckets of one group that are unusual.",
+            charted=f"Most events in a bucket of {bucket} {{}}{apart}",
+            highest="number in a bucket",
+            line="floor",
+            reached="There is an unusual bucket",
+        )
         if own["direction"] == "below":
             few = f"than usual divided by {own['ratio']}, where at least {least} are usual"
-            return f"fewer events{apart} in {bucket} {few}", f"No bucket of {bucket} had fewer events{apart} {few}"
+            found, none = (
+                f"fewer events{apart} in {bucket} {few}",
+                f"No bucket of {bucket} had fewer events{apart} {few}",
+            )
+            measured = f"events, fewer than the usual number divided by {own['ratio']}"
+            return replace(
+                words, measured=measured, highest=None, line=None, limit="below usual", found=found, none=none
+            )
         events, many = "event" if answer.alert_threshold == 1 else "events", f"{own['ratio']} times as many as usual"
-        return (
-            f"at least {least} {events}{apart} in {bucket}, and more than {many}",
-            f"No bucket of {bucket} had {least} or more events{apart} and more than {many}",
+        return replace(
+            words,
+            limit="above usual",
+            found=f"at least {least} {events}{apart} in {bucket}, and more than {many}",
+            none=f"No bucket of {bucket} had {least} or more events{apart} and more than {many}",
         )
-
-    def charted(self, answer: Threshold) -> str:
-        """Return what the days' peaks count."""
-        return f"events in one bucket of {spelled(answer.window)}"
-
-    def measured(self, policy: Policy | Threshold, number: Number) -> str:
-        """Return what is counted."""
-        own = (policy.more if isinstance(policy, Policy) else policy.asked)["baseline"]
-        if own["direction"] == "below":
-            return f"usual events, and fewer than these divided by {own['ratio']},"
-        return f"events, more than {own['ratio']} times the usual number,"
 
     def message(self, policy: Policy, group: Mapping[str, str | None], peak: Number) -> str:
         """Return an episode in words."""

@@ -169,10 +169,12 @@ def _seen_ever(answers: Answers) -> dict[str, tuple[bool, date | None]]:
 
 def _findings(answers: Answers, seen: Mapping[str, tuple[bool, date | None]]) -> Iterator[Finding]:
     policy = answers.policy
-    missing = {name: f"Never seen: {name}" for name, (is_seen, day) in seen.items() if not is_seen and day is None}
+    within = "" if policy.scope in (None, "true") else " in scope"
+    never = [name for name, (is_seen, day) in seen.items() if not is_seen and day is None]
+    missing = {name: f"Never seen{within}: {name}" for name in never}
     if policy.coverage == "required":
         missing = {
-            name: f"Missing required event type: {name}"
+            name: f"Missing required event type{within}: {name}"
             for name, events, _, _ in answers.rows["required_types"] if not events
         }  # fmt: skip
     for name, message in missing.items():

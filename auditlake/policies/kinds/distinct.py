@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from auditlake.engine.statements import Statement, statements
 from auditlake.policies.condition import key_sql
 from auditlake.policies.kinds.model import Key
-from auditlake.policies.kinds.threshold import Threshold, ThresholdKind, Trace, group_values, groups, seen_times
+from auditlake.policies.kinds.threshold import ThresholdKind, Trace, group_values, groups, seen_times
 from auditlake.policies.kinds.values import VALUES, read_tuple
 from auditlake.policies.model import Number, Policy
 
@@ -29,6 +29,8 @@ class DistinctKind(ThresholdKind):
     raises_alerts = True
     drawn = "Values seen in the window of the peak"
     default_threshold = None
+    title = "Different values"
+    meaning = "The number of different values of the counted events"
 
     def intervals(self, policy: Policy) -> Iterable[Statement]:
         """Return for each value the union of the windows of its events."""
@@ -67,8 +69,7 @@ class DistinctKind(ThresholdKind):
         """Return the values."""
         return seen_times(evidence["values"], lambda each: " with ".join(each["value"].values()))
 
-    def measured(self, policy: Policy | Threshold, number: Number) -> str:
+    def measured(self, asked: Mapping[str, Any], number: Number, said: Callable[[str], str] = str) -> str:
         """Return what is counted."""
-        named = policy.more if isinstance(policy, Policy) else policy.asked
-        values = " with ".join(named["distinct"])
+        values = " with ".join(asked["distinct"])
         return f"value of {values}" if number == 1 else f"different values of {values}"

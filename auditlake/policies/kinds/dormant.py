@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from auditlake.display.text import length as length_in_words
 from auditlake.engine.statements import Statement, statements
 from auditlake.policies.kinds.model import FindingKind, Key, length
 from auditlake.policies.kinds.subjects import SubjectKind
-from auditlake.policies.kinds.threshold import MEASURED, Threshold, Trace, group_values, whose
+from auditlake.policies.kinds.threshold import MEASURED, Threshold, Trace, group_values
 from auditlake.policies.kinds.values import VALUES
+from auditlake.policies.kinds.words import Words
 from auditlake.policies.model import Number, Policy
 
 if TYPE_CHECKING:
@@ -33,6 +34,8 @@ class DormantKind(SubjectKind):
     asked_by = "dormant"
     raises_alerts = True
     drawn = "How long each was silent"
+    title = "Returns"
+    meaning = "The number of returns after a silence"
     silence = "silence"
     required = ("entity", "silence")
     finding_kinds = (FindingKind("dormant", "awakening", MEASURED),)
@@ -40,10 +43,11 @@ class DormantKind(SubjectKind):
     def __init__(self) -> None:
         self.keys = (Key("dormant", _SCHEMA, read=self.read, asks=True),)
 
-    def narrowed(self, policy: Policy) -> Iterable[Statement]:
-        """Ask the older days, and leave out who was never seen before."""
-        yield statements("policies/subjects.sql")["returns_from_long_ago"]
-        yield statements("policies/dormant.sql")["awakened"]
+    def intervals(self, policy: Policy) -> Iterable[Statement]:
+        """Return one window for each return."""
+        own, shared = statements("policies/dormant.sql"), statements("policies/subjects.sql")
+        before = ("matching", "seen_again", "returns", "entities", "different")
+        return (*(own[name] for name in before), shared["groups"], own["spans"])
 
     def evidence(self, policy: Policy) -> Iterable[Statement]:
         """Return who is awake in each episode."""
@@ -55,9 +59,9 @@ class DormantKind(SubjectKind):
         names = policy.more["dormant"]["entity"]
         return {
             "awake": [
-                {"entity": dict(zip(names, group_values(subject), strict=True)), "at": at, "silent_since": since,
+                {"entity": dict(zip(names, group_values(entity), strict=True)), "at": at, "silent_since": since,
                  "silence_seconds": (at - since).total_seconds()}
-                for subject, at, since in rows
+                for entity, at, since in rows
             ]
         }  # fmt: skip
 
@@ -69,12 +73,12 @@ class DormantKind(SubjectKind):
             for each in evidence["awake"]
         )  # fmt: skip
 
-    def measured(self, policy: Policy | Threshold, number: Number) -> str:
+    def measured(self, asked: Mapping[str, Any], number: Number, said: Callable[[str], str] = str) -> str:
         """Return what is counted."""
-        own = (policy.more if isinstance(policy, Policy) else policy.asked)["dormant"]
-        return f"return{'' if number == 1 else 's'} of {' with '.join(own['entity'])} after {own['silence']} of silence"
+        entities, silence = " with ".join(asked["dormant"]["entity"]), said(str(asked["dormant"]["silence"]))
+        return f"return{'' if number == 1 else 's'} of {entities} after {silence} of silence"
 
-    def message(self, policy: Policy, group: Mapping[str, str | None], peak: Number) -> str:
-        """Return an episode in words."""
-        what = f"{peak} {self.measured(policy, peak)}" if policy.least > 1 or peak > 1 else self.measured(policy, 1)
-        return f"{what[0].upper()}{what[1:]}{whose(group)}"
+    def words(self, answer: Threshold, apart: str, noun: Callable[[Number], str]) -> Words:
+        """Return what a page says of returns; whose they are is said once."""
+        is_own = answer.group_by == tuple(answer.asked["dormant"]["entity"])
+        return super().words(answer, "" if is_own else apart, noun)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from auditlake.display.text import length as length_in_words
 from auditlake.engine.statements import Statement, statements
 from auditlake.policies.kinds.model import FindingKind, Key, length
 from auditlake.policies.kinds.subjects import SubjectKind
-from auditlake.policies.kinds.threshold import MEASURED, Threshold, Trace, group_values, whose
+from auditlake.policies.kinds.threshold import MEASURED, Threshold, Trace, group_values
 from auditlake.policies.kinds.values import VALUES
+from auditlake.policies.kinds.words import Words
 from auditlake.policies.model import Number, Policy
 
 if TYPE_CHECKING:
@@ -36,7 +38,9 @@ class FirstSeenKind(SubjectKind):
     name = "first_seen"
     asked_by = "first_seen"
     raises_alerts = True
-    drawn = "When each value was seen before"
+    drawn = "When each new value came, and was seen before"
+    title = "New values"
+    meaning = "The number of values that were new when they came,"
     silence = "memory"
     required = ("value", "memory")
     finding_kinds = (FindingKind("first_seen", "new value", MEASURED),)
@@ -52,10 +56,21 @@ class FirstSeenKind(SubjectKind):
             reader.wrong(node, f"{key}: expected 'learn' shorter than 'memory'")
         return values
 
-    def narrowed(self, policy: Policy) -> Iterable[Statement]:
-        """Leave out what entities do that are not known for long enough."""
-        if policy.more["first_seen"].get("learn"):
-            yield from (statements("policies/first_seen.sql")[name] for name in ("entity_times", "learned"))
+    def intervals(self, policy: Policy) -> Iterable[Statement]:
+        """Return one window for each new value."""
+        own, shared = statements("policies/first_seen.sql"), statements("policies/subjects.sql")
+        named = policy.more["first_seen"]
+        yield from (
+            own["matching"],
+            shared["groups"],
+            own["entities"],
+            statements("policies/distinct.sql")["different"],
+        )
+        yield from (own["sightings"], own["returns"])
+        if named.get("learn"):
+            yield from (own["entity_times"], own["learned"])
+        is_told = {*policy.group_by} <= {*named["entity"], *named["value"]}
+        yield own["spans_by_subject" if is_told else "spans"]
 
     def evidence(self, policy: Policy) -> Iterable[Statement]:
         """Return the new values of each episode."""
@@ -63,37 +78,39 @@ class FirstSeenKind(SubjectKind):
         learn = policy.more["first_seen"].get("learn")
         return (
             *(() if learn else (own["entity_times"],)),
-            shared["at_peaks"], own["shown"], shared["returns_from_long_ago"], own["evidence"],
+            shared["at_peaks"], own["returns_from_long_ago"], own["evidence"],
         )  # fmt: skip
 
     def about(self, rows: Sequence[Row], policy: Policy) -> Mapping[str, Any]:
         """Return what is new: its value, when it came, when it was seen last and since when its entity is known."""
         own = policy.more["first_seen"]
-        names, entities = (*own["entity"], *own["value"]), len(own["entity"])
-        new = []
-        for subject, at, last, known in rows:
-            values = list(zip(names, group_values(subject), strict=True))
-            new.append(
-                {"value": dict(values[entities:]), "entity": dict(values[:entities]), "at": at, "last_seen": last,
+        return {
+            "new": [
+                {"value": dict(zip(own["value"], group_values(value), strict=True)),
+                 "entity": dict(zip(own["entity"], group_values(entity), strict=True)), "at": at, "last_seen": last,
                  "known_since": known}
-            )  # fmt: skip
-        return {"new": new}
+                for entity, value, at, last, known in rows
+            ]
+        }  # fmt: skip
 
     def traces(self, evidence: Mapping[str, Any]) -> tuple[Trace, ...]:
         """Return the new values, each from when it was seen last."""
         return tuple(
             Trace(" with ".join(each["value"].values()), each["last_seen"] or each["at"], each["at"],
-                  "never seen before" if each["last_seen"] is None else "last seen long ago")
+                  f"not seen for {length_in_words(each['at'] - each['last_seen'])}" if each["last_seen"]
+                  else "never seen before")
             for each in evidence["new"]
         )  # fmt: skip
 
-    def measured(self, policy: Policy | Threshold, number: Number) -> str:
+    def measured(self, asked: Mapping[str, Any], number: Number, said: Callable[[str], str] = str) -> str:
         """Return what is counted."""
-        own = (policy.more if isinstance(policy, Policy) else policy.asked)["first_seen"]
-        values = f"{' with '.join(own['value'])} not seen for {own['memory']}"
+        own = asked["first_seen"]
+        values = f"{' with '.join(own['value'])} not seen for {said(str(own['memory']))}"
         return f"new value of {values}" if number == 1 else f"new values of {values}"
 
-    def message(self, policy: Policy, group: Mapping[str, str | None], peak: Number) -> str:
-        """Return an episode in words."""
-        what = f"{peak} {self.measured(policy, peak)}" if policy.least > 1 or peak > 1 else self.measured(policy, 1)
-        return f"{what[0].upper()}{what[1:]}{whose(group)}"
+    def words(self, answer: Threshold, apart: str, noun: Callable[[Number], str]) -> Words:
+        """Return what a page says of new values: new to whom, and counted by what if that differs."""
+        entities = tuple(answer.asked["first_seen"].get("entity", ()))
+        if entities and entities != answer.group_by:
+            apart = f" to the same {' with '.join(entities)}, counted{apart or ' all together'}"
+        return super().words(answer, apart, noun)

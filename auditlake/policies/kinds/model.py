@@ -95,8 +95,8 @@ class Kind:
     raises_alerts = False
     """Whether its findings are alerted as they happen: then it is asked by a threshold."""
 
-    def check(self, reader: Reader, fields: Mapping[str, yaml.Node], values: Mapping[str, Any]) -> None:
-        """Note what does not fit together in the values of a policy's file."""
+    def check(self, reader: Reader, fields: Mapping[str, yaml.Node], values: dict[str, Any]) -> None:
+        """Note what does not fit together in the values of a policy's file; a value may become one of another name."""
 
     def is_asked(self, policy: Policy) -> bool:
         """Return whether a policy asks it."""

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from auditlake.engine.statements import Statement
 from auditlake.events.durations import length_of
 from auditlake.policies.kinds.model import Inquiry, Key, Kind, Query, every, length, moments
-from auditlake.policies.model import RetentionConflict, conflicts_of, longest_retention
+from auditlake.policies.model import Basis, RetentionConflict, conflicts_of, longest_retention
 from auditlake.policies.question import earlier
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class RetentionAnswer:
     hot: str | None = None
     """How long events must be readable without restoring anything; None where the policy does not say."""
     clause: str | None = None
-    """What asks for these lengths, where the policy says it."""
+    """What asks for these lengths and what they are, where the policy says it."""
 
 
 class RetentionDueKind(Kind):
@@ -46,18 +46,18 @@ class RetentionDueKind(Kind):
     keys = (
         Key("retention_period", length("retention_period",
             "How long governed events must be kept; a month counts 31 days, a year 366."), asks=True),
-        Key("max_retention", length("max_retention",
-            "How long personal data may be kept at most; a month counts 30 days, a year 365.",
-            type=["string", "null"]), asks=True),
         Key("hot", length("hot", "How long events must be readable without restoring anything; as retention_period.",
             type=["string", "null"])),
         Key("clause", {"type": "string", "format": "line", "maxLength": 200, "description":
             "What asks for these lengths; shown where they contradict those of another policy."},
             needs=("retention_period", "max_retention", "hot")),
+        Key("basis", {"enum": get_args(Basis), "description":
+            "What these lengths are: in the clause, common practice, set by risk, or somebody's default."},
+            needs=("clause",)),
     )  # fmt: skip
     asked_by = "retention_period"
 
-    def check(self, reader: Reader, fields: Mapping[str, yaml.Node], values: Mapping[str, Any]) -> None:
+    def check(self, reader: Reader, fields: Mapping[str, yaml.Node], values: dict[str, Any]) -> None:
         """Refuse events that must be readable for longer than they are kept."""
         hot, kept = values.get("hot"), values.get("retention_period")
         if hot and kept and hot.microseconds > kept.microseconds:
@@ -94,7 +94,7 @@ class RetentionDueKind(Kind):
             oldest_event=min((first for (first,) in by_type if first), default=None),
             conflicts=tuple(conflicts_of(policy, answers.policies)),
             hot=str(policy.hot) if policy.hot else None,
-            clause=policy.clause,
+            clause=policy.shown_clause,
         )
 
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from auditlake.display.text import spelled
 from auditlake.engine.statements import Statement, statements
 from auditlake.policies.condition import LONGEST
 from auditlake.policies.kinds.model import FindingKind, Key
 from auditlake.policies.kinds.steps import Step, check_types, condition_sql, failing_sql, read_steps, steps_schema
 from auditlake.policies.kinds.threshold import MEASURED, Threshold, ThresholdKind, Trace, groups, seen_times, whose
 from auditlake.policies.kinds.values import read_condition
+from auditlake.policies.kinds.words import Words
 from auditlake.policies.model import Number, Policy
 from auditlake.policies.question import Question
 
@@ -36,6 +39,8 @@ class SequenceKind(ThresholdKind):
     asked_by = "sequence"
     drawn = "The chain that begins the episode"
     is_linked = True
+    title = "Sequences"
+    has_steps = True
     finding_kinds = (FindingKind("sequence", "sequence", MEASURED),)
 
     def complete(self, reader: Reader, fields: Mapping[str, yaml.Node], values: dict[str, Any]) -> None:
@@ -48,8 +53,10 @@ class SequenceKind(ThresholdKind):
         """Return from when to when a chain of the steps lies in the window."""
         parts = statements("policies/sequence.sql")
         stopping = ("unstopped",) if "until" in policy.more else ()
-        later = ("next_step",) * (len(policy.more["sequence"]) - 1)
-        rest = ("ordered", "first_step", *later, "completed", *stopping, "spans")
+        steps: Sequence[Step] = policy.more["sequence"]
+        later = ("next_step" if step.count > 1 else "next_step_of_one" for step in steps[1:])
+        ordered = "ordered" if _tells_by_id(policy) else "ordered_by_step"
+        rest = (ordered, "first_step", *later, "completed", *stopping, "spans")
         return (parts["matching"], groups(), *(parts[name] for name in rest))
 
     def evidence(self, policy: Policy) -> Iterable[Statement]:
@@ -62,7 +69,11 @@ class SequenceKind(ThresholdKind):
         conditions = [step.sql for step in policy.more["sequence"]] + ([condition_sql(until)] if until else [])
         bits = (f"case when {each} then {1 << number} else 0 end" for number, each in enumerate(conditions))
         failing = [step.fails for step in policy.more["sequence"]] + ([failing_sql(until)] if until else [])
-        return {"steps_of_event": f"({' + '.join(bits)})", "has_failed": f"({' or '.join(failing)})"}
+        told = ("source", "event_id") if _tells_by_id(policy) else ("cast(null as varchar)",) * 2
+        return {
+            "steps_of_event": f"({' + '.join(bits)})", "has_failed": f"({' or '.join(failing)})",
+            "told_by_source": told[0], "told_by_id": told[1],
+        }  # fmt: skip
 
     def values(self, policy: Policy, question: Question) -> Mapping[str, object]:
         """Return how many events each step takes, and within which time."""
@@ -95,12 +106,33 @@ class SequenceKind(ThresholdKind):
         """Return the steps of the chain."""
         return seen_times(evidence["steps"], lambda each: f"step {each['step']}")
 
-    def measured(self, policy: Policy | Threshold, number: Number) -> str:
+    def measured(self, asked: Mapping[str, Any], number: Number, said: Callable[[str], str] = str) -> str:
         """Return what is counted."""
-        asked = policy.more if isinstance(policy, Policy) else policy.asked
         steps = len(asked["sequence"])
         return f"sequence{'' if number == 1 else 's'} of {steps} step{'' if steps == 1 else 's'}"
 
+    def words(self, answer: Threshold, apart: str, noun: Callable[[Number], str]) -> Words:
+        """Return what a page says of sequences, which are there or not."""
+        window = spelled(answer.window)
+        return replace(
+            super().words(answer, apart, noun),
+            measured=f"whether there is a {noun(1)}",
+            meaning="Whether the steps come one after the other in the window that ends at an instant, each with as "
+            "many events as it takes.",
+            stretch="The longest stretch of time on which the window of one group contains a sequence.",
+            charted=f"Whether there was a sequence {{}}: {len(answer.asked['sequence'])} steps{apart} within {window}",
+            highest=None,
+            reached="There is a sequence",
+            limit="of a sequence",
+            found=f"a {noun(1)}{apart} within {window}",
+            none=f"No window of {window} contained a {noun(1)}{apart}",
+        )
+
     def message(self, policy: Policy, group: Mapping[str, str | None], peak: Number) -> str:
         """Return an episode in words."""
-        return f"A {self.measured(policy, 1)} within {policy.window}{whose(group)}"
+        return f"A {self.measured(policy.more, 1)} within {policy.window}{whose(group)}"
+
+
+def _tells_by_id(policy: Policy) -> bool:
+    """Return whether events of one instant may be of several steps, the first and the last of which are the same."""
+    return len(policy.more["sequence"]) + ("until" in policy.more) > 2

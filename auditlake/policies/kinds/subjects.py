@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from auditlake.engine.statements import Statement, statements
 from auditlake.events.durations import Duration
 from auditlake.policies.condition import key_sql
-from auditlake.policies.kinds.threshold import ThresholdKind
+from auditlake.policies.kinds.threshold import Threshold, ThresholdKind, whose
 from auditlake.policies.kinds.values import read_values
-from auditlake.policies.model import Policy
+from auditlake.policies.kinds.words import Words
+from auditlake.policies.model import Number, Policy
 from auditlake.policies.question import Question, earlier
 
 if TYPE_CHECKING:
@@ -47,24 +48,12 @@ class SubjectKind(ThresholdKind):
         super().complete(reader, fields, values)
         values.setdefault("group_by", values[self.name]["entity"])
 
-    def intervals(self, policy: Policy) -> Iterable[Statement]:
-        """Return one window for each sighting that counts."""
-        shared = statements("policies/subjects.sql")
-        yield from (shared[name] for name in ("matching", "groups", "entities", "subjects", "sightings", "returns"))
-        yield from self.narrowed(policy)
-        yield shared["spans"]
-
-    def narrowed(self, policy: Policy) -> Iterable[Statement]:
-        """Return the statements that leave out sightings which do not count after all."""
-        raise NotImplementedError
-
     def own_slots(self, policy: Policy) -> Mapping[str, str]:
-        """Return the subject of an event."""
+        """Return the entity and the value of an event."""
         own = policy.more[self.name]
-        subject = key_sql((*own["entity"], *own["value"]))
         return {
-            "subject_of_event": subject, "entity_of_event": key_sql(own["entity"]),
-            "has_value": f"({subject}) is not null",
+            "entity_of_event": key_sql(own["entity"]), "value_of_event": key_sql(own["value"]),
+            "has_value": f"({key_sql((*own['entity'], *own['value']))}) is not null",
         }  # fmt: skip
 
     def values(self, policy: Policy, question: Question) -> Mapping[str, object]:
@@ -84,6 +73,19 @@ class SubjectKind(ThresholdKind):
         """Return what subjects are told by."""
         own = policy.more[self.name]
         return (*own["entity"], *own["value"])
+
+    def words(self, answer: Threshold, apart: str, noun: Callable[[Number], str]) -> Words:
+        """Return what a page says of subjects; where one is enough, nothing is said of a window."""
+        words = super().words(answer, apart, noun)
+        if answer.alert_threshold > 1:
+            return words
+        return replace(words, found=f"a {noun(1)}{apart}", none=f"There was no {noun(1)}{apart}")
+
+    def message(self, policy: Policy, group: Mapping[str, str | None], peak: Number) -> str:
+        """Return an episode in words."""
+        what = self.measured(policy.more, peak)
+        what = f"{peak} {what}" if policy.least > 1 or peak > 1 else what
+        return f"{what[0].upper()}{what[1:]}{whose(group)}"
 
     def looked_back(
         self, policy: Policy, evidence: Mapping[str, Any], peak_at: datetime

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from auditlake.policies.condition import value_sql
 from auditlake.policies.kinds.model import Key
 from auditlake.policies.kinds.threshold import Threshold, ThresholdKind, groups, whose
 from auditlake.policies.kinds.values import VALUE, read_value
+from auditlake.policies.kinds.words import Words
 from auditlake.policies.model import Number, Policy
 from auditlake.policies.question import Question
 
@@ -33,6 +35,8 @@ class SumKind(ThresholdKind):
     name = "sum"
     asked_by = "sum"
     default_threshold = None
+    title = "Sums"
+    meaning = "The sum of the numbers"
     is_average = False
     least = Decimal("0.000001")
     """The smallest threshold."""
@@ -72,7 +76,7 @@ class SumKind(ThresholdKind):
 
     def number(self, measure: int) -> Number:
         """Return a measure, which SQL has in millionths."""
-        whole, rest = divmod(abs(measure), _MICROS)
+        whole, rest = divmod(abs(int(measure)), _MICROS)  # numbers of 128 bits come as decimals
         sign = -1 if measure < 0 else 1
         return Decimal(f"{'-' * (sign < 0)}{whole}.{rest:06}".rstrip("0")) if rest else sign * whole
 
@@ -88,14 +92,21 @@ class SumKind(ThresholdKind):
         """Return what is added up."""
         return (policy.more[self.name],)
 
-    def measured(self, policy: Policy | Threshold, number: Number) -> str:
+    def measured(self, asked: Mapping[str, Any], number: Number, said: Callable[[str], str] = str) -> str:
         """Return what is added up."""
-        asked = policy.more if isinstance(policy, Policy) else policy.asked
         return f"as the {self.name} of {asked[self.name]}"
 
-    def charted(self, answer: Threshold) -> str:
-        """Return what the days' peaks are."""
-        return f"{self.name} of {answer.asked[self.name]} within {spelled(answer.window)}"
+    def words(self, answer: Threshold, apart: str, noun: Callable[[Number], str]) -> Words:
+        """Return what a page says of numbers."""
+        least, window = f"{answer.alert_threshold:,}", spelled(answer.window)
+        return replace(
+            super().words(answer, apart, noun),
+            measured=noun(2).removeprefix("as "),
+            charted=f"Highest {self.name} {{}}: {answer.asked[self.name]}{apart} within {window}",
+            highest=self.name,
+            found=f"{least} or more {noun(2)}{apart} within {window}",
+            none=f"No window of {window} had {least} or more {noun(2)}{apart}",
+        )
 
     def message(self, policy: Policy, group: Mapping[str, str | None], peak: Number) -> str:
         """Return an episode in words."""

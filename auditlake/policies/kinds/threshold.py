@@ -12,12 +12,13 @@ from datetime import date, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
-from auditlake.display.text import count
+from auditlake.display.text import count, spelled
 from auditlake.engine.statements import Statement, statements
 from auditlake.events.times import day_of, print_instant
 from auditlake.findings.finding import Finding, canonical_group, finding_id
 from auditlake.policies.condition import key_sql
 from auditlake.policies.kinds.model import FindingKind, Inquiry, Key, Kind, Query, every
+from auditlake.policies.kinds.words import Words
 from auditlake.policies.model import Number, Policy
 from auditlake.policies.question import Question, earlier
 
@@ -39,6 +40,9 @@ ROLLING = (
 """The statements after the intervals that find the episodes of a period, in order."""
 TRIED = ("changes", "rises", "falls", "backtest")
 """Those that count the episodes of several thresholds."""
+
+OUT = "An event exactly one window old no longer counts."
+"""What is said of windows."""
 
 Place = tuple[tuple[str, ...], datetime]
 """Which episode: the values of its group, and its start."""
@@ -116,6 +120,12 @@ class ThresholdKind(Kind):
     """Keys of every policy that are read in another way with this measure."""
     floor = ""
     """What is said of the threshold, where to reach it is not enough for an episode."""
+    title = "Counts"
+    """The name of its section on a page."""
+    meaning = "The number of counted events"
+    """What it is, to be followed by the window."""
+    has_steps = False
+    """Whether it looks only at events of some step."""
     is_tallied = False
     """Whether the evaluator of alerts counts by itself; any other measure it asks of the lake."""
     has_windows = True
@@ -181,19 +191,30 @@ class ThresholdKind(Kind):
         """Return what an episode is compared with, to be drawn; from its evidence."""
         return None
 
-    def compared(self, answer: Threshold, apart: str) -> tuple[str, str] | None:
-        """Return what an episode is one of, and what there was not where there is none; None where the measure and its
-        window say it.
+    def words(self, answer: Threshold, apart: str, noun: Callable[[Number], str]) -> Words:
+        """Return what a page says of the measure.
 
         Args:
             answer: What was asked.
             apart: What it is grouped by, to be put after a noun.
+            noun: What a count counts, as a noun that fits a number.
         """
-        return None
-
-    def charted(self, answer: Threshold) -> str:
-        """Return what the days' peaks count, where that is not what is held against the threshold; else empty."""
-        return ""
+        of = "rolling count" if answer.measure == "count" else "measure"
+        least, many, window = f"{answer.alert_threshold:,}", noun(2), spelled(answer.window)
+        return Words(
+            title=self.title,
+            heading=f"{self.title} in a rolling window",
+            measured=many,
+            meaning=f"{self.meaning} in the window that ends at an instant. {OUT}",
+            stretch=f"The longest stretch of time on which the {of} of one group is at or above the threshold.",
+            charted=f"Highest rolling count {{}}: {many}{apart} within {window}",
+            highest="count",
+            line="threshold",
+            reached=f"The threshold of {least} is reached",
+            limit=f"of {least} or more",
+            found=f"at least {least} {noun(answer.alert_threshold)}{apart} within {window}",
+            none=f"No window of {window} contained {least} or more {many}{apart}",
+        )
 
     def asked(self, policy: Policy) -> dict[str, Any]:
         """Return the keys of a policy that are the measure's own, as JSON values."""
@@ -207,8 +228,14 @@ class ThresholdKind(Kind):
         """Return a measure as it is told, from what SQL has."""
         return measure
 
-    def measured(self, policy: Policy | Threshold, number: Number) -> str:
-        """Return what the measure counts, as a noun that fits a number."""
+    def measured(self, asked: Mapping[str, Any], number: Number, said: Callable[[str], str] = str) -> str:
+        """Return what the measure counts, as a noun that fits a number.
+
+        Args:
+            asked: The keys of the policy that are the measure's own.
+            number: How many.
+            said: How a length of time is said.
+        """
         return "event" if number == 1 else "events"
 
     def told(
@@ -219,7 +246,7 @@ class ThresholdKind(Kind):
 
     def message(self, policy: Policy, group: Mapping[str, str | None], peak: Number) -> str:
         """Return an episode in words; a value of its group that the reader may not see is None."""
-        what = f"{peak} {self.measured(policy, peak)} within {policy.window}{whose(group)}"
+        what = f"{peak} {self.measured(policy.more, peak)} within {policy.window}{whose(group)}"
         return f"{what}: the threshold is {policy.alert_threshold}"
 
     # What all of them do

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from auditlake.display.text import spelled
 from auditlake.engine.expression_gate import ExpressionGate
 from auditlake.engine.parse_tree import Node, expressions
 from auditlake.engine.probe import ConditionError
@@ -14,6 +16,7 @@ from auditlake.policies.condition import LONGEST, key_sql
 from auditlake.policies.kinds.model import FindingKind, Key, every
 from auditlake.policies.kinds.steps import Step, check_types, read_steps, steps_schema
 from auditlake.policies.kinds.threshold import MEASURED, Threshold, ThresholdKind, Trace, groups, seen_times, whose
+from auditlake.policies.kinds.words import Words
 from auditlake.policies.model import Number, Policy
 
 if TYPE_CHECKING:
@@ -38,6 +41,9 @@ class TogetherKind(ThresholdKind):
     asked_by = "together"
     raises_alerts = True
     drawn = "Steps in the window of the peak"
+    title = "Steps together"
+    meaning = "The number of steps that have an event"
+    has_steps = True
     finding_kinds = (FindingKind("together", "time together", MEASURED),)
 
     def complete(self, reader: Reader, fields: Mapping[str, yaml.Node], values: dict[str, Any]) -> None:
@@ -110,12 +116,39 @@ class TogetherKind(ThresholdKind):
         """Return the steps."""
         return seen_times(evidence["steps"], lambda each: f"step {each['step']}")
 
-    def measured(self, policy: Policy | Threshold, number: Number) -> str:
+    def measured(self, asked: Mapping[str, Any], number: Number, said: Callable[[str], str] = str) -> str:
         """Return what is counted."""
-        asked = policy.more if isinstance(policy, Policy) else policy.asked
         if "condition" in asked:
             return f"moment{'' if number == 1 else 's'} with {asked['condition']}"
         return f"of {len(asked['together'])} steps together"
+
+    def words(self, answer: Threshold, apart: str, noun: Callable[[Number], str]) -> Words:
+        """Return what a page says of steps, or of the condition over them."""
+        words, window, steps = super().words(answer, apart, noun), spelled(answer.window), len(answer.asked["together"])
+        if condition := answer.asked.get("condition"):
+            return replace(
+                words,
+                measured=f"whether the steps present in the window meet {condition}",
+                meaning=f"Whether the steps with an event in the window that ends at an instant meet {condition}.",
+                stretch="The longest stretch of time on which the steps of one group meet the condition.",
+                charted=f"Whether the steps met the condition {{}}: {condition}{apart} within {window}",
+                highest=None,
+                reached="The condition is met",
+                limit="of the condition",
+                found=f'"{condition}"{apart} within {window}',
+                none=f'There was no time with "{condition}"{apart} within {window}',
+            )
+        least = answer.alert_threshold
+        some = f"all {steps} steps" if least == steps else f"at least {least} of {steps} steps"
+        return replace(
+            words,
+            measured=f"how many of {steps} steps there are together",
+            charted=f"Most steps together {{}}: of {steps}{apart} within {window}",
+            highest="number of steps",
+            limit=f"of {'all ' if least == steps else ''}{least} steps{'' if least == steps else ' or more'}",
+            found=f"{some} together{apart} within {window}",
+            none=f"No window of {window} contained {some}{apart}",
+        )
 
     def message(self, policy: Policy, group: Mapping[str, str | None], peak: Number) -> str:
         """Return an episode in words."""

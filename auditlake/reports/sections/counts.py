@@ -10,10 +10,11 @@ from auditlake.display.canonical_json import json_value
 from auditlake.display.text import Fact, Text, count, shown, spelled, visible
 from auditlake.policies import kinds
 from auditlake.policies.kinds.threshold import Threshold
+from auditlake.policies.kinds.words import Words
 from auditlake.reports.model import Detail, Report
 from auditlake.reports.page_charts import PeakChart, peak_chart
 from auditlake.reports.sections.model import Section, Term
-from auditlake.reports.sentences import charted, counted_words
+from auditlake.reports.sentences import counted_words, unusual_days, words_of
 
 _NEWER = ("measure", "asked", "valueless_events", "unjudged")
 """What the first form does not know."""
@@ -24,6 +25,8 @@ class Counts:
     """The variables of the fragment ``counts.html``."""
 
     template: ClassVar[str] = "sections/counts.html"
+    asked: str
+    """The heading of what the threshold asks."""
     chart: PeakChart | None
     """Daily peaks; None where the threshold could not be judged."""
     question: tuple[Fact, ...]
@@ -34,17 +37,28 @@ class Counts:
 
 def _body(report: Report, _: Detail) -> Counts | None:
     if report.threshold is not None:
-        return Counts(_chart(report, report.threshold), _question(report.threshold), "")
-    return None if report.error is None or report.is_unread else Counts(None, (), counted_words(report))
+        answer, words = report.threshold, words_of(report, report.threshold)
+        asked = "What is counted" if answer.measure == "count" else "What is measured"
+        return Counts(asked, _chart(report, answer, words), _question(answer, words), "")
+    return None if report.error is None or report.is_unread else Counts("", None, (), counted_words(report))
 
 
-def _chart(report: Report, answer: Threshold) -> PeakChart:
+def _entitled(report: Report) -> tuple[str, str]:
+    """Return the section's title and heading, which the measure decides."""
+    if report.threshold is None:
+        return "Counts", "Counts in a rolling window"
+    words = words_of(report, report.threshold)
+    return words.title, words.heading
+
+
+def _chart(report: Report, answer: Threshold, words: Words) -> PeakChart:
     """Return the chart of the daily peaks."""
     return peak_chart(
         [(day.date, day.peak) for day in answer.daily_peaks],
         answer.alert_threshold,
         frozenset(report.coverage.silent_days),
-        charted(report, answer),
+        words,
+        over=unusual_days(report),
         unknown="no number, or before first event" if answer.measure == "average" else "before first event",
     )
 
@@ -54,19 +68,16 @@ def _figures(report: Report, _: Detail) -> tuple[Fact, ...]:
     if answer is None:
         return ()
     peak = max((day.peak for day in answer.daily_peaks if day.peak is not None), default=None)
+    words, least = words_of(report, answer), answer.alert_threshold
+    episodes = Fact("Episodes", Text(f"{answer.episodes:,}"), words.limit, alarm=answer.episodes > 0)
+    if words.highest is None:
+        return (episodes,)
+    note = f"{words.line} {least:,} in {spelled(answer.window)}"
+    is_reached = peak is not None and peak >= least
+    alarm = answer.episodes > 0 if kinds.measure_named(answer.measure).floor else is_reached
     return (
-        Fact(
-            "Episodes",
-            Text(f"{answer.episodes:,}"),
-            f"of {answer.alert_threshold:,} or more",
-            alarm=answer.episodes > 0,
-        ),
-        Fact(
-            "Highest count" if answer.measure == "count" else "Highest measure",
-            shown(None if peak is None else f"{peak:,}"),
-            f"threshold {answer.alert_threshold:,} in {spelled(answer.window)}",
-            alarm=peak is not None and peak >= answer.alert_threshold,
-        ),
+        episodes,
+        Fact(f"Highest {words.highest}", shown(None if peak is None else f"{peak:,}"), note, alarm=alarm),
     )
 
 
@@ -79,7 +90,7 @@ _FAILED = {
 """What is said of events on which a condition fails, by measure."""
 
 
-def _question(answer: Threshold) -> tuple[Fact, ...]:
+def _question(answer: Threshold, words: Words) -> tuple[Fact, ...]:
     """Return what the threshold asks, and what it leaves out."""
     groups = " in all groups" if answer.group_by else ""
     left_out = [
@@ -95,7 +106,7 @@ def _question(answer: Threshold) -> tuple[Fact, ...]:
     ]
     return (
         Fact(
-            "Counted",
+            "Counted" if answer.measure == "count" else "Events",
             shown(answer.where, limit=2000, keep="\n") if answer.where else Text("every governed event"),
             code=bool(answer.where),
         ),
@@ -104,24 +115,31 @@ def _question(answer: Threshold) -> tuple[Fact, ...]:
             Text(", ".join(answer.group_by) or "nothing: one count for all"),
             code=bool(answer.group_by),
         ),
-        *_asked(answer),
+        *_asked(answer, words),
         _length(answer),
-        Fact("Threshold", Text(f"{answer.alert_threshold:,} or more"), kinds.measure_named(answer.measure).floor),
+        *_least(answer, words),
         Fact("Latest window", Text(f"{answer.recent_events:,}"), f"counted events{groups}"),
         *(Fact(label, Text(f"{number:,}"), note) for label, number, note in left_out if number),
     )
 
 
-def _asked(answer: Threshold) -> tuple[Fact, ...]:
+def _least(answer: Threshold, words: Words) -> tuple[Fact, ...]:
+    """Return the threshold; nothing where it is there or not."""
+    if words.highest is None and words.line is not None:
+        return ()
+    label, note = (words.line or "floor").capitalize(), kinds.measure_named(answer.measure).floor
+    return (Fact(label, Text(f"{answer.alert_threshold:,} or more"), note),)
+
+
+def _asked(answer: Threshold, words: Words) -> tuple[Fact, ...]:
     """Return what is measured, where that is not the count."""
     if answer.measure == "count":
         return ()
-    noun = kinds.measure_named(answer.measure).measured(answer, 2)
     asked = answer.asked
     steps = [each for name in ("together", "sequence") for each in asked.get(name, ())]
     others = [(name.capitalize(), asked[name]) for name in ("condition", "until", "sum", "average") if name in asked]
     return (
-        Fact("Measured", shown(noun.removeprefix("as ").removesuffix(","), limit=2000)),
+        Fact("Measured", Text(words.measured)),
         *(Fact(visible(f"Step {step['name']}"), *_step(step), code=True) for step in steps),
         *(Fact(label, shown(text, limit=2000), code=True) for label, text in others),
     )
@@ -148,17 +166,10 @@ def _step(step: Mapping[str, Any]) -> tuple[Text, str]:
 def _terms(report: Report) -> tuple[Term, ...]:
     if report.threshold is None:
         return ()
+    words = words_of(report, report.threshold)
     return (
-        Term(
-            "Rolling count",
-            "The number of counted events in the window that ends at an instant. An event exactly one window old no "
-            "longer counts.",
-        ),
-        Term(
-            "Episode",
-            "The longest stretch of time on which the rolling count of one group is at or above the threshold. One "
-            "episode is one finding, however many events it contains.",
-        ),
+        Term("Rolling count" if report.threshold.measure == "count" else "Measure", words.meaning),
+        Term("Episode", f"{words.stretch} One episode is one finding, however many events it contains."),
     )
 
 
@@ -172,7 +183,7 @@ def _json(report: Report, form: int) -> dict[str, Any]:
 SECTION = Section(
     anchor="counts",
     title="Counts",
-    heading="Counts in a rolling window",
+    entitled=_entitled,
     body=_body,
     figures=_figures,
     terms=_terms,

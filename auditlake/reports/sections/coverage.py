@@ -11,8 +11,8 @@ from auditlake.display.canonical_json import json_value
 from auditlake.display.text import Fact, Text, count, length, moment, shown
 from auditlake.findings.finding import Finding
 from auditlake.policies.kinds.coverage import CoverageAnswer
+from auditlake.reports.heat_map import HEAT_ROWS, HeatMap, heat_maps
 from auditlake.reports.model import Detail, Report
-from auditlake.reports.page_charts import HeatMap, heat_map
 from auditlake.reports.sections.model import Section, Term
 from auditlake.reports.sentences import SHOWN_EPISODES, beyond, gap_limit, gaps_found
 
@@ -45,9 +45,9 @@ class Coverage:
     types_words: str
     """How many required types were seen."""
     types: tuple[TypeRow, ...]
-    """Every required type, in the order of the heat map's rows."""
-    heat: HeatMap
-    """Events by type and day."""
+    """Every required type."""
+    heats: tuple[tuple[HeatMap, tuple[TypeRow, ...]], ...]
+    """Events by type and day, each picture with the types of its rows."""
     gaps_words: str
     """How many gaps, or that the policy does not ask."""
     gaps: tuple[tuple[Text, ...], ...]
@@ -69,10 +69,12 @@ def _body(report: Report, detail: Detail) -> Coverage | None:
         return None
     names = list(report.events_by_type)
     gaps = [finding for finding in report.violations if finding.kind == "coverage_gap"]
+    types = tuple(_type_row(report, detail, name) for name in names)
+    heats = heat_maps(names, detail.days, detail.day_counts, detail.first_event_day)
     return Coverage(
         types_words=types_words(report),
-        types=tuple(_type_row(report, detail, name) for name in names),
-        heat=heat_map(names, detail.days, detail.day_counts, detail.first_event_day),
+        types=types,
+        heats=tuple((heat, types[at * HEAT_ROWS : (at + 1) * HEAT_ROWS]) for at, heat in enumerate(heats)),
         gaps_words=f"{gaps_words(report, len(gaps))} {beyond(len(gaps), 'gap')}".rstrip(),
         gaps=tuple(_gap_row(report, gap) for gap in gaps[:SHOWN_EPISODES]),
         silent_words=silent_words(report, detail),

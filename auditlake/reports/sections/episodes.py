@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from auditlake.display.text import Fact, Text, count, length, moment, shown, visible
 from auditlake.events.durations import parse_duration
 from auditlake.findings.finding import Finding
 from auditlake.policies import kinds
+from auditlake.policies.model import Number
 from auditlake.reports.comparison import ComparisonChart, comparison_chart
 from auditlake.reports.model import Detail, Report, SampleEvent
 from auditlake.reports.sections.model import Section
-from auditlake.reports.sentences import SHOWN_EPISODES
+from auditlake.reports.sentences import SHOWN_EPISODES, words_of
 from auditlake.reports.timeline import Timeline, timeline
 
 SHOWN_SAMPLES = 5
@@ -59,13 +60,14 @@ class Episodes:
 def _body(report: Report, detail: Detail) -> Episodes | None:
     if report.threshold is None:
         return None
-    return Episodes(episodes_words(report.threshold.episodes), _listed(report, detail))
+    words = episodes_words(report.threshold.episodes, measure=report.threshold.measure)
+    return Episodes(words, _listed(report, detail))
 
 
-def episodes_words(total: int) -> str:
+def episodes_words(total: int, *, measure: str = "count") -> str:
     """Say how many episodes there are, and how many the page shows; the others are in the JSON or beside it."""
     if not total:
-        return "No episode: the count never reached the threshold."
+        return "No episode: the count never reached the threshold." if measure == "count" else "No episode."
     if total <= SHOWN_EPISODES:
         return "1 episode." if total == 1 else f"{total:,} episodes, in order of time."
     left = total - SHOWN_EPISODES
@@ -98,13 +100,14 @@ def _episode(report: Report, samples: Sequence[SampleEvent], finding: Finding, p
             Fact(
                 "Length", Text(length((finding.end or report.until) - start)), "so far" if finding.end is None else ""
             ),
-            Fact("Peak", Text(f"{peak:,}"), f"at {moment(finding.measures['peak_at'], zone=False)}"),
-            *_noted(finding.evidence),
+            *_peak(report, finding, peak),
         ),
         timeline=_timeline(report, finding),
         comparison=_compared(report, finding),
         samples=tuple(sample_row(event) for event in few),
-        samples_words=f"{some if counted else 'The newest matching events'} behind the peak, newest first",
+        samples_words=f"{some} behind the peak, newest first"
+        if counted
+        else "The newest matching events behind the peak",
         open=place < _OPEN_EPISODES,
     )
 
@@ -115,7 +118,9 @@ def _timeline(report: Report, finding: Finding) -> Timeline | None:
         return None
     kind = kinds.measure_named(report.threshold.measure)
     begins = finding.peak_at - timedelta(microseconds=parse_duration(report.threshold.window, "window").microseconds)
-    return timeline(kind.drawn, kind.traces(finding.evidence), begins, linked=kind.is_linked)
+    traces = kind.traces(finding.evidence)
+    cut = f", the first {len(traces)} of {finding.peak:,}" if len(traces) < (finding.peak or 0) else ""
+    return timeline(f"{kind.drawn}{cut}", traces, begins, linked=kind.is_linked)
 
 
 def _compared(report: Report, finding: Finding) -> ComparisonChart | None:
@@ -126,14 +131,18 @@ def _compared(report: Report, finding: Finding) -> ComparisonChart | None:
     return comparison_chart(compared) if compared else None
 
 
-def _noted(evidence: Mapping[str, Any]) -> Iterator[Fact]:
-    """Yield what else the evidence says."""
+def _peak(report: Report, finding: Finding, peak: Number) -> Iterator[Fact]:
+    """Yield the peak, and since when there is history where that is too short."""
+    evidence, at = finding.evidence, f"at {moment(finding.measures['peak_at'], zone=False)}"
+    words = None if report.threshold is None else words_of(report, report.threshold)
     if completions := evidence.get("completions"):
         yield Fact("Completed", Text(count(completions, "time")), "in the period")
-    if numbers := evidence.get("numbers"):
-        yield Fact("Numbers", Text(f"{numbers:,}"), "in the window of the peak")
-    if "usual" in evidence:
-        yield Fact("Usual", Text(f"{evidence['usual']:,}"), f"of {count(evidence['m'], 'season')} before")
+    elif numbers := evidence.get("numbers"):
+        yield Fact("Peak", Text(f"{peak:,} of {count(numbers, 'number')}"), at)
+    elif words is None or words.highest is not None:
+        yield Fact("Peak", Text(f"{peak:,}"), at)
+    elif "usual" in evidence:
+        yield Fact("Lowest", Text(f"{peak:,}"), at)
     if since := evidence.get("history_since"):
         yield Fact("History", Text(f"since {moment(since, zone=False)}"), "shorter than what is looked back at")
 

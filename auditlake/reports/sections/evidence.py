@@ -37,6 +37,8 @@ class EvidencePart:
     """The variables of the fragment ``evidence.html``."""
 
     template: ClassVar[str] = "sections/evidence.html"
+    words: str
+    """What the numbers come from."""
     evidence: tuple[Fact, ...]
     """Lake, snapshot, digests."""
     queries: tuple[QueryBlock, ...]
@@ -44,7 +46,12 @@ class EvidencePart:
 
 
 def _body(report: Report, _: Detail) -> EvidencePart:
-    return EvidencePart(_facts(report), () if report.is_unread else tuple(map(query_block, report.evidence.queries)))
+    queries = () if report.is_unread else tuple(map(query_block, report.evidence.queries))
+    words = (
+        "Every number above comes from these statements, run over these inputs. Run them again on the same snapshot "
+        "and they give the same answer."
+    )
+    return EvidencePart(words if queries else "Nothing was counted for this policy.", _facts(report), queries)
 
 
 def _facts(report: Report) -> tuple[Fact, ...]:

@@ -29,10 +29,12 @@ class Section:
     """Where a link to it leads."""
     title: str
     """Its name in the list of contents."""
-    heading: str | None = None
-    """Its heading, where that is not its title."""
     body: Callable[[Report, Detail], Document | None]
     """Returns what its fragment is filled with; None where this report has no such section."""
+    heading: str | None = None
+    """Its heading, where that is not its title."""
+    entitled: Callable[[Report], tuple[str, str]] | None = None
+    """Returns its name and its heading, where they depend on the report."""
     figures: Callable[[Report, Detail], tuple[Fact, ...]] = lambda _report, _detail: ()
     """Returns the numbers that it adds to the few at the top of the page, where the report has the section."""
     terms: Callable[[Report], tuple[Term, ...]] = lambda _report: ()

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 from auditlake.display.canonical_json import json_value
 from auditlake.display.text import Fact, Text, count, moment, shown, spelled
+from auditlake.policies.kinds.max_retention import MaxRetentionKind
 from auditlake.policies.kinds.retention_due import RetentionAnswer
 from auditlake.policies.model import RetentionConflict
 from auditlake.reports.model import Detail, Report
@@ -27,14 +28,22 @@ class Retention:
     """The numbers behind it."""
     conflicts: tuple[tuple[Text, ...], ...]
     """Conflicts: type, policy that keeps, its period, policy that limits, its period."""
+    contradictions: tuple[tuple[Text, ...], ...]
+    """Conflicts over the whole event: the same."""
 
 
 def _body(report: Report, _: Detail) -> Retention | None:
     if report.is_unread:
         return None
     answer = report.retention
-    conflicts = tuple(map(_conflict_row, answer.conflicts)) if answer else ()
-    return Retention(retention_words(answer), _facts(answer) if answer else (), conflicts)
+    conflicts = [each for each in answer.conflicts if not each.of] if answer else []
+    contradictions = [each for each in answer.conflicts if each.of] if answer else []
+    ends = report.measures.get(MaxRetentionKind.name)
+    words = retention_words(answer) if answer or not ends else f"Events must be gone after {spelled(ends['longest'])}."
+    return Retention(
+        words, _facts(answer) if answer else (), tuple(map(_conflict_row, conflicts)),
+        tuple(map(_conflict_row, contradictions)),
+    )  # fmt: skip
 
 
 def retention_words(answer: RetentionAnswer | None) -> str:

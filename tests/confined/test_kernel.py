@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from auditlake.sandbox import kernel
-from auditlake.sandbox.selfcheck import Holds, verdict
+from auditlake.confined import kernel
 
 ROOT = Path(__file__).resolve().parents[2]
 TRY = """
@@ -21,7 +20,7 @@ def tried(name, action):
         print(name, "no", error)
     else:
         print(name, "yes")
-from auditlake.sandbox import kernel
+from auditlake.confined import kernel
 granted, foreign, listening = sys.argv[2:5]
 def tcp():
     socket.create_connection(("127.0.0.1", int(listening)), 300).close()
@@ -86,7 +85,7 @@ def test_calls(tmp_path: Path) -> None:
 def test_limits(tmp_path: Path) -> None:
     """The limits end whoever writes a file, and refuse memory."""
     code = f"""
-from auditlake.sandbox import kernel
+from auditlake.confined import kernel
 kernel.limit(50_000_000, 64)
 try:
     bytearray(200_000_000)
@@ -106,7 +105,7 @@ def test_threads_are_refused(tmp_path: Path) -> None:
     """Landlock and the filter bind no thread that is there before them: so there may be none."""
     code = """
 import threading
-from auditlake.sandbox import kernel
+from auditlake.confined import kernel
 threading.Thread(target=threading.Event().wait, daemon=True).start()
 for put_on in (lambda: kernel.landlock([]), kernel.filter_calls):
     try:
@@ -117,12 +116,3 @@ for put_on in (lambda: kernel.landlock([]), kernel.filter_calls):
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
 
     assert done.stdout.count("threads already") == 2
-
-
-def test_doctor(layers: tuple[Holds, ...]) -> None:
-    """Doctor tries each layer by itself, and says whether auditors' SQL can be run."""
-    assert [each.layer for each in layers] == ["process", "landlock", "calls", "limits", "engine", "gate"]
-    assert all(each.holds or each.why for each in layers)
-    assert verdict(layers)[0]
-    assert not verdict(tuple(each for each in layers if each.layer != "engine"))[0]
-    assert "without Landlock" in verdict(tuple(each for each in layers if each.layer != "landlock"))[1]

@@ -16,9 +16,6 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-FEEDS = ("/proc/self/cgroup", "/proc/stat", "/proc/meminfo", "/sys/devices/system/cpu/online", "/sys/fs/cgroup")
-"""What DuckDB 2.0 reads when it opens, to find out about cores and memory: it ends the process if it cannot."""
-
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
 _NO_NEW_PRIVS, _SET_SECCOMP = 38, 22
 _READ_FILE, _READ_FOLDER = 1 << 2, 1 << 3
@@ -64,7 +61,7 @@ def landlock(files: Sequence[str]) -> None:
     attributes = struct.pack("=QQQ", *parts)[: 24 if version >= 6 else 16 if version >= 4 else 8]
     ruleset = _checked(_libc().syscall(_CREATE_RULESET, attributes, ctypes.c_size_t(len(attributes)), 0))
     try:
-        for path in (*FEEDS, *files):
+        for path in files:
             with suppress(FileNotFoundError):
                 _allow_reading(ruleset, path)
         no_new_privileges()

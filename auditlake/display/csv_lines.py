@@ -11,16 +11,19 @@ _QUOTED = re.compile('[",\\r\\n]|^\\s|\\s\\Z')
 """What must stand between quotes: a carriage return alone too, which many readers take for the end of a line."""
 
 
-def csv_line(values: Iterable[object], *, raw: bool = False, quote_empty: bool = False) -> str:
+def csv_line(
+    values: Iterable[object], *, raw: bool = False, quote_empty: bool = False, end: str = "\n"
+) -> str:  # fmt: skip
     """Return a line, with its end.
 
     Args:
         values: None is nothing between two commas; text of any characters is what it is; anything else is as ``str``.
         raw: Leave text as it is where a spreadsheet would run it.
         quote_empty: Write an empty text as ``""``, so that it can be told from None.
+        end: What ends the line: RFC 4180 asks for CR and LF.
     """
     cells = [_cell(value, raw=raw, quote_empty=quote_empty) for value in values]
-    return (",".join(cells) if cells != [""] else '""') + "\n"
+    return (",".join(cells) if cells != [""] else '""') + end
 
 
 def _cell(value: object, *, raw: bool, quote_empty: bool) -> str:

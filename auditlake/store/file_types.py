@@ -1,0 +1,82 @@
+"""Which event types the files of the table hold: tags in the log, which delta-rs keeps and does not give out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any
+from urllib.parse import unquote
+
+from auditlake.disk.files import is_file, open_file, read_file
+from auditlake.disk.layout import Layout
+from auditlake.store.model import Snapshot
+
+TYPES_TAG = "auditlake.types"
+"""The tag of a file's action: a JSON object of the event types in it with how many events each has."""
+
+
+def with_types(layout: Layout, snapshot: Snapshot) -> Snapshot:
+    """Return a snapshot whose files say which event types they hold, as far as the log does."""
+    known = file_types(layout, snapshot.version)
+    files = tuple(
+        file if file.types is not None else replace(file, types=known.get(file.path)) for file in snapshot.files
+    )
+    return replace(snapshot, files=files)
+
+
+def file_types(layout: Layout, version: int) -> dict[str, tuple[tuple[str, int], ...]]:
+    """Return the event types in files of a version, sorted, with how many events each has.
+
+    Files that another program or an earlier version added are not in it; such that are gone may be. What cannot be read
+    is left out: then more files are read than need be.
+    """
+    checkpoint = _checkpoint_before(layout, version)
+    found: dict[str, tuple[tuple[str, int], ...]] = {}
+    if checkpoint is not None:
+        _take(found, _in_checkpoint(layout, checkpoint))
+    for later in range(0 if checkpoint is None else checkpoint + 1, version + 1):
+        _take(found, _in_entry(layout, later))
+    return found
+
+
+def _take(found: dict[str, tuple[tuple[str, int], ...]], adds: Iterable[tuple[str, Any]]) -> None:
+    for path, tags in adds:
+        found.pop(path, None)
+        with suppress(ValueError, TypeError, KeyError, AttributeError):
+            types = json.loads(dict(tags)[TYPES_TAG])
+            found[path] = tuple(sorted((str(name), int(rows)) for name, rows in types.items()))
+
+
+def _checkpoint_before(layout: Layout, version: int) -> int | None:
+    """Return the newest checkpoint of the log that is not later than a version."""
+    ending = ".checkpoint.parquet"
+    names = (path.name.removesuffix(ending) for path in layout.log.glob(f"*{ending}"))
+    there = [int(name) for name in names if name.isdecimal() and int(name) <= version]
+    usable = (
+        each for each in sorted(there, reverse=True) if is_file(layout.delta_checkpoint(each), within=layout.root)
+    )
+    return next(usable, None)
+
+
+def _in_checkpoint(layout: Layout, version: int) -> list[tuple[str, Any]]:
+    from pyarrow import ArrowException
+    from pyarrow.parquet import ParquetFile
+
+    with (
+        suppress(OSError, ArrowException, ValueError, KeyError),
+        open_file(layout.delta_checkpoint(version), within=layout.root) as file,
+    ):
+        adds = ParquetFile(file).read(["add.path", "add.tags"], use_threads=False)["add"].combine_chunks()
+        paths, tags = adds.field("path").to_pylist(), adds.field("tags").to_pylist()
+        return [(unquote(path), own or ()) for path, own in zip(paths, tags, strict=True) if path]  # else no add
+    return []
+
+
+def _in_entry(layout: Layout, version: int) -> list[tuple[str, Mapping[str, Any]]]:
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        data = read_file(layout.commit(version), within=layout.root)
+        adds = [json.loads(line)["add"] for line in data.splitlines() if line.startswith(b'{"add":')]
+        return [(unquote(add["path"]), add.get("tags") or {}) for add in adds]
+    return []

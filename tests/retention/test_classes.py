@@ -1,0 +1,145 @@
+"""What leaves together lies together: files and parts go whole, and where they cannot, little is kept of what went."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+
+from auditlake import AuditLake
+from auditlake.store.file_types import with_types
+from auditlake.verify.prove import verify_proof
+from tests.retention.lakes import DAY, NOW, Clock, bring, graced, ids, made, policy_text, record
+from tests.templates import copy_of
+
+TYPES = ("login", "logout", "data_access")
+TWO = {"two": policy_text(["login"], "2d"), "five": policy_text(["logout"], "5d")}
+
+
+def three_types(folder: Path) -> None:
+    """Make a lake of six days with eight events of each of three types a day: kept for two days, for five, for ever."""
+    lake = graced(made(folder / "lake", TWO, Clock(NOW - 20 * DAY)), "0h")
+    lake.retention.apply(accept_weaker="tests")
+    lake._context.clock.now = NOW  # type: ignore[attr-defined]
+    events = (
+        (n, day, name) for n, (day, name, _) in enumerate((d, t, k) for d in range(6) for t in TYPES for k in range(8))
+    )
+    bring(lake, (record(n, NOW - day * DAY, name) for n, day, name in events))
+
+
+def three_types_before_classes(folder: Path) -> None:
+    """Make the same lake as earlier versions did."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("auditlake.packs.classes.lake_classes", lambda *_: {})
+        three_types(folder)
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> AuditLake:
+    """The lake in classes."""
+    return AuditLake(copy_of(three_types, tmp_path) / "lake", clock=Clock(NOW))
+
+
+@pytest.fixture
+def older(tmp_path: Path) -> AuditLake:
+    """The lake before classes."""
+    return AuditLake(copy_of(three_types_before_classes, tmp_path) / "lake", clock=Clock(NOW))
+
+
+def kept(lake: AuditLake, folder: str = "kept") -> list[int]:
+    """The sizes of the files that the ledger keeps of parts, or of marks."""
+    return sorted(path.stat().st_size for path in (lake.layout.ledger / folder).glob("*"))
+
+
+def types_of(lake: AuditLake) -> list[tuple[str, ...]]:
+    """The event types of each file, by day."""
+    files = sorted(with_types(lake.layout, lake.snapshot()).files, key=lambda file: (file.day, file.types))
+    return [tuple(name for name, _ in file.types or ()) for file in files]
+
+
+def check_proofs(lake: AuditLake, event_ids: Iterable[str]) -> None:
+    """Each of these events has a proof that holds."""
+    for event_id in event_ids:
+        assert verify_proof(lake.ledger.prove(event_id), None).event["event_id"] == event_id
+
+
+def test_files_and_parts_go_whole(lake: AuditLake) -> None:
+    """On an ordinary night no file is read or written, nothing is kept, and in the end not even marks."""
+    assert sorted(types_of(lake)) == [("data_access",)] * 6 + [("login",)] * 6 + [("logout",)] * 6
+    before = {file.path for file in lake.snapshot().files}
+    assert {each.action for each in lake.retention.plan().changes} == {"drop"}
+    lake.retention.apply()
+
+    assert {file.path for file in lake.snapshot().files} < before
+    assert (kept(lake), len(kept(lake, "marks"))) == ([], 3)
+    assert lake.ledger.verify().ok
+    lake._context.clock.now = NOW + 9 * DAY  # type: ignore[attr-defined]
+    lake.retention.apply()
+    assert (kept(lake), len(kept(lake, "marks"))) == ([], 1)
+    assert lake.ledger.verify().ok
+    assert set(types_of(lake)) == {("data_access",)}
+
+
+def test_a_hold_in_a_class(lake: AuditLake) -> None:
+    """Where a hold keeps some of a class, the others leave subtrees; once it ends, all goes, what is kept too."""
+    (held,) = [f"e{n}" for n in range(24 * 5 + 3, 24 * 5 + 4)]
+    lake.holds.add("h", reason="r", owner="o", ticket="t", user_ids=["user 0"], until=NOW - 5 * DAY)
+    lake.retention.apply()
+    assert lake.ledger.verify().ok, lake.ledger.verify().problems
+    assert all(size < 8 * 33 for size in kept(lake))
+    staying = set(ids(lake))
+    check_proofs(lake, [each for each in (held, "e0", "e140") if each in staying])
+    sizes = kept(lake)
+    lake.holds.release("h", reason="done", operator="ann")
+    lake.retention.apply()
+    assert sizes
+    assert kept(lake) == []
+    assert lake.ledger.verify().ok
+
+
+def test_policies_change(lake: AuditLake) -> None:
+    """Where types of a class part later, the file is rewritten once, in the classes of now, and the plan says so."""
+    for name in TWO:
+        lake.layout.policy(name).unlink()
+    lake.layout.policy("one").write_text(policy_text(["login", "logout", "data_access"], "4d"))
+    bring(lake, (record(1000 + n, NOW - DAY, TYPES[n % 3]) for n in range(9)), "more.jsonl")
+    assert TYPES[2:] + TYPES[:2] in types_of(lake)
+    lake.layout.policy("one").write_text(policy_text(["login"], "9h"))
+    plan = lake.retention.plan()
+    assert [len(each.rewritten) for each in plan.changes if each.rewritten] == [1]
+    lake.retention.apply(accept_weaker="tests")
+    assert ("data_access", "logout") in types_of(lake)
+    assert lake.ledger.verify().ok
+    check_proofs(lake, ["e1001", "e1002"])
+
+
+def test_before_classes(older: AuditLake) -> None:
+    """What an earlier version wrote is rewritten into classes by the first deletion; its parts stay what they were."""
+    assert len(older.snapshot().files) == 6
+    older.retention.apply()
+
+    assert ("login",) not in types_of(older)[:3]
+    report = older.ledger.verify()
+    assert report.ok, report.problems
+    assert {part.retention_class for batch in report.batches for part in batch.parts} == {""}
+    check_proofs(older, ["e20", "e140"])
+    older._context.clock.now = NOW + 9 * DAY  # type: ignore[attr-defined]
+    older.retention.apply()
+    assert older.ledger.verify().ok
+    assert len(kept(older)) == 6
+
+
+def test_reclass(older: AuditLake) -> None:
+    """compact --reclass brings files into classes at once: the same rows, and every part verifies as before."""
+    before = ids(older)
+    assert older.compact(grace_seconds=0).days == 0
+    done = older.compact(grace_seconds=0, reclass=True)
+
+    assert (done.days, done.files_before, done.files_after) == (6, 6, 18)
+    assert ids(older) == before
+    assert older.compact(grace_seconds=0, reclass=True).days == 0
+    assert older.ledger.verify().ok
+    assert {each.action for each in older.retention.plan().changes} == {"drop"}
+    older.retention.apply()
+    assert older.ledger.verify().ok
