@@ -2,12 +2,14 @@
 
 import signal
 from collections.abc import Iterator
+from dataclasses import fields
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from auditlake.alerts import watch
 from auditlake.engine import duck
+from auditlake.landing.trail import TrailOptions
 from tests.waiting import HANG_SECONDS
 
 settings.register_profile("auditlake", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -25,6 +27,19 @@ def patient_evaluators() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(watch, "_CLOSE_SECONDS", HANG_SECONDS)
         patch.setattr(watch, "_END_SECONDS", HANG_SECONDS)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def patient_flushes() -> Iterator[None]:
+    """Flush what tests log when they say so: what a trail does by itself after a minute would come on a busy machine."""
+    names = [each.name for each in fields(TrailOptions)]
+    values = TrailOptions.__init__.__defaults__ or ()
+    patient = tuple(
+        86_400 if name == "flush_seconds" else value for name, value in zip(names, values, strict=True)
+    )  # fmt: skip
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TrailOptions.__init__, "__defaults__", patient)
         yield
 
 
