@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 from auditlake.context import LakeContext
 from auditlake.display.cards import Card, CardFact, Shown, cells
 from auditlake.display.text import count, moment, spelled
-from auditlake.engine.duck_engine import DuckEngine
+from auditlake.engine.model import Engine
 from auditlake.errors import PolicyError
 from auditlake.events.durations import Duration, parse_duration
 from auditlake.events.times import judged_as_of
@@ -21,11 +21,10 @@ from auditlake.policies import evaluate, kinds
 from auditlake.policies.model import Policy
 from auditlake.policies.question import Question, question
 from auditlake.policies.request import PeriodOptions, ReportRequest
-from auditlake.query.view import engine
+from auditlake.query.view import judging_engine
 
 if TYPE_CHECKING:
     import altair as alt
-    import duckdb
     import polars as pl
 
 _MOST = 10_000
@@ -130,13 +129,13 @@ def backtest_lake(
         (policy,) = named_policies(context.layout, context.config.event_types, [str(policy)])
     request = ReportRequest(**options)
     instant = judged_as_of(request.as_of, context.now)
-    with engine(context, request.snapshot) as (connection, snapshot):
+    with judging_engine(context, request.snapshot) as (engine, snapshot):
         asked = question(policy, request, instant, context.config.report_period)
-        return backtest(connection, policy, asked, snapshot.version, thresholds=thresholds, windows=windows)
+        return backtest(engine, policy, asked, snapshot.version, thresholds=thresholds, windows=windows)
 
 
 def backtest(
-    connection: duckdb.DuckDBPyConnection,
+    engine: Engine,
     policy: Policy,
     asked: Question,
     snapshot: int,
@@ -144,13 +143,13 @@ def backtest(
     thresholds: Iterable[int],
     windows: Sequence[str] | None,
 ) -> Backtest:
-    """Ask the ``events`` view of a connection; the changes of a window are made once for all thresholds.
+    """Ask the ``events`` of an engine; the changes of a window are made once for all thresholds.
 
     Args:
-        connection: The engine, with the view.
+        engine: The engine, with those of the snapshot.
         policy: Whose events, condition and groups are taken.
         asked: The period.
-        snapshot: What the view shows.
+        snapshot: What they are.
         thresholds: Whole numbers from 1 on.
         windows: Lengths such as ``1h``; the policy's own if None.
 
@@ -158,9 +157,7 @@ def backtest(
         PolicyError: A threshold or a window makes no sense.
     """
     wanted, lengths = _thresholds(thresholds), _windows(policy, windows)
-    counts = evaluate.backtest(
-        DuckEngine(connection), [(replace(policy, window=length), asked) for length in lengths], wanted
-    )
+    counts = evaluate.backtest(engine, [(replace(policy, window=length), asked) for length in lengths], wanted)
     tried = tuple(
         Tried(str(length), threshold, episodes)
         for length, rows in zip(lengths, counts, strict=True)

@@ -13,6 +13,7 @@ from auditlake.analysis.backtest import backtest
 from auditlake.context import LakeContext
 from auditlake.display.text import count, visible
 from auditlake.engine.duck import rows
+from auditlake.engine.duck_engine import DuckEngine
 from auditlake.engine.statements import statement
 from auditlake.errors import PolicyError
 from auditlake.policies.loader import load_policy
@@ -83,7 +84,7 @@ def draft_policy(context: LakeContext, event_types: Sequence[str]) -> PolicyDraf
             policy = load_policy(draft.text(), file="draft", policy_id="draft", event_types=context.config.event_types)
             period = question(policy, PeriodRequest(since=seen.since), seen.until, context.config.report_period)
             tries = [draft.threshold * times for times in _TIMES]
-            tested = backtest(connection, policy, period, snapshot.version, thresholds=tries, windows=None)
+            tested = backtest(DuckEngine(connection), policy, period, snapshot.version, thresholds=tries, windows=None)
             draft.found = {each: tested.episodes(each) for each in tries}
             draft.threshold = next((each for each in tries if draft.found[each] <= _MOST_FOUND), tries[-1])
     return PolicyDraft(draft.text(), tuple(name for name in asked if name not in seen.by_name))

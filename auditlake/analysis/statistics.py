@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from auditlake.context import LakeContext
 from auditlake.disk.layout import Layout
-from auditlake.engine.duck import rows
-from auditlake.engine.duck_engine import DuckEngine
+from auditlake.engine.model import Engine, Row
 from auditlake.engine.statements import statement
 from auditlake.events.times import Instant, judged_as_of
 from auditlake.findings.finding import Finding
@@ -19,14 +18,11 @@ from auditlake.policies.deleted_days import deletions
 from auditlake.policies.evaluate import evaluate
 from auditlake.policies.model import Number, Policy, asked_by_none, kept_by_none
 from auditlake.policies.question import Question, earlier
-from auditlake.query.view import engine
+from auditlake.query.view import judging_engine
 from auditlake.reports.build import build_report
 from auditlake.reports.model import Report
 from auditlake.store.deltalog import foreign_versions
 from auditlake.store.model import Snapshot
-
-if TYPE_CHECKING:
-    import duckdb
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,38 +80,38 @@ class Statistics:
 def lake_statistics(context: LakeContext, as_of: Instant | None, users: int) -> Statistics:
     """Ask a lake; see :meth:`auditlake.AuditLake.statistics`."""
     policies = lake_policies(context.layout, context.config.event_types, tolerant=True, is_later=True)
-    with engine(context, None) as (connection, snapshot):
+    with judging_engine(context, None) as (engine, snapshot):
         instant = judged_as_of(as_of, context.now)
-        return statistics(connection, context.layout, policies, instant, snapshot, users)
+        return statistics(engine, context.layout, policies, instant, snapshot, users)
 
 
 def statistics(
-    connection: duckdb.DuckDBPyConnection,
+    engine: Engine,
     layout: Layout,
     policies: Sequence[Policy],
     as_of: datetime,
     snapshot: Snapshot,
     users: int,
 ) -> Statistics:
-    """Ask the ``events`` view of a connection.
+    """Ask the ``events`` of an engine.
 
     Args:
-        connection: The engine, with the view of the snapshot.
+        engine: The engine, with those of the snapshot.
         layout: The lake.
         policies: Every policy of the lake.
         as_of: Events after it do not exist.
-        snapshot: What the view shows.
+        snapshot: What they are.
         users: How many users to name.
     """
-    ((total, first, last),) = _ask(connection, "totals", as_of=as_of)
-    by_type: dict[str, int] = dict(_ask(connection, "by_type", as_of=as_of))
+    ((total, first, last),) = _ask(engine, "totals", as_of=as_of)
+    by_type: dict[str, int] = dict(_ask(engine, "by_type", as_of=as_of))
     asked = [
         (policy, Question(as_of, earlier(as_of, timedelta(microseconds=policy.window.microseconds)), as_of))
         for policy in policies
         if policy.alert_threshold is not None
     ]
     deleted = deletions(layout, snapshot.version, policies)
-    answers = evaluate(DuckEngine(connection), asked, policies, with_queries=False, deleted=deleted)
+    answers = evaluate(engine, asked, policies, with_queries=False, deleted=deleted)
     judged = {each.policy.id: build_report(each) for each in answers}
     return Statistics(
         as_of=as_of,
@@ -124,7 +120,7 @@ def statistics(
         first_event=first,
         last_event=last,
         events_by_type=by_type,
-        events_by_user=dict(_ask(connection, "by_user", as_of=as_of, limit=users)),
+        events_by_user=dict(_ask(engine, "by_user", as_of=as_of, limit=users)),
         kept_by_no_policy=kept_by_none(by_type, policies),
         asked_by_no_policy=asked_by_none(by_type, policies),
         policies=tuple(_standing(policy, by_type, judged.get(policy.id)) for policy in policies),
@@ -152,6 +148,6 @@ def _standing(policy: Policy, by_type: Mapping[str, int], report: Report | None)
     )
 
 
-def _ask(connection: duckdb.DuckDBPyConnection, name: str, **values: Any) -> list[tuple[Any, ...]]:
+def _ask(engine: Engine, name: str, **values: Any) -> list[Row]:
     part = statement("queries/statistics.sql", name)
-    return rows(connection, part.text, part.bind(values))
+    return engine.rows(part.text, part.bind(values))

@@ -26,7 +26,7 @@ _HOLD = (
     "released_because", "digest",
 )  # fmt: skip
 _PLAN = (
-    "digest", "lake", "as_of", "midnight", "snapshot", "due", "held", "pseudonymise", "never_expire",
+    "digest", "lake", "as_of", "midnight", "snapshot", "due", "held", "pseudonymise", "never_expire", "costs",
     "default_retention", "policies", "holds", "partitions", "conflicts", "silent_days", "kept_by_no_policy",
     "asked_by_no_policy", "leftovers", "weaker",
 )  # fmt: skip
@@ -148,7 +148,7 @@ def plan(path: str, as_of: date | None) -> None:
 @click.option("--dry-run", is_flag=True, help="Show the plan and change nothing.")
 @yes_option
 @operator_option()
-@json_option("was_done", "deleted", "pseudonymised", "held", "plan", "snapshot", "certificate", "unlinked")
+@json_option("was_done", "deleted", "pseudonymised", "held", "plan", "snapshot", "certificate", "unlinked", "costs")
 @click.pass_obj
 def apply(path: str, /, digest: str | None, dry_run: bool, yes: bool, **options: Any) -> None:
     """Delete what is due in one commit, and write a certificate."""
@@ -164,10 +164,15 @@ def apply(path: str, /, digest: str | None, dry_run: bool, yes: bool, **options:
         ask(f"delete {count(planned.due, 'event')}, pseudonymise {planned.pseudonymise:,}?")
     done = lake.retention.apply(plan=digest, **options)
     deleted, pseudonymised = (0, 0) if done.was_done else (done.plan.due, done.plan.pseudonymise)
-    machine(done, deleted=deleted, pseudonymised=pseudonymised, held=done.plan.held, plan=done.plan.digest)
+    machine(
+        done, deleted=deleted, pseudonymised=pseudonymised, held=done.plan.held, plan=done.plan.digest,
+        costs=done.costs.as_dict(),
+    )  # fmt: skip
     what = f"{count(deleted, 'event')} deleted, {pseudonymised:,} pseudonymised"
     what = "this plan was carried out before" if done.was_done else what
     say(f"{what}, {count(done.unlinked, 'file')} removed (snapshot {done.snapshot})")
+    if done.costs.dropped.files or done.costs.rewritten.files:
+        say(done.costs.done)
     if done.certificate:
         say(f"certificate {lake.layout.certificates / done.certificate}.html")
 
@@ -219,6 +224,8 @@ def show_plan(planned: RetentionPlan) -> None:
         f"{count(sum(bool(each.due) for each in planned.changes), 'day')}, "
         f"{planned.pseudonymise:,} to be pseudonymised, {planned.held:,} under a hold"
     )
+    if planned.changes:
+        click.echo(planned.costs.words)
     if planned.never_expire:
         never = count(planned.never_expire, "event never expires", "events never expire")
         click.echo(

@@ -88,6 +88,14 @@ def shown(value: str | None, *, limit: int = SHOWN_CHARACTERS, keep: str = "") -
     return Text(visible(value[:limit], keep=keep), rest=f"cut: {len(value):,} characters in all")
 
 
+def size_in_words(size: int) -> str:
+    """Return a number of bytes in the unit that fits, as ``1.5 MB``; a unit is a thousand of the one before."""
+    for power, unit in ((3, "GB"), (2, "MB"), (1, "kB")):
+        if size >= 1000**power:
+            return f"{size / 1000**power:,.1f} {unit}"
+    return count(size, "byte")
+
+
 def count(number: int, one: str, many: str = "") -> str:
     """Return a number and its noun.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import weakref
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import gettempdir, mkdtemp
@@ -14,6 +14,7 @@ from typing import Any
 import duckdb
 
 from auditlake.engine.arrow_rows import table_rows
+from auditlake.engine.narrowing import Asked
 from auditlake.engine.paths import for_duckdb
 from auditlake.engine.sql_text import identifier, literal, select_events
 from auditlake.errors import SourceError
@@ -149,6 +150,34 @@ def view_events(
     """
     select = select_events([*map(for_duckdb, files)], columns, last_batch, beside)
     connection.execute(f"create or replace temp view {identifier(name)} as {select}")
+
+
+class EventsView:
+    """The view ``events`` of a connection, which can show the files alone that can matter to a statement.
+
+    Args:
+        chosen: Returns the files that can matter to what is asked; all if that is None.
+        show: Makes the view of some of the files.
+        asked: What it shows at first; all if None.
+    """
+
+    def __init__(
+        self,
+        chosen: Callable[[Sequence[Asked] | None], Sequence[Path]],
+        show: Callable[[Sequence[Path]], None],
+        asked: Sequence[Asked] | None = None,
+    ) -> None:
+        self._chosen, self._show = chosen, show
+        self._shown: Sequence[Path] | None = None
+        self.narrow(asked)
+
+    def narrow(self, asked: Sequence[Asked] | None) -> None:
+        """Show at least the events that matter to what is asked; all events if None."""
+        files = self._chosen(asked)
+        if files != self._shown:
+            self._shown = None
+            self._show(files)
+            self._shown = files
 
 
 def keep_rows(connection: duckdb.DuckDBPyConnection, name: str, table: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -9,7 +10,11 @@ import duckdb
 
 from auditlake.engine import duck
 from auditlake.engine.model import RangeError, Row, StatementError
+from auditlake.engine.narrowing import EVENTS, asked_of, made
+from auditlake.engine.parse_tree import Node, parse
 
+_ELSEWHERE = re.compile(r"\bown_events as events\b", re.IGNORECASE)
+"""A sieve's table, which statements read in the place of the view."""
 _OF_STATEMENTS = (duckdb.ProgrammingError, duckdb.NotSupportedError, duckdb.DataError)
 
 
@@ -18,14 +23,26 @@ class DuckEngine:
 
     Args:
         connection: The DuckDB, with the view ``events`` unless :meth:`leaf` makes it.
+        events: That view, where statements are to read only the files that can matter to them.
     """
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
-        self.connection = connection
+    def __init__(self, connection: duckdb.DuckDBPyConnection, events: duck.EventsView | None = None) -> None:
+        self._connection = connection
+        self._events = events
+        self._views = set(EVENTS)
+        """The views that show events."""
+        self._trees: dict[str, Node] = {}
+
+    @property
+    def connection(self) -> duckdb.DuckDBPyConnection:
+        """The DuckDB; its view ``events`` shows all events until the next statement of this engine."""
+        if self._events is not None:
+            self._events.narrow(None)
+        return self._connection
 
     def leaf(self, files: Sequence[Path]) -> None:
         """Make the view ``events`` of exactly these data files."""
-        duck.view_events(self.connection, files)
+        duck.view_events(self._connection, files)
 
     def step(self, name: str, sql: str, parameters: Mapping[str, object]) -> list[Row]:  # noqa: ARG002
         """Run one statement of a script; DuckDB has its name from the statement itself."""
@@ -38,12 +55,26 @@ class DuckEngine:
             StatementError: It cannot be evaluated on these events.
         """
         try:
-            return duck.rows(self.connection, sql, parameters)
+            if self._events is not None:
+                self._narrow(self._events, sql, parameters or {})
+            return duck.rows(self._connection, sql, parameters)
         except duckdb.OutOfRangeException as error:
             raise RangeError(error) from error
         except _OF_STATEMENTS as error:
             raise StatementError(error) from error
 
+    def _narrow(self, events: duck.EventsView, sql: str, parameters: Mapping[str, object]) -> None:
+        """Let the view ``events`` show at least what a statement reads of it."""
+        kind, name, query = made(sql)
+        if kind:
+            (self._views.add if kind == "view" else self._views.discard)(name)
+        text = _ELSEWHERE.sub("", query).lower()
+        if kind == "view" or not any(each in text for each in self._views):
+            return  # it reads none of it
+        if query not in self._trees:
+            self._trees[query] = parse(self._connection, query)
+        events.narrow(asked_of(self._trees[query], parameters, self._views))
+
     def close(self) -> None:
         """Close the connection."""
-        self.connection.close()
+        self._connection.close()

@@ -128,7 +128,7 @@ class _Packing:
         for report in self._made.all_reports:
             folders[report.policy_id].mkdir(parents=True)
             self._made.again(report)
-            events |= write_report(folders[report.policy_id], report, judged.policies, judged.connection)
+            events |= write_report(folders[report.policy_id], report, judged.policies, judged.engine.connection)
         if self._checkpoint is not None:
             with explained(self._context.layout, "the proofs"), Prover(self._context.layout) as prover:
                 for folder in folders.values():

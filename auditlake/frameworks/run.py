@@ -10,7 +10,6 @@ from datetime import datetime, timedelta
 from itertools import chain
 
 from auditlake.context import LakeContext
-from auditlake.engine.duck_engine import DuckEngine
 from auditlake.events.times import as_instant_or_none
 from auditlake.findings.decisions import Weakening
 from auditlake.findings.journal import Line, decisions_as_of
@@ -100,7 +99,7 @@ def judged_frameworks(
             if each not in packs.faults:
                 packs.get(each)
         reports = lake.judge(lake.asked, request.listen)
-        judged = Judged(lake.connection, lake.policies, reports, lake.as_of, lake.snapshot, len(lake.journal))
+        judged = Judged(lake.engine, lake.policies, reports, lake.as_of, lake.snapshot, len(lake.journal))
 
         def again(made: ComplianceReport) -> ComplianceReport:
             (policy,) = (each for each in lake.policies if each.id == made.policy_id)
@@ -143,8 +142,7 @@ class _Run:
         if not cases:
             return (), faults
         made = self._reports(cases, reports)
-        engine = DuckEngine(self._lake.connection)
-        reading = Reading(self._context, engine, self._lake.snapshot, self._question, self._holds)
+        reading = Reading(self._context, self._lake.engine, self._lake.snapshot, self._question, self._holds)
         facts = reading.facts(asked_by([case.pack for case in cases]))
         return tuple(self._framework(case, made, reading, facts) for case in cases), faults
 

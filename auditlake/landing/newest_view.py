@@ -18,6 +18,9 @@ from auditlake.store.snapshot import read_snapshot, view_snapshot
 if TYPE_CHECKING:
     import duckdb
 
+    from auditlake.engine.duck import EventsView
+    from auditlake.engine.narrowing import Asked
+
 _TABLE = "_landing"
 
 
@@ -28,8 +31,9 @@ def view_newest(
     *,
     now: datetime,
     columns: Sequence[str] = tuple(COLUMNS),
-) -> Snapshot:
-    """Make the view ``events`` as it would be if the landing were flushed now, and give the newest snapshot.
+    asked: Sequence[Asked] | None = None,
+) -> tuple[Snapshot, EventsView]:
+    """Make the view ``events`` as it would be if the landing were flushed now, and give the newest snapshot and it.
 
     Nothing is written. Whatever a flush would count as a duplicate or quarantine is not shown.
 
@@ -39,11 +43,12 @@ def view_newest(
         options: How a flush would ingest.
         now: What ``ingested_at`` says of events that are not flushed.
         columns: What it shows.
+        asked: As for :func:`auditlake.store.snapshot.view_snapshot`.
     """
     snapshot, lines = read_unflushed(layout) if segments(layout) else (read_snapshot(layout), [])
     if lines:
         from auditlake.ingest.ingest import preview  # with NumPy, which a lake without such lines does without
 
         keep_rows(connection, _TABLE, preview(layout, lines, options, now=now, snapshot=snapshot))
-    view_snapshot(connection, layout, snapshot, columns=columns, beside=_TABLE if lines else None)
-    return snapshot
+    beside = _TABLE if lines else None
+    return snapshot, view_snapshot(connection, layout, snapshot, columns=columns, beside=beside, asked=asked)

@@ -28,8 +28,9 @@ _MET = "case when failed then cast('failed on ' || event_id as boolean) else met
 _NARROWED = ("events", "moments", "fresh", "numbered")
 """The relations of which a policy with a scope reads only what is in scope: ``fresh`` is a batch of live events,
 ``numbered`` the events on which a condition is tried."""
-_OF_ANYTHING = ("presence", "presence_now", "scope_unknown")
-"""The statements that ask of all events: whether anything was received, and what cannot be told to be in scope."""
+_OF_ANYTHING = ("presence", "presence_now", "first_event", "scope_unknown")
+"""The statements that ask of all events: whether anything was received, since when there are any, and what cannot be
+told to be in scope."""
 _MAKING = re.compile(r"^create or replace temp table ", re.MULTILINE)
 
 

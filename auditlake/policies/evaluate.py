@@ -60,8 +60,7 @@ class Answers:
     @property
     def first_day(self) -> date | None:
         """The UTC day of the lake's first event."""
-        _, first = self.one("presence")
-        return first.date() if first else None
+        return next((first.date() for (first,) in self.rows["first_event"]), None)
 
 
 def evaluate(

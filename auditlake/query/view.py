@@ -10,7 +10,9 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from auditlake.context import LakeContext
-from auditlake.engine.duck import connect, shared
+from auditlake.engine.duck import EventsView, connect, shared
+from auditlake.engine.duck_engine import DuckEngine
+from auditlake.engine.narrowing import Asked, asked_by
 from auditlake.engine.statements import statement
 from auditlake.events.schema import COLUMNS, PUBLIC_COLUMNS
 from auditlake.events.times import Instant, as_end_or_none, as_instant_or_none
@@ -39,7 +41,18 @@ def matching(
 def engine(
     context: LakeContext, version: int | None, *, arrived_by: int | None = None
 ) -> Iterator[tuple[duckdb.DuckDBPyConnection, Snapshot]]:
-    """Open a DuckDB with the view ``events``, which may spill and goes away at the end.
+    """Open a DuckDB with the view ``events``; as :func:`judging_engine`."""
+    with judging_engine(context, version, arrived_by=arrived_by) as (opened, snapshot):
+        yield opened.connection, snapshot
+
+
+@contextmanager
+def judging_engine(
+    context: LakeContext, version: int | None, *, arrived_by: int | None = None
+) -> Iterator[tuple[DuckEngine, Snapshot]]:
+    """Open an engine with the view ``events``, which may spill and goes away at the end.
+
+    Its statements read only the files in which events of the types that they ask of may be.
 
     Args:
         context: The lake.
@@ -51,14 +64,15 @@ def engine(
         TemporaryDirectory(prefix="auditlake-") as spill,
         connect(temp=Path(spill)) as connection,
     ):
-        yield connection, _view(connection, context, version, tuple(COLUMNS), arrived_by)
+        snapshot, events = _view(connection, context, version, tuple(COLUMNS), arrived_by, asked=())
+        yield DuckEngine(connection, events), snapshot
 
 
 def ask(context: LakeContext, version: int | None, query: str, values: Mapping[str, Any] | None) -> Rows:
     """Return the rows of a query over what readers may see; its DuckDB lives as long as they do."""
     with explained(context.layout, "the query"):
         connection = shared()
-        _view(connection, context, version, PUBLIC_COLUMNS)
+        _view(connection, context, version, PUBLIC_COLUMNS, asked=asked_by(connection, query, values))
     return Rows(connection, query, values, partial(failure, context.layout, "the query"))
 
 
@@ -68,10 +82,12 @@ def _view(
     version: int | None,
     columns: Sequence[str],
     arrived_by: int | None = None,
-) -> Snapshot:
+    asked: Sequence[Asked] | None = None,
+) -> tuple[Snapshot, EventsView]:
     if version is None:
         options = IngestOptions.live(context)
-        return view_newest(connection, context.layout, options, now=context.now, columns=columns)
+        return view_newest(connection, context.layout, options, now=context.now, columns=columns, asked=asked)
     snapshot = read_snapshot(context.layout, version)
-    view_snapshot(connection, context.layout, snapshot, columns=columns, arrived_by=arrived_by)
-    return snapshot
+    return snapshot, view_snapshot(
+        connection, context.layout, snapshot, columns=columns, arrived_by=arrived_by, asked=asked
+    )

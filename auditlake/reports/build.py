@@ -41,7 +41,7 @@ def build_report(
         journal: What people decided about findings of this policy.
     """
     policy, question = answers.policy, answers.question
-    received, _ = answers.one("presence")
+    (received,) = answers.one("presence")
     types = {name: (events, last) for name, events, _, last in answers.rows["required_types"]}
     judged = {kind.name: kind.judge(answers) for kind in kinds.KINDS}
     found = (_dealt_with(finding, policy, journal, question) for each, _ in judged.values() for finding in each)

@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from auditlake.context import LakeContext
 from auditlake.engine.duck_engine import DuckEngine
@@ -24,16 +23,12 @@ from auditlake.policies.loader import load_policies
 from auditlake.policies.model import Policy
 from auditlake.policies.question import Question, default_since, question
 from auditlake.policies.request import ReportRequest
-from auditlake.query.view import ask
-from auditlake.query.view import engine as open_engine
+from auditlake.query.view import ask, judging_engine
 from auditlake.reports.build import build_detail, build_report
 from auditlake.reports.compliance import ComplianceReport
 from auditlake.reports.model import Detail, Report
 from auditlake.reports.sentences import SHOWN_EPISODES
 from auditlake.store.model import Snapshot
-
-if TYPE_CHECKING:
-    import duckdb
 
 Listen = Callable[[int, int, str], None]
 """Told how many reports are done, of how many, and which is next."""
@@ -43,8 +38,8 @@ Listen = Callable[[int, int, str], None]
 class Judging:
     """A snapshot that policies can be judged on, for as long as its engine is open."""
 
-    connection: duckdb.DuckDBPyConnection
-    """The engine, with the view ``events`` of the snapshot and the temporary tables of the last report."""
+    engine: DuckEngine
+    """The engine, with ``events`` of the snapshot and the temporary tables of the last report."""
     policies: tuple[Policy, ...]
     """Every policy that is judged by."""
     packs: LakePacks
@@ -63,8 +58,8 @@ class Judging:
 class Judged:
     """Reports, and the engine that gave them."""
 
-    connection: duckdb.DuckDBPyConnection
-    """The engine, with the view ``events`` of the snapshot and the temporary tables of the last report."""
+    engine: DuckEngine
+    """The engine, with ``events`` of the snapshot and the temporary tables of the last report."""
     policies: tuple[Policy, ...]
     """Every policy that was judged by."""
     reports: tuple[ComplianceReport, ...]
@@ -85,7 +80,7 @@ def judged(
     """Make reports; the arguments are those of :func:`judging`."""
     with judging(context, request, request.policy_ids, holds=holds, flush=flush) as lake:
         reports = lake.judge(lake.asked, request.listen)
-        yield Judged(lake.connection, lake.policies, reports, lake.as_of, lake.snapshot, len(lake.journal))
+        yield Judged(lake.engine, lake.policies, reports, lake.as_of, lake.snapshot, len(lake.journal))
 
 
 @contextmanager
@@ -129,8 +124,8 @@ def judging(
     named = () if policy_ids is None else chosen(policies, policy_ids)
     asked = tuple((each, question(lasting(each), request, instant, config.report_period)) for each in named)
     version = flush() if request.snapshot is None else request.snapshot
-    with open_engine(context, version, arrived_by=request.arrived_by) as (connection, snapshot):
-        journal, engine = tuple(first_entries(read(context.layout), request.entries)), DuckEngine(connection)
+    with judging_engine(context, version, arrived_by=request.arrived_by) as (engine, snapshot):
+        journal = tuple(first_entries(read(context.layout), request.entries))
 
         def judge(asked: Sequence[tuple[Policy, Question]], listen: Listen) -> tuple[ComplianceReport, ...]:
             reports: list[ComplianceReport] = []
@@ -145,7 +140,7 @@ def judging(
                 listen(done, len(asked), asked[done][0].id if done < len(asked) else "")
             return tuple(reports)
 
-        yield Judging(connection, policies, packs, asked, instant, snapshot, journal, judge)
+        yield Judging(engine, policies, packs, asked, instant, snapshot, journal, judge)
 
 
 def _report(

@@ -15,7 +15,7 @@ from auditlake.retention.cleanup import Cleanup
 from auditlake.retention.commit_record import operator_or_user
 from auditlake.retention.day_rewrite import Day
 from auditlake.retention.operation import Operation, carry_out
-from auditlake.retention.plan import PartitionPlan, RetentionPlan
+from auditlake.retention.plan import Costs, PartitionPlan, RetentionPlan
 from auditlake.retention.planner import plan_snapshot, rules_of
 from auditlake.retention.rules import DEFAULT, RetentionRules
 from auditlake.retention.side_files import left_everywhere, quarantine_files, report_files
@@ -23,6 +23,8 @@ from auditlake.retention.terms import terms_of
 from auditlake.store.failures import explained
 from auditlake.store.pseudonyms import pseudonyms
 from auditlake.store.turn import writer_turn
+
+_NOTHING = Costs()
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,8 @@ class Applied:
     """Data files that were removed from the disk, those of earlier applies among them."""
     was_done: bool = False
     """Whether the plan that was asked for had been carried out before, so that only files were left to be removed."""
+    costs: Costs = _NOTHING
+    """What became of files, and how long it took to write some of them anew."""
 
 
 def apply(
@@ -82,7 +86,7 @@ def apply(
         )
         done = carry_out(context, turn, rules, operation)
         unlinked += cleanup.complete_pending(done)
-    return Applied(plan, done.version, done.certificate, unlinked)
+    return Applied(plan, done.version, done.certificate, unlinked, costs=replace(plan.costs, seconds=done.seconds))
 
 
 def _check(plan: RetentionPlan, digest: str | None, accept_weaker: str | None) -> None:

@@ -35,6 +35,8 @@ class CommitRecord:
     """The quarantine files that go, each with the name of the file that replaces it, if any: all others stay."""
     superseded: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """The files of the ledger that nothing needs any more, by folder: they go too."""
+    took: Mapping[str, int] = field(default_factory=dict)
+    """Of files that were written anew: how many bytes they had, and the microseconds that it took."""
     pseudonym_key: str | None = None
     """The digest of the key, if this or an earlier commit put pseudonyms into events."""
 
@@ -43,7 +45,7 @@ class CommitRecord:
         always = {"kind": self.kind, "at": print_instant(self.at), "operator": self.operator, "said": self.summary,
                   "terms": dict(self.terms)}  # fmt: skip
         more = {"hold": self.hold, "weaker": self.weaker, "certificate": self.certificate,
-                "quarantine_after": self.quarantine,
+                "quarantine_after": self.quarantine, "took": self.took,
                 "superseded": {folder: list(names) for folder, names in self.superseded.items() if names}}  # fmt: skip
         return always | self._key() | {name: dict(value) for name, value in more.items() if value}
 

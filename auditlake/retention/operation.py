@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from operator import attrgetter
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 from auditlake.alerts.files import NewContent
@@ -72,6 +73,8 @@ class Done:
     """The certificate's id."""
     document: bytes
     """The certificate as JSON."""
+    seconds: float
+    """How long it took to write files anew."""
 
 
 def carry_out(context: LakeContext, turn: Turn, rules: RetentionRules, operation: Operation) -> Done:
@@ -82,7 +85,9 @@ def carry_out(context: LakeContext, turn: Turn, rules: RetentionRules, operation
     """
     layout, eraser, mark = turn.layout, rules.eraser if rules.names else None, operation.mark
     choose = staying_rows(mark, eraser, rules.texts, operation.alone) if isinstance(mark, Step) else mark
+    began = monotonic()
     new, withdrawal = _rewrite(context, turn, operation.days, choose)
+    microseconds = round((monotonic() - began) * 1_000_000)
     put_in_place(layout, (pair for each in new.values() for pair in each.written))
     added = {day: [file for _, file in each.written] for day, each in new.items()}
     left = (file for day in operation.days for file in day.files)
@@ -98,7 +103,7 @@ def carry_out(context: LakeContext, turn: Turn, rules: RetentionRules, operation
         operation.kind, operation.at, operation.operator, f"{summary} (certificate {name})", operation.terms,
         weaker=operation.weaker, certificate=certificate, pseudonym_key=_key_of(turn, rules, operation),
         quarantine={Path(each.path).name: each.becomes for each in operation.leftovers if each.kind == "quarantine"},
-        superseded=withdrawal.superseded,
+        superseded=withdrawal.superseded, took=_took(operation.days, microseconds),
     )  # fmt: skip
     details = record.details() | {
         "certificate": name, "policies": [rule["id"] for rule in certificate["rules"]],
@@ -107,7 +112,12 @@ def carry_out(context: LakeContext, turn: Turn, rules: RetentionRules, operation
     for each in operation.alerts:
         if each.path.exists():  # an alert may have reached its receiver
             write_whole(each.path, each.data)
-    return Done(turn.commit(replace(change, metadata=record.metadata(), details=details)), name, document)
+    return Done(
+        turn.commit(replace(change, metadata=record.metadata(), details=details)),
+        name,
+        document,
+        microseconds / 1_000_000,
+    )
 
 
 def _rewrite(
@@ -130,6 +140,12 @@ def _rewrite(
             others = (*day.rewritten, *day.staying)
             withdrawal.take(database, day.day, day.dropped, others, dropped.get(day.day, {}), moved)
     return new, withdrawal
+
+
+def _took(days: Sequence[Day], microseconds: int) -> dict[str, int]:
+    """Return what later plans are told by how long this one took; nothing where no file was written anew."""
+    size = sum(file.size for day in days for file in day.rewritten)
+    return {"bytes": size, "microseconds": microseconds} if size else {}
 
 
 def _summary(operation: Operation) -> str:

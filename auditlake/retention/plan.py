@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any, Literal
 
 from auditlake.display.cards import Card, CardFact, Shown, cells, cut
-from auditlake.display.text import count, moment
+from auditlake.display.text import count, moment, size_in_words
 from auditlake.events.times import print_instant
 from auditlake.policies.model import Policy, RetentionConflict
 from auditlake.retention.side_files import Leftover
@@ -20,6 +20,62 @@ Action = Literal["drop", "rewrite", "keep"]
 _SHOWN = 20
 _BECOMES = {"drop": "loses whole files", "rewrite": "is rewritten", "keep": "stays"}
 _HEADINGS = ("day", "becomes", "events", "due", "held", "pseudonymised")
+
+
+@dataclass(frozen=True, slots=True)
+class Amount:
+    """How many files, and how large they are together."""
+
+    files: int = 0
+    size: int = 0
+    """Bytes."""
+
+    @classmethod
+    def of(cls, files: Sequence[DataFile]) -> Amount:
+        """Return them of some files."""
+        return cls(len(files), sum(file.size for file in files))
+
+    def __add__(self, other: Amount) -> Amount:
+        return Amount(self.files + other.files, self.size + other.size)
+
+    @property
+    def words(self) -> str:
+        """The same in words."""
+        return f"{count(self.files, 'file')} ({size_in_words(self.size)})"
+
+    def as_dict(self) -> dict[str, int]:
+        """Return them as JSON values."""
+        return {"files": self.files, "bytes": self.size}
+
+
+@dataclass(frozen=True, slots=True)
+class Costs:
+    """What an apply does to files: dropping one is a line in a commit, rewriting one reads and writes it."""
+
+    dropped: Amount = Amount()
+    rewritten: Amount = Amount()
+    seconds: float | None = None
+    """How long the rewriting may take, by how long it took in this lake before; None where that is not known."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return them as JSON values."""
+        seconds = None if self.seconds is None else round(self.seconds, 1)
+        return {"dropped": self.dropped.as_dict(), "rewritten": self.rewritten.as_dict(), "seconds": seconds}
+
+    @property
+    def words(self) -> str:
+        """What is to become of files, in words."""
+        if not self.rewritten.files:
+            return f"{self.dropped.words} dropped, none rewritten"
+        pace = "how long that takes is not known yet"
+        pace = pace if self.seconds is None else f"which takes about {self.seconds:,.1f} s"
+        return f"{self.dropped.words} dropped, {self.rewritten.words} rewritten, {pace}"
+
+    @property
+    def done(self) -> str:
+        """What became of them, in words."""
+        took = f" in {self.seconds:,.1f} s" if self.rewritten.files and self.seconds is not None else ""
+        return f"{self.dropped.words} dropped, {self.rewritten.words} rewritten{took}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +115,11 @@ class PartitionPlan:
     def pseudonymised(self) -> int:
         """How many events lose their personal data."""
         return sum(self.pseudonymise.values())
+
+    @property
+    def costs(self) -> Costs:
+        """What becomes of its files."""
+        return Costs(Amount.of(self.dropped), Amount.of(self.rewritten))
 
     @property
     def leaving(self) -> tuple[DataFile, ...]:
@@ -102,6 +163,20 @@ class RetentionPlan(Shown):
     """Quarantine files and reports that go too."""
     weaker: tuple[str, ...]
     """What has become weaker since the last record; an apply refuses then unless it is accepted with a reason."""
+
+    microseconds_a_byte: float | None = None
+    """How long this lake's last deletions took for each byte that they wrote anew; None where there was none."""
+
+    @property
+    def costs(self) -> Costs:
+        """What becomes of files, and how long that may take."""
+        days = [each.costs for each in self.partitions]
+        dropped, rewritten = (
+            sum((each.dropped for each in days), Amount()),
+            sum((each.rewritten for each in days), Amount()),
+        )
+        pace = 0.0 if not rewritten.size else self.microseconds_a_byte
+        return Costs(dropped, rewritten, None if pace is None else rewritten.size * pace / 1_000_000)
 
     @property
     def due(self) -> int:
@@ -163,6 +238,7 @@ class RetentionPlan(Shown):
             CardFact("held", f"{self.held:,}"),
             CardFact("pseudonymised", f"{self.pseudonymise:,}"),
             CardFact("never expire", f"{self.never_expire:,}"),
+            *([CardFact("files", self.costs.words)] if changes else []),
             *_left_out("kept by no policy", self.kept_by_no_policy),
             *_left_out("asked about by no policy", self.asked_by_no_policy),
             *(CardFact("contradiction" if each.of else "conflict",
@@ -181,6 +257,7 @@ class RetentionPlan(Shown):
             "digest": self.digest, "lake": self.lake_id, "as_of": print_instant(self.as_of),
             "midnight": print_instant(self.midnight), "snapshot": self.snapshot,
             "due": self.due, "held": self.held, "pseudonymise": self.pseudonymise, "never_expire": self.never_expire,
+            "costs": self.costs.as_dict(),
             "default_retention": self.default_retention,
             "policies": [
                 {"id": each.id, "digest": each.digest,
@@ -206,7 +283,8 @@ def _partition(each: PartitionPlan) -> dict[str, Any]:
         "day": each.day.isoformat(), "action": each.action, "events": each.events, "due": dict(each.due),
         "kept": dict(each.kept), "ungoverned": each.ungoverned, "held": each.held, "held_by": dict(each.held_by),
         "pseudonymise": dict(each.pseudonymise), "files": len(each.files),
-        "bytes": sum(file.size for file in each.files),
+        "bytes": sum(file.size for file in each.files), "dropped": each.costs.dropped.as_dict(),
+        "rewritten": each.costs.rewritten.as_dict(),
     }  # fmt: skip
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -32,6 +33,9 @@ from auditlake.store.snapshot import read_snapshot, view_snapshot
 
 if TYPE_CHECKING:
     import duckdb
+
+_LAST = 5
+"""How many deletions say how long the next may take."""
 
 
 def rules_of(
@@ -93,7 +97,17 @@ def plan_snapshot(context: LakeContext, rules: RetentionRules, snapshot: Snapsho
             told=told,
             leftovers=tuple(due_leftovers(rules, commits)),
             weaker=weaker(commits, terms),
+            microseconds_a_byte=_pace(commits),
         )
+
+
+def _pace(commits: Commits) -> float | None:
+    """Return how long the last deletions took for each byte of files that they wrote anew; None if none did."""
+    ours = (own for _, own in commits.of_retention() if own["kind"] == "retention")
+    known = (own["took"] for own in ours if isinstance(own.get("took"), dict))
+    taken = [(each["bytes"], each["microseconds"]) for each in islice(known, _LAST)]
+    size, microseconds = (sum(each) for each in zip(*taken, strict=True)) if taken else (0, 0)
+    return microseconds / size if size else None
 
 
 def make_plan(
@@ -106,6 +120,7 @@ def make_plan(
     told: Sequence[JudgedDay] = (),
     leftovers: Sequence[Leftover] = (),
     weaker: Sequence[str] = (),
+    microseconds_a_byte: float | None = None,
 ) -> RetentionPlan:
     """Judge the ``events`` view of a connection.
 
@@ -118,6 +133,7 @@ def make_plan(
         told: What is known of days without reading their files.
         leftovers: Quarantine files and reports that are due.
         weaker: What has become weaker since the last record.
+        microseconds_a_byte: How long it took lately to write files anew; None if that is not known.
     """
     judged = (*told, *judged_days(connection, rules))
     by_type: Counter[str] = Counter()
@@ -138,6 +154,7 @@ def make_plan(
         asked_by_no_policy=asked_by_none(by_type, rules.policies),
         leftovers=tuple(leftovers),
         weaker=tuple(weaker),
+        microseconds_a_byte=microseconds_a_byte,
     )
 
 

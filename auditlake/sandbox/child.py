@@ -67,6 +67,7 @@ class Server:
             os._exit(1)
         tables = frozenset(opening["open"])
         self._gate = gate.Gate(tables, engine.catalog(self._connection)) if "gate" in holds else None
+        self._narrowing = engine.Narrowing(self._connection, opening) if opening["reading"] else None
         end_with_parent()
         say({"ready": holds})
 
@@ -120,7 +121,7 @@ class Server:
             return f"from {view}"
         text = gate.described(text, self._opening["open"])
         try:
-            self._load(self._views_of(text))
+            self._prepare(text, values)
             return text
         except gate.Several as several:
             try:
@@ -133,8 +134,15 @@ class Server:
             text = pivot.written_out(text, partial(self._found, values))
         except pivot.NoValues as none:
             raise gate.Refusal(str(none)) from none
-        self._load(self._views_of(text))
+        self._prepare(text, values)
         return text
+
+    def _prepare(self, text: str, values: Mapping[str, Any]) -> None:
+        """Let a statement that passes the gate find its views, and of the snapshot's files those that matter to it."""
+        used = self._views_of(text)
+        self._load(used)
+        if self._narrowing is not None:
+            self._narrowing.show(text, values, used)
 
     def _views_of(self, text: str) -> frozenset[str]:
         """Return the views that a statement reads, once it has passed the gate."""
@@ -148,7 +156,7 @@ class Server:
 
     def _found(self, values: Mapping[str, Any], query: str) -> list[str]:
         """Run a query of one column of text with those of the parameters that it names, and return its values."""
-        self._load(self._views_of(query))
+        self._prepare(query, values)
         (statement,) = self._connection.extract_statements(query)
         named = {name: value for name, value in values.items() if name in statement.named_parameters}
         return [value for (value,) in self._connection.execute(query, named or None).fetchall()]

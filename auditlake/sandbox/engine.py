@@ -7,13 +7,19 @@ import re
 import socket
 from collections.abc import Collection, Mapping
 from contextlib import suppress
+from datetime import datetime
 from typing import Any
 
 import duckdb
 
 from auditlake.disk.layout import partition_day
-from auditlake.engine.sql_text import identifier, literal
+from auditlake.engine.narrowing import asked_by
+from auditlake.engine.sql_text import identifier, literal, select_events
+from auditlake.events.schema import PUBLIC_COLUMNS
+from auditlake.events.times import EPOCH, MICROSECOND
 from auditlake.sandbox.gate import Gate, Refusal, check
+from auditlake.store.model import DataFile
+from auditlake.store.narrowed import files_for
 
 _SETTINGS = {
     "temp_directory": "",
@@ -74,6 +80,46 @@ def make_view(connection: duckdb.DuckDBPyConnection, name: str, query: str, *, s
     """Make a view; a secure one lets nothing of the asker's run on rows that its own filter leaves out."""
     kind = "temp secure view" if secure else "temp view"
     connection.execute(f"create or replace {kind} {identifier(name)} as {query}")
+
+
+class Narrowing:
+    """Lets the view ``_read``, which ``events`` is made of, show the files alone that matter to a question.
+
+    Args:
+        connection: Where the views are.
+        opening: An :class:`auditlake.sandbox.model.Opening`, as the wire has it.
+    """
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, opening: Mapping[str, Any]) -> None:
+        reading, paths = opening["reading"], opening["files"]
+        self._connection, self._last_batch = connection, reading["last_batch"]
+        sets = [tuple((name, 1) for name in types) for types in reading["types"]]
+        self._files = [
+            DataFile(path, EPOCH.date(), 0, 0, _instant(first), _instant(last), None if held is None else sets[held])
+            for path, (held, first, last) in zip(paths, reading["contents"], strict=True)
+        ]
+        self._shown: list[str] = paths
+        self._others = {name for name, query in opening["on_demand"].items() if "events" in query}
+        """The views beside it that show events."""
+
+    def show(self, text: str, values: Mapping[str, Any], used: Collection[str]) -> None:
+        """Show what a statement reads, or more.
+
+        Args:
+            text: The statement.
+            values: What it binds.
+            used: The views that it reads.
+        """
+        asked = None if self._others & set(used) else asked_by(self._connection, text, values)
+        files = [file.path for file in (self._files if asked is None else files_for(self._files, asked))]
+        if files != self._shown:
+            read = select_events([f"./{file}" for file in files], PUBLIC_COLUMNS, self._last_batch)
+            make_view(self._connection, "_read", read)
+            self._shown = files
+
+
+def _instant(microseconds: int | None) -> datetime | None:
+    return None if microseconds is None else EPOCH + microseconds * MICROSECOND
 
 
 def _dataset(files: list[str]) -> Any:

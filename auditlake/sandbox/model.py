@@ -73,6 +73,21 @@ class Opening:
     rows: int
     output: int
     """Bytes."""
+    reading: Reading | None = None
+    """What the view ``_read``, which ``events`` is made of, is narrowed by to the files that matter to a question; None
+    if it is not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What is known of the files of a snapshot, in their order."""
+
+    last_batch: int | None
+    """Only rows of batches up to this one belong to it; None if every row of the files does."""
+    types: Sequence[Sequence[str]]
+    """The sets of event types that there are in files."""
+    contents: Sequence[tuple[int | None, int | None, int | None]]
+    """Of each file: which of those sets it has, the first and the last instant in it, in microseconds since 1970."""
 
 
 @dataclass(frozen=True, slots=True)

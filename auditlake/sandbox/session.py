@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from datetime import datetime
 from functools import partial
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Self
@@ -17,12 +18,12 @@ from auditlake.confined.kernel import landlock_version
 from auditlake.confined.process import ChildGone
 from auditlake.context import LakeContext
 from auditlake.disk.layout import Layout
-from auditlake.engine.paths import for_duckdb, has_pattern
+from auditlake.engine.paths import has_pattern
 from auditlake.engine.sql_text import select_events
 from auditlake.engine.statements import statement
 from auditlake.errors import QueryError, RefusedError, SandboxError, StoppedError
 from auditlake.events.schema import PUBLIC_COLUMNS
-from auditlake.events.times import Instant, judged_as_of
+from auditlake.events.times import EPOCH, MICROSECOND, Instant, judged_as_of
 from auditlake.landing.flush import flush
 from auditlake.landing.positions import unflushed
 from auditlake.landing.segments import OWN
@@ -30,15 +31,17 @@ from auditlake.machine import login_name
 from auditlake.sandbox.answer import Answer
 from auditlake.sandbox.dictionary import dictionary
 from auditlake.sandbox.masking import Masking
-from auditlake.sandbox.model import LAYERS, MEGABYTE, Interrupted, Layer, Opening, Outcome
+from auditlake.sandbox.model import LAYERS, MEGABYTE, Interrupted, Layer, Opening, Outcome, Reading
 from auditlake.sandbox.open import others_wait
 from auditlake.sandbox.parent import Child, Reply
 from auditlake.sandbox.principals import Account, folded, is_name, masking_of
 from auditlake.sandbox.query_log import QueryLog
 from auditlake.sandbox.values import is_text, sent
 from auditlake.sandbox.views import SHAPES, Sight, Tables, TooMuch
-from auditlake.store.model import Snapshot
-from auditlake.store.snapshot import file_paths, read_snapshot, readable
+from auditlake.store.file_types import with_types
+from auditlake.store.model import DataFile, Snapshot
+from auditlake.store.narrowed import chooser
+from auditlake.store.snapshot import read_snapshot, readable
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -112,16 +115,15 @@ class AuditSession:
             files = [file.path for file in can_read.files]
             if engine_reads is None:
                 engine_reads = landlock_version() > 0 and not any(map(has_pattern, files))
-            self._opening = self._plan(layout, masking, files, can_read.last_batch, layers, engine_reads=engine_reads)
-            reading = select_events(
-                [*map(for_duckdb, file_paths(layout, can_read.files))], PUBLIC_COLUMNS, can_read.last_batch
-            )
+            typed = with_types(layout, replace(snapshot_read, files=can_read.files)).files
+            reading = _reading(typed, can_read.last_batch)
+            self._opening = self._plan(layout, masking, files, reading, layers, engine_reads=engine_reads)
             self._log = QueryLog(
                 layout, config, clock, principal=self.principal, session=self.id, snapshot=self.snapshot,
                 account=account,
             )  # fmt: skip
-            judged = masking.query(reading, self.as_of, true_values=True)
-            sight = Sight(self.snapshot, self.as_of, clock(), judged, masking, waiting)
+            chosen = chooser(layout, self.snapshot, typed)
+            sight = Sight(self.snapshot, self.as_of, clock(), chosen, can_read.last_batch, masking, waiting)
             self._tables = Tables(layout, config, sight, self._log.lines)
             self._lock = Lock()
             self.layers: tuple[str, ...] = ()
@@ -132,20 +134,21 @@ class AuditSession:
             raise
 
     def _plan(
-        self, layout: Layout, masking: Masking, files: list[str], last_batch: int | None, layers: Sequence[Layer], *,
+        self, layout: Layout, masking: Masking, files: list[str], reading: Reading, layers: Sequence[Layer], *,
         engine_reads: bool,
     ) -> Opening:  # fmt: skip
-        reading = select_events([f"./{file}" for file in files], PUBLIC_COLUMNS, last_batch)
+        last_batch = reading.last_batch
+        read = select_events([f"./{file}" for file in files], PUBLIC_COLUMNS, last_batch)
         if files and not engine_reads:
             columns = ", ".join(f'"{name}"' for name in PUBLIC_COLUMNS)
-            reading = f"select {columns} from _files" + ("" if last_batch is None else f" where batch <= {last_batch}")
-        events = masking.query(reading, self.as_of)
+            read = f"select {columns} from _files" + ("" if last_batch is None else f" where batch <= {last_batch}")
+        events = masking.query("from _read", self.as_of)
         return Opening(
             layers=layers,
             folder=str(layout.events),
             files=files,
             engine_reads=engine_reads or not files,
-            views={"events": events} | {name: dictionary(name.lstrip("_")) for name in _DESCRIBED},
+            views={"_read": read, "events": events} | {name: dictionary(name.lstrip("_")) for name in _DESCRIBED},
             secure=("events",) if masking.rows is not None else (),
             open=VIEWS,
             on_demand={name: statement("sandbox/views.sql", name).text for name in SHAPES},
@@ -155,6 +158,7 @@ class AuditSession:
             threads=self.limits.threads,
             rows=self.limits.rows,
             output=self.limits.output_mb * MEGABYTE,
+            reading=reading if engine_reads else None,
         )
 
     def sql(self, query: str, params: Mapping[str, Any] | None = None) -> Answer:
@@ -283,6 +287,21 @@ def _newest(context: LakeContext) -> tuple[Snapshot, tuple[bytes, ...]]:
         flush(context)
     committed, left = unflushed(context.layout)
     return committed.snapshot, tuple(piece.data for piece in left if piece.segment.slot >= OWN)
+
+
+def _reading(files: Sequence[DataFile], last_batch: int | None) -> Reading:
+    """Return what the log says of files."""
+    held = [tuple(name for name, _ in file.types or ()) for file in files]
+    sets = {types: number for number, types in enumerate(dict.fromkeys(filter(None, held)))}
+    contents = [
+        (sets.get(types), _microseconds(file.first), _microseconds(file.last))
+        for types, file in zip(held, files, strict=True)
+    ]
+    return Reading(last_batch, tuple(sets), contents)
+
+
+def _microseconds(at: datetime | None) -> int | None:
+    return None if at is None else (at - EPOCH) // MICROSECOND
 
 
 def _is_owner(layout: Layout, principal: str) -> bool:

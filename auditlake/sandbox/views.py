@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import chain, islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -22,7 +22,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from auditlake.config import LakeConfig
 from auditlake.disk.files import open_file
 from auditlake.disk.layout import Layout
+from auditlake.engine.narrowing import Asked
+from auditlake.engine.paths import for_duckdb
+from auditlake.engine.sql_text import select_events
 from auditlake.errors import QueryError
+from auditlake.events.schema import PUBLIC_COLUMNS
 from auditlake.policies.model import Number
 from auditlake.policies.question import PeriodRequest, question
 from auditlake.sandbox.masking import Masking
@@ -93,12 +97,19 @@ class Sight:
     """Events after it do not exist; None if none is left out."""
     opened: datetime
     """When the session was opened."""
-    events: str
-    """The query for the rows that are judged, with their true values, for an engine that reads the files."""
+    chosen: Callable[[Sequence[Asked] | None], Sequence[Path]]
+    """Gives the files that matter to what is asked; all of the snapshot if that is None."""
+    last_batch: int | None
+    """Only rows of batches up to this one belong to it; None if every row of the files does."""
     masking: Masking
     """What is kept from the principal."""
     waiting: Sequence[bytes] = ()
     """Lines of the questions that were on record when the session was opened, and are not in the snapshot."""
+
+    def events(self, files: Sequence[Path]) -> str:
+        """Return the query for the rows of files that are judged, with their true values."""
+        reading = select_events([*map(for_duckdb, files)], PUBLIC_COLUMNS, self.last_batch)
+        return self.masking.query(reading, self.as_of, true_values=True)
 
     @property
     def masked(self) -> bool:
@@ -202,7 +213,7 @@ class Tables:
 
     @cached_property
     def _reports(self) -> tuple[Report, ...]:
-        from auditlake.engine.duck import connect
+        from auditlake.engine.duck import EventsView, connect
         from auditlake.engine.duck_engine import DuckEngine
         from auditlake.findings.journal import concerning, read
         from auditlake.policies.deleted_days import deletions
@@ -225,9 +236,10 @@ class Tables:
             connect(temp=Path(spill), memory=memory, threads=threads) as connection,
             _stopped(connection, self._deadline),
         ):
-            connection.execute(f"create temp view events as {self._sight.events}")
+            show = partial(_show, connection, self._sight)
+            engine = DuckEngine(connection, EventsView(self._sight.chosen, show, ()))
             deleted = deletions(self._layout, self._sight.version, left)
-            for answers in self._in_time(evaluate(DuckEngine(connection), asked, policies, holds, deleted=deleted)):
+            for answers in self._in_time(evaluate(engine, asked, policies, holds, deleted=deleted)):
                 self._judged[answers.policy.id] = build_report(
                     answers, generated_at=as_of, lake_id=self._config.id, snapshot=nowhere,
                     journal=concerning(journal, answers.policy.id),
@@ -382,6 +394,10 @@ class Tables:
                     "session_id": record["session_id"], "event_id": record["event_id"],
                     "details": json.dumps(record["details"], ensure_ascii=False),
                 }  # fmt: skip
+
+
+def _show(connection: duckdb.DuckDBPyConnection, sight: Sight, files: Sequence[Path]) -> None:
+    connection.execute(f"create or replace temp view events as {sight.events(files)}")
 
 
 def _length(length: object | None) -> str | None:

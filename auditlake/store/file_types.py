@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 from urllib.parse import unquote
+
+import orjson
 
 from auditlake.disk.files import is_file, open_file, read_file
 from auditlake.disk.layout import Layout
@@ -45,7 +46,7 @@ def _take(found: dict[str, tuple[tuple[str, int], ...]], adds: Iterable[tuple[st
     for path, tags in adds:
         found.pop(path, None)
         with suppress(ValueError, TypeError, KeyError, AttributeError):
-            types = json.loads(dict(tags)[TYPES_TAG])
+            types = orjson.loads(dict(tags)[TYPES_TAG])
             found[path] = tuple(sorted((str(name), int(rows)) for name, rows in types.items()))
 
 
@@ -77,6 +78,6 @@ def _in_checkpoint(layout: Layout, version: int) -> list[tuple[str, Any]]:
 def _in_entry(layout: Layout, version: int) -> list[tuple[str, Mapping[str, Any]]]:
     with suppress(OSError, ValueError, KeyError, TypeError):
         data = read_file(layout.commit(version), within=layout.root)
-        adds = [json.loads(line)["add"] for line in data.splitlines() if line.startswith(b'{"add":')]
+        adds = [orjson.loads(line)["add"] for line in data.splitlines() if line.startswith(b'{"add":')]
         return [(unquote(add["path"]), add.get("tags") or {}) for add in adds]
     return []

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from stat import S_ISREG
 from typing import TYPE_CHECKING, Any
@@ -19,9 +20,13 @@ from auditlake.errors import LakeFormatError, SnapshotError
 from auditlake.events.schema import COLUMNS
 from auditlake.store.deltalog import changed_rows, commit_metadata, last_batch, log_entries, refuse_empty_entries
 from auditlake.store.model import DataFile, Snapshot
+from auditlake.store.narrowed import chooser
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
+
+    from auditlake.engine.duck import EventsView
+    from auditlake.engine.narrowing import Asked
 
 
 def read_snapshot(layout: Layout, version: int | None = None, *, applications: Iterable[str] = ()) -> Snapshot:
@@ -186,7 +191,8 @@ def view_snapshot(
     columns: Sequence[str] = tuple(COLUMNS),
     beside: str | None = None,
     arrived_by: int | None = None,
-) -> None:
+    asked: Sequence[Asked] | None = None,
+) -> EventsView:
     """Make the view ``events`` of one snapshot on a DuckDB connection.
 
     Args:
@@ -196,13 +202,14 @@ def view_snapshot(
         columns: The columns that it shows.
         beside: A table with all columns whose rows it shows too.
         arrived_by: Only the events that this version or an earlier one brought; all of the snapshot if None.
+        asked: At first, leave out files that cannot matter to this.
 
     Raises:
         SnapshotError: It cannot be read exactly any more.
     """
-    from auditlake.engine.duck import view_events
+    from auditlake.engine.duck import EventsView, view_events
 
     source = readable(layout, snapshot)
-    files = file_paths(layout, source.files)
     last = source.last_batch if arrived_by is None else last_batch(layout, min(arrived_by, snapshot.version))
-    view_events(connection, files, columns=columns, last_batch=last, beside=beside)
+    show = partial(view_events, connection, columns=columns, last_batch=last, beside=beside)
+    return EventsView(chooser(layout, snapshot.version, source.files), show, asked)

@@ -47,10 +47,9 @@ where coalesce(ends, epoch_us($as_of)) - starts > $max_gap_us
   and coalesce(ends, epoch_us($as_of)) > epoch_us($since)
 order by event_type, starts;
 
--- name: presence($since, $until, $as_of)
--- Whether anything at all was received in the period, and the lake's first event; what auditlake writes about itself
--- does not count as received.
--- returns: received, first_event
+-- name: presence($since, $until)
+-- Whether anything at all was received in the period; what auditlake writes about itself does not count as received.
+-- returns: received
 select
   exists (
     select 1
@@ -58,11 +57,13 @@ select
     where "timestamp" > $since
       and "timestamp" <= $until
       and source <> 'auditlake.self'
-  ) as received,
-  (
-    select "timestamp"
-    from events
-    where "timestamp" <= $as_of
-    order by "timestamp"
-    limit 1
-  ) as first_event;
+  ) as received;
+
+-- name: first_event($as_of)
+-- The lake's first event, by itself: an engine that knows when the events of a file begin reads a file or two for it.
+-- returns: first_event
+select "timestamp" as first_event
+from events
+where "timestamp" <= $as_of
+order by "timestamp"
+limit 1;

@@ -117,13 +117,13 @@ def _stands(place: Place, scratch: Path, number: int) -> Timed:
     import auditlake
     from auditlake.analysis.statistics import statistics
     from auditlake.policies.loader import load_policies
-    from auditlake.query.view import engine
+    from auditlake.query.view import judging_engine
 
     context, folder = auditlake.open(place.lake, clock=lambda: AS_OF)._context, _folder(scratch, number)
     start = time.perf_counter()
     policies = load_policies(folder, context.config.event_types, tolerant=True, is_later=True)
-    with engine(context, None) as (connection, snapshot):
-        found = statistics(connection, context.layout, policies, AS_OF, snapshot, 20)
+    with judging_engine(context, None) as (engine, snapshot):
+        found = statistics(engine, context.layout, policies, AS_OF, snapshot, 20)
     seconds = time.perf_counter() - start
     names = {name for name, _ in rules(number)}
     return Timed(seconds, [(each.policy_id, each.status) for each in found.policies if each.policy_id not in names])

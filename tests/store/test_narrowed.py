@@ -1,0 +1,136 @@
+"""Files that cannot matter to an answer are not opened for it, and the answer is the same."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import auditlake
+from auditlake import AuditLake
+from auditlake.engine import duck
+from auditlake.ingest import day_files
+from auditlake.store import snapshot
+from auditlake.store.file_types import file_types
+from tests.lakes import create
+from tests.store.test_foreign_readers import without_types
+
+NOON = datetime(2026, 3, 4, 12, tzinfo=UTC)
+DAYS = 3
+TYPES = ("login", "auth_failure", "data_access", "api_call")
+
+
+def reported(lake: AuditLake, *policies: str) -> list[dict[str, Any]]:
+    """What reports say."""
+    return [json.loads(report.json()) for report in lake.reports(*policies)]
+
+
+ASKED: dict[str, Callable[[AuditLake], Any]] = {
+    "a policy": lambda lake: reported(lake, "authentication_monitoring"),
+    "policies together": reported,
+    "events of a type": lambda lake: lake.events(event_type="login").fetchall(),
+    "events of types": lambda lake: lake.events(event_type=["login", "api_call"]).fetchall(),
+    "events of a time": lambda lake: lake.events(since=NOON - timedelta(days=1)).fetchall(),
+    "a query": lambda lake: lake.sql("select count(*) from events where event_type = 'data_access'").fetchall(),
+    "a query with values": lambda lake: lake.sql("from events where event_type = $t", {"t": "login"}).fetchall(),
+    "all": lambda lake: lake.sql("select event_type, count(*) from events group by all order by all").fetchall(),
+    "statistics": lambda lake: lake.statistics(),
+    "a backtest": lambda lake: lake.backtest("authentication_monitoring", thresholds=[1, 2, 3]).tried,
+}
+
+
+def made(folder: Path) -> AuditLake:
+    """A lake with three days of events, one of each type a day."""
+    lake = create(folder, clock=lambda: NOON)
+    for day in range(DAYS):
+        at = NOON - timedelta(days=day)
+        lake.ingest([auditlake.AuditEvent(name, at, user_id="u", event_id=f"{name} {day}") for name in TYPES])
+    return lake
+
+
+@pytest.fixture(params=["in classes", "one file a day", "older files too"])
+def lake(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AuditLake:
+    """A lake in this layout."""
+    if request.param == "one file a day":
+        monkeypatch.setattr("auditlake.packs.classes.lake_classes", lambda *_: {})
+    if request.param == "older files too":
+        with monkeypatch.context() as earlier:
+            earlier.setattr(day_files, "write_classes", without_types)
+            lake = made(tmp_path / "lake")
+        at = NOON - timedelta(days=DAYS)
+        lake.ingest([auditlake.AuditEvent(name, at, user_id="u", event_id=name) for name in TYPES])
+        return lake
+    return made(tmp_path / "lake")
+
+
+@pytest.fixture
+def shown(monkeypatch: pytest.MonkeyPatch) -> Iterator[set[Path]]:
+    """The files of the views that were made."""
+    files: set[Path] = set()
+    view = duck.view_events
+
+    def view_events(connection: Any, some: Any, **options: Any) -> None:
+        files.update(some)
+        view(connection, some, **options)
+
+    monkeypatch.setattr(duck, "view_events", view_events)
+    yield files
+
+
+@pytest.mark.parametrize("question", ASKED)
+def test_answers_do_not_depend_on_it(lake: AuditLake, question: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever is asked, the answer is that of a reader who opens every file."""
+    answer = ASKED[question](lake)
+
+    def all_of_them(layout: Any, _: int, files: Any) -> Any:
+        return lambda _: [layout.events / file.path for file in files]
+
+    monkeypatch.setattr(snapshot, "chooser", all_of_them)
+    assert answer == ASKED[question](lake)
+
+
+def test_only_files_that_can_matter_are_opened(tmp_path: Path, shown: set[Path]) -> None:
+    """A filter on the type, or a policy, opens the files of its types; one on the time, the files of its days."""
+    lake = made(tmp_path / "lake")
+    held = {
+        path: {name for name, _ in types} for path, types in file_types(lake.layout, lake.snapshot().version).items()
+    }
+    assert len(held) == DAYS * 3
+
+    def opened(question: str) -> set[str]:
+        shown.clear()
+        ASKED[question](lake)
+        return {str(path.relative_to(lake.layout.events)) for path in shown}
+
+    assert opened("events of a type") == opened("a query with values") == {
+        path for path, types in held.items() if "login" in types
+    }  # fmt: skip
+    assert opened("a query") == {path for path, types in held.items() if "data_access" in types}
+    assert opened("events of types") == {path for path, types in held.items() if types & {"login", "api_call"}}
+    assert opened("a backtest") == {path for path, types in held.items() if "login" in types}
+    first = f"event_date={(NOON - timedelta(days=2)).date()}/"
+    assert not any(path.startswith(first) for path in opened("events of a time"))
+    assert opened("all") == held.keys()
+
+
+def test_a_policy_opens_files_of_its_types(tmp_path: Path, shown: set[Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beside those, it reads the files in which the lake's first event may be, and asks one whether any came."""
+    lake, others = made(tmp_path / "lake"), []
+    held = file_types(lake.layout, lake.snapshot().version)
+    rows = duck.rows
+
+    def noted(connection: Any, sql: str, parameters: Any = None) -> Any:
+        of_all = any(name in sql for name in ("name: presence", "name: first_event"))
+        if not of_all and "from events" in sql.lower():
+            listed = connection.sql("select distinct event_type from events").fetchall()
+            others.extend(name for (name,) in listed)
+        return rows(connection, sql, parameters)
+
+    monkeypatch.setattr(duck, "rows", noted)
+    reported(lake, "authentication_monitoring")
+    assert set(others) <= {"login", "auth_failure"}
+    assert len(held) == DAYS * 3
