@@ -179,10 +179,18 @@ def test_a_policy_that_nobody_kept(lake: AuditLake, clock: Clock, tmp_path: Path
     report(lake, "2026-08")
     whole = lake.runs.changes("failures")
     assert [step.name for step in whole.steps] == ["reported", "policy", "time"]
-    for each in lake.layout.judged_by.iterdir():
-        each.unlink()
+    (early, _) = sorted(lake.layout.reports.glob("*.json"))
+    again = lake.reperform(early)
+    assert (again.identical, again.reasons) == (
+        True,
+        ("it is judged by policies as they were then: the lake has others now",),
+    )
+    for folder in (lake.layout.judged_by, lake.layout.ledger / "policies"):
+        for each in folder.iterdir():
+            each.unlink()
     with pytest.raises(ReportError, match="is not there any more"):
         lake.runs.changes("failures")
+    assert "evidence.policy_digest" in {each.where for each in lake.reperform(early).differences}
     (tmp_path / "then").mkdir()
     (tmp_path / "then" / "failures.yaml").write_text(POLICY)
     assert lake.runs.changes("failures", policies=tmp_path / "then").json() == whole.json()
