@@ -9,6 +9,8 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import auditlake
 from auditlake import AuditEvent, AuditLake
@@ -239,6 +241,46 @@ def test_matched(before: Sequence[Found], after: Sequence[Found], expected: list
     assert sorted(each.what for each in compared(before, after)) == sorted(expected)
     new, gone = (sum(each.what == what for each in compared(before, after)) for what in ("new", "gone"))
     assert len(before) + new - gone == len(after)
+
+
+def by_definition(before: Sequence[Found], after: Sequence[Found]) -> list[tuple[str, int | None, int | None]]:
+    """What becomes of each finding, by what the documentation says alone: the first that is left and overlaps."""
+    ever, never = (each.replace(tzinfo=UTC) for each in (datetime.min, datetime.max))
+
+    def in_order(found: Sequence[Found]) -> list[Found]:
+        return sorted(found, key=lambda each: each.start or ever)
+
+    def overlap(one: Found, other: Found) -> bool:
+        start, its_start = one.start or ever, other.start or ever
+        return start == its_start or (start < (other.end or never) and its_start < (one.end or never))
+
+    left, said = in_order(after), []
+    for one in in_order(before):
+        other = next((each for each in left if each.subject == one.subject and overlap(one, each)), None)
+        if other is not None:
+            left = [each for each in left if each is not other]
+        stretches = [(each.start, each.end) for each in (one, other) if each]
+        if other is None or len({*stretches}) > 1:
+            said.append(("changed" if other else "gone", id(one), id(other) if other else None))
+    return said + [("new", None, id(each)) for each in left]
+
+
+STRETCHES = st.lists(
+    st.builds(
+        lambda start, length, group: found(start, None if length is None else (start or 0) + length, group=group),
+        st.none() | st.integers(0, 12), st.none() | st.integers(0, 6), st.sampled_from(["", "x"]),
+    ),
+    max_size=12,
+)  # fmt: skip
+
+
+@given(STRETCHES, STRETCHES)
+def test_matched_as_defined(before: list[Found], after: list[Found]) -> None:
+    """Whatever overlaps whatever, the pairs are those of the definition."""
+    made = compared(before, after)
+    assert sorted(
+        (each.what, id(each.before) if each.before else None, id(each.after) if each.after else None) for each in made
+    ) == sorted(by_definition(before, after)), made  # fmt: skip
 
 
 def test_controls_that_were_renamed() -> None:
