@@ -107,6 +107,10 @@ class _Comparison:
         for point, which in ((first, "earlier"), (later, "later")):
             if point.version not in (None, made):
                 self._notes.append(f"auditlake {point.version} made the {which} report; this is auditlake {made}.")
+        if None not in (first.settings, later.settings) and first.settings != later.settings:
+            self._notes.append(
+                "lake.toml changed between the two reports: all is evaluated by the one that there is now."
+            )
         reported, stopped = self._reported()
         steps = [Step("reported", why("reported", first, later), reported.numbers)]
         if not stopped:
@@ -120,7 +124,7 @@ class _Comparison:
     def _reported(self) -> tuple[Evaluation, str]:
         """Return the earlier report, and why nothing can be compared with it; empty where it can."""
         side = self._first
-        then = evaluation_of(side.document) if side.document else None
+        then = evaluation_of(side.document, side.listed_beside) if side.document else None
         try:
             now, digest = self._evaluated(_Asked(side, side.point.snapshot, None, side, side))
         except SnapshotError as error:

@@ -198,6 +198,41 @@ def test_a_policy_that_nobody_kept(lake: AuditLake, clock: Clock, tmp_path: Path
     assert lake.runs.changes("failures", policies=tmp_path / "then").json() == whole.json()
 
 
+def test_rows_that_are_gone_and_more_findings(lake: AuditLake, clock: Clock) -> None:
+    """A report that lists some of its findings alone is taken at its word too: by the file of all of them beside it."""
+    (config := lake.layout.config).write_text(config.read_text().replace("# max_findings = 10000", "max_findings = 1"))
+    lake = auditlake.open(lake.layout.root, clock=clock)
+    report(lake, "2026-08")
+    clock.move("10d")
+    lake.retention.apply()
+    report(lake, "2026-08")
+    made = lake.runs.changes("failures")
+    assert told(made)[:2] == [
+        ("reported", 7, 2, 2, "violation", []),
+        ("deleted", 3, 1, 1, "violation", ["gone ann"]),
+    ]
+    for each in lake.layout.reports.glob("findings_*.parquet"):
+        each.unlink()
+    assert "lists 1 of its 2 findings" in lake.runs.changes("failures").changes.stopped
+
+
+def test_settings_that_changed(lake: AuditLake, clock: Clock) -> None:
+    """What lake.toml says is that of now in every evaluation, so a change of it is told."""
+    report(lake, "2026-08")
+    assert lake.runs.changes("failures").changes.notes == ()
+    lake.layout.config.write_text(lake.layout.config.read_text() + "# another day\n")
+    report(lake, "2026-08")
+    (note,) = lake.runs.changes("failures").changes.notes
+    assert note.startswith("lake.toml changed between the two reports")
+
+
+def test_a_name_that_no_run_judged(lake: AuditLake) -> None:
+    """A name with a slip of the pen is answered with the name that is meant."""
+    with pytest.raises(ReportError, match="no run on record judged 'failurs'") as raised:
+        lake.runs.changes("failurs")
+    assert raised.value.hint == "did you mean failures?"
+
+
 def test_many_differences(lake: AuditLake, clock: Clock) -> None:
     """The page lists a bounded number of differences, and says how many there are; the JSON has all."""
     lake.ingest([each for user in range(SHOWN_CHANGES + 5) for each in burst(f"user{user}", 25, 3)])
@@ -348,3 +383,25 @@ def test_a_framework(tmp_path: Path, clock: Clock) -> None:
     assert "6 stated met" in made.steps[3].why
     assert "not evaluated became pass" in made.html().decode()
     assert run(f"auditlake --lake {lake.layout.root} changes house") == 0
+
+
+def test_a_framework_by_the_files_of_then(tmp_path: Path, clock: Clock) -> None:
+    """Packs and settings that the lake does not have any more are found in a folder; another policy is refused."""
+    lake = auditlake.open(copy_of(with_a_pack, tmp_path) / "lake", clock=clock)
+    clock.move("2d")
+    (then := tmp_path / "then").mkdir()
+    pack, settings = lake.layout.pack("house"), lake.layout.frameworks
+    for each in (pack, settings):
+        (then / each.name).write_bytes(each.read_bytes())
+        each.write_text(each.read_text().replace("2026-09-01.1", "2026-09-02.1"))
+    framework(lake, SEPTEMBER + DAY)
+    whole = lake.runs.changes("house")
+    for folder in (lake.layout.judged_by, lake.layout.ledger / "packs"):
+        for file in folder.iterdir():
+            file.unlink()
+    with pytest.raises(ReportError, match="as it was judged by is not there any more"):
+        lake.runs.changes("house")
+    assert lake.runs.changes("house", policies=then).json() == whole.json()
+    (then / "house--sign_ins.yaml").write_text(POLICY)
+    with pytest.raises(ReportError, match="is not what the report was judged by"):
+        lake.runs.changes("house", policies=then)
