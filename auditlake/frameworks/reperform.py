@@ -15,6 +15,7 @@ from typing import Any
 from auditlake.context import LakeContext
 from auditlake.disk import evidence_json
 from auditlake.disk.files import read_file
+from auditlake.display.text import count
 from auditlake.errors import HoldError, LakeFormatError, PackError, PolicyError, ReportError, SnapshotError
 from auditlake.frameworks.as_judged import AsJudged, Files
 from auditlake.frameworks.document import check_framework
@@ -22,8 +23,9 @@ from auditlake.frameworks.run import JudgedFrameworks, Where
 from auditlake.ledger.keys import read_public_key
 from auditlake.packs.effective import LakePacks, read_packs
 from auditlake.policies.holds import binding, holds_in
-from auditlake.reports.evidence_pack import unpacked
-from auditlake.reports.reperform import Difference, Reperformance, read_report, reperform, told_apart
+from auditlake.reports.evidence_pack import Unpacked, unpacked
+from auditlake.reports.reperform import Difference, Reperformance, Signer, read_report, reperform, told_apart
+from auditlake.verify.tree import earlier_keys
 
 Judge = Callable[..., AbstractContextManager[JudgedFrameworks]]
 _SAID = {
@@ -59,19 +61,25 @@ def reperform_any(
     with unpacked(path) as pack:
         there = policies or pack.folder / "policies"
         done = [_any(context, judge, pack.folder / each, pack.folder, there) for each in pack.reports]
-        said = _signed(context, pack.signed_by)
+        signer, said = _signer(context, pack)
     whole = done[0] if len(done) == 1 else _together(done)
-    return replace(whole, reasons=(*whole.reasons, *said))
+    return replace(whole, reasons=(*whole.reasons, said) if said else whole.reasons, signer=signer)
 
 
-def _signed(context: LakeContext, key: str) -> tuple[str, ...]:
-    """Return what a reader must know of who signed a pack."""
-    if not key:
-        return ("no key signed the pack: what it is judged by is what its maker put into it",)
+def _signer(context: LakeContext, pack: Unpacked) -> tuple[Signer, str]:
+    """Return who signed a pack, and what a reader must know of that."""
+    if not (key := pack.signed_by):
+        return "none", "no key signed the pack: what it is judged by is what its maker put into it"
     own = read_public_key(context.layout)
     if own is not None and str(own) == key:
-        return ()
-    return ("the pack is signed by another key than the lake has now: compare it with those that were kept",)
+        return "own", ""
+    if (entry := earlier_keys(context.layout).get(key)) is None:
+        return "unknown", f"the lake knows no key {key}, which signed the pack: compare it with those that were kept"
+    if pack.entries > entry:
+        counted = count(pack.entries, "entry", "entries")
+        since = f"its checkpoint counts {counted}, and another key followed at entry {entry}"
+        return "unknown", f"an earlier key of the lake signed the pack after its time: {since}"
+    return "earlier", f"an earlier key of the lake signed the pack in its time: another followed at entry {entry}"
 
 
 def _any(

@@ -125,7 +125,8 @@ def inclusion_proof(index: int, tree: Sequence[bytes]) -> list[bytes]:
     Raises:
         ValueError: It has no such leaf.
     """
-    if not 0 <= index < (size := len(tree[0]) // HASH_SIZE):
+    size = len(tree[0]) // HASH_SIZE
+    if not 0 <= index < size:
         raise ValueError(f"a tree of {size} leaves has no leaf {index}")
     proof = []
     for nodes in tree[:-1]:
