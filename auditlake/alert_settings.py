@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import time
+from ipaddress import ip_address
 from typing import Any, Literal, get_args
 
 from auditlake.events.durations import Duration, parse_duration
@@ -46,6 +47,8 @@ class SinkSettings:
     """Its port; the usual one if None."""
     tls: Tls = "starttls"
     """How the connection is encrypted."""
+    clear_text: bool = False
+    """Whether mail may go unencrypted to a host that is not this machine."""
     user: str | None = None
     """Who signs in."""
     password_from: str | None = None
@@ -59,6 +62,11 @@ class SinkSettings:
     def used_port(self) -> int:
         """The port of the mail server."""
         return self.port or _PORTS[self.tls]
+
+    @property
+    def is_readable_on_the_way(self) -> bool:
+        """Whether the network between here and the mail server can read and change what is sent."""
+        return self.kind == "email" and self.tls == "none" and not is_this_machine(str(self.host))
 
     @property
     def called(self) -> str:
@@ -83,6 +91,14 @@ class AlertSettings:
     def is_sent(self) -> bool:
         """Whether alerts leave this machine."""
         return self.webhook is not None or bool(self.sinks)
+
+
+def is_this_machine(host: str) -> bool:
+    """Return whether a host is this machine by its very name or address, whatever a name server says."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
 
 
 def checked_webhook(url: str) -> str:
@@ -141,6 +157,12 @@ def _clock(value: Any) -> time:
     return time(int(match["hour"]), int(match["minute"]))
 
 
+def _flag(value: Any) -> bool:
+    if type(value) is not bool:
+        raise ValueError
+    return value
+
+
 def _port(value: Any) -> int:
     if type(value) is not int or not 0 < value < 1 << 16:
         raise ValueError
@@ -164,6 +186,7 @@ SINK_READERS: Mapping[str, tuple[str, Callable[[Any], Any]]] = {
     "host": ("the name or address of a host", _matching(_HOST)),
     "port": ("a number from 1 to 65535", _port),
     "tls": (f"one of {', '.join(get_args(Tls))}", _one_of(get_args(Tls))),
+    "clear_text": ("true or false", _flag),
     "user": ("a name", _matching(re.compile(r"[\x21-\x7e]{1,200}"))),
     "password_from": (_NAME_OF_ONE, _matching(_NAME)),
     "sender": ("an address such as audit@example.org", _matching(_ADDRESS)),
@@ -176,7 +199,7 @@ _KEYS: dict[Kind, set[str]] = {
     "webhook": {"url", "url_from", "signed_with"},
     "slack": {"url_from"},
     "teams": {"url_from"},
-    "email": {"host", "port", "tls", "user", "password_from", "sender", "to"},
+    "email": {"host", "port", "tls", "clear_text", "user", "password_from", "sender", "to"},
 }
 
 
@@ -192,6 +215,9 @@ def problem_of(raw: Mapping[str, Any]) -> str:
             return "user: expected both user and password_from, or neither"
         if "user" in raw and raw.get("tls") == "none":
             return "tls: a password is sent over an encrypted connection only; expected starttls or tls"
+        if raw.get("tls") == "none" and not is_this_machine(raw["host"]) and not raw.get("clear_text"):
+            what = "mail in clear text can be read and changed on the way to another machine"
+            return f"tls: {what}; expected starttls or tls, or clear_text = true beside it"
     elif ("url" in raw) == ("url_from" in raw):
         keys = " or ".join(sorted(_KEYS[kind] & {"url", "url_from"}))
         return f"{keys}: expected {'one of them' if ' or ' in keys else _NAME_OF_ONE}"

@@ -37,6 +37,8 @@ MAX_FINDINGS = 10_000
 SCHEMES = ("s3", "gs", "az", "https")
 """What the URL of a place where logs lie may begin with."""
 
+FORMS = ("json", "html", "pdf", "csv", "markdown", "text", "junit", "oscal", "ocsf", "hdf")
+"""The names of the forms that a report can be written in (auditlake/forms/table.py)."""
 CLASSES = 8
 """How many retention classes there may be, unless lake.toml says otherwise."""
 _GRACE_SECONDS = 86_400.0
@@ -112,6 +114,8 @@ class ReportSettings:
 
     keep_pages: Duration | None = None
     """How long pages stay in ``LAKE/reports``; for ever if None. The JSON of reports is not concerned."""
+    forms: tuple[str, ...] = ()
+    """In which forms schedules write reports, beside the page and the JSON."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -339,6 +343,12 @@ def _limit(value: Any) -> int | str:
     raise ValueError
 
 
+def _forms(value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list) or not set(value) <= set(FORMS):
+        raise ValueError
+    return tuple(value)
+
+
 def _flag(value: Any) -> bool:
     if type(value) is not bool:
         raise ValueError
@@ -396,6 +406,7 @@ _FILES_READERS: _Readers = {
 """The section ``[files]``."""
 _REPORT_READERS: _Readers = {
     "keep_pages": ("a length of time such as '400d'", partial(parse_duration, field="retention_period")),
+    "forms": (f"a list of some of {', '.join(FORMS)}", _forms),
 }
 """The section ``[reports]``."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import csv
 import hashlib
 import io
@@ -23,8 +24,8 @@ from jsonschema_rs import Draft202012Validator
 import auditlake
 from auditlake import AuditEvent, AuditLake
 from auditlake.errors import ReportError
-from auditlake.ledger.note import new_signer
-from auditlake.reports.statement import FILES, public_pem
+from auditlake.ledger.note import new_signer, parse_signer
+from auditlake.reports.statement import ENVELOPE, FILES, public_pem, statement_files
 from auditlake.testing import set_policies
 from tests.demos import run
 from tests.frameworks.test_lake import HOUSE
@@ -296,6 +297,45 @@ def test_a_pack_is_done_again(lake: AuditLake, tmp_path: Path) -> None:
     (tmp_path / "none.zip").write_bytes(b"PK")
     with pytest.raises(ReportError, match="is no whole evidence pack"):
         lake.reperform(tmp_path / "none.zip")
+
+
+def test_a_pack_that_an_earlier_key_signed(lake: AuditLake, tmp_path: Path) -> None:
+    """A key that another followed is known by the ledger; what it signs after its time is told, as a stranger's is."""
+    pack = lake.evidence("watched", tmp_path / "pack.zip").path
+    assert lake.reperform(pack).signer == "own"
+    old = lake.layout.ledger / "key"
+    kept = old.read_bytes()
+    lake.ledger.rotate_key()
+    again = lake.reperform(pack)
+    assert (again.identical, again.signer) == (True, "earlier")
+    assert "signed the pack in its time" in again.reasons[-1]
+    lake.ingest(AuditEvent("login", NOON))
+    stolen = signed_again(lake.evidence("watched", tmp_path / "new.zip").path, tmp_path / "stolen.zip", kept)
+    told = lake.reperform(stolen)
+    assert (told.identical, told.signer) == (True, "unknown")
+    assert "after its time" in told.reasons[-1]
+    strange = signed_again(pack, tmp_path / "strange.zip", new_signer(old.name).secret().encode())
+    assert lake.reperform(strange).signer == "unknown"
+    assert run(f"auditlake --lake {lake.layout.root} reperform {strange}") == 1
+    assert run(f"auditlake --lake {lake.layout.root} reperform {pack}") == 0
+
+
+def signed_again(pack: Path, out: Path, secret: bytes) -> Path:
+    """The pack, signed by another key, which is in it as the lake's would be."""
+    signer = parse_signer(secret.decode())
+
+    def change(files: dict[str, bytes]) -> None:
+        said = json.loads(base64.b64decode(json.loads(files[ENVELOPE])["payload"]))["predicate"]
+        for name, data in (("key.pub", f"{signer.verifier}\n".encode()), ("key.pem", public_pem(signer.verifier))):
+            digests = [hashlib.sha256(each).hexdigest() for each in (files[name], data)]
+            files[name] = data
+            files["SHA256SUMS"] = files["SHA256SUMS"].replace(*(each.encode() for each in digests))
+            manifest = json.loads(files["MANIFEST.json"])
+            manifest["files"][name] = {"sha256": digests[1], "size": len(data)}
+            sealed(files, lambda _, manifest=manifest: json.dumps(manifest))
+        files.update(statement_files(signer, files["SHA256SUMS"], said))
+
+    return rewritten(pack, out, change)
 
 
 # Several reports, frameworks, and who reads them elsewhere

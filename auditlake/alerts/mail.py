@@ -19,8 +19,10 @@ from auditlake.alerts.notice import Notice, NoticeFact, notice_of
 from auditlake.alerts.outbox import FailedError, Outbox, RejectedError
 from auditlake.alerts.secrets import Secret
 from auditlake.display.templates import render
+from auditlake.display.text import visible
 
 _LOG = logging.getLogger("auditlake.alerts.watch")
+_LONGEST_ANSWER = 200
 _COLOURS = {"attention": "#b3261e", "warning": "#8a5a00", "good": "#1e6b2e", "default": "#4a4a4a"}
 
 
@@ -68,7 +70,8 @@ class Mail(Outbox):
     def send(self, key: str, document: Mapping[str, Any]) -> None:
         """Mail a message; see :meth:`Outbox.send`."""
         settings = self._settings
-        message = self.message(key, notice_of(document, self.lake))
+        begun = f"{document.get('id')}-threshold_exceeded" if document.get("kind") == "resolved" else ""
+        message = self.message(key, notice_of(document, self.lake), begun)
         try:
             with self._signed_in() as server:
                 refused = server.send_message(message, str(settings.sender), settings.to)
@@ -79,14 +82,20 @@ class Mail(Outbox):
         except smtplib.SMTPResponseException as error:
             is_own = isinstance(error, smtplib.SMTPSenderRefused | smtplib.SMTPDataError)
             said = error.smtp_error.decode("utf-8", "replace") if isinstance(error.smtp_error, bytes) else ""
-            _raise_for(error.smtp_code if is_own else 0, f"it answered {error.smtp_code} {said[:200]}")
+            _raise_for(error.smtp_code if is_own else 0, f"it answered {error.smtp_code} {_bounded(said)}")
         except smtplib.SMTPException as error:
-            raise FailedError(str(error) or type(error).__name__) from None
+            raise FailedError(_bounded(str(error)) or type(error).__name__) from None
         if refused:
             _LOG.warning("alert %s was not mailed to %s: %s refused these", key, ", ".join(refused), self.receiver)
 
-    def message(self, key: str, notice: Notice) -> EmailMessage:
-        """Return the mail of a notice; the same key gives the same Message-ID."""
+    def message(self, key: str, notice: Notice, begun: str = "") -> EmailMessage:
+        """Return the mail of a notice; the same key gives the same Message-ID.
+
+        Args:
+            key: What names the message.
+            notice: What it says.
+            begun: Of the end of an episode, the key of the mail that told of its beginning, which this one answers.
+        """
         sender = str(self._settings.sender)
         lake = hashlib.sha256(self.lake.encode("utf-8", "surrogateescape")).hexdigest()[:12]
         message = EmailMessage(policy=SMTP)
@@ -94,7 +103,10 @@ class Mail(Outbox):
         message["To"] = ", ".join(self._settings.to)
         message["Subject"] = notice.title
         message["Date"] = format_datetime(self.now())
-        message["Message-ID"] = f"<{key}.{lake}@{sender.partition('@')[2]}>"
+        domain = sender.partition("@")[2]
+        message["Message-ID"] = f"<{key}.{lake}@{domain}>"
+        if begun:
+            message["In-Reply-To"] = message["References"] = f"<{begun}.{lake}@{domain}>"
         message["Auto-Submitted"] = "auto-generated"
         message.set_content(_plain(notice))
         page = MailPage(notice.title, _COLOURS[notice.tone], notice.text, notice.facts, notice.lines, notice.source)
@@ -120,6 +132,11 @@ class Mail(Outbox):
             with suppress(smtplib.SMTPException, OSError):  # what was taken is taken
                 server.quit()
             server.close()
+
+
+def _bounded(said: str) -> str:
+    """Return what a server said, in one line that acts on no terminal."""
+    return visible(said[:_LONGEST_ANSWER])[:_LONGEST_ANSWER]
 
 
 def _raise_for(code: int, why: str) -> None:

@@ -16,8 +16,9 @@ import random
 import socket
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from datetime import time as time_of_day
 from pathlib import Path
@@ -29,13 +30,15 @@ from auditlake.alerts.sinks import Place, Sink
 from auditlake.disk.durable import make_folders, sync_folder, write_whole
 from auditlake.disk.files import read_file
 from auditlake.display.text import visible
-from auditlake.events.times import print_instant
+from auditlake.events.times import parse_instant, print_instant
 
 MOST_UNDELIVERED = 10_000
 """How many alerts wait for a receiver at most; then the oldest are given up."""
 OLDEST_UNDELIVERED = timedelta(days=7)
 """How long an alert waits for a receiver at most."""
 _DAY = timedelta(days=1)
+_GIVEN_UP = "given_up"
+"""The file of a sink's folder that says how many alerts were given up."""
 _FILES = "files"
 """The key of a digest that names the files of its alerts; it is not sent."""
 _LOOK_SECONDS = 60.0
@@ -199,14 +202,21 @@ class Outbox(Sink):
         oldest = micros(self.now() - OLDEST_UNDELIVERED)
         hopeless = [path for path in waiting if path.name[:20] < f"{oldest:020d}"]
         hopeless += waiting[len(hopeless) : max(len(waiting) - MOST_UNDELIVERED, len(hopeless))]
-        for path in hopeless:
-            path.unlink(missing_ok=True)
         if hopeless:
+            alerts = sum(len(_alerts_in(path)) or 1 for path in hopeless)
+            before = given_up(self._folder)
+            self._write_given_up(GivenUp(alerts + (before.alerts if before else 0), self.now()))
+            for path in hopeless:
+                path.unlink(missing_ok=True)
             _LOG.error(
                 "%d alerts given up that could not be posted to %s, since they are too old or too many; the last is %s",
-                len(hopeless), self.receiver, hopeless[-1].stem,
+                alerts, self.receiver, hopeless[-1].stem,
             )  # fmt: skip
         return waiting[len(hopeless) :]
+
+    def _write_given_up(self, found: GivenUp) -> None:
+        document = {"alerts": found.alerts, "last": print_instant(found.last)}
+        write_whole(self._folder / _GIVEN_UP, json.dumps(document).encode("ascii"))
 
     def _send_file(self, path: Path) -> _Outcome:
         """Send a message, and tell what became of it; one that is delivered or gone is off the disk."""
@@ -325,6 +335,48 @@ class Outbox(Sink):
             path.unlink(missing_ok=True)
         if there:
             sync_folder(self._day)
+
+
+@dataclass(frozen=True, slots=True)
+class GivenUp:
+    """The alerts that a receiver never got."""
+
+    alerts: int
+    """How many there are, ever."""
+    last: datetime
+    """When the last one was given up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """What waits for a receiver."""
+
+    sink: str
+    """What it is called."""
+    alerts: int
+    """How many alerts wait, those in messages of a day among them."""
+    oldest: datetime | None
+    """When the oldest of them was raised, or its message put together."""
+    given_up: GivenUp | None
+
+
+def given_up(folder: Path) -> GivenUp | None:
+    """Return which alerts of a sink's folder were given up; None if none was."""
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        said = json.loads(read_file(folder / _GIVEN_UP, within=folder))
+        return GivenUp(int(said["alerts"]), parse_instant(said["last"]))
+    return None
+
+
+def waiting(alerts: Path) -> Iterator[Waiting]:
+    """Yield what waits for each receiver in the folder ``LAKE/alerts``, and what it never got."""
+    with suppress(OSError):
+        for folder in sorted(each for each in (alerts / "undelivered").iterdir() if each.is_dir()):
+            day = folder / "day"
+            there = [*_files(folder), *(_files(day) if day.is_dir() else ())]
+            begun = min((int(path.name[:20]) for path in there if path.name[:20].isdecimal()), default=None)
+            names = {name for path in there for name in _alerts_in(path) or [path.name]}
+            yield Waiting(folder.name, len(names), None if begun is None else instant(begun), given_up(folder))
 
 
 def _files(folder: Path) -> list[Path]:

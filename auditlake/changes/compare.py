@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from itertools import islice
 
 from auditlake.changes.model import ControlChange, FindingChange, Found, Place, Point
 
@@ -20,19 +21,11 @@ def compared(before: Sequence[Found], after: Sequence[Found]) -> tuple[FindingCh
     Two findings are the same where they have one subject and their stretches of time overlap; those without
     start and end always do. They are paired in the order of their starts, each once. What is left over is gone, or new.
     """
-    later: dict[tuple[str, ...], list[Found]] = defaultdict(list)
-    for each in sorted(after, key=_start):
-        later[each.subject].append(each)
-    changes: list[FindingChange] = []
-    for each in sorted(before, key=_start):
-        candidates = later[each.subject]
-        found = next((other for other in candidates if _overlap(each, other)), None)
-        if found is None:
-            changes.append(FindingChange("gone", each, None))
-        else:
-            candidates.remove(found)
-            changes.extend(_between(each, found))
-    changes.extend(FindingChange("new", None, each) for left in later.values() for each in left)
+    subjects: dict[tuple[str, ...], tuple[list[Found], list[Found]]] = {}
+    for which, found in enumerate((before, after)):
+        for each in sorted(found, key=_start):
+            subjects.setdefault(each.subject, ([], []))[which].append(each)
+    changes = (each for two in subjects.values() for one, other in _paired(*two) for each in _between(one, other))
     return tuple(sorted(changes, key=lambda each: (_start(each.finding), each.finding.subject, each.what)))
 
 
@@ -68,18 +61,38 @@ def controls_changed(
     return tuple(ControlChange(name, then, now) for name, then, now in pairs if then != now)
 
 
-def _between(before: Found, after: Found) -> Iterator[FindingChange]:
+def _paired(before: Sequence[Found], after: Sequence[Found]) -> Iterator[tuple[Found | None, Found | None]]:
+    """Pair the findings of one subject, given in the order of their starts: each with the first that overlaps it.
+
+    Starts only grow: one that has ended by a start has ended by the next, so each is passed over once.
+    """
+    left = dict(enumerate(after))
+    same: defaultdict[datetime, deque[int]] = defaultdict(deque)
+    for at, each in left.items():
+        same[each.start or _EVER].append(at)
+    first = 0
+    for each in before:
+        start, alike = each.start or _EVER, same[each.start or _EVER]
+        while first < len(after) and (first not in left or (after[first].end or _NEVER) <= start):
+            first += 1
+        while alike and alike[0] not in left:
+            alike.popleft()
+        places = [*islice(alike, 1)]
+        if first < len(after) and (after[first].start or _EVER) < (each.end or _NEVER):
+            places.append(first)
+        yield each, left.pop(min(places)) if places else None
+    for each in left.values():
+        yield None, each
+
+
+def _between(before: Found | None, after: Found | None) -> Iterator[FindingChange]:
+    if before is None or after is None:
+        yield FindingChange("new" if before is None else "gone", before, after)
+        return
     if (before.start, before.end, before.peak) != (after.start, after.end, after.peak):
         yield FindingChange("changed", before, after)
     if bool(before.accepted_by) is not bool(after.accepted_by):
         yield FindingChange("accepted" if after.accepted_by else "reopened", before, after)
-
-
-def _overlap(one: Found, other: Found) -> bool:
-    if one.start is None and other.start is None and (one.end is None or other.end is None):
-        return True
-    start, its_start = (each.start or _EVER for each in (one, other))
-    return start == its_start or (start < (other.end or _NEVER) and its_start < (one.end or _NEVER))
 
 
 def _start(found: Found) -> tuple[bool, datetime]:

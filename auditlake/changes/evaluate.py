@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -26,17 +26,24 @@ class Evaluation:
     """The whole JSON."""
 
 
-def evaluation_of(document: Mapping[str, Any]) -> Evaluation:
-    """Read the JSON of a report of a policy or a framework."""
-    return _of_framework(document) if "framework_version" in document else _of_policy(document)
+def evaluation_of(document: Mapping[str, Any], listed_beside: Iterable[Mapping[str, Any]] | None = None) -> Evaluation:
+    """Read the JSON of a report of a policy or a framework.
+
+    Args:
+        document: The JSON.
+        listed_beside: All findings, where it lists some of them alone.
+    """
+    return _of_framework(document) if "framework_version" in document else _of_policy(document, listed_beside)
 
 
-def _of_policy(document: Mapping[str, Any]) -> Evaluation:
-    found = tuple(_found(document["policy_id"], each) for each in document["violations"])
+def _of_policy(document: Mapping[str, Any], listed_beside: Iterable[Mapping[str, Any]] | None) -> Evaluation:
+    listed = document["violations"] if listed_beside is None else listed_beside
+    found = tuple(_found(document["policy_id"], each) for each in listed)
     more = document.get("more_findings")
     every = more["total"] if more else len(found)
+    accepted = more["accepted"] if more else sum(bool(each.accepted_by) for each in found)
     numbers = Numbers(
-        document["status"], document["total_events"], every, every - sum(bool(each.accepted_by) for each in found),
+        document["status"], document["total_events"], every, every - accepted,
         document["events_by_type"], {},
     )  # fmt: skip
     return Evaluation(numbers, found, {}, {}, document)
@@ -63,6 +70,7 @@ def _of_controls(document: Mapping[str, Any]) -> Iterator[Found]:
 def _found(policy: str, values: Mapping[str, Any]) -> Found:
     measures = values.get("measures") or {}
     peak = values.get("peak", measures.get("peak"))
+    peak = int(peak) if isinstance(peak, float) and peak.is_integer() else peak  # a whole number may be a double
     accepted = values.get("accepted")
     return Found(
         id=values["id"], policy=policy, kind=values["kind"], message=values["message"],

@@ -36,6 +36,8 @@ class Point:
     """The run's entry in the journal of runs; None of a report that no run on record made."""
     version: str | None = None
     """Of auditlake, where a run on record made the report."""
+    settings: str | None = None
+    """``sha256:`` of lake.toml, where a run on record made the report."""
 
 
 @dataclass(frozen=True, slots=True)

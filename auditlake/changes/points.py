@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+import io
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,9 +18,12 @@ from auditlake.disk.files import read_file
 from auditlake.errors import ReportError
 from auditlake.frameworks.document import check_framework
 from auditlake.reports.document import check_report
+from auditlake.reports.listing import findings_of
 from auditlake.runs.journal import read
 from auditlake.runs.model import Run
+from auditlake.yaml_reader import near
 
+_Beside = tuple[dict[str, Any], ...] | None
 Which = int | str | Path | None
 """A run by its entry in the journal of runs, a report's JSON, or None for the usual one."""
 
@@ -32,6 +37,8 @@ class Side:
     """Its JSON, where it could be found."""
     findings: int | None = None
     """How many findings the run's line says that it has."""
+    listed_beside: _Beside = None
+    """All its findings, where its JSON lists some of them alone and the file of all of them lies beside it."""
 
 
 def sides(context: LakeContext, subject: str, *, is_framework: bool, before: Which, after: Which) -> tuple[Side, Side]:
@@ -47,7 +54,12 @@ def sides(context: LakeContext, subject: str, *, is_framework: bool, before: Whi
     Raises:
         ReportError: There is no such run, or what was named is no report of it on this lake.
     """
-    runs = [each for each in read(context.layout) if isinstance(each, Run) and subject in _answers(each, is_framework)]
+    judged = [each for each in read(context.layout) if isinstance(each, Run)]
+    runs = [each for each in judged if subject in _answers(each, is_framework)]
+    if not runs and not (before and after):
+        names = {name for each in judged for name in (*each.answers, *each.packs)}
+        message = f"no run on record judged {subject[:100]!r}"
+        raise ReportError(message, hint=near(subject, names) if names else "auditlake report puts one on record")
     later = _side(context, subject, is_framework, runs, after, next(iter(runs[-1:]), None))
     number = later.point.run or len(runs) + 1
     earlier = [each for each in runs if later.point.run is None or each.number < number]
@@ -97,17 +109,17 @@ def _of_run(context: LakeContext, subject: str, is_framework: bool, run: Run) ->
     assert run.snapshot is not None
     about: dict[str, Any] = {
         "as_of": run.as_of, "generated_at": run.generated_at, "snapshot": run.snapshot, "journal": run.journal or 0,
-        "run": run.number, "version": run.version,
+        "run": run.number, "version": run.version, "settings": run.settings,
     }  # fmt: skip
     if not is_framework:
         own = run.answers[subject]
-        document = _document(context, f"compliance_{subject}_", own.report)
+        document, beside = _document(context, f"compliance_{subject}_", own.report)
         point = Point(
             since=own.since, until=own.until, policy=own.policy, status=own.status, report=own.report, **about
         )
-        return Side(point, document, own.findings)
+        return Side(point, document, own.findings, beside)
     packed = run.packs[subject]
-    document = _document(context, f"framework_{subject}_", packed.report)
+    document, _ = _document(context, f"framework_{subject}_", packed.report)
     if document is None:
         message = f"the JSON of the framework report of run {run.number} is not in {context.layout.reports}"
         raise ReportError(message, hint="name it by its path: what else it was judged by is said there alone")
@@ -115,16 +127,27 @@ def _of_run(context: LakeContext, subject: str, is_framework: bool, run: Run) ->
     return Side(Point(policy=packed.pack, status=packed.status, report=packed.report, **about), document)
 
 
-def _document(context: LakeContext, begins: str, digest: str) -> dict[str, Any] | None:
-    """Return the JSON with a digest among the lake's reports; None if it is not there."""
+def _document(context: LakeContext, begins: str, digest: str) -> tuple[dict[str, Any] | None, _Beside]:
+    """Return the JSON with a digest among the lake's reports, and its list of findings; None if it is not there."""
     for path in sorted(context.layout.reports.glob(f"{begins}*.json")):
         try:
             data = read_file(path, within=context.layout.root)
             if "sha256:" + hashlib.sha256(data).hexdigest() == digest:
                 parsed: dict[str, Any] = evidence_json.parse(data)
-                return parsed
+                return parsed, _beside(path, parsed)
         except (OSError, ValueError):
             continue
+    return None, None
+
+
+def _beside(path: Path, document: Mapping[str, Any]) -> _Beside:
+    """Return all findings of a report that lists some of them; None where it lists all, or their file is not there."""
+    if not (more := document.get("more_findings")):
+        return None
+    with suppress(OSError, ValueError):
+        data = read_file(path.with_name(more["file"]))
+        if "sha256:" + hashlib.sha256(data).hexdigest() == more["sha256"]:
+            return tuple(findings_of(io.BytesIO(data)))
     return None
 
 
@@ -152,8 +175,9 @@ def _of_file(context: LakeContext, subject: str, is_framework: bool, runs: Seque
             snapshot=evidence["snapshot"], journal=evidence.get("journal", {}).get("entries", 0),
             policy=evidence["pack_digest" if is_framework else "policy_digest"], status=document["status"],
             report=digest, run=run.number if run else None, version=run.version if run else None,
+            settings=run.settings if run else None,
         ),
-        document,
+        document, None, _beside(path, document),
     )  # fmt: skip
 
 

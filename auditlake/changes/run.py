@@ -26,7 +26,6 @@ from typing import Any
 
 from auditlake.changes.compare import compared, controls_changed, placed
 from auditlake.changes.evaluate import Evaluation, evaluation_of
-from auditlake.changes.judged_by import JudgedBy
 from auditlake.changes.model import Changes, Step, StepName
 from auditlake.changes.points import Side, Which, sides
 from auditlake.changes.words import why
@@ -35,11 +34,13 @@ from auditlake.display.text import count
 from auditlake.errors import PackError, ReportError, SnapshotError
 from auditlake.findings.decisions import Entry
 from auditlake.findings.journal import concerning, is_about, read
+from auditlake.frameworks.as_judged import AsJudged, Files
 from auditlake.frameworks.run import JudgedFrameworks, Where
 from auditlake.reports.reperform import told_apart
 from auditlake.store.deltalog import last_batch, row_changes
 
 Judge = Callable[..., AbstractContextManager[JudgedFrameworks]]
+_HINT = "reports on record keep what they are judged by; name a folder with the files of then with --policies"
 _REWRITTEN = "The bytes of the earlier report are not given again, its numbers are"
 
 
@@ -77,7 +78,8 @@ def changes(
         before: The earlier report: the number of a run, or the path of its JSON; the last run of the same verb and
             schedule before the later one if None.
         after: The later report, likewise; the newest run if None.
-        policies: A folder with the policies as the earlier report was judged by; those that the lake kept if None.
+        policies: A folder with the policies and packs as the earlier report was judged by; those that the lake has
+            by their digests if None.
 
     Raises:
         ReportError: There are no two such reports, or what one was judged by is not there any more.
@@ -95,7 +97,8 @@ class _Comparison:
     ) -> None:  # fmt: skip
         self._context, self._judge, self._subject, self._is_framework = context, judge, subject, is_framework
         self._first, self._later = two
-        self._judged_by = JudgedBy(context, subject, is_framework, folder, {id(self._first): policies})
+        self._as_judged, self._given = AsJudged(context, folder), policies
+        self._files: dict[int, Files] = {}
         self._notes: list[str] = []
 
     def run(self) -> Changes:
@@ -104,6 +107,10 @@ class _Comparison:
         for point, which in ((first, "earlier"), (later, "later")):
             if point.version not in (None, made):
                 self._notes.append(f"auditlake {point.version} made the {which} report; this is auditlake {made}.")
+        if None not in (first.settings, later.settings) and first.settings != later.settings:
+            self._notes.append(
+                "lake.toml changed between the two reports: all is evaluated by the one that there is now."
+            )
         reported, stopped = self._reported()
         steps = [Step("reported", why("reported", first, later), reported.numbers)]
         if not stopped:
@@ -117,7 +124,7 @@ class _Comparison:
     def _reported(self) -> tuple[Evaluation, str]:
         """Return the earlier report, and why nothing can be compared with it; empty where it can."""
         side = self._first
-        then = evaluation_of(side.document) if side.document else None
+        then = evaluation_of(side.document, side.listed_beside) if side.document else None
         try:
             now, digest = self._evaluated(_Asked(side, side.point.snapshot, None, side, side))
         except SnapshotError as error:
@@ -166,7 +173,7 @@ class _Comparison:
                 continue
             found = compared(last.found, now.found)
             said = why(
-                name, first.point, later.point, last, now, files=(self._judged_by.of(first), self._judged_by.of(later)),
+                name, first.point, later.point, last, now, files=(self._judged_by(first), self._judged_by(later)),
                 entries=self._concerned(), subject=self._subject,
             )  # fmt: skip
             step = Step(
@@ -221,7 +228,7 @@ class _Comparison:
         differs = {
             "deleted": bool(row_changes(layout, later.snapshot, since=first.snapshot)),
             "late": last_batch(layout, first.snapshot) != last_batch(layout, later.snapshot),
-            "policy": self._judged_by.of(self._first) != self._judged_by.of(self._later),
+            "policy": self._judged_by(self._first) != self._judged_by(self._later),
             "decisions": self._decided(first.journal) != self._decided(later.journal),
             "time": (first.as_of, first.since, first.until) != (later.as_of, later.since, later.until)
             or (self._is_framework and self._runs(self._first) != self._runs(self._later)),
@@ -234,14 +241,14 @@ class _Comparison:
 
     def _evaluated(self, asked: _Asked) -> tuple[Evaluation, str]:
         """Evaluate; return what it gives, and ``sha256:`` of the canonical JSON."""
-        over, by = asked.over.point, self._judged_by.of(asked.by)
+        over, by = asked.over.point, self._judged_by(asked.by)
         decided_by = None if asked.decided is asked.over else asked.decided.point.as_of
         named: tuple[Any, ...] = ((), (self._subject,)) if self._is_framework else ((self._subject,), None)
         with self._judge(
             *named, only=self._is_framework, again=True, pages=False, arrived_by=asked.arrived_by,
             where=Where(by.packs, self._runs(asked.over), decided_by) if self._is_framework else None,
             as_of=over.as_of, since=over.since, until=over.until, generated_at=over.generated_at,
-            snapshot=asked.snapshot, entries=asked.decided.point.journal, policies=self._judged_by.folder(by),
+            snapshot=asked.snapshot, entries=asked.decided.point.journal, policies=self._as_judged.folder(by),
         ) as made:  # fmt: skip
             for faults in made.faults.values():
                 raise PackError(faults)
@@ -254,6 +261,23 @@ class _Comparison:
         document = json.loads(data)
         made_again = evaluation_of(document if every is data else json.loads(every))
         return replace(made_again, document=document), "sha256:" + hashlib.sha256(data).hexdigest()
+
+    def _judged_by(self, side: Side) -> Files:
+        """Return the files that a report was judged by.
+
+        Raises:
+            ReportError: One is not there any more.
+        """
+        if id(side) not in self._files:
+            given = self._given if side is self._first else None
+            if self._is_framework:
+                files = self._as_judged.framework(side.document or {}, given)
+            else:
+                files = self._as_judged.policy(self._subject, side.point.policy, given)
+            for name, digest in files.missing.items():
+                raise ReportError(f"{name} as it was judged by is not there any more: {digest}", hint=_HINT)
+            self._files[id(side)] = files
+        return self._files[id(side)]
 
     def _runs(self, side: Side) -> int | None:
         return None if side.document is None else side.document["evidence"]["runs"]["entries"]

@@ -8,7 +8,6 @@ from datetime import datetime
 from typing import Any
 
 from auditlake.changes.evaluate import Evaluation
-from auditlake.changes.judged_by import Files
 from auditlake.changes.model import FindingChange, Point, Step, StepName
 from auditlake.display.text import count, instant_name, moment, period_name
 from auditlake.findings.decisions import (
@@ -22,6 +21,7 @@ from auditlake.findings.decisions import (
     Statement,
     Weakening,
 )
+from auditlake.frameworks.as_judged import Files
 
 CAUSES = {
     "reported": "As reported", "deleted": "Events deleted", "late": "Events arrived late",
@@ -112,7 +112,7 @@ def _policies(before: Files, after: Files, subject: str) -> Iterator[str]:
             )  # fmt: skip
     one, other = before.policies, after.policies
     for name in sorted(one.keys() & other.keys()):
-        if one[name] != other[name] and not packs:
+        if one[name] != other[name] and not (packs and "--" in name):
             yield from (f"{name}: {said}" if name != subject else said for said in _keys(one[name], other[name]))
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @click.option("--from", "before", metavar="RUN|FILE", help="The earlier report: a run's number, or a report's JSON.")
 @click.option("--to", "after", metavar="RUN|FILE", help="The later report; that of the newest run by default.")
 @click.option("--policies", type=Folder(exists=True, file_okay=False, path_type=Path),
-              help="A folder with the policies that the earlier report was judged by.")  # fmt: skip
+              help="A folder with the policies and packs that the earlier report was judged by.")  # fmt: skip
 @click.option("--out", type=Folder(file_okay=False, path_type=Path),
               help="Folder to write the page and the JSON to; LAKE/reports by default.")  # fmt: skip
 @json_option("changes", "files")

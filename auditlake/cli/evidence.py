@@ -49,12 +49,13 @@ def evidence(path: str, /, policies: tuple[str, ...], frameworks: tuple[str, ...
 @click.command()
 @click.argument("report", type=click.Path(dir_okay=False, path_type=Path), metavar="REPORT.json|PACK.zip")
 @click.option("--policies", type=Folder(file_okay=False, path_type=Path), help="Judge by the policies in this folder.")
-@json_option("policy_id", "as_of", "snapshot", "identical", "differences", "statements", "reasons")
+@json_option("policy_id", "as_of", "snapshot", "identical", "differences", "statements", "signer", "reasons")
 @click.pass_obj
 def reperform(path: str, report: Path, policies: Path | None) -> int:
     """Run a report again on its snapshot and compare the numbers.
 
-    The report may be in an evidence pack. The exit code is 1 if a number differs.
+    The report may be in an evidence pack. The exit code is 1 if a number differs, or if the lake does not know the key
+    that signed the pack.
     """
     from auditlake.reports.reperform import NOTHING
 
@@ -63,7 +64,7 @@ def reperform(path: str, report: Path, policies: Path | None) -> int:
     differences = [
         {key: value for key, value in pick(each).items() if value is not NOTHING} for each in done.differences
     ]
-    code = DONE if done.identical else NEGATIVE
+    code = DONE if done.identical and done.signer != "unknown" else NEGATIVE
     if machine(done, differences=differences, statements=[each.where for each in done.statements]):
         return code
     if done.identical:
@@ -75,6 +76,6 @@ def reperform(path: str, report: Path, policies: Path | None) -> int:
             table(("where", "then", "now"), rows[:_SHOWN_DIFFERENCES])
         if (more := len(done.differences) - _SHOWN_DIFFERENCES) > 0:
             click.echo(f"and {more:,} more; --json lists all")
-    for reason in () if done.identical and is_quiet() else done.reasons:
+    for reason in () if code is DONE and is_quiet() else done.reasons:
         click.echo(visible(reason))
     return code

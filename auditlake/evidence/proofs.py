@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -23,12 +23,13 @@ def write_proofs(prover: Prover, folder: Path) -> dict[str, int]:
     return {file.stem: _write(prover, folder / "proofs" / f"{file.stem}.jsonl", _events(file)) for file in files}
 
 
-def _write(prover: Prover, path: Path, events: Iterator[tuple[str, str, datetime]]) -> int:
+def _write(prover: Prover, path: Path, events: Sequence[tuple[str, str, datetime]]) -> int:
     """Write the proofs of events, a line each; an event whose personal data was replaced since has none."""
     lines = []
+    prover.expect((event_id, at.date()) for event_id, _, at in events)
     for event_id, source, at in events:
         try:
-            proof = json.loads(prover.prove(event_id, source=source, day=at.date()))
+            proof = prover.proof(event_id, source=source, day=at.date())
         except ChangedEventError:
             continue
         lines.append(json.dumps(proof, ensure_ascii=True, separators=(",", ":")) + "\n")
@@ -38,11 +39,11 @@ def _write(prover: Prover, path: Path, events: Iterator[tuple[str, str, datetime
     return len(lines)
 
 
-def _events(file: Path) -> Iterator[tuple[str, str, datetime]]:
+def _events(file: Path) -> Sequence[tuple[str, str, datetime]]:
     import pyarrow.parquet as pq
 
     names = ("event_id", "source", "timestamp")
     with pq.ParquetFile(file) as parquet:
         for batch in parquet.iter_batches(MOST, columns=names):
-            yield from zip(*(batch.column(name).to_pylist() for name in names), strict=True)
-            return
+            return [*zip(*(batch.column(name).to_pylist() for name in names), strict=True)]
+    return ()

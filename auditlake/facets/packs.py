@@ -135,8 +135,8 @@ class Packs(Facet):
         """
         from auditlake.analysis.policy_tests import check_policies
         from auditlake.findings.journal import decisions_as_of, read
-        from auditlake.packs.check import problems_of
-        from auditlake.packs.effective import lake_packs
+        from auditlake.packs.check import problems_of, unknown_of
+        from auditlake.packs.effective import lake_packs, lake_policies
         from auditlake.packs.files import read_file_of_pack
 
         layout, types = self._context.layout, self._context.config.event_types
@@ -155,6 +155,9 @@ class Packs(Facet):
             decided = decisions_as_of(read(layout), self._context.now)
             problems += problems_of(found.only(ids) if ids else found, decided.weakened)
             packs += [pack for name, pack in found.packs.items() if name in ids or not ids]
+            if not ids:
+                known = {each.id for each in lake_policies(layout, types, tolerant=True, packs=found)}
+                problems += unknown_of(found, str(layout.frameworks), known)
         policies = [policy for pack in packs for policy in pack.policies.values()]
         return PackCheck(tuple(problems), check_policies(policies))
 

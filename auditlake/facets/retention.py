@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from auditlake.context import Facet
-from auditlake.errors import RetentionError
+from auditlake.errors import ReportError, RetentionError
 from auditlake.events.times import Instant, judged_as_of
 
 if TYPE_CHECKING:
@@ -57,7 +58,20 @@ class Retention(Facet):
         from auditlake.retention.apply import apply
 
         flush(self._context)
-        return apply(self._context, as_of, digest=plan, accept_weaker=accept_weaker, operator=operator)
+        done = apply(self._context, as_of, digest=plan, accept_weaker=accept_weaker, operator=operator)
+        if any(each.kind == "report" for each in done.plan.leftovers):
+            self._write_index()
+        return done
+
+    def _write_index(self) -> None:
+        """Write the list of the lake's reports again, where there is one: some of them are gone."""
+        from auditlake.site.index import check_index, write_index
+
+        layout = self._context.layout
+        if (layout.reports / "index.html").is_file():
+            with suppress(ReportError):  # the events are deleted all the same, and the next run writes it
+                check_index(layout.reports)
+                write_index(layout.reports, layout, everything=True)
 
     def erase(
         self, user_id: str, *, reason: str, ticket: str, paths: Sequence[str] = (), operator: str | None = None

@@ -175,7 +175,7 @@ class Runs(Facet):
             subject: The policy, or the pack.
             before: The earlier report: a run's number, or its JSON; the last run before the later one if None.
             after: The later report, likewise; that of the newest run if None.
-            policies: A folder with the policies that the earlier report was judged by; those that runs kept if None.
+            policies: A folder with the policies and packs that the earlier report was judged by, if not the lake's.
 
         Raises:
             ReportError: There are no two such reports, or what one was judged by is not there any more.

@@ -9,23 +9,23 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from auditlake.context import LakeContext
 from auditlake.disk import evidence_json
-from auditlake.disk.files import SMALL, read_file
-from auditlake.disk.layout import Layout
+from auditlake.disk.files import read_file
+from auditlake.display.text import count
 from auditlake.errors import HoldError, LakeFormatError, PackError, PolicyError, ReportError, SnapshotError
+from auditlake.frameworks.as_judged import AsJudged, Files
 from auditlake.frameworks.document import check_framework
 from auditlake.frameworks.run import JudgedFrameworks, Where
 from auditlake.ledger.keys import read_public_key
-from auditlake.ledger.sidecars import read_kept
-from auditlake.packs.effective import LakePacks, lake_files, read_packs
-from auditlake.packs.settings import revisions_in
+from auditlake.packs.effective import LakePacks, read_packs
 from auditlake.policies.holds import binding, holds_in
-from auditlake.reports.evidence_pack import unpacked
-from auditlake.reports.reperform import Difference, Reperformance, reperform, told_apart
-from auditlake.yaml_reader import digest_of
+from auditlake.reports.evidence_pack import Unpacked, unpacked
+from auditlake.reports.reperform import Difference, Reperformance, Signer, read_report, reperform, told_apart
+from auditlake.verify.tree import earlier_keys
 
 Judge = Callable[..., AbstractContextManager[JudgedFrameworks]]
 _SAID = {
@@ -37,6 +37,7 @@ _SAID = {
     "evidence.holds": "the legal holds are other ones: one was added, removed or changed, or a person was erased",
     "evidence.places_digest": "where personal data lies is said otherwise now, by lake.toml or by a mapping",
 }  # fmt: skip
+_EARLIER = "it is judged by policies as they were then: the lake has others now"
 _REPORT = re.compile(r"policies\[(.*)\]\.report")
 """Why a report differs, by the place that tells."""
 
@@ -60,28 +61,48 @@ def reperform_any(
     with unpacked(path) as pack:
         there = policies or pack.folder / "policies"
         done = [_any(context, judge, pack.folder / each, pack.folder, there) for each in pack.reports]
-        said = _signed(context, pack.signed_by)
+        signer, said = _signer(context, pack)
     whole = done[0] if len(done) == 1 else _together(done)
-    return replace(whole, reasons=(*whole.reasons, *said))
+    return replace(whole, reasons=(*whole.reasons, said) if said else whole.reasons, signer=signer)
 
 
-def _signed(context: LakeContext, key: str) -> tuple[str, ...]:
-    """Return what a reader must know of who signed a pack."""
-    if not key:
-        return ("no key signed the pack: what it is judged by is what its maker put into it",)
+def _signer(context: LakeContext, pack: Unpacked) -> tuple[Signer, str]:
+    """Return who signed a pack, and what a reader must know of that."""
+    if not (key := pack.signed_by):
+        return "none", "no key signed the pack: what it is judged by is what its maker put into it"
     own = read_public_key(context.layout)
     if own is not None and str(own) == key:
-        return ()
-    return ("the pack is signed by another key than the lake has now: compare it with those that were kept",)
+        return "own", ""
+    if (entry := earlier_keys(context.layout).get(key)) is None:
+        return "unknown", f"the lake knows no key {key}, which signed the pack: compare it with those that were kept"
+    if pack.entries > entry:
+        counted = count(pack.entries, "entry", "entries")
+        since = f"its checkpoint counts {counted}, and another key followed at entry {entry}"
+        return "unknown", f"an earlier key of the lake signed the pack after its time: {since}"
+    return "earlier", f"an earlier key of the lake signed the pack in its time: another followed at entry {entry}"
 
 
 def _any(
     context: LakeContext, judge: Judge, path: Path, folder: Path | None, policies: str | Path | None
 ) -> Reperformance:
-    found = _framework(path)
-    if found is not None:
-        return _again(context, judge, path, found, folder, policies)
-    return reperform(path, context.config.id, _judge_policy(judge), policies=policies)
+    framework = _framework(path)
+    own = context.config.id
+    with TemporaryDirectory(prefix="auditlake-as-judged-") as name:
+        files, as_judged = None, AsJudged(context, Path(name))
+        if policies is None and framework is None:
+            then = read_report(path)
+            if then["evidence"]["lake_id"] == own:
+                files = as_judged.policy(then["policy_id"], then["evidence"]["policy_digest"])
+        elif folder is None and framework is not None and framework["evidence"]["lake_id"] == own:
+            files = as_judged.framework(framework)
+        if policies is None and files is not None:
+            policies = as_judged.folder(files)
+        if framework is None:
+            done = reperform(path, own, _judge_policy(judge), policies=policies)
+        else:
+            done = _again(context, judge, path, framework, folder, files, policies)
+    said = () if files is None or files.in_lake else (_EARLIER,)
+    return replace(done, reasons=(*done.reasons, *said))
 
 
 def _together(done: Sequence[Reperformance]) -> Reperformance:
@@ -124,7 +145,7 @@ def _framework(path: Path) -> dict[str, Any] | None:
 
 
 def _again(
-    context: LakeContext, judge: Judge, path: Path, then: Mapping[str, Any], folder: Path | None,
+    context: LakeContext, judge: Judge, path: Path, then: Mapping[str, Any], folder: Path | None, files: Files | None,
     policies: str | Path | None,
 ) -> Reperformance:  # fmt: skip
     evidence, pack_id, types = then["evidence"], then["pack_id"], context.config.event_types
@@ -135,7 +156,8 @@ def _again(
     period = {name: datetime.fromisoformat(text) for name, text in then["period"].items()}
     try:
         holds = None if folder is None else binding(context.layout, holds_in(folder / "holds", types))
-        where = Where(_packs(context, folder, then), evidence["runs"]["entries"], holds=holds)
+        packs = files.packs if files else None if folder is None else _packed(context, folder)
+        where = Where(packs, evidence["runs"]["entries"], holds=holds)
         with judge(
             (), (pack_id,), only=True, again=True, where=where, as_of=then["as_of"], **period,
             snapshot=evidence["snapshot"], generated_at=then["generated_at"],
@@ -150,43 +172,12 @@ def _again(
     return Reperformance(*which, not differences, differences, tuple(_reasons(differences)), statements)
 
 
-def _packs(context: LakeContext, folder: Path | None, then: Mapping[str, Any]) -> LakePacks:
-    """Return the packs to judge by: those of an evidence pack, else the lake's as they were, as far as it has them."""
-    files, settings = lake_files(context.layout) if folder is None else _packed(folder)
-    if folder is None:
-        evidence, layout = then["evidence"], context.layout
-        settings = _as_it_was(layout, evidence["settings_digest"], settings)
-        for pack_id, revision in revisions_in(settings).items():
-            if (old := layout.old_pack(pack_id, revision)).is_file():
-                files[pack_id] = read_file(old, within=layout.root, limit=SMALL)
-        for pack_id, name in ((then["pack_id"], "pack_digest"), (then["extends"], "base_digest")):
-            if pack_id is not None and (found := _as_it_was(layout, evidence[name], files.get(pack_id))):
-                files[pack_id] = found
-    return read_packs(files, settings, context.config.event_types, is_later=True)
-
-
-def _packed(folder: Path) -> tuple[dict[str, bytes], bytes | None]:
+def _packed(context: LakeContext, folder: Path) -> LakePacks:
+    """Return the packs that are in an evidence pack."""
     there = folder / "frameworks.yaml"
     files = {each.stem: each.read_bytes() for each in folder.glob("packs/*.yaml")}
-    return files, there.read_bytes() if there.is_file() else None
-
-
-def _as_it_was(layout: Layout, digest: str | None, now: bytes | None) -> bytes | None:
-    """Return the file of a digest: as it is now, an earlier revision, or as the ledger has it; as it is now if none is.
-
-    Args:
-        layout: The lake.
-        digest: ``sha256:`` and hex digits, as a report names it.
-        now: The file as it is now.
-    """
-
-    def there() -> Iterator[bytes | None]:
-        yield now
-        for path in sorted(layout.packs.glob("old/*.yaml")):
-            yield read_file(path, within=layout.root, limit=SMALL)
-        yield read_kept(layout, "packs", (digest or "").removeprefix("sha256:"))
-
-    return next((each for each in there() if each is not None and digest_of(each) == digest), now)
+    settings = there.read_bytes() if there.is_file() else None
+    return read_packs(files, settings, context.config.event_types, is_later=True)
 
 
 def _reasons(differences: Sequence[Difference]) -> Iterator[str]:

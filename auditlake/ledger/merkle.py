@@ -1,13 +1,12 @@
 """Merkle trees of RFC 6962 (section 2.1): their roots, and the proofs that something is in one.
 
 A hash is 32 bytes. Many of them are one ``bytes``, so that a tree of a million leaves is neither a million objects nor
-a recursion. Proofs are made through a function that gives the root over a stretch of leaves, so that it does not matter
-whether the leaves are in memory or in files.
+a recursion.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from hashlib import sha256
 from struct import iter_unpack
 from typing import Any
@@ -21,9 +20,6 @@ EMPTY_ROOT = sha256(b"").digest()
 _FOLD_LEVEL = 16
 """A growing tree folds its leaves whenever it has so many (a power of two) of them."""
 _FOLD_BYTES = HASH_SIZE << _FOLD_LEVEL
-
-Subtree = Callable[[int, int], bytes]
-"""Gives the root over the leaves from the first index to before the second."""
 
 
 def leaf_hash(data: bytes) -> bytes:
@@ -108,37 +104,36 @@ def join(roots: Sequence[bytes]) -> bytes:
     return last
 
 
-def subtrees(hashes: bytes) -> Subtree:
-    """Return a function for the roots over stretches of leaves that are in memory."""
-    return lambda begin, end: root(hashes[begin * HASH_SIZE : end * HASH_SIZE])
-
-
 # Proofs
 
 
-def inclusion_proof(index: int, size: int, subtree: Subtree) -> list[bytes]:
-    """Prove that a leaf is in the tree of the first ``size`` leaves.
+def levels(hashes: bytes) -> list[bytes]:
+    """Return a tree level by level, from its leaves to its root."""
+    found = [hashes or EMPTY_ROOT]
+    while len(found[-1]) > HASH_SIZE:
+        found.append(next_level(found[-1]))
+    return found
+
+
+def inclusion_proof(index: int, tree: Sequence[bytes]) -> list[bytes]:
+    """Prove that a leaf is in a tree.
+
+    Args:
+        index: The leaf's place.
+        tree: The tree, as :func:`levels` gives it.
 
     Raises:
-        ValueError: That tree has no such leaf.
+        ValueError: It has no such leaf.
     """
+    size = len(tree[0]) // HASH_SIZE
     if not 0 <= index < size:
         raise ValueError(f"a tree of {size} leaves has no leaf {index}")
-    begin, end, proof = 0, size, []
-    while end - begin > 1:
-        middle = begin + _split(end - begin)
-        if index < middle:
-            proof.append(subtree(middle, end))
-            end = middle
-        else:
-            proof.append(subtree(begin, middle))
-            begin = middle
-    return proof[::-1]
-
-
-def _split(size: int) -> int:
-    """How many leaves the left subtree has: the largest power of two below the size."""
-    return 1 << (size - 1).bit_length() - 1
+    proof = []
+    for nodes in tree[:-1]:
+        beside = (index ^ 1) * HASH_SIZE
+        proof.append(nodes[beside : beside + HASH_SIZE])
+        index >>= 1
+    return [each for each in proof if each]  # an odd one at the end has nothing beside it
 
 
 def root_from_inclusion(leaf: bytes, index: int, size: int, proof: Sequence[bytes]) -> bytes | None:

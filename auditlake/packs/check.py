@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from datetime import datetime
 from typing import Any, Protocol
 
 from auditlake.packs.effective import LakePacks
 from auditlake.packs.model import Pack
 from auditlake.packs.parameters import is_same, needs_decision, shown_value
-from auditlake.packs.settings import Chosen
+from auditlake.packs.settings import ALL, Chosen
+from auditlake.yaml_reader import nearest
 
 
 class Decision(Protocol):
@@ -59,6 +60,21 @@ def undecided(pack: Pack, chosen: Chosen | None, decisions: Mapping[str, Decisio
         why = f"{name}: {value} is weaker than {asked}, which {clause} asks for"
         why += f", and what was decided is {decision.value}" if decision else ", and no decision in force lets it be"
         yield f"{place}: {why}" if place else why
+
+
+def unknown_of(found: LakePacks, file: str, policies: Collection[str]) -> Iterator[str]:
+    """Yield what schedules evaluate and the lake does not have, each with its place.
+
+    Args:
+        found: The lake's packs and settings.
+        file: What to call the file of settings.
+        policies: The ids of the lake's policies.
+    """
+    there = {*policies, *found.known, ALL}
+    for place, name in found.settings.evaluated:
+        if name not in there:
+            hint = nearest(name, there)
+            yield f"{file}:{place}: evaluate: {name!r} is neither a policy nor a pack of this lake; {hint}"
 
 
 def problems_of(found: LakePacks, decisions: Decisions) -> tuple[str, ...]:

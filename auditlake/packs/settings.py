@@ -54,6 +54,8 @@ class Settings:
     """The mistakes, each ``file:line:column: message``: of the entry of each pack, and of all else under ``""``."""
     programs: tuple[str, ...] | None = None
     """Accounts that are no persons: what they sign is no review by a person. None where that is not said."""
+    evaluated: tuple[tuple[str, str], ...] = ()
+    """What schedules evaluate, each with its place as ``line:column``: policies and packs by id, and :data:`ALL`."""
 
 
 def read_settings(
@@ -84,7 +86,7 @@ def read_settings(
             chosen[str(key.value)] = entry
     if reader.mistakes:
         faults[""] = reader.problems(file)
-    return Settings(chosen, schedules, faults, programs)
+    return Settings(chosen, schedules, faults, programs, tuple(reader.evaluated))
 
 
 def _is_blank(text: str) -> bool:
@@ -121,6 +123,10 @@ def _top(content: str | bytes, *, in_use: bool) -> tuple[_Reader, dict[str, yaml
 
 class _Reader(Reader):
     """Reads the settings, or what they say of one pack."""
+
+    def __init__(self, *about: Any) -> None:
+        super().__init__(*about)
+        self.evaluated: list[tuple[str, str]] = []
 
     def chosen(self, key: yaml.Node, node: yaml.Node, there: Collection[str], load: Load) -> Chosen | None:
         """Return what is said of a pack; None if it is a mistake, or the pack is one that cannot be used."""
@@ -173,9 +179,16 @@ class _Reader(Reader):
             return read_length(self, node, key)
         if key == "evaluate":
             expected = "a pack, a policy, or all"
-            return self.several(node, key, lambda item, key: self.matching(item, key, _NAME, expected))
+            return self.several(node, key, lambda item, key: self.named(item, key, expected))
         pattern, expected = (_CLOCK, "a time of the day, UTC, such as '00:15'") if key == "at" else (_NAME, "a name")
         return self.matching(node, key, pattern, expected)
+
+    def named(self, node: yaml.Node, key: str, expected: str) -> str | None:
+        """Return what a schedule evaluates, and note where it says so."""
+        name = self.matching(node, key, _NAME, expected)
+        if name is not None:
+            self.evaluated.append((f"{node.start_mark.line + 1}:{node.start_mark.column + 1}", name))
+        return name
 
     def matching(self, node: yaml.Node, key: str, pattern: re.Pattern[str], expected: str) -> str | None:
         """Return a text of a form."""

@@ -40,6 +40,8 @@ class Unpacked:
     """The JSON of each report, by its name in the folder."""
     signed_by: str
     """The public key that signed it; empty where none did."""
+    entries: int = 0
+    """How many entries the ledger had, by the checkpoint in it."""
 
 
 @contextmanager
@@ -53,14 +55,14 @@ def unpacked(path: Path) -> Iterator[Unpacked]:
         yield Unpacked(Path(name), *_unpack(path, Path(name)))
 
 
-def _unpack(path: Path, folder: Path) -> tuple[tuple[str, ...], str]:
+def _unpack(path: Path, folder: Path) -> tuple[tuple[str, ...], str, int]:
     try:
         with open_file(path) as file, zipfile.ZipFile(file) as archive:
-            files, reports, signed_by = _checked(archive)
+            files, reports, signed_by, entries = _checked(archive)
             for each in (*reports, *(name for name in files if name.startswith(_READ))):
                 (folder / each).parent.mkdir(parents=True, exist_ok=True)
                 (folder / each).write_bytes(_read(archive, each, LARGE if each in reports else SMALL))
-            return reports, signed_by
+            return reports, signed_by, entries
     except OSError as error:
         raise ReportError(f"{path} cannot be read: {error.strerror or error}") from error
     except (
@@ -79,8 +81,9 @@ def _unpack(path: Path, folder: Path) -> tuple[tuple[str, ...], str]:
         raise ReportError(message, hint="expected the ZIP that auditlake evidence writes") from error
 
 
-def _checked(archive: zipfile.ZipFile) -> tuple[Mapping[str, Any], tuple[str, ...], str]:
-    """Return the files that the manifest of a pack lists, the names of its reports, and the key that signed it.
+def _checked(archive: zipfile.ZipFile) -> tuple[Mapping[str, Any], tuple[str, ...], str, int]:
+    """Return the files that the manifest of a pack lists, the names of its reports, the key that signed it, and how
+    many entries its checkpoint counts.
 
     Raises:
         ValueError: They are not the whole pack, as listed.
@@ -122,9 +125,9 @@ def _checked(archive: zipfile.ZipFile) -> tuple[Mapping[str, Any], tuple[str, ..
         if differing := [key for key, value in said.items() if known[key] != value]:
             raise ValueError(f"its manifest says {said[differing[0]]!r} as {differing[0]}, and its report does not")
     signed_by = _check_seal(archive, manifest) if sealed else ""
-    if "checkpoint.txt" in files:
-        read_checkpoint(_read(archive, "checkpoint.txt", SMALL))
-    return files, tuple(name for name, _ in reports), signed_by
+    there = "checkpoint.txt" in files
+    entries = read_checkpoint(_read(archive, "checkpoint.txt", SMALL)).size if there else 0
+    return files, tuple(name for name, _ in reports), signed_by, entries
 
 
 def _named(manifest: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:

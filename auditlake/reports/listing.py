@@ -90,6 +90,22 @@ def texts_of(file: BinaryIO) -> Iterator[str]:
         yield json.dumps(batch.to_pylist(), ensure_ascii=False)
 
 
+def findings_of(file: BinaryIO) -> Iterator[dict[str, Any]]:
+    """Read a list of findings, some at a time, with the keys that a report's JSON has; of an acceptance its owner.
+
+    Raises:
+        OSError, ValueError: It is no such file, or damaged.
+    """
+    import pyarrow.parquet as pq
+
+    columns = ["id", "kind", "event_type", "group", "start", "end", "peak", "message", "accepted_owner"]
+    for batch in pq.ParquetFile(file).iter_batches(_ROWS, columns=columns):
+        for each in batch.to_pylist():
+            owner = each.pop("accepted_owner")
+            group = json.loads(each["group"] or "{}")
+            yield json_value(each | {"group": group, "accepted": None if owner is None else {"owner": owner}})
+
+
 def newest_instant(file: BinaryIO) -> datetime | None:
     """Return the newest instant that a list of findings has; None where it has none.
 

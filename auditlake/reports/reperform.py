@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from auditlake.disk import evidence_json
 from auditlake.disk.files import read_file
@@ -18,6 +18,9 @@ from auditlake.reports.document import check_report
 
 if TYPE_CHECKING:
     from auditlake.reports.compliance import ComplianceReport
+
+
+Signer = Literal["", "own", "earlier", "unknown", "none"]
 
 
 class _Nothing:
@@ -62,6 +65,9 @@ class Reperformance:
     statements: tuple[Difference, ...] = ()
     """Where the SQL behind the numbers is written in another way, or binds other values, as it does by another version
     of auditlake or with other holds, or where that wrote the same list of findings into a file of other bytes."""
+    signer: Signer = ""
+    """Who signed the evidence pack: the lake's key, an ``earlier`` key of it while it was the lake's, one of which the
+    lake does not know (``unknown``), or ``none``; empty of a report that is in no pack."""
 
 
 def reperform(

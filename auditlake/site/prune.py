@@ -7,6 +7,8 @@ Pages that were made together link to one another, so they stay or go together. 
 - a review or a decision about a finding names one of their reports, or an evidence pack on record has it;
 - the JSON of one of them is not beside it.
 
+What a template of the lake's own made is no page: it is never removed, and keeps none.
+
 Nothing goes at all while a hold is active, since a hold names events, and no page can be matched with one; nor while it
 cannot be told what is to stay. What goes is on record in the journal of runs before the first page does, and no index
 links to it any more.
@@ -146,7 +148,8 @@ class _Stays:
         """Of each policy and pack, what its pages were judged as of, with the snapshots, in order."""
         for name in folder.files:
             head, is_report, tail = name.partition("Z_v")
-            if is_report and name.endswith(".html") and (REPORT_FILE.match(name) or FRAMEWORK_FILE.match(name)):
+            match = REPORT_FILE.match(name) or FRAMEWORK_FILE.match(name) if is_report else None
+            if match is not None and match["form"] == ".html":  # not one that a template made
                 key = (f"{head.rpartition('_')[2]}Z", tail.partition(".")[0].partition("_")[0])
                 self.groups[key].append(name)
                 self._instants[_about(name)].append((key[0], int(key[1])))

@@ -96,11 +96,12 @@ def _runs(entries: Iterable[Entry], year: int) -> Iterator[tuple[datetime, Run]]
 
 def _stretches(days: Mapping[int, _Point]) -> Iterator[Stretch]:
     looks: dict[str, list[int]] = {}
-    for day in sorted(days):
-        status, is_made_up = days[day]
-        looks.setdefault(_LOOKS.get(status, "unsure"), []).append(day)
-        if is_made_up:
-            looks.setdefault("made", []).append(day)
+    for point in {*days.values()}:
+        looks[_LOOKS.get(point[0], "unsure")] = []
+    for day, (status, _) in days.items():
+        looks[_LOOKS.get(status, "unsure")].append(day)
+    if made := [day for day, (_, is_made_up) in days.items() if is_made_up]:
+        looks["made"] = made
     for kind, own in sorted(looks.items()):
         y, height = _LINES[kind]
         yield Stretch(kind, _path(own, y), height)

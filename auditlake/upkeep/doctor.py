@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import unquote
 
+from auditlake.alerts.upkeep import notices as alert_notices
 from auditlake.config import read_config
 from auditlake.disk.durable import make_folders, sync_folder, write_whole
 from auditlake.disk.files import check_folder, is_file, read_file, read_text
@@ -106,6 +107,8 @@ def examine(layout: Layout, *, now: datetime) -> Diagnosis:
             problems += [Problem("policies", text) for text in error.problems]
     report = verify(layout, now=now, full=False)
     notices, changes = list(report.notices), tuple[Repair, ...]()
+    with suppress(AuditLakeError):
+        notices += [Problem("alerts", what) for what in alert_notices(layout, read_config(layout).alerts, now)]
     for path, _ in unfinished(layout):
         notices.append(Problem(_name(layout, path), "a run began and was not finished: the next run writes that down"))
     try:

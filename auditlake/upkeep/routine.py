@@ -315,13 +315,13 @@ class _Run:
         told: list[str] = []
         for occasion in self._task.occasions[:-1]:
             try:
-                _, missing = self._evaluate(asked, occasion)
+                _, missing = self._evaluate(asked, occasion, told)
             except AuditLakeError as error:
                 missing = str(error)
             if missing:
                 due = print_instant(occasion.due) if occasion.due else ""
                 told.append(f"the run that was due {due} could not be made up for: {visible(missing)}")
-        judged, missing = self._evaluate(asked, self._task.occasions[-1])
+        judged, missing = self._evaluate(asked, self._task.occasions[-1], told)
         layout, made = self._context.layout, judged.all_reports
         write_index(layout.reports, layout)
         statuses: dict[str, int] = {}
@@ -352,13 +352,24 @@ class _Run:
             outcome = "no"
         return Step("report", outcome, (said or "there is no policy") + self._as_of(), facts, tuple(told))
 
-    def _evaluate(self, asked: Evaluated, occasion: Occasion) -> tuple[JudgedFrameworks, str]:
-        """Judge what the schedule evaluates, and write the pages; return the answers, and why it is not on record."""
+    def _evaluate(self, asked: Evaluated, occasion: Occasion, told: list[str]) -> tuple[JudgedFrameworks, str]:
+        """Judge what the schedule evaluates, and write it; return the answers, and why it is not on record.
+
+        Args:
+            asked: What it evaluates.
+            occasion: When it was due.
+            told: Where it is added what could not be written.
+        """
+        from auditlake.reports.files import FORMATS
         from auditlake.site.write import write_site
 
         with self._verbs.runs.recorded(self._verb, occasion=occasion) as run:
             judged = run.judged(asked.policies, asked.packs, only=asked.only, as_of=occasion.due)
-            write_site(judged.all_reports, judged.frameworks, self._context.layout.reports)
+            formats = dict.fromkeys((*FORMATS, *self._context.config.reports.forms))
+            written = write_site(
+                judged.all_reports, judged.frameworks, self._context.layout.reports, formats=[*formats]
+            )
+        told += [f"{visible(each.report)}: {visible(str(each.error))}" for each in written.faults]
         return judged, run.missing
 
     def _as_of(self) -> str:
@@ -379,8 +390,6 @@ class _Run:
         return Step("compact", "done", said, facts)
 
     def _retain(self) -> Step:
-        from auditlake.site.index import write_index
-
         plan = self._verbs.retention.plan()
         days = len(plan.changes)
         facts = {
@@ -395,8 +404,6 @@ class _Run:
         if reasons := self._against(plan):
             return Step("retention", "no", f"{said}; not applied", facts, reasons)
         done = self._verbs.retention.apply(plan=plan.digest, operator=self._operator)
-        if any(each.kind == "report" for each in plan.leftovers):
-            write_index(self._context.layout.reports, self._context.layout, everything=True)
         facts |= {"applied": True, "certificate": done.certificate}
         return Step("retention", "done", f"{said}; applied, certificate {done.certificate}", facts)
 

@@ -56,9 +56,10 @@ _UPKEEP = """\
 # max_events = 100000
 # max_days = 3
 
-# How long nightly and prune keep the pages of reports; their JSON stays.
+# How long nightly and prune keep the pages of reports; their JSON stays. And in which more forms schedules write them.
 # [reports]
 # keep_pages = "400d"
+# forms = ["pdf", "csv"]
 """
 
 

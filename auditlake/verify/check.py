@@ -24,7 +24,7 @@ from auditlake.ledger.leaves import Key, Part
 from auditlake.ledger.merkle import HASH_SIZE, leaf_hash, root
 from auditlake.verify.anchors import Anchors, read_anchors
 from auditlake.verify.changed_rows import Rows, marked, marks_path
-from auditlake.verify.checkpoints import Rotation, SignedCheckpoint, key_chain, read_checkpoint, read_key
+from auditlake.verify.checkpoints import SignedCheckpoint, key_chain, read_checkpoint, read_key
 from auditlake.verify.deletions import NOT_YET, Deletions, read_deletions
 from auditlake.verify.deltalog import DeltaLog, read_log
 from auditlake.verify.model import BatchVerdict, PartVerdict, Problem, VerifyReport, worst
@@ -192,14 +192,7 @@ class _Check:
 
         The newest checkpoint is signed by the last of them.
         """
-        hashes = tree.hashes
-        rotations = [
-            Rotation(entry.index, root(hashes[: entry.index * HASH_SIZE]), *_strings(entry, "old", "new", "note"))
-            for entry in tree.entries
-            if entry.fields["kind"] == "key-rotate"
-        ]
-        first = next((key for entry in tree.entries[:1] for key in _strings(entry, "key") if key), None)
-        keys, what = key_chain(rotations, first)
+        keys, what = key_chain(tree.rotations, tree.first_key)
         if what:
             self._wrong("ledger", what)
         if not key:
@@ -484,10 +477,6 @@ class _Check:
         counted = f"{rows} rows instead of {part.rows}" if rows != part.rows else "other rows than were appended"
         which = there.explained(part, taking or Taking())
         return verdict("CHANGED", "; ".join(filter(None, [counted, which, *damaged])))
-
-
-def _strings(entry: LedgerEntry, *names: str) -> list[str]:
-    return [str(entry.fields["details"].get(name, "")) for name in names]
 
 
 def _texts(value: Any) -> dict[str, str]:

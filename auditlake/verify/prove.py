@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -26,12 +27,12 @@ from auditlake.engine.statements import statement
 from auditlake.errors import LedgerError
 from auditlake.events.schema import FILE_COLUMNS
 from auditlake.ledger.leaves import COLUMNS, Key, Part
-from auditlake.ledger.merkle import inclusion_proof, leaf_hash, root, root_from_inclusion, subtrees
+from auditlake.ledger.merkle import inclusion_proof, leaf_hash, levels, root_from_inclusion
 from auditlake.verify.checkpoints import SignedCheckpoint, read_checkpoint, vouched
 from auditlake.verify.deltalog import read_log
 from auditlake.verify.kept_hashes import KeptHashes
 from auditlake.verify.rows import as_appended, batch_leaves
-from auditlake.verify.tree import LedgerEntry, Tree, parse_entry, read_tree
+from auditlake.verify.tree import LedgerEntry, parse_entry, read_tree
 from auditlake.verify.withdrawals import Taking, read_takings
 
 FORMAT = "auditlake-proof/2"
@@ -133,13 +134,25 @@ class Prover:
         except OSError as error:
             raise LedgerError(f"the lake has no checkpoint: {error.strerror}") from error
         self._tree = read_tree(layout, (checkpoint := read_checkpoint(self._note)).size)
-        if self._tree.problems or root(self._tree.hashes) != checkpoint.root:
+        self._above = levels(self._tree.hashes)
+        if self._tree.problems or self._above[-1] != checkpoint.root:
             raise LedgerError("the ledger is damaged", hint="auditlake verify says where")
         self._takings, _ = read_takings(layout, self._tree.entries)
+        self._taken: defaultdict[tuple[int, date], list[Taking]] = defaultdict(list)
+        for key, taking in self._takings.items():
+            self._taken[key[:2]].append(taking)
+        self._entries = {part.batch: each for each in reversed(self._tree.entries) for part in each.parts}
+        self._rotations = [
+            {name: str(each.fields["details"][name]) for name in _ROTATION}
+            for each in self._tree.entries
+            if each.fields["kind"] == "key-rotate"
+        ]
         self._stack = ExitStack()
         self._viewed: date | None = None
         self._rows: dict[tuple[int, date], Sequence[tuple[str, int, bytes]]] = {}
         self._trees: dict[Key, _PartTree] = {}
+        self._batches: dict[int, _Batch] = {}
+        self._events: dict[tuple[str, date | None], list[dict[str, Any]]] = {}
 
     def __enter__(self) -> Self:
         spill = self._stack.enter_context(TemporaryDirectory(prefix="auditlake-"))
@@ -150,8 +163,26 @@ class Prover:
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
+    def expect(self, events: Iterable[tuple[str, date]]) -> None:
+        """Read events that proofs are asked of next, a day at a time.
+
+        Args:
+            events: Their ids, each with its UTC day.
+        """
+        days: defaultdict[date, list[str]] = defaultdict(list)
+        for event_id, day in events:
+            days[day].append(event_id)
+        self._events.clear()
+        for day, event_ids in sorted(days.items()):
+            self._read(event_ids, day)
+
     def prove(self, event_id: str, *, source: str | None = None, day: date | None = None) -> bytes:
-        """Return a proof as :func:`prove` does.
+        """Return a proof as :func:`prove` does; the arguments are those of :meth:`proof`."""
+        proof = self.proof(event_id, source=source, day=day)
+        return json.dumps(proof, indent=1, ensure_ascii=True).encode() + b"\n"
+
+    def proof(self, event_id: str, *, source: str | None = None, day: date | None = None) -> dict[str, Any]:
+        """Return a proof as JSON values.
 
         Args:
             event_id: Which event.
@@ -161,23 +192,42 @@ class Prover:
         Raises:
             LedgerError: There is no such event, or it is not the one that was recorded.
         """
-        self._view(day)
-        part = statement("ledger/leaves.sql", "event")
-        result = self._connection.execute(part.text, {"event_id": event_id}).fetchall()
-        event, day = _chosen([dict(zip((*COLUMNS, "day"), row, strict=True)) for row in result], event_id, source)
-        leaf, batch = leaf_hash(canonical(event)), event["batch"]
-        for taking in (taking for key, taking in self._takings.items() if key[:2] == (batch, day)):
+        if (event_id, day) not in self._events:
+            self._read([event_id], day)
+        event, day = _chosen(self._events[event_id, day], event_id, source)
+        leaf, number = leaf_hash(canonical(event)), event["batch"]
+        for taking in self._taken.get((number, day), ()):
             if taking.has_changed(event["seq"], leaf):
                 what = ", or ".join(dict.fromkeys(_WAYS[kind] for kind in taking.changing))
                 raise ChangedEventError(
                     f"event {event_id!r} is not what was recorded any more: {what}",
                     hint=f"auditlake verify names the certificate of {day}; a proof from before still holds",
                 )
-        entry, parts = _entry(self._tree.entries, batch, event_id)
-        grown = self._part_tree(event["event_type"], batch, day, parts)
+        batch = self._batch(number, event_id)
+        grown = self._part_tree(event["event_type"], number, day, batch.parts)
         if event["seq"] not in grown.places:
             raise LedgerError("the event, or one of its part, is not what was recorded", hint=_WHICH)
-        return _spelled(event, leaf, grown, (entry, parts), self._tree, self._note)
+        step = {"index": batch.entry.index, "size": len(self._tree.bundle), **_step(self._above, batch.entry.index)}
+        return _of_event(event, leaf, grown, batch) | {
+            "entry": {"text": batch.entry.data.decode(), **step}, "checkpoint": self._note.decode(),
+            "rotations": self._rotations,
+        }  # fmt: skip
+
+    def _read(self, event_ids: Sequence[str], day: date | None) -> None:
+        self._view(day)
+        part = statement("ledger/leaves.sql", "events_named")
+        for each in event_ids:
+            self._events[each, day] = []
+        for row in self._connection.execute(part.text, {"event_ids": event_ids}).fetchall():
+            self._events[row[0], day].append(dict(zip((*COLUMNS, "day"), row, strict=True)))
+
+    def _batch(self, number: int, event_id: str) -> _Batch:
+        if number not in self._batches:
+            if (entry := self._entries.get(number)) is None:
+                raise LedgerError(f"the ledger does not know the batch {number} of event {event_id!r}")
+            parts = sorted((part for part in entry.parts if part.batch == number), key=attrgetter("key"))
+            self._batches[number] = _Batch(entry, parts, levels(b"".join(leaf_hash(each.data) for each in parts)))
+        return self._batches[number]
 
     def _view(self, day: date | None) -> None:
         """Let the view have the files of a day, or all of them."""
@@ -204,6 +254,17 @@ class Prover:
             rows = self._rows[batch, day]
             self._trees[part.key] = _tree_of(which, part, rows, [each for _, each in of_day], self._takings)
         return self._trees[part.key]
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """A batch as the ledger has it."""
+
+    entry: LedgerEntry
+    parts: Sequence[Part]
+    """In the order in which their leaves are hashed."""
+    levels: Sequence[bytes]
+    """The tree over them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,46 +328,28 @@ def _chosen(events: Sequence[dict[str, Any]], event_id: str, source: str | None)
         what = f"{len(events)} events have the id {event_id!r}, of the sources {sources}" if events else ""
         hint = "say which source" if events else "auditlake flush brings what was logged into the table"
         raise LedgerError(what or f"the lake has no event with the id {event_id!r}", hint=hint)
-    return events[0], _EPOCH + timedelta(days=events[0].pop("day"))
+    event = dict(events[0])
+    return event, _EPOCH + timedelta(days=event.pop("day"))
 
 
-def _entry(entries: Sequence[LedgerEntry], batch: int, event_id: str) -> tuple[LedgerEntry, list[Part]]:
-    for entry in entries:
-        if parts := sorted((part for part in entry.parts if part.batch == batch), key=attrgetter("key")):
-            return entry, parts
-    raise LedgerError(f"the ledger does not know the batch {batch} of event {event_id!r}")
-
-
-def _spelled(
-    event: Mapping[str, Any],
-    leaf: bytes,
-    grown: _PartTree,
-    found: tuple[LedgerEntry, Sequence[Part]],
-    tree: Tree,
-    note: bytes,
-) -> bytes:
-    entry, parts = found
-    part, levels, index = parts[grown.which], grown.levels, grown.places[event["seq"]]
-    if (levels[0][index], len(levels[0]), levels[-1]) != (leaf, part.rows, [part.root]):
+def _of_event(event: Mapping[str, Any], leaf: bytes, grown: _PartTree, batch: _Batch) -> dict[str, Any]:
+    """Return a proof from the event up to the root of its batch."""
+    part, rows, index = batch.parts[grown.which], grown.levels, grown.places[event["seq"]]
+    if (rows[0][index], len(rows[0]), rows[-1]) != (leaf, part.rows, [part.root]):
         raise LedgerError("the event, or one of its part, is not what was recorded", hint=_WHICH)
-    above = b"".join(leaf_hash(each.data) for each in parts)
-    rotations = [
-        {name: str(each.fields["details"][name]) for name in _ROTATION}
-        for each in tree.entries
-        if each.fields["kind"] == "key-rotate"
-    ]
     of_class = {"class": part.retention_class} if part.retention_class else {}
-    return json.dumps({
+    return {
         "format": FORMAT if of_class else _EARLIER,
         "event": event,
         "canonical": canonical(event).decode(),
         "part": {"batch": part.batch, "day": part.day.isoformat(), **of_class, "index": index, "size": part.rows,
-                 "path": _siblings(levels, index), "root": part.root.hex()},
-        "batch": _path(grown.which, len(parts), above),
-        "entry": {"text": entry.data.decode(), **_path(entry.index, len(tree.bundle), tree.hashes)},
-        "checkpoint": note.decode(),
-        "rotations": rotations,
-    }, indent=1, ensure_ascii=True).encode() + b"\n"  # fmt: skip
+                 "path": _siblings(rows, index), "root": part.root.hex()},
+        "batch": {"index": grown.which, "size": len(batch.parts), **_step(batch.levels, grown.which)},
+    }  # fmt: skip
+
+
+def _step(tree: Sequence[bytes], index: int) -> dict[str, Any]:
+    return {"path": [each.hex() for each in inclusion_proof(index, tree)], "root": tree[-1].hex()}
 
 
 def _siblings(levels: Sequence[Sequence[bytes | None]], index: int) -> list[str]:
@@ -319,11 +362,6 @@ def _siblings(levels: Sequence[Sequence[bytes | None]], index: int) -> list[str]
             path.append(digest.hex())
         index >>= 1
     return path
-
-
-def _path(index: int, size: int, hashes: bytes) -> dict[str, Any]:
-    path = [each.hex() for each in inclusion_proof(index, size, subtrees(hashes))]
-    return {"index": index, "size": size, "path": path, "root": root(hashes).hex()}
 
 
 # Checking one

@@ -14,8 +14,10 @@ from typing import Any
 from auditlake.disk import evidence_json
 from auditlake.disk.files import read_file
 from auditlake.disk.layout import Layout
+from auditlake.errors import LedgerError
 from auditlake.ledger.leaves import Part, batch_root
 from auditlake.ledger.merkle import HASH_SIZE, leaf_hash, root
+from auditlake.verify.checkpoints import Rotation, key_chain, read_checkpoint
 from auditlake.verify.model import Problem
 
 _WIDTH = 256
@@ -51,6 +53,43 @@ class Tree:
     def hashes(self) -> bytes:
         """The leaves of the tree."""
         return b"".join(map(leaf_hash, self.bundle))
+
+    @property
+    def first_key(self) -> str | None:
+        """The public key that the first entry names; None if it names none."""
+        return next((key for entry in self.entries[:1] for key in _strings(entry, "key") if key), None)
+
+    @property
+    def rotations(self) -> list[Rotation]:
+        """What entries say by which one key followed another, in order."""
+        rotating = [entry for entry in self.entries if entry.fields["kind"] == "key-rotate"]
+        hashes = self.hashes if rotating else b""
+        return [
+            Rotation(entry.index, root(hashes[: entry.index * HASH_SIZE]), *_strings(entry, "old", "new", "note"))
+            for entry in rotating
+        ]
+
+
+def _strings(entry: LedgerEntry, *names: str) -> list[str]:
+    return [str(entry.fields["details"].get(name, "")) for name in names]
+
+
+def earlier_keys(layout: Layout) -> dict[str, int]:
+    """Return the keys of a lake that others followed, each with how many entries the ledger had then.
+
+    Raises:
+        LedgerError: The ledger is damaged.
+    """
+    try:
+        checkpoint = read_checkpoint(read_file(layout.ledger / "checkpoint", within=layout.root))
+    except OSError as error:
+        raise LedgerError(f"the lake has no checkpoint: {error.strerror}") from error
+    tree = read_tree(layout, checkpoint.size)
+    rotations = tree.rotations
+    _, what = key_chain(rotations, tree.first_key)
+    if tree.problems or what or root(tree.hashes) != checkpoint.root:
+        raise LedgerError("the ledger is damaged", hint="auditlake verify says where")
+    return {each.old: each.index for each in rotations}
 
 
 def read_tree(layout: Layout, size: int) -> Tree:

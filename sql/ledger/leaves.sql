@@ -104,8 +104,8 @@ where batch = $batch
   and epoch_us("timestamp") // 86400000000 = $day
 order by event_type, seq, leaf;
 
--- name: event($event_id)
--- Every event of this id, as its canonical bytes have it: times in microseconds, a blob in hexadecimal.
+-- name: events_named($event_ids)
+-- Every event of these ids, as its canonical bytes have it: times in microseconds, a blob in hexadecimal.
 -- returns: the columns of an event, in the order in which they are hashed, and its day (since 1970)
 select
   event_id,
@@ -126,7 +126,7 @@ select
   hex(salt) as salt,
   cast(epoch_us("timestamp") // 86400000000 as integer) as day
 from events
-where event_id = $event_id
+where event_id in (select unnest(cast($event_ids as varchar[])))
 order by batch, seq;
 
 -- name: delta_checkpoint($path)

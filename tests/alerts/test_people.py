@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from auditlake import AuditLake, testing
-from auditlake.alert_settings import SinkSettings
+from auditlake.alert_settings import AlertSettings, SinkSettings
 from auditlake.alerts import outbox as room
 from auditlake.alerts.chat import Slack, Teams
 from auditlake.alerts.configured import outbox, tried
@@ -27,9 +27,12 @@ from auditlake.alerts.model import Alert, micros
 from auditlake.alerts.outbox import FailedError, Outbox, RejectedError
 from auditlake.alerts.secrets import Secret, SecretError
 from auditlake.alerts.sinks import Dispatch, Place
+from auditlake.alerts.upkeep import notices
 from auditlake.alerts.webhook import Webhook
 from auditlake.cli.docs import FOLDER
+from auditlake.disk.layout import Layout
 from auditlake.errors import LakeFormatError
+from auditlake.upkeep.doctor import examine
 from tests.alerts.samples import alert
 from tests.alerts.servers import MailServer, certificate
 from tests.alerts.test_settings import with_alerts
@@ -227,7 +230,8 @@ def test_mail(mail_server: MailServer, place: Place) -> None:
     [
         ({"MAIL": ["451 later"]}, FailedError, "it answered 451 later"),
         ({"END": ["552 too large"]}, RejectedError, "it answered 552 too large"),
-        ({"END": ["451 \x1b[31mlater"]}, FailedError, "it answered 451"),
+        ({"END": ["451 \x1b[31mlater"]}, FailedError, "it answered 451 "),
+        ({"END": ["451 " + "x" * 400]}, FailedError, "it answered 451 " + "x" * 200),
         ({"RCPT": ["550 who", "550 who"]}, RejectedError, "it refused every recipient"),
         ({"RCPT": ["450 later", "550 who"]}, FailedError, "it refused every recipient"),
         ({"AUTH": ["535 hunter2 is wrong"]}, FailedError, "it answered 535 to the sign-in"),
@@ -245,9 +249,23 @@ def test_what_a_mail_server_answers(
     with pytest.raises(kind, match=re.escape(why)) as raised:
         sink.send("key", alert(1).as_dict())
     assert "hunter2" not in str(raised.value)
+    assert str(raised.value).isprintable()
+    assert len(str(raised.value)) < 300
     assert mail_server.got == []
     sink.send("key", alert(1).as_dict())
     assert len(mail_server.got) == 1
+
+
+def test_the_end_of_an_episode_answers_its_beginning(mail_server: MailServer, place: Place) -> None:
+    """So that a mail program shows both as one conversation."""
+    sink = mail(mail_server)
+    sink.place = place
+    for kind in ("threshold_exceeded", "resolved"):
+        sink.send(f"{alert(1).id}-{kind}", alert(1, kind=kind).as_dict())
+    begun, ended = (each.message for each in mail_server.got)
+    assert begun["In-Reply-To"] is None
+    assert ended["Message-ID"] != begun["Message-ID"]
+    assert ended["In-Reply-To"] == ended["References"] == begun["Message-ID"]
 
 
 def test_some_recipients_and_an_odd_goodbye(
@@ -300,6 +318,18 @@ def test_other_ways_to_a_server(
 
 
 # Signed posts
+
+
+def test_what_leaves_the_machine(receiver: Receiver, place: Place) -> None:
+    """A webhook gets the fields that the guide's table names for it, and no others."""
+    receiver.answers = [200]
+    ours = Dispatch([Webhook(receiver.url, **FAST)], place)
+    ours.send(alert(1))
+    until(lambda: receiver.got)
+    ours.close(HANG_SECONDS)
+    text = (FOLDER / "guides" / "alerts.md").read_text().partition("## What leaves the machine")[2]
+    (row,) = re.findall(r"^\| `webhook` \|(.*)$", text, re.MULTILINE)
+    assert set(re.findall(r"`(\w+)`", row)) == set(receiver.got[0])
 
 
 def test_signatures(receiver: Receiver, place: Place, monkeypatch: pytest.MonkeyPatch, clock: testing.Clock) -> None:
@@ -484,6 +514,31 @@ def test_a_message_that_is_not_taken(place: Place, clock: testing.Clock) -> None
     assert len({key for key, _ in both.got}) == 2
 
 
+def test_a_message_that_is_given_up(place: Place, clock: testing.Clock, caplog: pytest.LogCaptureFixture) -> None:
+    """After a week without a receiver the alerts of a message are given up, and the operator is told how many."""
+    failed = Kept()
+    failed.fails = [FailedError("no")] * 10_000
+    ours = Dispatch([failed], place)
+    sent(ours, [of(1, NOON), of(2, NOON)])
+    until(lambda: not ours.outbox())
+    clock.move("2d")
+    day = place.folder / "undelivered" / "kept" / "day"
+    until(lambda: any(name.endswith("-digest.json") for name in undelivered(place)) and not [*day.glob("[0-9]*")])
+    layout, settings = Layout(place.root), AlertSettings()
+    assert list(notices(layout, settings, clock())) == []
+    clock.move("1d")
+    (told,) = notices(layout, settings, clock())
+    assert told == "kept: 2 alerts not delivered yet; the first is given up at 2026-12-03 08:00:00 UTC"
+    clock.move("7d")
+    until(lambda: not any(name.endswith(".json") for name in undelivered(place)))
+    ours.close(HANG_SECONDS)
+    assert "2 alerts given up that could not be posted to nowhere" in caplog.text
+    (told,) = notices(layout, settings, clock())
+    assert told.startswith("kept: 2 alerts given up so far, the last at 2026-12-04 12:00:00")
+    clock.move("31d")
+    assert list(notices(layout, settings, clock())) == []
+
+
 def test_killed_at_each_step(place: Place, clock: testing.Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     """Wherever a process dies between the alerts and their message, each alert is in one message, and none is lost."""
     for step, name in enumerate(("before", "written", "marked", "half removed")):
@@ -612,6 +667,8 @@ MISTAKES = {
     f'{_MAIL}user = "u"': "user: expected both user and password_from",
     f'{_MAIL}user = "u"\npassword_from = "T0KEN!"': "password_from: expected the name of a secret",
     f'{_MAIL}user = "u"\npassword_from = "p"\ntls = "none"': "tls: a password is sent over an encrypted connection",
+    f'{_MAIL}tls = "none"': "alerts.sinks.tls: mail in clear text can be read and changed on the way",
+    f"{_MAIL}clear_text = 1": "alerts.sinks.clear_text: expected true or false",
     f"{_MAIL}port = 0": "alerts.sinks.port: expected a number from 1 to 65535",
     f'{_HOOK}name = "a"\n[[alerts.sinks]]\n{_HOOK}name = "a"': "expected names that differ",
 }
@@ -624,6 +681,19 @@ def test_mistakes(table: str, lake: AuditLake) -> None:
         with_alerts(lake, "[alerts]", "[[alerts.sinks]]", table)
     assert MISTAKES[table] in str(raised.value)
     assert "T0KEN" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("host", "more", "is_told"),
+    [("127.0.0.1", "", False), ("::1", "", False), ("localhost", "", False), ("relay", "clear_text = true", True)],
+)
+def test_mail_in_clear_text(host: str, more: str, is_told: bool, lake: AuditLake) -> None:
+    """Mail without TLS goes to this machine alone, or where lake.toml says so twice; then doctor tells it."""
+    table = f'kind = "email"\nhost = "{host}"\nsender = "a@b"\nto = ["a@b"]\ntls = "none"\n{more}'
+    read = with_alerts(lake, "[alerts]", "[[alerts.sinks]]", table)
+    told = [each.what for each in examine(read.layout, now=NOON).notices if each.where == "alerts"]
+    assert bool(told) is is_told
+    assert all("in clear text" in each for each in told)
 
 
 def test_trying_them(lake: AuditLake, receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:

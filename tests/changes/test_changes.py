@@ -9,6 +9,8 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import auditlake
 from auditlake import AuditEvent, AuditLake
@@ -179,13 +181,56 @@ def test_a_policy_that_nobody_kept(lake: AuditLake, clock: Clock, tmp_path: Path
     report(lake, "2026-08")
     whole = lake.runs.changes("failures")
     assert [step.name for step in whole.steps] == ["reported", "policy", "time"]
-    for each in lake.layout.judged_by.iterdir():
-        each.unlink()
+    (early, _) = sorted(lake.layout.reports.glob("*.json"))
+    again = lake.reperform(early)
+    assert (again.identical, again.reasons) == (
+        True,
+        ("it is judged by policies as they were then: the lake has others now",),
+    )
+    for folder in (lake.layout.judged_by, lake.layout.ledger / "policies"):
+        for each in folder.iterdir():
+            each.unlink()
     with pytest.raises(ReportError, match="is not there any more"):
         lake.runs.changes("failures")
+    assert "evidence.policy_digest" in {each.where for each in lake.reperform(early).differences}
     (tmp_path / "then").mkdir()
     (tmp_path / "then" / "failures.yaml").write_text(POLICY)
     assert lake.runs.changes("failures", policies=tmp_path / "then").json() == whole.json()
+
+
+def test_rows_that_are_gone_and_more_findings(lake: AuditLake, clock: Clock) -> None:
+    """A report that lists some of its findings alone is taken at its word too: by the file of all of them beside it."""
+    (config := lake.layout.config).write_text(config.read_text().replace("# max_findings = 10000", "max_findings = 1"))
+    lake = auditlake.open(lake.layout.root, clock=clock)
+    report(lake, "2026-08")
+    clock.move("10d")
+    lake.retention.apply()
+    report(lake, "2026-08")
+    made = lake.runs.changes("failures")
+    assert told(made)[:2] == [
+        ("reported", 7, 2, 2, "violation", []),
+        ("deleted", 3, 1, 1, "violation", ["gone ann"]),
+    ]
+    for each in lake.layout.reports.glob("findings_*.parquet"):
+        each.unlink()
+    assert "lists 1 of its 2 findings" in lake.runs.changes("failures").changes.stopped
+
+
+def test_settings_that_changed(lake: AuditLake, clock: Clock) -> None:
+    """What lake.toml says is that of now in every evaluation, so a change of it is told."""
+    report(lake, "2026-08")
+    assert lake.runs.changes("failures").changes.notes == ()
+    lake.layout.config.write_text(lake.layout.config.read_text() + "# another day\n")
+    report(lake, "2026-08")
+    (note,) = lake.runs.changes("failures").changes.notes
+    assert note.startswith("lake.toml changed between the two reports")
+
+
+def test_a_name_that_no_run_judged(lake: AuditLake) -> None:
+    """A name with a slip of the pen is answered with the name that is meant."""
+    with pytest.raises(ReportError, match="no run on record judged 'failurs'") as raised:
+        lake.runs.changes("failurs")
+    assert raised.value.hint == "did you mean failures?"
 
 
 def test_many_differences(lake: AuditLake, clock: Clock) -> None:
@@ -231,6 +276,46 @@ def test_matched(before: Sequence[Found], after: Sequence[Found], expected: list
     assert sorted(each.what for each in compared(before, after)) == sorted(expected)
     new, gone = (sum(each.what == what for each in compared(before, after)) for what in ("new", "gone"))
     assert len(before) + new - gone == len(after)
+
+
+def by_definition(before: Sequence[Found], after: Sequence[Found]) -> list[tuple[str, int | None, int | None]]:
+    """What becomes of each finding, by what the documentation says alone: the first that is left and overlaps."""
+    ever, never = (each.replace(tzinfo=UTC) for each in (datetime.min, datetime.max))
+
+    def in_order(found: Sequence[Found]) -> list[Found]:
+        return sorted(found, key=lambda each: each.start or ever)
+
+    def overlap(one: Found, other: Found) -> bool:
+        start, its_start = one.start or ever, other.start or ever
+        return start == its_start or (start < (other.end or never) and its_start < (one.end or never))
+
+    left, said = in_order(after), []
+    for one in in_order(before):
+        other = next((each for each in left if each.subject == one.subject and overlap(one, each)), None)
+        if other is not None:
+            left = [each for each in left if each is not other]
+        stretches = [(each.start, each.end) for each in (one, other) if each]
+        if other is None or len({*stretches}) > 1:
+            said.append(("changed" if other else "gone", id(one), id(other) if other else None))
+    return said + [("new", None, id(each)) for each in left]
+
+
+STRETCHES = st.lists(
+    st.builds(
+        lambda start, length, group: found(start, None if length is None else (start or 0) + length, group=group),
+        st.none() | st.integers(0, 12), st.none() | st.integers(0, 6), st.sampled_from(["", "x"]),
+    ),
+    max_size=12,
+)  # fmt: skip
+
+
+@given(STRETCHES, STRETCHES)
+def test_matched_as_defined(before: list[Found], after: list[Found]) -> None:
+    """Whatever overlaps whatever, the pairs are those of the definition."""
+    made = compared(before, after)
+    assert sorted(
+        (each.what, id(each.before) if each.before else None, id(each.after) if each.after else None) for each in made
+    ) == sorted(by_definition(before, after)), made  # fmt: skip
 
 
 def test_controls_that_were_renamed() -> None:
@@ -298,3 +383,25 @@ def test_a_framework(tmp_path: Path, clock: Clock) -> None:
     assert "6 stated met" in made.steps[3].why
     assert "not evaluated became pass" in made.html().decode()
     assert run(f"auditlake --lake {lake.layout.root} changes house") == 0
+
+
+def test_a_framework_by_the_files_of_then(tmp_path: Path, clock: Clock) -> None:
+    """Packs and settings that the lake does not have any more are found in a folder; another policy is refused."""
+    lake = auditlake.open(copy_of(with_a_pack, tmp_path) / "lake", clock=clock)
+    clock.move("2d")
+    (then := tmp_path / "then").mkdir()
+    pack, settings = lake.layout.pack("house"), lake.layout.frameworks
+    for each in (pack, settings):
+        (then / each.name).write_bytes(each.read_bytes())
+        each.write_text(each.read_text().replace("2026-09-01.1", "2026-09-02.1"))
+    framework(lake, SEPTEMBER + DAY)
+    whole = lake.runs.changes("house")
+    for folder in (lake.layout.judged_by, lake.layout.ledger / "packs"):
+        for file in folder.iterdir():
+            file.unlink()
+    with pytest.raises(ReportError, match="as it was judged by is not there any more"):
+        lake.runs.changes("house")
+    assert lake.runs.changes("house", policies=then).json() == whole.json()
+    (then / "house--sign_ins.yaml").write_text(POLICY)
+    with pytest.raises(ReportError, match="is not what the report was judged by"):
+        lake.runs.changes("house", policies=then)

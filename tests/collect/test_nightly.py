@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 import auditlake
+from auditlake.config import FORMS
 from auditlake.disk.lock import exclusive
-from auditlake.errors import LakeBusyError, ReportError, RunUnderWayError
+from auditlake.errors import LakeBusyError, LakeFormatError, ReportError, RunUnderWayError
+from auditlake.forms.table import NAMES
 from tests.cli.conftest import Run, run  # noqa: F401 - a fixture
 from tests.collect.conftest import Collecting, event
 from tests.frameworks.test_lake import OTHER
@@ -72,6 +74,22 @@ def test_retention_is_applied_where_lake_toml_says_so(due: Collecting) -> None:
     assert "cron" in certificate.read_text()
     assert (again["retention"].facts["due"], again["retention"].outcome) == (0, "done")
     assert len(lake.events().fetchall()) == 1
+
+
+def test_more_forms_where_lake_toml_says_so(due: Collecting, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A night writes the forms that lake.toml names beside page and JSON; a PDF that cannot be made is told."""
+
+    def refused(*_: object) -> Path:
+        raise ReportError("no PDF tonight")
+
+    monkeypatch.setattr("auditlake.site.beside._pdf", refused)
+    lake = due('\n[reports]\nforms = ["csv", "pdf"]\n')
+    done = lake.routine.nightly()["report"]
+    assert (done.outcome, done.told) == ("failed", ("kept: no PDF tonight",))
+    assert {each.suffix for each in lake.layout.reports.glob("compliance_kept_*_v*")} == {".csv", ".html", ".json"}
+    assert NAMES == FORMS
+    with pytest.raises(LakeFormatError, match=r"reports\.forms: expected a list of some of json, html, pdf"):
+        due('\n[reports]\nforms = ["docx"]\n')
 
 
 LIMITS = {

@@ -77,7 +77,7 @@ def test_published_roots() -> None:
 def test_published_inclusion_proofs(index: int, size: int) -> None:
     """The published proofs of inclusion come out, and hold."""
     leaves = b"".join(map(merkle.leaf_hash, INPUTS))
-    proof = merkle.inclusion_proof(index, size, merkle.subtrees(leaves))
+    proof = merkle.inclusion_proof(index, merkle.levels(leaves[: 32 * size]))
 
     assert [each.hex() for each in proof] == INCLUSION[index, size]
     expected = bytes.fromhex(ROOTS[size - 1])
@@ -131,10 +131,10 @@ def test_every_proof_of_small_trees() -> None:
     """Every proof of inclusion of every tree up to 33 leaves holds."""
     for size in range(1, 34):
         leaves = hashes(size)
-        tree, subtree = merkle.root(leaves), merkle.subtrees(leaves)
+        tree, levels = merkle.root(leaves), merkle.levels(leaves)
         for index in range(size):
             leaf = leaves[32 * index : 32 * index + 32]
-            proof = merkle.inclusion_proof(index, size, subtree)
+            proof = merkle.inclusion_proof(index, levels)
             assert merkle.root_from_inclusion(leaf, index, size, proof) == tree
             assert len(proof) <= (size - 1).bit_length()
 
@@ -146,7 +146,7 @@ def test_wrong_proofs_of_inclusion(size: int, data: st.DataObject) -> None:
     leaves = hashes(size)
     tree, index = merkle.root(leaves), data.draw(st.integers(0, size - 1))
     leaf = leaves[32 * index : 32 * index + 32]
-    proof = merkle.inclusion_proof(index, size, merkle.subtrees(leaves))
+    proof = merkle.inclusion_proof(index, merkle.levels(leaves))
     other = data.draw(st.integers(-1, size + 1).filter(lambda each: each != index))
     wrong = [
         (merkle.leaf_hash(b"another"), index, size, proof, tree),
@@ -168,8 +168,8 @@ def test_wrong_proofs_of_inclusion(size: int, data: st.DataObject) -> None:
 
 def test_no_such_proof() -> None:
     """A proof of what a tree does not have is refused."""
-    subtree = merkle.subtrees(hashes(3))
+    tree = merkle.levels(hashes(3))
 
     for index in (-1, 3):
         with pytest.raises(ValueError, match="has no leaf"):
-            merkle.inclusion_proof(index, 3, subtree)
+            merkle.inclusion_proof(index, tree)

@@ -217,6 +217,16 @@ def test_alerts_follow(lake: AuditLake) -> None:
     assert {*rules.policies} == {"limit", "own"}
 
 
+def test_what_schedules_evaluate_is_there(lake: AuditLake) -> None:
+    """A policy or pack that a schedule names and the lake does not have is told with its place."""
+    schedule = "- {name: n, every: 1d, at: '00:15', within: 6h, evaluate: [own, house-rules, limits]}\n"
+    lake.layout.frameworks.write_text(lake.layout.frameworks.read_text() + "schedules:\n" + schedule)
+    (problem,) = lake.packs.check().problems
+    assert problem.startswith(f"{lake.layout.frameworks}:5:78: evaluate: 'limits' is neither a policy nor a pack")
+    assert problem.endswith("did you mean 'limit'?")
+    assert lake.packs.check("house-rules").problems == ()
+
+
 def test_the_command_line(lake: AuditLake, run: Callable[..., Any]) -> None:
     """The verbs print what there is, and check's exit code says whether anything is wrong."""
     at = ("--lake", lake.layout.root)

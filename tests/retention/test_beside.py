@@ -13,9 +13,11 @@ from auditlake.alerts.watch import elected, evaluate_once
 from auditlake.disk.lock import exclusive
 from auditlake.landing.trail import Trail
 from auditlake.retention.cleanup import certificate_paths
+from auditlake.site.index import write_index
 from auditlake.store.model import Change
 from auditlake.store.turn import Turn
 from tests.retention.lakes import DAY, NOW, Clock, ids, made, policy_text
+from tests.site.test_write import dead_links
 from tests.store.lakes import data_files
 
 WHY = {"reason": "Article 17", "ticket": "G-1"}
@@ -269,6 +271,21 @@ def test_a_list_of_all_findings_is_a_kept_report(lake: AuditLake, tmp_path: Path
     assert going(1000) == set()
     clock.now = NOW
     assert any(listed.name in sentence for sentence in lake.retention.erase("aaron", **WHY).left)
+
+
+def test_the_list_of_reports_follows_a_deletion(lake: AuditLake) -> None:
+    """Where a deletion takes reports with it, the list of reports leads to none of them."""
+    clock = Clock()
+    lake = AuditLake(lake.layout.root, clock=clock)
+    log(lake, 0, "ann")
+    for until in (NOW, NOW - DAY):
+        lake.report("keep", until=until).write(lake.layout.reports)
+    write_index(lake.layout.reports, lake.layout)
+    clock.now = NOW + 100.2 * DAY
+    assert {each.kind for each in lake.retention.plan().leftovers} == {"report"}
+    lake.retention.apply()
+    assert len(list(lake.layout.reports.glob("compliance_*_v*.html"))) == 1
+    assert dead_links(lake.layout.reports) == []
 
 
 def test_policies_of_the_ledger_are_named(lake: AuditLake) -> None:

@@ -92,6 +92,14 @@ def test_old_pages_go_and_their_json_stays(lake: AuditLake) -> None:
     assert len(lake.runs.all()) == 1
 
 
+def test_what_a_template_made_is_no_page(lake: AuditLake) -> None:
+    """A page that a user's template made is never taken, and keeps no page of auditlake's own."""
+    stem = pages_of(NOW - 15 * DAY, 25)[0]
+    (letter := lake.layout.reports / f"{stem}.letter.html").write_text("<p>mine")
+    assert nights(lake.routine.prune().pages) == {*range(11, 20)}
+    assert letter.read_text() == "<p>mine"
+
+
 def test_all_pages_stay_by_default(lake: AuditLake) -> None:
     """Without the setting nothing goes, and a length that is none is told."""
     settings = lake.layout.config.read_text()
