@@ -84,7 +84,7 @@ def check(path: str, rules: tuple[Path, ...], window: str, sources: Sequence[Any
 
 def _show(outcomes: Sequence[Outcome], *, total: Sequence[Outcome] | None = None, dry_run: str = "") -> None:
     every = outcomes if total is None else total
-    events = {seen.source: seen.events for each in every for seen in each.fields}
+    events = {seen.source: seen.events for each in every if not each.absent for seen in each.fields}
     if machine(rules=[_as_dict(each) for each in every], events=events):
         return
     for each in outcomes:
@@ -101,7 +101,7 @@ def _lines(outcome: Outcome) -> Iterable[str]:
     why = f": {outcome.reason}" if outcome.reason else ""
     name = outcome.policy_id if outcome.state == "gone" else outcome.path
     yield f"{name}: {_SAID[outcome.state]}{policy}{why}"
-    yield from (f"  {note}" for note in outcome.notes)
+    yield from (f"  {note}" for note in (*outcome.notes, *outcome.absent))
     yield from (f"  {seen}" for seen in outcome.unseen if seen.events)
     if outcome.can_match is False:
         yield "  it can match no event like those of this lake"
@@ -111,15 +111,17 @@ def _summary(outcomes: Sequence[Outcome], events: dict[str, int], would_be: str)
     states = Counter(each.state for each in outcomes)
     parts = [f"{states[state]:,} {_SAID[state]}" for state in _SAID if states[state]]
     yield f"{count(len(outcomes), 'rule')}: {would_be}{', '.join(parts) or 'nothing'}"
-    never = sum(each.can_match is False for each in outcomes)
+    never = sum(each.can_match is False and not each.absent for each in outcomes)
     if never:
         yield f"{never:,} of them can match no event like those of this lake, which lack a field"
+    if absent := sum(bool(each.absent) for each in outcomes):
+        yield f"{absent:,} of them are about a logsource that no source of this lake has"
     for source in sorted(source for source, number in events.items() if not number):
         yield f"no event of {source} yet, so nobody knows whether its fields are there"
 
 
 def _as_dict(outcome: Outcome) -> dict[str, Any]:
-    names = ("path", "title", "id", "state", "reason", "policy_id", "sources", "can_match", "notes")
+    names = ("path", "title", "id", "state", "reason", "policy_id", "sources", "can_match", "notes", "absent")
     fields = [
         {"field": each.field, "source": each.source, "places": each.places, "seen": each.seen, "events": each.events}
         for each in outcome.fields

@@ -30,8 +30,12 @@ class TimelineRow:
     """Where it was seen first, per cent."""
     end: str
     """Where it was seen last, per cent."""
+    between: tuple[str, ...]
+    """Where else it was seen, per cent, as far as that is known."""
     title: str
     """What the row says, in words."""
+    when: str
+    """Each instant at which it was seen, of many the first; empty where these are not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +70,8 @@ class Timeline:
     """The instant at the left edge."""
     ends: str
     """The instant at the right edge."""
+    is_listed: bool
+    """Whether the rows say each instant."""
 
 
 def timeline(title: str, traces: Sequence[Trace], begins: datetime, *, linked: bool) -> Timeline | None:
@@ -92,7 +98,9 @@ def timeline(title: str, traces: Sequence[Trace], begins: datetime, *, linked: b
     rows = tuple(
         TimelineRow(
             shown(trace.name), shown(trace.note), y(number), place(trace.first), place(trace.last),
+            tuple(place(each) for each in trace.instants if trace.first < each < trace.last),
             f"{moment(trace.first)} to {moment(trace.last)}" if trace.first < trace.last else moment(trace.last),
+            _moments(trace.instants, trace.more),
         )
         for number, trace in enumerate(traces)
     )  # fmt: skip
@@ -102,5 +110,17 @@ def timeline(title: str, traces: Sequence[Trace], begins: datetime, *, linked: b
     )
     height = _ROW * len(rows)
     return Timeline(
-        title, str(height + 26), str(height + 18), rows, links, moment(first, zone=False), moment(last, zone=False)
-    )
+        title, str(height + 26), str(height + 18), rows, links, moment(first, zone=False), moment(last, zone=False),
+        any(row.when for row in rows),
+    )  # fmt: skip
+
+
+def _moments(instants: Sequence[datetime], more: int) -> str:
+    """Return instants in words, each day once, and how many more there are."""
+    words: list[str] = []
+    day = ""
+    for instant in instants:
+        on, _, at = moment(instant, zone=False).partition(" ")
+        words.append(at if on == day else f"{on} {at}")
+        day = on
+    return ", ".join(words) + (f" and {more:,} more" if words and more else "")

@@ -9,7 +9,7 @@ from typing import Any
 from auditlake.engine.sql_text import literal
 from auditlake.sigma.conditions import Converter
 from auditlake.sigma.logic import Comparison, Condition, can_hold, every, some, sql_of
-from auditlake.sigma.logsources import Spot, fields_of, source_of
+from auditlake.sigma.logsources import Spot, home_of
 from auditlake.sigma.model import DEFAULT_WINDOW
 from auditlake.sources.catalog import Catalog
 
@@ -30,16 +30,22 @@ class Part:
     window: str = ""
     """A step's own: so many events within this length of time."""
     name: str = ""
+    absent: str = ""
+    """The logsource of the rule in words, where no source of the lake has it."""
 
     @property
     def where(self) -> Condition:
         """The condition of its events, source and all."""
         return every(Comparison(f"source = {literal(self.source)}", ("source",)), self.condition)
 
-    def can_match(self, unseen: Mapping[str, frozenset[str]]) -> bool:
-        """Return whether an event can match that lacks the fields which no event of its source has."""
+    def can_match(self, unseen: Mapping[str, frozenset[str] | None]) -> bool:
+        """Return whether an event can match that lacks the fields which no event of its source has.
+
+        Args:
+            unseen: These fields by source; None of a source that the lake lacks, and has no event of.
+        """
         missing = unseen[self.source]
-        return not missing & self.key_fields and can_hold(self.condition, missing)
+        return missing is not None and not missing & self.key_fields and can_hold(self.condition, missing)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +59,7 @@ class Converted:
     """How many of the parts must be there, so that it can match."""
     notes: tuple[str, ...] = ()
 
-    def can_match(self, unseen: Mapping[str, frozenset[str]]) -> bool:
+    def can_match(self, unseen: Mapping[str, frozenset[str] | None]) -> bool:
         """Return whether it can find anything, where events lack these fields, by source."""
         return sum(part.can_match(unseen) for part in self.parts) >= self.least
 
@@ -98,12 +104,12 @@ class Conversion:
         """
         logsource = rule.logsource
         wanted = {"category": logsource.category, "product": logsource.product, "service": logsource.service}
-        source = source_of(wanted, self.catalog, self.own)
-        converter = Converter(fields_of(source))
+        home = home_of(wanted, self.catalog, self.own)
+        converter = Converter(home.fields)
         condition = converter.condition_of(rule)
         keys = tuple(converter.field(name).sql for name in fields)
         name = str(rule.name or rule.title or "")
-        return Part(source.name, condition, converter.spots, keys, frozenset(fields), name=name)
+        return Part(home.name, condition, converter.spots, keys, frozenset(fields), name=name, absent=home.absent)
 
 
 def any_of(parts: Sequence[Part]) -> Condition:

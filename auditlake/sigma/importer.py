@@ -197,6 +197,7 @@ def _with_seen(plan: _Plan, lookup: Lookup) -> Outcome:
         return plan.outcome
     parts = plan.converted.parts
     fields = tuple(dict.fromkeys(each for part in parts for each in lookup.fields_of(part)))
-    empty = any(not lookup.events[source] for source in plan.outcome.sources)
-    can_match = None if empty else plan.converted.can_match(lookup.unseen)
-    return replace(plan.outcome, fields=fields, can_match=can_match)
+    is_unknown = any(not lookup.events[part.source] and not lookup.is_absent(part) for part in parts)
+    can_match = None if is_unknown else plan.converted.can_match(lookup.unseen(parts))
+    absent = lookup.absences(parts)
+    return replace(plan.outcome, fields=fields, can_match=can_match, absent=absent)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -36,6 +37,8 @@ _SOURCES = {
     "auditlake/*": CANONICAL,
 }
 """The source of each product and service, with ``*`` for any run of characters; some a lake must bring itself."""
+_UNNAMED = re.compile("[^a-z0-9]+")
+"""What stands between the words of a source's name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +101,32 @@ def _path(name: str) -> str:
     return found.path
 
 
-def source_of(logsource: Mapping[str, str | None], catalog: Catalog, own: Mapping[str, str]) -> Source:
-    """Return the source of the events that a rule is about.
+@dataclass(frozen=True, slots=True)
+class Home:
+    """Where the events of a logsource lie."""
+
+    name: str
+    """The name of their source, which the lake may not have."""
+    source: Source | None
+    absent: str = ""
+    """The logsource in words, where no source of the lake has it."""
+
+    @property
+    def fields(self) -> Fields:
+        """The fields of its events: where there is no source, each name is that of a place in ``details``.
+
+        Raises:
+            MappingError: The mapping of the source has mistakes.
+        """
+        if self.source is None:
+            return Fields(self.name, {})
+        if self.source.outline is None:
+            return Fields(self.name, {}, has_columns=True)
+        return Fields(self.name, self.source.mapping.fields)
+
+
+def home_of(logsource: Mapping[str, str | None], catalog: Catalog, own: Mapping[str, str]) -> Home:
+    """Return where the events lie that a rule is about.
 
     Args:
         logsource: ``category``, ``product`` and ``service`` of the rule.
@@ -107,25 +134,17 @@ def source_of(logsource: Mapping[str, str | None], catalog: Catalog, own: Mappin
         own: Sources by logsource, such as ``jvm/application``, which go before the table of this module.
 
     Raises:
-        RefusedRule: The lake has none.
+        RefusedRule: The rule names no logsource.
     """
     from fnmatch import fnmatchcase
 
     product, service = logsource.get("product") or "*", logsource.get("service") or logsource.get("category") or "*"
-    written = f"{product}/{service}"
-    for pattern, name in (*own.items(), *_SOURCES.items()):
-        if fnmatchcase(written, pattern) and name in catalog.sources:
-            return catalog[name]
+    fitting = [name for pattern, name in (*own.items(), *_SOURCES.items())
+               if fnmatchcase(f"{product}/{service}", pattern)]  # fmt: skip
+    if name := next((name for name in fitting if name in catalog.sources), None):
+        return Home(name, catalog[name])
     said = ", ".join(f"{key} {value}" for key, value in logsource.items() if value)
-    raise RefusedRule(f"no source of this lake has this logsource ({said or 'none'})")
-
-
-def fields_of(source: Source) -> Fields:
-    """Return the fields of a source's events.
-
-    Raises:
-        MappingError: Its mapping has mistakes.
-    """
-    if source.outline is None:
-        return Fields(source.name, {}, has_columns=True)
-    return Fields(source.name, source.mapping.fields)
+    name = next(iter(fitting), _UNNAMED.sub("_", f"{product}_{service}".lower()).strip("_")[:64])
+    if not said or not name:
+        raise RefusedRule("it names no logsource")
+    return Home(name, catalog[name]) if name in catalog.sources else Home(name, None, said)

@@ -89,6 +89,8 @@ class Outcome:
     """Whether an event could match that has no field which none has so far; None: no events of its sources yet."""
     notes: tuple[str, ...] = ()
     """What the policy means otherwise than a reader of the rule may expect."""
+    absent: tuple[str, ...] = ()
+    """In words: the logsources that no source of the lake has, each with how many events there are all the same."""
 
     @property
     def unseen(self) -> tuple[Seen, ...]:

@@ -69,13 +69,14 @@ def _comments(rule: Rule, converted: Converted) -> Iterator[str]:
         yield f"# events of the source {source}:"
         spots = {name: spot for part in converted.parts if part.source == source for name, spot in part.spots.items()}
         yield from (f"#   {visible(name)}: {', '.join(spot.shown)}" for name, spot in spots.items())
+    yield from (f"# note: {each}" for each in _absences(converted))
     yield from (f"# note: {visible(note)}" for note in converted.notes)
 
 
 def _body(rule: Rule, converted: Converted, event_types: Sequence[str]) -> Iterator[str]:
     level = rule.parsed.level.name.lower() if rule.parsed.level else "medium"
     yield f"name: {_quoted(' '.join(visible(rule.title).split()))}"
-    yield from _block("description", _description(rule))
+    yield from _block("description", _description(rule, converted))
     yield f"severity: {_SEVERITIES.get(level, 'medium')}"
     if controls := _controls(rule):
         yield "controls:"
@@ -89,10 +90,19 @@ def _body(rule: Rule, converted: Converted, event_types: Sequence[str]) -> Itera
         yield from _entry(key, value, "")
 
 
-def _description(rule: Rule) -> str:
+def _absences(converted: Converted) -> tuple[str, ...]:
+    """Return in words which logsources no source of the lake had."""
+    return tuple(dict.fromkeys(
+        f"When this was made, no source of the lake had the logsource {visible(part.absent)}; "
+        f"it asks for events of a source {part.source}."
+        for part in converted.parts if part.absent
+    ))  # fmt: skip
+
+
+def _description(rule: Rule, converted: Converted) -> str:
     """Return what the rule says of itself, and where it came from."""
     parsed = rule.parsed
-    paragraphs = [str(parsed.description or "")]
+    paragraphs = [str(parsed.description or ""), *_absences(converted)]
     if parsed.falsepositives:
         paragraphs.append("False positives: " + "; ".join(map(str, parsed.falsepositives)))
     if parsed.references:

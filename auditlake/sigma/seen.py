@@ -29,14 +29,28 @@ class Lookup:
     """How many events of each source were looked at."""
     seen: Mapping[tuple[str, str], Seen]
     """By source and field."""
+    total: int = 0
+    """How many events the lake has; 0 where no rule asks for a source that it lacks."""
 
-    @property
-    def unseen(self) -> dict[str, frozenset[str]]:
-        """Of each source the fields that no event has."""
+    def is_absent(self, part: Part) -> bool:
+        """Return whether the lake has neither the source of a rule's events nor any of these."""
+        return bool(part.absent) and not self.events[part.source]
+
+    def unseen(self, parts: Sequence[Part]) -> dict[str, frozenset[str] | None]:
+        """Return the fields that no event has, by the source of each rule; None of a source that the lake lacks."""
         return {
-            source: frozenset(name for (of, name), each in self.seen.items() if of == source and not each.seen)
-            for source in self.events
-        }
+            part.source: None if self.is_absent(part)
+            else frozenset(name for (of, name), each in self.seen.items() if of == part.source and not each.seen)
+            for part in parts
+        }  # fmt: skip
+
+    def absences(self, parts: Sequence[Part]) -> tuple[str, ...]:
+        """Return in words which logsources of rules no source of the lake has, and how many events there are."""
+        return tuple(dict.fromkeys(
+            f"no source of this lake has the logsource {part.absent}: "
+            f"{self.events[part.source]:,} of {self.total:,} events, looked for as source {part.source}"
+            for part in parts if part.absent
+        ))  # fmt: skip
 
     def fields_of(self, part: Part) -> Iterator[Seen]:
         """Yield what was found of each field of a rule."""
@@ -61,7 +75,10 @@ def count_seen(context: LakeContext, parts: Sequence[Part]) -> Lookup:
             events[source], counts = _counted(connection, source, tuple(named.values()))
             for (name, spot), number in zip(named.items(), counts, strict=True):
                 seen[source, name] = Seen(name, source, spot.shown, number, events[source])
-    return Lookup(events, seen)
+        total = 0
+        if any(part.absent for part in parts):
+            ((total,),) = connection.execute(statements("sigma/seen.sql")["total"].text).fetchall()
+    return Lookup(events, seen, total)
 
 
 def _counted(connection: duckdb.DuckDBPyConnection, source: str, spots: Sequence[Spot]) -> tuple[int, list[int]]:

@@ -15,10 +15,10 @@ where list_position($types, event_type) > 0
   and value_of_event is not null;
 
 -- name: different()
--- The values, numbered.
+-- The values, numbered from 0.
 create or replace temp table different as
 select
-  row_number() over () as v,
+  row_number() over () - 1 as v,
   value
 from (
   select distinct value
@@ -26,39 +26,45 @@ from (
 );
 
 -- name: valued()
--- When each value of each group was seen, in order.
+-- When each value of each group was seen, in order. Group and value are one number, `pair`, the value in its lower half:
+-- what follows compares rows with their neighbours, and each column more is paid for once a row.
 create or replace temp table valued as
 select
-  groups.g,
-  different.v,
+  (groups.g << 32) + different.v as pair,
   matching.t
 from matching
 join groups on matching.group_key = groups.group_key
 join different on matching.value = different.value
-order by groups.g, different.v, matching.t;
+order by pair, matching.t;
 
 -- name: spans($window_us)
 -- A value counts for one window from each of its events on. Windows that overlap or touch are one interval: it begins
--- where the event before is of another value or longer ago, and ends where the event after is.
+-- where the event before is of another pair or longer ago, and ends where the event after is.
 create or replace temp table spans as
 select
-  g,
-  v,
-  case when not is_before or t - t_before > $window_us then t end as rise,
-  case when not is_after or t_after - t > $window_us then t + $window_us end as fall
+  pair >> 32 as g,
+  pair & 4294967295 as v,
+  case when begins then t end as rise,
+  case when ends then t + $window_us end as fall
 from (
   select
-    g,
-    v,
+    pair,
     t,
-    coalesce(lag(g) over () = g and lag(v) over () = v, false) as is_before,
-    lag(t) over () as t_before,
-    coalesce(lead(g) over () = g and lead(v) over () = v, false) as is_after,
-    lead(t) over () as t_after
-  from valued
+    pair_before is distinct from pair or t - t_before > $window_us as begins,
+    pair_after is distinct from pair or t_after - t > $window_us as ends
+  from (
+    select
+      pair,
+      t,
+      lag(pair) over () as pair_before,
+      lag(t) over () as t_before,
+      lead(pair) over () as pair_after,
+      lead(t) over () as t_after
+    from valued
+  )
 )
-where rise is not null
-  or fall is not null;
+where begins
+  or ends;
 
 -- name: evidence($origin, $since, $window_us, $span_us)
 -- The values that count at the peak of each episode, at most twenty, those that came first. The window of a peak lies in
@@ -77,17 +83,17 @@ seen as materialized (
   select
     at_peaks.g,
     at_peaks.starts_at,
-    valued.v,
+    valued.pair & 4294967295 as v,
     min(valued.t) as first_t,
     max(valued.t) as last_t,
     count(*) as events
   from at_peaks
   join valued
-    on at_peaks.g = valued.g
+    on at_peaks.g = valued.pair >> 32
       and at_peaks.peaks_at // $window_us - at_peaks.stretch = valued.t // $window_us
       and valued.t > at_peaks.peaks_at - $window_us
       and valued.t <= at_peaks.peaks_at
-  group by at_peaks.g, at_peaks.starts_at, valued.v
+  group by at_peaks.g, at_peaks.starts_at, valued.pair
 ),
 
 -- When the twentieth came, or the last of fewer.

@@ -231,8 +231,9 @@ where rise is not null
 
 -- name: evidence($origin, $since, $until, $span_us, $step_counts)
 -- The chain that stands at the start of each episode, of several the one that ends and so begins latest: of each step its
--- first and its last event. And how many events of its group complete a chain in the period.
--- returns: group_key, start, step, first, last, completions
+-- first and its last event, and the instants of at most twenty of its events, those that came first. And how many events
+-- of its group complete a chain in the period.
+-- returns: group_key, start, step, first, last, instants, completions
 with recursive begun as (
   select
     starts // $span_us as g,
@@ -275,6 +276,46 @@ links as (
   from links
   join chains on links.step = chains.step and links.r = chains.r
   where links.step > 1
+),
+
+-- The events of each step that takes several, numbered, in groups that have an episode.
+numbered as materialized (
+  select
+    step,
+    r,
+    t,
+    row_number() over (partition by step order by r) as n
+  from (
+    select
+      unnest(range(1, len($step_counts) + 1)) as step,
+      r,
+      t,
+      steps
+    from ordered
+    where g in (select g from begun)
+  )
+  where $step_counts[step] > 1
+    and steps >> (step - 1) & 1 = 1
+),
+
+opened as (
+  select
+    links.step,
+    links.r,
+    unnest(range(opening.n, opening.n + least($step_counts[links.step], 20))) as n
+  from (select distinct step, r from links) as links
+  join chains on links.step = chains.step and links.r = chains.r
+  join numbered as opening on chains.step = opening.step and chains.opens = opening.r
+),
+
+listed as (
+  select
+    opened.step,
+    opened.r,
+    list(make_timestamptz(numbered.t) order by opened.n) as instants
+  from opened
+  join numbered on opened.step = numbered.step and opened.n = numbered.n
+  group by opened.step, opened.r
 )
 
 select
@@ -283,8 +324,10 @@ select
   links.step,
   make_timestamptz(chains.opens_at) as "first",
   make_timestamptz(chains.t) as "last",
+  coalesce(listed.instants, [make_timestamptz(chains.t)]) as instants,
   links.events as completions
 from links
 join chains on links.step = chains.step and links.r = chains.r
 join groups on links.g = groups.g
+left join listed on links.step = listed.step and links.r = listed.r
 order by "start", groups.group_key, links.step;

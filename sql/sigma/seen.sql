@@ -17,3 +17,9 @@ with opened as (
 )
 select count(*) as events, values_of_fields as seen
 from opened;
+
+-- name: total()
+-- How many events the lake has.
+-- returns: events
+select count(*) as events
+from events;

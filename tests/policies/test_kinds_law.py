@@ -216,7 +216,7 @@ def _evidence(policy: Policy, evidence: Mapping[str, Any]) -> Any:
     if "steps" in evidence:
         chain, instants = [], list(map(instant, evidence["steps"]))
         for step in policy.more["sequence"]:
-            chain.append((instants[0], instants[step.count - 1]))
+            chain.append((instants[0], instants[step.count - 1], instants[: step.count]))
             del instants[: step.count]
         return chain, evidence["completions"]
     return (
@@ -236,7 +236,7 @@ SHOWN: Mapping[str, Callable[[Mapping[str, Any]], Any]] = {
     "baseline": lambda evidence: ([evidence[name] for name in ("usual", "limit", "m")], evidence["past"]),
     "together": lambda evidence: sorted(each["step"] for each in evidence["steps"]),
     "sequence": lambda evidence: (
-        [(each["first"], each["last"]) for each in evidence["steps"]], evidence["completions"],
+        [(each["first"], each["last"], each["instants"]) for each in evidence["steps"]], evidence["completions"],
     ),
     "first_seen": lambda evidence: sorted(
         (each["at"], tuple(each["entity"].values())[1:], tuple(each["value"].values()), each["last_seen"],

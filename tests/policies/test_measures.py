@@ -183,3 +183,29 @@ def test_what_is_made_of_a_masked_column_is_masked() -> None:
         REGION: None, "user_id": "an", "action": "a",
     }  # fmt: skip
     assert [masking.hides([each]) for each in (REGION, "user_id", "action")] == [True, True, False]
+
+
+def test_a_sequence_tells_each_instant(tmp_path: Path) -> None:
+    """JSON, page, message and CSV say when the steps of a chain were; of a step at most twenty instants are listed."""
+    lake = create(tmp_path / "lake", clock=lambda: NOW)
+    steps = "window: 6h\nsequence:\n- {name: tries, types: [auth_failure], count: 25}\n- {types: [login]}\n"
+    put_policies(lake, {"guessed": HEAD + steps})
+    lake.ingest([*(event("auth_failure", 60 - n, n) for n in range(25)), event("login", 30, 1)])
+
+    report = lake.report("guessed")
+    (finding,) = report.findings
+    tries, login = finding.evidence["steps"]
+    assert [each.minute for each in tries["instants"]] == [*range(20)]
+    assert (tries["events"], tries["first"], tries["last"].minute) == (25, tries["instants"][0], 24)
+    assert login["instants"] == [login["first"]] == [login["last"]]
+    assert json.loads(report.json())["violations"][0]["evidence"]["steps"][1]["instants"] == [
+        "2026-04-01T11:30:00.000000Z"
+    ]
+    message = (
+        "step tries 25 times from 2026-04-01 11:00:00 to 2026-04-01 11:24:00 UTC; step 2 at 2026-04-01 11:30:00 UTC"
+    )
+    assert finding.message == f"A sequence of 2 steps within 6h: {message}"
+    page = report.html().decode()
+    assert f"2026-04-01 {', '.join(f'11:{n:02}:00' for n in range(20))} and 5 more" in page
+    assert page.count('<circle class="seen between"') == 19, "the first of the listed instants is the row's end"
+    assert message in report.to("csv").decode()

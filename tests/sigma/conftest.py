@@ -53,7 +53,7 @@ RULES = {
           selection: {outcome.result: FAILURE}
           condition: selection
         """,
-    "refused/elsewhere.yml": """
+    "absent/elsewhere.yml": """
         title: Of another product
         id: 44444444-4444-4444-8444-444444444444
         logsource: {product: windows, category: process_creation}

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from auditlake.display.text import spelled
+from auditlake.display.text import moment, spelled
 from auditlake.engine.statements import Statement, statements
 from auditlake.policies.condition import LONGEST
 from auditlake.policies.kinds.model import FindingKind, Key
@@ -87,9 +87,10 @@ class SequenceKind(ThresholdKind):
         """Return the chain that begins an episode, and how many events of it complete one."""
         steps: Sequence[Step] = policy.more["sequence"]
         chain = [
-            {"step": steps[number - 1].name, "first": first, "last": last, "events": steps[number - 1].count}
-            for number, first, last, _ in rows
-        ]
+            {"step": steps[number - 1].name, "first": first, "last": last, "events": steps[number - 1].count,
+             "instants": list(instants)}
+            for number, first, last, instants, _ in rows
+        ]  # fmt: skip
         return {"steps": chain, "completions": max((row[-1] for row in rows), default=0)}
 
     def asked(self, policy: Policy) -> dict[str, Any]:
@@ -128,6 +129,13 @@ class SequenceKind(ThresholdKind):
             none=f"No window of {window} contained a {noun(1)}{apart}",
         )
 
+    def told(
+        self, policy: Policy, group: Mapping[str, str | None], peak: Number, evidence: Mapping[str, Any]
+    ) -> str:  # fmt: skip
+        """Return an episode in words, with when each step of its chain was."""
+        when = "; ".join(f"step {each['step']} {_when(each)}" for each in evidence["steps"])
+        return f"{self.message(policy, group, peak)}: {when}"
+
     def message(self, policy: Policy, group: Mapping[str, str | None], peak: Number) -> str:
         """Return an episode in words."""
         return f"A {self.measured(policy.more, 1)} within {policy.window}{whose(group)}"
@@ -136,3 +144,9 @@ class SequenceKind(ThresholdKind):
 def _tells_by_id(policy: Policy) -> bool:
     """Return whether events of one instant may be of several steps, the first and the last of which are the same."""
     return len(policy.more["sequence"]) + ("until" in policy.more) > 2
+
+
+def _when(step: Mapping[str, Any]) -> str:
+    """Return when the events of a step were."""
+    first, last = moment(step["first"], zone=False), moment(step["last"])
+    return f"at {last}" if step["events"] == 1 else f"{step['events']:,} times from {first} to {last}"

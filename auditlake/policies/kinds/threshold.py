@@ -89,6 +89,10 @@ class Trace:
     last: datetime
     note: str = ""
     """How often, or what else is to be said."""
+    instants: tuple[datetime, ...] = ()
+    """When it was seen, of many instants the first; none where these are not known one by one."""
+    more: int = 0
+    """How many more there are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -378,7 +382,12 @@ def status_now(answers: Answers) -> Literal["compliant", "violation", "no_data"]
 
 def seen_times(listed: Sequence[Mapping[str, Any]], name: Callable[[Mapping[str, Any]], str]) -> tuple[Trace, ...]:
     """Return what was seen several times as traces."""
-    return tuple(Trace(name(each), each["first"], each["last"], count(each["events"], "event")) for each in listed)
+    return tuple(
+        Trace(
+            name(each), each["first"], each["last"], count(each["events"], "event"), tuple(each.get("instants", ())),
+            each["events"] - len(each.get("instants", ())),
+        ) for each in listed
+    )  # fmt: skip
 
 
 def whose(group: Mapping[str, str | None]) -> str:
