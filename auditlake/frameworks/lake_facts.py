@@ -41,7 +41,7 @@ from auditlake.store.model import Snapshot
 
 _FILE = "frameworks/facts.sql"
 _DAY = timedelta(days=1)
-_MAKING = "is_filled"
+_MAKING = "policies/is_filled.sql", "is_filled"
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +147,7 @@ class Reading:
         return facts, tuple(queries)
 
     def _cube(self, columns: Sequence[str]) -> Iterator[Count]:
-        self._engine.rows(statement(_FILE, _MAKING).text)
+        self._engine.rows(statement(*_MAKING).text)
         for event_type, source, day, events, first, last, filled in self._rows("cube", _slots(Asked(tuple(columns)))):
             number = None if day is None else day_of(day)
             yield Count(event_type, source, number, events, first, last, tuple(filled))
@@ -287,7 +287,7 @@ class Reading:
 
     def _query(self, name: str, slots: Mapping[str, str], rows: int, **more: object) -> Query:
         sql, values = self._compiled(name, slots, more)
-        script = f"{statement(_FILE, _MAKING).text};\n\n{sql}" if name == "cube" else sql
+        script = f"{statement(*_MAKING).text};\n\n{sql}" if name == "cube" else sql
         return Query(name, f"{script};", json_value(dict(sorted(values.items()))), rows)
 
     def _compiled(

@@ -234,10 +234,12 @@ class RetentionConflict:
 
 def conflicts_of(policy: Policy, policies: Sequence[Policy]) -> Iterator[RetentionConflict]:
     """Yield where a limit is shorter than what must be kept, for types that the policy shares."""
-    for limit in sorted(policies, key=lambda each: each.id):
+    by_id = sorted(policies, key=lambda each: each.id)
+    own = [each for each in by_id if each.id == policy.id]
+    for limit in by_id:
         longest = limit.max_event_retention or limit.max_retention
-        for keep in sorted(policies, key=lambda each: each.id):
-            if limit.id == keep.id or policy.id not in {limit.id, keep.id} or longest is None:
+        for keep in by_id if limit.id == policy.id else own:
+            if limit.id == keep.id or longest is None:
                 continue
             if longest.microseconds < length_of(keep.retention_period):
                 for name in sorted(set(limit.required_events) & set(keep.required_events)):

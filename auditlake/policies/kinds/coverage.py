@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from auditlake.engine.statements import Statement
+from auditlake.engine.statements import Statement, statement
 from auditlake.events.durations import Duration
 from auditlake.events.times import MICROSECOND, day_of, print_instant
 from auditlake.findings.finding import Finding, finding_id
@@ -191,13 +191,22 @@ def _required_types(policy: Policy) -> Iterator[Statement]:
     yield moments()
     yield from every("type_days")
     for part in every("required_types"):
-        if part.name != "coverage_gaps" or isinstance(policy.max_gap, Duration):
+        if part.name != "coverage_gaps":
             yield part
-        elif policy.max_gap:
-            within = any(rule.within for rule in policy.max_gap.values())
-            yield from every("gaps_in_hours" if within else "gaps_by_type")
+        elif gaps := gaps_of(policy):
+            yield gaps
     if policy.scope is not None:
         yield from every("scope_unknown")
+
+
+def gaps_of(policy: Policy) -> Statement | None:
+    """Return the statement that finds the gaps in which a policy's types were silent; None where it does not ask."""
+    if not policy.max_gap:
+        return None
+    if isinstance(policy.max_gap, Duration):
+        return statement("policies/required_types.sql", "coverage_gaps")
+    within = any(rule.within for rule in policy.max_gap.values())
+    return statement(f"policies/{'gaps_in_hours' if within else 'gaps_by_type'}.sql", "coverage_gaps")
 
 
 def _gap_values(policy: Policy, question: Question) -> dict[str, object]:
