@@ -83,6 +83,7 @@ def evaluate(
     with_queries: bool = True,
     shares_engine: bool = False,
     deleted: Sequence[Deletion] = (),
+    alike: Shared | None = None,
 ) -> Iterator[Answers]:
     """Run all queries of policies, one after the other; what they ask alike is read in one scan where they are many.
 
@@ -100,8 +101,9 @@ def evaluate(
             judged; to write them takes longer than the scan.
         shares_engine: Whether other policies are judged on this engine too.
         deleted: What the lake has lost.
+        alike: What was counted for these policies already.
     """
-    alike, together = shared(engine, asked, fewest=fewest), sieve(engine, asked, fewest=fewest)
+    alike, together = alike or shared(engine, asked, fewest=fewest), sieve(engine, asked, fewest=fewest)
     others = [policy for policy, _ in asked if alike is None or not alike.has_moments(policy)]
     run_step(engine, moments_of(others, fewest=0 if shares_engine else 2))
     runner = _Runner(engine, alike, with_queries=with_queries)

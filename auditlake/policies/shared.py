@@ -23,6 +23,8 @@ from auditlake.policies.kinds.model import MOMENTS
 from auditlake.policies.model import PLACEHOLDERS, Policy
 from auditlake.policies.question import Question
 
+FEWEST = 5
+"""From how many policies on what they ask is counted together."""
 _FILE = "policies/shared.sql"
 _ALIKE = ("required_types", "field_counts", "retention")
 """The queries that differ between policies in types, scope and fields alone."""
@@ -30,7 +32,8 @@ _EVERY = 1
 """The bit of the scope that has every event in it."""
 _ALWAYS = 1
 """The bit of the columns without which there is no event."""
-_MOST_BITS = 60
+_MOST_BITS = 55
+"""How many scopes, or columns that policies look into: a number has room for these and for those of all events."""
 _DAY_US = 86_400_000_000
 _SHORTEST_US = 600_000_000
 """A silence that may not be longer than this would leave hardly fewer rows than events."""
@@ -39,6 +42,15 @@ _Column = tuple[str, tuple[str, ...]]
 """A column, and the words that count as nothing in it."""
 _Columns = tuple[tuple[str, ...], tuple[str, ...]]
 """Columns of which one must be filled, and the words that count as nothing in them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Everything:
+    """What is asked of the events of all types, beside what policies ask of those that they govern."""
+
+    question: Question
+    columns: tuple[str, ...]
+    """Columns of text that may be filled."""
 
 
 @dataclass(slots=True)
@@ -51,6 +63,8 @@ class _Alike:
     """Each scope with the event types that it is about."""
     fields: dict[_Columns, set[str]] = field(default_factory=dict)
     """What must be filled, with the event types of which it must be."""
+    everything: Everything | None = None
+    """What is asked of all events as well."""
     silences: dict[str, int] = field(default_factory=dict)
     """By event type, the shortest silence that is asked about, in microseconds, where it is less than a day."""
 
@@ -87,11 +101,12 @@ class Shared:
     """
 
     def __init__(self, engine: Engine, alike: _Alike, ids: frozenset[str]) -> None:
-        self._ids, self._parts = ids, statements(_FILE)
+        self._ids, self._parts, self.everything = ids, statements(_FILE), alike.everything
         self._scopes = {scope: _EVERY << at for at, scope in enumerate(alike.scopes, 1)}
-        self._columns = {column: _ALWAYS << at for at, column in enumerate(_places(alike.fields), 1)}
+        self._of_all = {(each, PLACEHOLDERS): None for each in alike.everything.columns} if alike.everything else {}
+        self._columns = {each: _ALWAYS << at for at, each in enumerate(self._of_all | _places(alike.fields), 1)}
         since, latest = min(each.since for each in alike.questions), max(each.as_of for each in alike.questions)
-        values = {"types": sorted(alike.types), "since": since, "latest": latest}
+        values: dict[str, object] = {"since": since, "latest": latest}
         instants = {f"instant_{at}": instant for at, instant in enumerate(_instants(alike))}
         part = self._parts["shared"]
         engine.rows(statement("policies/is_filled.sql", "is_filled").text)
@@ -105,6 +120,10 @@ class Shared:
     def has_moments(self, policy: Policy) -> bool:
         """Return whether it has all that a policy asks of the moments of events: a count reads them one by one."""
         return self.answers(policy) and (policy.alert_threshold is None or policy.scope is not None)
+
+    def bit(self, column: str) -> int:
+        """Return the bit in ``filled`` of a column that is asked of all events."""
+        return self._columns[column, PLACEHOLDERS]
 
     def reading(
         self, compiled: Callable[..., tuple[CompiledQuery, ...]], policy: Policy, question: Question, *, wide: bool
@@ -147,7 +166,7 @@ class Shared:
             (_is_one_of(types), f"try({condition_tree(scope).sql(dialect='duckdb')})", self._scopes[scope])
             for scope, types in alike.scopes.items()
         ]
-        types_of: dict[_Column, set[str]] = {}
+        types_of: dict[_Column, set[str]] = {each: set() for each in self._of_all}
         for columns, types in alike.fields.items():
             for each in _places([columns]):
                 types_of.setdefault(each, set()).update(types)
@@ -158,13 +177,15 @@ class Shared:
             met = filled(column, words, within)
             if words == PLACEHOLDERS and not is_place:
                 met = f"coalesce(is_filled({column}), false)"  # the same, and faster
-            bits[is_place].append(_bit(_is_one_of(types), met, self._columns[column, words]))
+            wanted = "true" if (column, words) in self._of_all else _is_one_of(types)
+            bits[is_place].append(_bit(wanted, met, self._columns[column, words]))
         instants = (f'cast("timestamp" > $instant_{at} as int)' for at, _ in enumerate(_instants(alike)))
         parts = " ".join(
             f'when {literal(name)} then epoch_us("timestamp") // {length}' for name, length in alike.silences.items()
         )
         within_scope = (_bit(types, f"coalesce({met}, true)", bit) for types, met, bit in scopes)
         return {
+            "is_asked_about": "true" if alike.everything else _is_one_of(alike.types),
             "stretch_of_event": _sum(instants),
             "part_of_day": f"case event_type {parts} else 0 end" if parts else "0",
             "scopes_of_event": _sum([str(_EVERY), *within_scope]),
@@ -182,17 +203,26 @@ class Shared:
         return f"({_is_one_of(types)} and texts & {texts} = 0)" if is_needed else "false"
 
 
-def shared(engine: Engine, asked: Sequence[tuple[Policy, Question]], *, fewest: int) -> Shared | None:
+def shared(
+    engine: Engine,
+    asked: Sequence[tuple[Policy, Question]],
+    *,
+    fewest: int = FEWEST,
+    everything: Everything | None = None,
+) -> Shared | None:
     """Count what policies ask alike; None where too few do, or where it cannot be counted for all of them at once.
 
     Args:
         engine: The engine, with ``events``.
         asked: Each policy with the instants that it is asked about.
         fewest: From how many policies on it is worth a scan.
+        everything: What is asked of all events as well.
     """
     if len(asked) < fewest:
         return None
-    alike = _Alike()
+    alike = _Alike(everything=everything)
+    if everything is not None:
+        alike.questions.add(everything.question)
     ids = frozenset(policy.id for policy, question in asked if policy.fault is None and alike.add(policy, question))
     with suppress(StatementError, ConditionError):
         return Shared(engine, alike, ids) if len(ids) >= fewest else None

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from auditlake.context import LakeContext
 from auditlake.engine.duck_engine import DuckEngine
@@ -24,6 +24,7 @@ from auditlake.policies.loader import load_policies
 from auditlake.policies.model import Policy
 from auditlake.policies.question import Question, default_since, question
 from auditlake.policies.request import ReportRequest
+from auditlake.policies.shared import Shared
 from auditlake.query.view import ask
 from auditlake.query.view import engine as open_engine
 from auditlake.reports.build import build_detail, build_report
@@ -37,6 +38,15 @@ if TYPE_CHECKING:
 
 Listen = Callable[[int, int, str], None]
 """Told how many reports are done, of how many, and which is next."""
+
+
+class Judge(Protocol):
+    """Makes reports of policies."""
+
+    def __call__(
+        self, asked: Sequence[tuple[Policy, Question]], listen: Listen, *, alike: Shared | None = None
+    ) -> tuple[ComplianceReport, ...]:
+        """Make reports, each about the instants that its policy is given with; ``alike``: as of :func:`evaluate`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +65,7 @@ class Judging:
     snapshot: Snapshot
     journal: tuple[Line, ...]
     """The entries of the journal of findings that count."""
-    judge: Callable[[Sequence[tuple[Policy, Question]], Listen], tuple[ComplianceReport, ...]]
+    judge: Judge
     """Makes reports of policies, each about the instants that it is given with."""
 
 
@@ -132,13 +142,17 @@ def judging(
     with open_engine(context, version, arrived_by=request.arrived_by) as (connection, snapshot):
         journal, engine = tuple(first_entries(read(context.layout), request.entries)), DuckEngine(connection)
 
-        def judge(asked: Sequence[tuple[Policy, Question]], listen: Listen) -> tuple[ComplianceReport, ...]:
+        def judge(
+            asked: Sequence[tuple[Policy, Question]], listen: Listen, *, alike: Shared | None = None
+        ) -> tuple[ComplianceReport, ...]:
             reports: list[ComplianceReport] = []
             if not asked:
                 return ()
             listen(0, len(asked), asked[0][0].id)
             deleted = deletions(context.layout, snapshot.version, [policy for policy, _ in asked])
-            judged = evaluate(engine, asked, policies, holds, shares_engine=shares_engine, deleted=deleted)
+            judged = evaluate(
+                engine, asked, policies, holds, shares_engine=shares_engine, deleted=deleted, alike=alike
+            )  # fmt: skip
             for done, answers in enumerate(judged, 1):
                 usual = default_since(lasting(answers.policy), instant, config.report_period)
                 reports.append(_report(context, request, engine, snapshot, journal, answers, usual))

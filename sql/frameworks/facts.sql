@@ -45,6 +45,31 @@ from counted
 group by event_type, source, day
 order by event_type, source, day;
 
+-- name: shared_cube($since, $until, $as_of)
+-- The same from the table of policies/shared.sql, where policies were judged together with what frameworks ask. The slot
+-- `filled_counts` is filled with a list again.
+-- returns: as cube
+with counted as (
+  select
+    *,
+    first_seen > $since and first_seen <= $until as is_in_period,
+    case when is_in_period then day end as day_of_period
+  from shared
+  where first_seen <= $as_of
+)
+
+select
+  event_type,
+  source,
+  day_of_period as day,
+  cast(sum(events) as bigint) as events,
+  min(first_seen) as first_event,
+  max(last_seen) as last_event,
+  filled_counts as filled
+from counted
+group by event_type, source, day_of_period
+order by event_type, source, day_of_period;
+
 -- name: arrivals($since, $until)
 -- The events of the period by source and batch, those aside that auditlake writes about itself.
 -- The slots `late_counts` and `ahead_counts` are filled with lists: how many arrived later than each of some lengths, and

@@ -1,9 +1,9 @@
 -- What policies that are judged together ask alike, counted once for all of them: each statement but the first stands for
 -- the one of its name that a policy has by itself, and gives the same rows.
 
--- name: shared($types, $since, $latest)
--- The governed events up to $latest, counted by all that any of the policies tells apart. The slots are filled by
--- auditlake/policies/shared.py: `stretch_of_event` with how many of the instants that are asked about lie before the event,
+-- name: shared($since, $latest)
+-- The events up to $latest, counted by all that any of the policies tells apart. The slots are filled by
+-- auditlake/policies/shared.py: `is_asked_about` with whether the event is of a type that counts; `stretch_of_event` with how many of the instants that are asked about lie before the event,
 -- so that a row lies wholly before or behind each; `part_of_day` with a stretch shorter than any silence that is asked
 -- about, so that no such silence lies within a row; `scopes_of_event` with a bit for each scope that has the event in it;
 -- `unknown_of_event` with a bit for each of which that cannot be told. Of events after $since: `filled_texts` with a bit
@@ -16,7 +16,7 @@ with governed as (
     *,
     case when "timestamp" > $since then filled_texts else 0 end as texts
   from events
-  where list_contains($types, event_type)
+  where is_asked_about
     and "timestamp" <= $latest
 ),
 
