@@ -290,6 +290,11 @@ def _hold_condition(number: int, hold: Hold) -> str:
     return f"coalesce({' and '.join(terms)}, false)" if terms else "true"
 
 
+def narrowed(part: Statement, scope: str | None) -> str:
+    """Return a statement without slots, reading of ``events`` what is in a scope."""
+    return _fill(part, _Filling(scope=scope))
+
+
 def filled(part: Statement, policy: Policy) -> str:
     """Return a statement with a policy's condition and groups in its slots, reading what is in its scope."""
     return _fill(part, _Filling(policy.where, policy.group_by, scope=policy.scope))

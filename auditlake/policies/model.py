@@ -182,6 +182,11 @@ class Policy:
         return None if self.alert_threshold is None else str(self.window)
 
     @property
+    def narrowed_by(self) -> str | None:
+        """The scope, where it may leave an event out: packs whose parameter for it has no value say ``true``."""
+        return None if self.scope == "true" else self.scope
+
+    @property
     def gap_rules(self) -> dict[str, GapRule]:
         """How long events may stay away, of each type that may not do so for ever."""
         if isinstance(self.max_gap, Duration):

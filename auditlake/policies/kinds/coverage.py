@@ -98,6 +98,8 @@ class CoverageAnswer:
     of a policy to which that matters."""
     scope: str | None = None
     """What narrows the answers to coverage, gaps, fields and threshold."""
+    narrowed_by: str | None = None
+    """The scope, where it may leave an event out."""
     scope_unknown: int = 0
     """Governed events of the period of which it could not be told; they count as in scope."""
     placeholders: tuple[str, ...] = ()
@@ -147,6 +149,7 @@ class CoverageKind(Kind):
             proven={name: day for name, (is_seen, day) in seen.items() if not is_seen and day is not None},
             is_proven=policy.coverage == "proven",
             scope=policy.scope,
+            narrowed_by=policy.narrowed_by,
             scope_unknown=unknown,
             placeholders=policy.placeholders if policy.fields else (),
         )
@@ -169,7 +172,7 @@ def _seen_ever(answers: Answers) -> dict[str, tuple[bool, date | None]]:
 
 def _findings(answers: Answers, seen: Mapping[str, tuple[bool, date | None]]) -> Iterator[Finding]:
     policy = answers.policy
-    within = "" if policy.scope in (None, "true") else " in scope"
+    within = "" if policy.narrowed_by is None else " in scope"
     never = [name for name, (is_seen, day) in seen.items() if not is_seen and day is None]
     missing = {name: f"Never seen{within}: {name}" for name in never}
     if policy.coverage == "required":
