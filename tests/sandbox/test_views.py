@@ -212,7 +212,9 @@ def test_scope(tmp_path: Path) -> None:
     asked = "select policy_id, scope from policies where scope is not null order by all"
     with session(lake) as opened:
         assert opened.sql(asked).fetchall() == [("cards", "resource like 'cards/%'"), ("own", "user_id = 'u1'")]
-    (lake.layout.root / "auditor.yaml").write_text("principals: {erika: everything, others: {columns: {user_id: hash}}}")
+    (lake.layout.root / "auditor.yaml").write_text(
+        "principals: {erika: everything, others: {columns: {user_id: hash}}}"
+    )
     with session(lake, principal="others") as opened:
         assert opened.sql(asked).fetchall() == [("cards", "resource like 'cards/%'")]
 
