@@ -134,7 +134,7 @@ def test_by_user(report: ComplianceReport) -> None:
 
 
 def test_narrowed_by(lake: AuditLake, report: ComplianceReport) -> None:
-    """Of a policy with a scope the bars by user are in it, as all numbers are; charts and card say what narrows them."""
+    """Of a policy with a scope the bars by user are in it, as all numbers are; charts and card say so."""
     said = {"name": "Ana's", "description": "d", "required_events": ["auth_failure"], "scope": "user_id = 'ana'",
             "alert_threshold": 3}  # fmt: skip
     (lake.layout.policies / "anas.yaml").write_text(json.dumps(said))
