@@ -32,7 +32,7 @@ def patient_evaluators() -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def patient_flushes() -> Iterator[None]:
-    """Flush what tests log when they say so: what a trail does by itself after a minute would come on a busy machine."""
+    """Flush what tests log when they say so: after a minute, which a busy machine takes, a trail does by itself."""
     names = [each.name for each in fields(TrailOptions)]
     values = TrailOptions.__init__.__defaults__ or ()
     patient = tuple(

@@ -282,6 +282,16 @@ def test_a_review_may_be_of_several_policies(lake: AuditLake) -> None:
         assert shown == entry
 
 
+def test_a_review_may_be_of_a_pack(lake: AuditLake) -> None:
+    """Without a policy it is of all that can be judged of the pack; one of them is named with the pack or without."""
+    entry, made = lake.findings.review(pack="pci", note="all seen", by="eve")
+    ready = [each.id for each in lake.policies.all() if each.id.startswith("pci--")]
+    assert sorted(entry.policies) == sorted(each.policy_id for each in made) == ready != []
+    assert (entry.pack, entry.since, entry.until) == ("pci", made[0].since, made[0].until)
+    for name in ("sign_ins", "pci--sign_ins"):
+        assert lake.findings.review(name, pack="pci", note="seen")[0].policies == ("pci--sign_ins",)
+
+
 WRONG: dict[str, Callable[[AuditLake], object]] = {
     "not judged by a pack 'PCI DSS'": lambda lake: state(lake, pack="PCI DSS"),
     r"not judged by a pack 'pci4' .*did you mean pci": lambda lake: exclude(lake, pack="pci4"),

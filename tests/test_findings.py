@@ -134,6 +134,17 @@ def test_reopening_takes_an_acceptance_back(lake: AuditLake) -> None:
     assert [type(each).__name__ for each in entries] == ["Acceptance", "Reopening", "Acceptance"]
 
 
+def test_an_expired_acceptance_is_not_taken_back(lake: AuditLake, clock: Clock) -> None:
+    """The finding is open again by itself, which is said, and nothing is written down."""
+    number = found(lake, "ben")[0][0]
+    accept(lake, number, days=3)
+    clock.now = NOON + 3 * DAY + timedelta(microseconds=1)
+    with pytest.raises(ReportError, match=f"{number} is open again: its acceptance ended on 2026-11-27T12:00") as told:
+        lake.findings.reopen(number[:12], reason="late")
+    assert told.value.hint == "nothing is left to take back"
+    assert len(read(lake.layout)) == 1
+
+
 def test_a_missing_type_can_be_accepted(lake: AuditLake, clock: Clock) -> None:
     """A finding without a time is covered until the acceptance ends."""
     accept(lake, found(lake, None)[0][0])

@@ -43,6 +43,8 @@ class PolicyStatistics:
     be judged."""
     error: str | None = None
     """Why it cannot."""
+    narrowed_by: str | None = None
+    """The scope that narrows what is recent and the status, as it was written; the total has all governed events."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +147,7 @@ def _standing(policy: Policy, by_type: Mapping[str, int], report: Report | None)
         threshold=policy.alert_threshold,
         status="error" if error else report.status_now if report else None,
         error=error,
+        narrowed_by=policy.narrowed_by if answer else None,
     )
 
 

@@ -154,7 +154,7 @@ class Reviews(click.Group):
 
 @click.group(cls=Reviews)
 def review() -> None:
-    """Sign a policy's report off, and list who did.
+    """Sign a policy's report off, or those of a framework, and list who did.
 
     `auditlake review POLICY --note TEXT` is short for `auditlake review sign POLICY --note TEXT`.
     """
@@ -191,7 +191,13 @@ def list_reviews(path: str, policies: tuple[str, ...]) -> None:
 
 
 @review.command(epilog=BOUNDS)
-@policy_argument("policies", nargs=-1, required=True, metavar="POLICY...")
+@policy_argument("policies", nargs=-1, metavar="[POLICY...]")
+@click.option(
+    "--pack",
+    metavar="PACK",
+    shell_complete=completers.packs,
+    help="Review for a framework: all policies of its pack if none is named.",
+)
 @click.option("--note", required=True, metavar="TEXT", help="What the reviewer saw.")
 @operator_option("by")
 @_ticket_option
@@ -202,7 +208,7 @@ def sign(path: str, /, policies: tuple[str, ...], **options: Any) -> None:
     """Sign the reports of policies off (PCI DSS 10.4).
 
     Every later report of these policies and the same period says who reviewed it when. Several policies need a period
-    that is named.
+    that is named, those of one pack aside: they answer over one.
     """
     entry, made = opened(path).findings.review(*policies, **options)
     tell(entry)

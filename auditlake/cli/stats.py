@@ -13,7 +13,7 @@ from auditlake.display.text import count, visible
 if TYPE_CHECKING:
     from datetime import date
 
-    from auditlake.analysis.statistics import Statistics
+    from auditlake.analysis.statistics import PolicyStatistics, Statistics
 
 _TOTALS = (
     "as_of", "snapshot", "foreign_versions", "total_events", "first_event", "last_event", "events_by_type",
@@ -45,14 +45,16 @@ def _as_dict(statistics: Statistics) -> dict[str, Any]:
 
     compliance = ("total_events", "recent_events", "window", "threshold", "status")
     return pick(statistics, *_TOTALS) | {
-        "policy_compliance": {
-            each.policy_id: pick(each, *compliance) | ({"error": each.error} if each.error else {})
-            for each in statistics.policies
-        },
+        "policy_compliance": {each.policy_id: pick(each, *compliance) | _said(each) for each in statistics.policies},
         "recent_violations": [
             {"policy_id": each.policy_id} | finding_dict(each.finding) for each in statistics.recent_violations
         ],
     }
+
+
+def _said(policy: PolicyStatistics) -> dict[str, str]:
+    """Return why a policy could not be judged, and what narrows it; what does not concern it is left out."""
+    return {name: text for name, text in pick(policy, "error", "narrowed_by").items() if text}
 
 
 def _show(statistics: Statistics) -> None:
@@ -80,6 +82,9 @@ def _show(statistics: Statistics) -> None:
     )  # fmt: skip
     if statistics.policies:
         click.echo("status now: of the last window; a report judges its whole period\n")
+    if narrowed := [(each.policy_id, each.narrowed_by) for each in statistics.policies if each.narrowed_by]:
+        click.echo("recent events and status of these policies are narrowed by a scope:")
+        table(("policy", "narrowed by"), narrowed)
     show_left_out(statistics.kept_by_no_policy, statistics.asked_by_no_policy)
     for each in statistics.policies:
         if each.error:

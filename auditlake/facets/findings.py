@@ -14,6 +14,7 @@ from auditlake.facets.finding_search import FindingSearch, Listed, Listing, ambi
 from auditlake.findings.decisions import Acceptance, Entry, Reopening, Resolution, Retraction, Review
 from auditlake.findings.journal import Line, concerning, read
 from auditlake.machine import login_name
+from auditlake.packs.model import Pack, qualified
 from auditlake.policies.request import PeriodOptions
 
 if TYPE_CHECKING:
@@ -154,7 +155,7 @@ class FindingRegister:
             **options: Those of ``reports``, to name the acceptance of another finding that covers this one.
 
         Raises:
-            ReportError: No acceptance that was given on it stands.
+            ReportError: No acceptance that was given on it stands, or it has expired, which opened the finding again.
             LakeError: It could not be written down.
         """
         by = by or login_name()
@@ -163,6 +164,9 @@ class FindingRegister:
         standing = _given_on(finding_id, read(self._layout))
         if standing is None:
             raise self._not_given(finding_id, options)
+        if standing.until < (now := self._clock()):
+            message = f"finding {standing.finding_id} is open again: its acceptance ended on"
+            raise ReportError(f"{message} {print_instant(standing.until)}", hint="nothing is left to take back")
         finding_id = standing.finding_id
 
         def check(lines: Sequence[Line]) -> None:
@@ -170,7 +174,7 @@ class FindingRegister:
                 raise ReportError(f"the acceptance of finding {finding_id} was taken back meanwhile")
 
         policy_id = standing.subject.policy_id
-        entry = Reopening(0, self._clock(), policy_id, standing.number, finding_id, reason, by, login_name())
+        entry = Reopening(0, now, policy_id, standing.number, finding_id, reason, by, login_name())
         return write_down(self._context, entry, check)
 
     def resolve(
@@ -208,10 +212,12 @@ class FindingRegister:
     ) -> tuple[Review, tuple[ComplianceReport, ...]]:  # fmt: skip
         """Sign the reports of policies off, as they are now or for the options of ``reports``; gives both.
 
-        Reports of these policies and of the same period show it from then on; those of another period do not.
+        Reports of these policies and of the same period show it from then on; those of another period do not. A review
+        for a pack of all its policies covers every check that asks for reviews of them.
 
         Args:
-            *policy_ids: The policies, in one entry of the journal; their reports must be of one period.
+            *policy_ids: The policies, in one entry of the journal; their reports must be of one period. All that can be
+                judged of the pack if none is named; with a pack, one of its own may be named without it.
             note: What the reviewer saw.
             by: As for :meth:`accept`.
             ticket: Where more is said.
@@ -227,9 +233,9 @@ class FindingRegister:
         check_text("note", note)
         check_text("by", by)
         if pack is not None:
-            known_pack(self._context, pack)
+            policy_ids = _of_pack(known_pack(self._context, pack), policy_ids)
         if not policy_ids:
-            raise ReportError("a review is of one policy or several, got none")
+            raise ReportError("a review is of one policy or several, got none", hint="name them, or a pack")
         made = tuple(self._judge(*dict.fromkeys(policy_ids), pages=False, **options))
         first, periods = made[0], {(each.since, each.until) for each in made}
         if len(periods) > 1:
@@ -259,6 +265,12 @@ class FindingRegister:
         if accepted is None:
             return ReportError(f"finding {finding_id} is open: it is not accepted")
         return ReportError(f"finding {finding_id} is accepted {_by(accepted)}", hint=_take_back(accepted))
+
+
+def _of_pack(pack: Pack, policy_ids: Sequence[str]) -> tuple[str, ...]:
+    """Return the policies that are reviewed for a pack, as the lake names them: all that are ready if none is named."""
+    ready = [name for name in pack.policies if name not in pack.unready]
+    return tuple(qualified(pack.id, name) if name in ready else name for name in policy_ids or ready)
 
 
 def _digest(made: Sequence[ComplianceReport]) -> str:

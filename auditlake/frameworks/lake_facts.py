@@ -8,7 +8,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
-from functools import cache, cached_property
+from functools import cached_property
 from math import gcd
 from typing import Any
 
@@ -28,11 +28,12 @@ from auditlake.frameworks.records.model import Case
 from auditlake.frameworks.records.review import reviews_of
 from auditlake.frameworks.records.slots import intervals
 from auditlake.packs.model import Pack
-from auditlake.policies.compile import Step, fill_holds, hold_values
+from auditlake.policies.compile import Step, fill_holds, fill_slots, hold_values
 from auditlake.policies.deleted_days import deletion_of
 from auditlake.policies.holds import Hold
 from auditlake.policies.model import Part, Policy
 from auditlake.policies.question import Question, earlier
+from auditlake.policies.shared import Shared
 from auditlake.reports.model import Query
 from auditlake.retention.planner import rules_of
 from auditlake.retention.rules import RetentionRules, named
@@ -41,7 +42,7 @@ from auditlake.store.model import Snapshot
 
 _FILE = "frameworks/facts.sql"
 _DAY = timedelta(days=1)
-_MAKING = "is_filled"
+_MAKING = "policies/is_filled.sql", "is_filled"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,13 +99,15 @@ class Reading:
         snapshot: The snapshot.
         question: The instants that are asked about.
         holds: The legal holds, as they count.
+        alike: What was counted for policies and for this question together, in one scan.
     """
 
     def __init__(
         self, context: LakeContext, engine: DuckEngine, snapshot: Snapshot, question: Question,
-        holds: Sequence[Hold] = (),
+        holds: Sequence[Hold] = (), *, alike: Shared | None = None,
     ) -> None:  # fmt: skip
         self._context, self._engine, self._snapshot, self._question = context, engine, snapshot, question
+        self._alike = alike
         self.holds = tuple(each for each in holds if each.is_active(question.as_of))
         """The active ones."""
         self._commits = Commits(context.layout, snapshot.version)
@@ -147,8 +150,14 @@ class Reading:
         return facts, tuple(queries)
 
     def _cube(self, columns: Sequence[str]) -> Iterator[Count]:
-        self._engine.rows(statement(_FILE, _MAKING).text)
-        for event_type, source, day, events, first, last, filled in self._rows("cube", _slots(Asked(tuple(columns)))):
+        if self._alike is not None:
+            counts = _counts("is_in_period and filled", map(self._alike.bit, columns))
+            rows = self._rows("shared_cube", {"filled_counts": counts})
+        else:
+            self._engine.rows(statement(*_MAKING).text)
+            rows = self._rows("cube", _slots(Asked(tuple(columns))))
+        self._found["cube"] = len(rows)
+        for event_type, source, day, events, first, last, filled in rows:
             number = None if day is None else day_of(day)
             yield Count(event_type, source, number, events, first, last, tuple(filled))
 
@@ -287,7 +296,7 @@ class Reading:
 
     def _query(self, name: str, slots: Mapping[str, str], rows: int, **more: object) -> Query:
         sql, values = self._compiled(name, slots, more)
-        script = f"{statement(_FILE, _MAKING).text};\n\n{sql}" if name == "cube" else sql
+        script = f"{statement(*_MAKING).text};\n\n{sql}" if name == "cube" else sql
         return Query(name, f"{script};", json_value(dict(sorted(values.items()))), rows)
 
     def _compiled(
@@ -296,41 +305,28 @@ class Reading:
         """Return a statement with its slots filled, and the values that it binds."""
         part, question = statement(_FILE, name), self._question
         values = part.bind({"since": question.since, "until": question.until, "as_of": question.as_of, **more})
-        return _filled(part.text, tuple((slot, text) for slot, text in slots.items() if slot in part.text)), values
+        return fill_slots(part, slots), values
 
 
 def _slots(asked: Asked) -> dict[str, str]:
     """Return the SQL that fills slots."""
     delay = 'epoch_us(ingested_at) - epoch_us("timestamp")'
     bits = (f"case when is_filled({name}) then {1 << at} else 0 end" for at, name in enumerate(asked.columns))
-    filled = (
-        f"cast(coalesce(sum(events) filter (bits & {1 << at} > 0), 0) as bigint)" for at in range(len(asked.columns))
-    )
     return {
         "filled_bits": " + ".join(bits) or "0",
-        "filled_counts": _list(filled),
+        "filled_counts": _counts("bits", (1 << at for at in range(len(asked.columns)))),
         "late_counts": _list(f"count(*) filter ({delay} > {length})" for length in asked.within),
         "ahead_counts": _list(f"count(*) filter ({delay} < {-length})" for length in asked.ahead),
     }
 
 
+def _counts(number: str, bits: Iterable[int]) -> str:
+    """Return the SQL of how many events have each bit of a number."""
+    return _list(f"cast(coalesce(sum(events) filter ({number} & {bit} > 0), 0) as bigint)" for bit in bits)
+
+
 def _list(values: Iterable[str]) -> str:
     return f"[{listed}]" if (listed := ", ".join(values)) else "cast([] as bigint[])"
-
-
-@cache
-def _filled(text: str, slots: tuple[tuple[str, str], ...]) -> str:
-    """Return a statement with its slots filled in the syntax tree."""
-    from sqlglot import exp, parse_one
-
-    if not slots:
-        return text
-    filling = {slot: parse_one(sql, dialect="duckdb") for slot, sql in slots}
-
-    def put(node: exp.Expr) -> exp.Expr:
-        return filling[node.name].copy() if isinstance(node, exp.Column) and node.name in filling else node
-
-    return str(parse_one(text, dialect="duckdb").transform(put).sql(dialect="duckdb", pretty=True))
 
 
 def _arrived(counts: Iterable[Count]) -> Counter[str]:

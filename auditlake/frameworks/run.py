@@ -24,8 +24,10 @@ from auditlake.packs.check import undecided
 from auditlake.packs.effective import LakePacks
 from auditlake.packs.model import Pack
 from auditlake.policies.holds import Hold
+from auditlake.policies.model import Policy
 from auditlake.policies.question import Question, earlier, resolve
 from auditlake.policies.request import ReportRequest
+from auditlake.policies.shared import Everything, Shared, shared
 from auditlake.reports.compliance import ComplianceReport
 from auditlake.reports.model import Query
 from auditlake.reports.run import Judged, Judging, judging
@@ -98,7 +100,8 @@ def judged_frameworks(
         for each in pack_ids or ():
             if each not in packs.faults:
                 packs.get(each)
-        reports = lake.judge(lake.asked, request.listen)
+        run = None if pack_ids is None else _Run(context, request, lake, packs, where, holds, pack_ids)
+        reports = run.judge(lake.asked) if run else lake.judge(lake.asked, request.listen)
         judged = Judged(lake.engine, lake.policies, reports, lake.as_of, lake.snapshot, len(lake.journal))
 
         def again(made: ComplianceReport) -> ComplianceReport:
@@ -106,11 +109,10 @@ def judged_frameworks(
             (report,) = lake.judge([(policy, Question(made.as_of, made.since, made.until))], request.listen)
             return report
 
-        if pack_ids is None:
+        if run is None:
             yield JudgedFrameworks(judged, (), again)
             return
-        run = _Run(context, request, lake, packs, where, holds)
-        frameworks, faults = run.frameworks(pack_ids or (*packs.packs, *packs.faults), reports)
+        frameworks, faults = run.frameworks(reports)
         yield JudgedFrameworks(judged, frameworks, again, faults)
 
 
@@ -119,8 +121,9 @@ class _Run:
 
     def __init__(
         self, context: LakeContext, request: ReportRequest, lake: Judging, packs: LakePacks, where: Where,
-        holds: Sequence[Hold],
+        holds: Sequence[Hold], pack_ids: Sequence[str],
     ) -> None:  # fmt: skip
+        self._pack_ids = pack_ids or (*packs.packs, *packs.faults)
         self._context, self._request, self._lake, self._packs, self._holds = context, request, lake, packs, holds
         usual = earlier(lake.as_of, timedelta(microseconds=context.config.report_period.microseconds))
         self._question = Question(lake.as_of, *resolve(request, lake.as_of, usual))
@@ -130,19 +133,31 @@ class _Run:
         self._runs, self._runs_digest = counting(context.layout, lake.as_of, where.runs)
         on_record = schedules_between(self._runs, self._question.since, self._question.until)
         self._schedules = (*packs.settings.schedules, *on_record)
+        self._engine = lake.engine
+        self._alike: Shared | None = None
+
+    def judge(self, asked: Sequence[tuple[Policy, Question]]) -> tuple[ComplianceReport, ...]:
+        """Return reports of policies; what they ask alike is counted together with what the packs ask of all events."""
+        packs = [self._packs.get(each) for each in self._pack_ids if each not in self._packs.faults]
+        everything = Everything(self._question, asked_by(packs).columns)
+        alike = shared(self._engine, asked, everything=everything)
+        self._alike = alike or self._alike
+        return self._lake.judge(asked, self._request.listen, alike=alike)
 
     def frameworks(
-        self, pack_ids: Sequence[str], reports: Sequence[ComplianceReport]
+        self, reports: Sequence[ComplianceReport]
     ) -> tuple[tuple[Framework, ...], dict[str, tuple[str, ...]]]:
         """Return the frameworks, and why others could not be judged."""
-        faults = {each: self._packs.faults[each] for each in pack_ids if each in self._packs.faults}
-        chosen = {each: self._packs.get(each) for each in pack_ids if each not in faults}
+        faults = {each: self._packs.faults[each] for each in self._pack_ids if each in self._packs.faults}
+        chosen = {each: self._packs.get(each) for each in self._pack_ids if each not in faults}
         faults |= {each: why for each, pack in chosen.items() if (why := self._refused(pack))}
         cases = [self._case(pack) for each, pack in chosen.items() if each not in faults]
         if not cases:
             return (), faults
         made = self._reports(cases, reports)
-        reading = Reading(self._context, self._lake.engine, self._lake.snapshot, self._question, self._holds)
+        reading = Reading(
+            self._context, self._lake.engine, self._lake.snapshot, self._question, self._holds, alike=self._alike
+        )  # fmt: skip
         facts = reading.facts(asked_by([case.pack for case in cases]))
         return tuple(self._framework(case, made, reading, facts) for case in cases), faults
 
@@ -169,7 +184,7 @@ class _Run:
         made = {each.policy_id: each for each in reports if (each.since, each.until) == about}
         needed = {each for case in cases for each in _needed(case)}
         asked = [(each, self._question) for each in self._lake.policies if each.id in needed - made.keys()]
-        more = self._lake.judge(asked, self._request.listen) if asked else ()
+        more = self.judge(asked) if asked else ()
         return made | {each.policy_id: each for each in more}
 
     def _framework(self, case: Case, made: Mapping[str, ComplianceReport], reading: Reading, facts: Facts) -> Framework:

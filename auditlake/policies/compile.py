@@ -28,9 +28,8 @@ _MET = "case when failed then cast('failed on ' || event_id as boolean) else met
 _NARROWED = ("events", "moments", "fresh", "numbered")
 """The relations of which a policy with a scope reads only what is in scope: ``fresh`` is a batch of live events,
 ``numbered`` the events on which a condition is tried."""
-_OF_ANYTHING = ("presence", "presence_now", "first_event", "scope_unknown")
-"""The statements that ask of all events: whether anything was received, since when there are any, and what cannot be
-told to be in scope."""
+OF_ANYTHING = ("presence", "presence_now", "first_event")
+"""The statements that ask of all events: whether anything was received, and since when there are any."""
 _MAKING = re.compile(r"^create or replace temp table ", re.MULTILINE)
 
 
@@ -144,7 +143,7 @@ def _query(
         is_judging = any(slot in part.text for slot in judging)
         own = holds if "on_hold" in part.text else ()
         where, read = (_MET, _reading_own_events(part)) if counted and is_judging else (policy.where, part)
-        within = None if part.name in _OF_ANYTHING else scope
+        within = None if part.name in (*OF_ANYTHING, "scope_unknown") else scope
         text = _fill(read, _Filling(where, policy.group_by, own, slots, within), wide=widened)
         bound = part.bind(values) | (hold_values(holds) if own else {})
         return Step(part.name, text, bound, _MAKING.search(part.text) is not None, is_judging)
@@ -163,6 +162,11 @@ def fill_holds(part: Statement, holds: Sequence[Hold], values: dict[str, object]
         values: Every value that it may bind.
     """
     return Step(part.name, _fill(part, _Filling(holds=tuple(holds))), part.bind(values) | hold_values(holds))
+
+
+def fill_slots(part: Statement, slots: Mapping[str, str]) -> str:
+    """Return a statement's text with SQL in slots of its own, by name, and none of a policy."""
+    return _fill(part, _Filling(more=tuple(slots.items())))
 
 
 @cache
@@ -284,6 +288,11 @@ def _hold_condition(number: int, hold: Hold) -> str:
     terms = [term.format(f"$hold_{number}_{name}") for name, term in _HOLD_TERMS.items() if getattr(hold, name)]
     # A column that is null matches nothing that is named.
     return f"coalesce({' and '.join(terms)}, false)" if terms else "true"
+
+
+def narrowed(part: Statement, scope: str | None) -> str:
+    """Return a statement without slots, reading of ``events`` what is in a scope."""
+    return _fill(part, _Filling(scope=scope))
 
 
 def filled(part: Statement, policy: Policy) -> str:

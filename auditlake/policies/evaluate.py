@@ -12,7 +12,15 @@ from itertools import accumulate
 
 from auditlake.engine.model import Engine, RangeError, Row, StatementError
 from auditlake.engine.statements import statement
-from auditlake.policies.compile import CompiledQuery, Step, compile_backtest, compile_policy, moments_of, samples_of
+from auditlake.policies.compile import (
+    OF_ANYTHING,
+    CompiledQuery,
+    Step,
+    compile_backtest,
+    compile_policy,
+    moments_of,
+    samples_of,
+)
 from auditlake.policies.condition import ConditionError
 from auditlake.policies.deleted_days import Deletion, first_deleted, whole_since
 from auditlake.policies.holds import Hold
@@ -21,6 +29,7 @@ from auditlake.policies.kinds.model import MOMENTS
 from auditlake.policies.kinds.threshold import group_values
 from auditlake.policies.model import Policy
 from auditlake.policies.question import Question
+from auditlake.policies.shared import Shared, shared
 from auditlake.policies.sieve import FEWEST, Sieve, sieve
 
 
@@ -73,8 +82,9 @@ def evaluate(
     with_queries: bool = True,
     shares_engine: bool = False,
     deleted: Sequence[Deletion] = (),
+    alike: Shared | None = None,
 ) -> Iterator[Answers]:
-    """Run all queries of policies, one after the other; their conditions are judged in one scan where they are many.
+    """Run all queries of policies, one after the other; what they ask alike is read in one scan where they are many.
 
     A policy that cannot be judged stops no other: its threshold is left out, and its answers say why.
 
@@ -85,14 +95,17 @@ def evaluate(
         asked: Each policy with the instants that it is asked about.
         policies: Every policy of the lake.
         holds: Every legal hold of the lake.
-        fewest: From how many policies with a condition on they are judged in one scan.
+        fewest: From how many policies on they are judged in one scan.
         with_queries: Whether answers have the queries that say by themselves how a policy judged in that scan was
             judged; to write them takes longer than the scan.
         shares_engine: Whether other policies are judged on this engine too.
         deleted: What the lake has lost.
+        alike: What was counted for these policies already.
     """
-    run_step(engine, moments_of([policy for policy, _ in asked], fewest=0 if shares_engine else 2))
-    together, runner = sieve(engine, asked, fewest=fewest), _Runner(engine, with_queries=with_queries)
+    alike, together = alike or shared(engine, asked, fewest=fewest), sieve(engine, asked, fewest=fewest)
+    others = [policy for policy, _ in asked if alike is None or not alike.has_moments(policy)]
+    run_step(engine, moments_of(others, fewest=0 if shares_engine else 2))
+    runner = _Runner(engine, alike, with_queries=with_queries)
     for policy, question in asked:
         yield replace(_evaluate(runner, together, policy, policies, holds, question), deleted=deleted)
 
@@ -108,7 +121,8 @@ def _evaluate(
     engine = runner.engine
 
     def answers(asked: Policy, error: str | None, whose: str | None = None) -> Answers:
-        queries, rows = runner.answers(partial(compile_policy, asked, policies, question, holds=holds), whose)
+        compiled = partial(compile_policy, asked, policies, question, holds=holds)
+        queries, rows = runner.answers(compiled, whose, asked=(asked, question))
         counts = tuple((query, len(rows[query.name])) for query in queries)
         judged = policy if error is None else asked
         return Answers(judged, policies, question, rows, counts, error, asked, counted=whose is not None)
@@ -175,19 +189,26 @@ class _Runner:
 
     Args:
         engine: The engine, with ``events`` and the step of the moments.
+        alike: What was counted for several policies at once.
         with_queries: Whether to compile what is not run as well: queries over ``events`` instead of a sieve's table.
     """
 
-    def __init__(self, engine: Engine, *, with_queries: bool = True) -> None:
-        self.engine = engine
+    def __init__(self, engine: Engine, alike: Shared | None = None, *, with_queries: bool = True) -> None:
+        self.engine, self._alike = engine, alike
         self._with_queries = with_queries
         self._tables: dict[str, _Script] = {}
         """Which script made each temporary table as it is now."""
         self._known: OrderedDict[_Script, dict[str, list[Row]]] = OrderedDict()
         """What the last scripts gave that may come again."""
+        self._of_anything: dict[tuple[str, str], list[Row]] = {}
+        """What statements gave that are the same for all policies."""
 
     def answers(
-        self, compiled: Callable[..., tuple[CompiledQuery, ...]], whose: str | None = None
+        self,
+        compiled: Callable[..., tuple[CompiledQuery, ...]],
+        whose: str | None = None,
+        *,
+        asked: tuple[Policy, Question] | None = None,
     ) -> tuple[tuple[CompiledQuery, ...], dict[str, list[Row]]]:
         """Return queries, and the rows of each of their steps.
 
@@ -195,9 +216,12 @@ class _Runner:
             compiled: Compiles them: in 128 bits if ``wide``, and over ``own_events``, the table of a sieve.
             whose: Whose events that table has: a policy's id, or an empty text for events that meet no condition;
                 None if there is no such table.
+            asked: The policy and the instants that they are about, where what was counted at once may answer them.
         """
         run = compiled if whose is None else partial(compiled, counted=True)
         told = compiled if self._with_queries else run
+        if asked is not None and self._alike is not None and self._alike.answers(asked[0]):
+            run = partial(self._alike.reading, run, *asked)
         try:
             return told(wide=False), self._run(run(wide=False), whose)
         except RangeError:
@@ -227,6 +251,8 @@ class _Runner:
 
     def _step(self, step: Step, script: _Script, *, is_own: bool) -> list[Row]:
         # A table that a policy's condition or groups decide on is made anew: later steps may have added to it.
+        if step.name in OF_ANYTHING:
+            return self._once(step)
         if not step.makes_table:
             return run_step(self.engine, step)
         if is_own or self._tables.get(step.name) != script:
@@ -235,6 +261,13 @@ class _Runner:
             if not is_own:
                 self._tables[step.name] = script
         return []
+
+    def _once(self, step: Step) -> list[Row]:
+        """Return the rows of a step that reads events alone, and depends on no policy."""
+        key = step.sql, repr(sorted(step.parameters.items()))
+        if key not in self._of_anything:
+            self._of_anything[key] = run_step(self.engine, step)
+        return self._of_anything[key]
 
 
 def _scripts(query: CompiledQuery, whose: str | None) -> list[_Script]:

@@ -182,6 +182,11 @@ class Policy:
         return None if self.alert_threshold is None else str(self.window)
 
     @property
+    def narrowed_by(self) -> str | None:
+        """The scope, where it may leave an event out: packs whose parameter for it has no value say ``true``."""
+        return None if self.scope == "true" else self.scope
+
+    @property
     def gap_rules(self) -> dict[str, GapRule]:
         """How long events may stay away, of each type that may not do so for ever."""
         if isinstance(self.max_gap, Duration):
@@ -234,10 +239,12 @@ class RetentionConflict:
 
 def conflicts_of(policy: Policy, policies: Sequence[Policy]) -> Iterator[RetentionConflict]:
     """Yield where a limit is shorter than what must be kept, for types that the policy shares."""
-    for limit in sorted(policies, key=lambda each: each.id):
+    by_id = sorted(policies, key=lambda each: each.id)
+    own = [each for each in by_id if each.id == policy.id]
+    for limit in by_id:
         longest = limit.max_event_retention or limit.max_retention
-        for keep in sorted(policies, key=lambda each: each.id):
-            if limit.id == keep.id or policy.id not in {limit.id, keep.id} or longest is None:
+        for keep in by_id if limit.id == policy.id else own:
+            if limit.id == keep.id or longest is None:
                 continue
             if longest.microseconds < length_of(keep.retention_period):
                 for name in sorted(set(limit.required_events) & set(keep.required_events)):

@@ -147,12 +147,13 @@ class ComplianceReport(Shown):
 
     def _card(self) -> Card:
         report = self.report
-        answer, kept = report.threshold, report.retention
+        answer, kept, narrowed_by = report.threshold, report.retention, report.coverage.narrowed_by
         threshold = "not judged" if report.error else "none"
         if answer:
             threshold = f"{answer.alert_threshold:,} in {answer.window}" + "".join(f" by {c}" for c in answer.group_by)
         asked = (
             CardFact("events", f"{report.total_events:,}"),
+            *((CardFact("narrowed by", cut(narrowed_by)),) if narrowed_by else ()),
             CardFact("threshold", threshold),
             CardFact("due for deletion", f"{kept.due:,}" if kept else "none: no retention period"),
         )

@@ -16,6 +16,7 @@ from auditlake.display.text import count, moment, spelled
 from auditlake.engine.statements import statement
 from auditlake.errors import ReportError
 from auditlake.events.times import print_instant
+from auditlake.policies.compile import narrowed
 from auditlake.policies.model import Number, Policy
 from auditlake.reports.day_axis import CHART_COLUMNS, HEAT_COLUMNS, Bin, bins, unit_for
 from auditlake.reports.model import Detail, Report
@@ -103,7 +104,8 @@ def _daily_peaks(report: Report) -> alt.LayerChart:
         before = [{"start": unknown[0]["start"], "end": unknown[-1]["end"]}]
         layers.insert(0, _chart(before).mark_rect(color=_UNKNOWN).encode(x=x, x2="end:T"))
     episodes = count(answer.episodes, "episode")
-    return _layered(layers, f"{cut(report.policy_name)}: {episodes}", words.charted.replace("{}", f"per {unit}", 1))
+    charted = words.charted.replace("{}", f"per {unit}", 1)
+    return _layered(layers, f"{cut(report.policy_name)}: {episodes}", _within(report, charted))
 
 
 def _coverage(report: Report, detail: Detail | None) -> alt.LayerChart:
@@ -135,7 +137,9 @@ def _coverage(report: Report, detail: Detail | None) -> alt.LayerChart:
     missing = [name for name, events in report.events_by_type.items() if not events]
     seen = f"missing: {', '.join(map(cut, missing))}" if missing else "every required type was seen"
     words = f"grey: no event; {silent} without any governed event"
-    return _layered(cells, f"{cut(report.policy_name)}: {seen}", words, height=max(26 * len(detail.day_counts), 60))
+    return _layered(
+        cells, f"{cut(report.policy_name)}: {seen}", _within(report, words), height=max(26 * len(detail.day_counts), 60)
+    )
 
 
 def _by_user(report: Report, ask: Ask | None) -> alt.LayerChart:
@@ -155,7 +159,12 @@ def _by_user(report: Report, ask: Ask | None) -> alt.LayerChart:
     chart = _chart(bars).mark_bar().encode(x=x, y=y, color=colour, tooltip=tooltip)
     period = _stretch(report.since, report.until)
     subtitle = f"the {_USERS} with the most; {period}" if len(users) == _USERS else period
-    return _layered([chart], f"{cut(report.policy_name)}: events by user", subtitle, height=max(19 * len(users), 40))
+    return _layered(
+        [chart],
+        f"{cut(report.policy_name)}: events by user",
+        _within(report, subtitle),
+        height=max(19 * len(users), 40),
+    )
 
 
 def _retention(report: Report, ask: Ask | None) -> alt.LayerChart:
@@ -229,8 +238,15 @@ def _asked(report: Report, ask: Ask | None, name: str, **values: Any) -> list[tu
         raise ReportError(message, hint="make it with lake.report")
     part = statement("queries/charts.sql", name)
     bound = part.bind({"types": list(report.events_by_type), **values})
-    answers: list[tuple[Any, ...]] = ask(report.evidence.snapshot, part.text, bound).fetchall()
+    text = narrowed(part, report.coverage.narrowed_by) if name == "by_user" else part.text
+    answers: list[tuple[Any, ...]] = ask(report.evidence.snapshot, text, bound).fetchall()
     return answers
+
+
+def _within(report: Report, subtitle: str) -> str:
+    """Return a subtitle that says what narrows the numbers that are drawn, where something does."""
+    scope = report.coverage.narrowed_by
+    return subtitle if scope is None else f"{subtitle}; narrowed by {cut(scope)}"
 
 
 def _span(days: Sequence[date], column: Bin) -> dict[str, str]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
+from typing import Protocol
 
 from auditlake.context import LakeContext
 from auditlake.engine.duck_engine import DuckEngine
@@ -23,6 +24,7 @@ from auditlake.policies.loader import load_policies
 from auditlake.policies.model import Policy
 from auditlake.policies.question import Question, default_since, question
 from auditlake.policies.request import ReportRequest
+from auditlake.policies.shared import Shared
 from auditlake.query.view import ask, judging_engine
 from auditlake.reports.build import build_detail, build_report
 from auditlake.reports.compliance import ComplianceReport
@@ -32,6 +34,15 @@ from auditlake.store.model import Snapshot
 
 Listen = Callable[[int, int, str], None]
 """Told how many reports are done, of how many, and which is next."""
+
+
+class Judge(Protocol):
+    """Makes reports of policies."""
+
+    def __call__(
+        self, asked: Sequence[tuple[Policy, Question]], listen: Listen, *, alike: Shared | None = None
+    ) -> tuple[ComplianceReport, ...]:
+        """Make reports, each about the instants that its policy is given with; ``alike``: as of :func:`evaluate`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +61,7 @@ class Judging:
     snapshot: Snapshot
     journal: tuple[Line, ...]
     """The entries of the journal of findings that count."""
-    judge: Callable[[Sequence[tuple[Policy, Question]], Listen], tuple[ComplianceReport, ...]]
+    judge: Judge
     """Makes reports of policies, each about the instants that it is given with."""
 
 
@@ -127,13 +138,17 @@ def judging(
     with judging_engine(context, version, arrived_by=request.arrived_by) as (engine, snapshot):
         journal = tuple(first_entries(read(context.layout), request.entries))
 
-        def judge(asked: Sequence[tuple[Policy, Question]], listen: Listen) -> tuple[ComplianceReport, ...]:
+        def judge(
+            asked: Sequence[tuple[Policy, Question]], listen: Listen, *, alike: Shared | None = None
+        ) -> tuple[ComplianceReport, ...]:
             reports: list[ComplianceReport] = []
             if not asked:
                 return ()
             listen(0, len(asked), asked[0][0].id)
             deleted = deletions(context.layout, snapshot.version, [policy for policy, _ in asked])
-            judged = evaluate(engine, asked, policies, holds, shares_engine=shares_engine, deleted=deleted)
+            judged = evaluate(
+                engine, asked, policies, holds, shares_engine=shares_engine, deleted=deleted, alike=alike
+            )  # fmt: skip
             for done, answers in enumerate(judged, 1):
                 usual = default_since(lasting(answers.policy), instant, config.report_period)
                 reports.append(_report(context, request, engine, snapshot, journal, answers, usual))

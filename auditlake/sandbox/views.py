@@ -55,8 +55,8 @@ _MEASURES = ("ongoing", "started_before_period", "peak", "peak_at")
 SHAPES: dict[str, dict[str, str]] = {
     "policies": {
         "policy_id": _T, "name": _T, "description": _T, "severity": _T, "required_events": _L, "alert_threshold": _D,
-        "window_length": _T, "group_by": _L, "condition": _T, "coverage": _T, "max_gap": _T, "retention_period": _T,
-        "max_retention": _T, "controls": _T, "digest": _T,
+        "window_length": _T, "group_by": _L, "condition": _T, "scope": _T, "coverage": _T, "max_gap": _T,
+        "retention_period": _T, "max_retention": _T, "controls": _T, "digest": _T,
     },
     "findings": {
         "policy_id": _T, "finding_id": _T, "kind": _T, "event_type": _T, "group_values": _T, "started": _W,
@@ -249,14 +249,14 @@ class Tables:
     def _policies(self) -> Iterator[Row]:
         for each in self._loaded:
             hidden = self._hidden(each)
-            condition = None if each.where in hidden else each.where
+            condition, scope = (None if text in hidden else text for text in (each.where, each.scope))
             digest = None if hidden else each.digest  # a digest confirms a guess
             yield {
                 "policy_id": each.id, "name": each.name, "description": each.description, "severity": each.severity,
                 "required_events": list(each.required_events), "alert_threshold": _double(each.alert_threshold),
                 "window_length": each.shown_window, "condition": condition,
                 "group_by": [_HIDDEN if value in hidden else value for value in each.group_by],
-                "coverage": each.coverage, "max_gap": each.shown_max_gap,
+                "scope": scope, "coverage": each.coverage, "max_gap": each.shown_max_gap,
                 "retention_period": _length(each.retention_period), "max_retention": _length(each.max_retention),
                 "controls": json.dumps({name: list(ids) for name, ids in each.controls.items()}, ensure_ascii=False),
                 "digest": digest,

@@ -1,21 +1,5 @@
 -- What frameworks ask of a lake, for all packs at once.
 
--- name: is_filled()
--- Whether a text says something: without white space around it, it is not empty and no word for nothing. The first branches
--- are for speed alone: they hold for most texts, none of which begins as such a word does, or with white space.
-create or replace temp macro is_filled(said) as
-  case
-    when said >= 'o' and said < 'u' then true
-    when said >= '.' and said < 'N' then true
-    when said >= 'uo' and said < 'v' then true
-    when said >= 'V' and said < 'n' then true
-    when said >= 'v' then true
-    else not regexp_full_match(
-      said,
-      '[ \t\n\r\f\v]*(-|[uU][nN][kK][nN][oO][wW][nN]|[nN]/[aA]|[nN][oO][nN][eE]|[nN][uU][lL][lL])?[ \t\n\r\f\v]*'
-    )
-  end;
-
 -- name: cube($since, $until, $as_of)
 -- All events up to as_of by type, source and UTC day of the period (days since 1970; null: not in the period).
 -- The slot `filled_bits` is filled with a number that has a bit for each column in which an event of the period has a
@@ -60,6 +44,31 @@ select
 from counted
 group by event_type, source, day
 order by event_type, source, day;
+
+-- name: shared_cube($since, $until, $as_of)
+-- The same from the table of policies/shared.sql, where policies were judged together with what frameworks ask. The slot
+-- `filled_counts` is filled with a list again.
+-- returns: as cube
+with counted as (
+  select
+    *,
+    first_seen > $since and first_seen <= $until as is_in_period,
+    case when is_in_period then day end as day_of_period
+  from shared
+  where first_seen <= $as_of
+)
+
+select
+  event_type,
+  source,
+  day_of_period as day,
+  cast(sum(events) as bigint) as events,
+  min(first_seen) as first_event,
+  max(last_seen) as last_event,
+  filled_counts as filled
+from counted
+group by event_type, source, day_of_period
+order by event_type, source, day_of_period;
 
 -- name: arrivals($since, $until)
 -- The events of the period by source and batch, those aside that auditlake writes about itself.

@@ -26,6 +26,7 @@ from (values
   ('policies', 'window_length', 'varchar', 'the length of the rolling window; null without a threshold'),
   ('policies', 'group_by', 'varchar[]', 'the columns that the threshold is counted by'),
   ('policies', 'condition', 'varchar', 'what narrows the threshold question; null where it reads a masked column'),
+  ('policies', 'scope', 'varchar', 'what narrows coverage, gaps, fields and threshold, and never retention: of such a policy no number of findings is about all of its events; null: nothing does, or it reads a masked column'),
   ('policies', 'coverage', 'varchar', 'whether every type must occur: required or optional'),
   ('policies', 'max_gap', 'varchar', 'how long a type may be silent'),
   ('policies', 'retention_period', 'varchar', 'how long its events must be kept; null: it neither keeps any nor lets any go'),

@@ -34,7 +34,7 @@ from asked;
 -- name: policies()
 -- What the lake is judged by.
 -- returns: policy_id, name, description, severity, required_events, alert_threshold, window_length, group_by, condition,
---          coverage, max_gap, retention_period, max_retention, controls, digest
+--          scope, coverage, max_gap, retention_period, max_retention, controls, digest
 from _policies;
 
 -- name: findings()

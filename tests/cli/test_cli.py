@@ -199,6 +199,19 @@ def test_hostile_text_stays_text(run: Run, tmp_path: Path) -> None:
     assert row["event_id"] == "'+1"
 
 
+def test_stats_say_what_narrows_them(run: Run, filled: AuditLake) -> None:
+    """A policy with a scope counts what is in it: its numbers of now are never read as those of all its events."""
+    for name, scope in (("own", "user_id = 'ann'"), ("every", "true")):
+        said = {"name": name, "description": "d", "required_events": ["login"], "alert_threshold": 1, "scope": scope}
+        (filled.layout.policies / f"{name}.yaml").write_text(json.dumps(said))
+    told = run("stats", "--as-of", AS_OF)
+    found = run("stats", "--json", "--as-of", AS_OF).json["policy_compliance"]
+
+    assert "narrowed by a scope:" in told.out
+    assert found["own"]["narrowed_by"] == "user_id = 'ann'"
+    assert [name for name, each in found.items() if "narrowed_by" in each] == ["own"], "true leaves nothing out"
+
+
 def test_standard_input_and_environment(filled: AuditLake, events: Path) -> None:
     """A hyphen reads standard input, and AUDITLAKE_LAKE names the lake."""
     done = subprocess.run(

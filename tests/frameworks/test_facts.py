@@ -21,7 +21,7 @@ def test_what_counts_as_filled() -> None:
     texts = [before + word + after for word, before, after in product(words, around, around)]
     expected = [text.strip(SPACE).translate(SMALL) not in NOTHING for text in texts]
     with connect() as connection:
-        rows(connection, statement("frameworks/facts.sql", "is_filled").text)
+        rows(connection, statement("policies/is_filled.sql", "is_filled").text)
         found = rows(connection, "select list_transform($texts, lambda said: is_filled(said))", {"texts": texts})
 
     assert dict(zip(texts, found[0][0], strict=True)) == dict(zip(texts, expected, strict=True))

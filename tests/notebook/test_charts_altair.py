@@ -133,6 +133,23 @@ def test_by_user(report: ComplianceReport) -> None:
     assert {"ana", "eve", "no user_id"} < {row["user"] for row in bars}
 
 
+def test_narrowed_by(lake: AuditLake, report: ComplianceReport) -> None:
+    """Of a policy with a scope the bars by user are in it, as all numbers are; charts and card say so."""
+    said = {"name": "Ana's", "description": "d", "required_events": ["auth_failure"], "scope": "user_id = 'ana'",
+            "alert_threshold": 3}  # fmt: skip
+    (lake.layout.policies / "anas.yaml").write_text(json.dumps(said))
+    narrowed = lake.report("anas", as_of=AS_OF)
+    users = {row["user"] for row in values(narrowed.chart("by_user"))}
+
+    assert users == {"ana", "no user_id"}, "what cannot be told to be outside is in scope"
+    assert sum(row["events"] for row in values(narrowed.chart("by_user"))) == narrowed.report.total_events
+    for name in ("daily_peaks", "coverage", "by_user"):
+        assert narrowed.chart(name).to_dict()["title"]["subtitle"].endswith("; narrowed by user_id = 'ana'")
+        assert "narrowed" not in json.dumps(report.chart(name).to_dict())
+    assert "narrowed by" in narrowed._repr_mimebundle_()["text/plain"]
+    assert "narrowed by" not in report._repr_mimebundle_()["text/plain"]
+
+
 def test_retention(lake: AuditLake, report: ComplianceReport) -> None:
     """What is older than the cutoff stands apart, and the cutoff is drawn where it is among the events."""
     month_later = AuditLake(lake.layout.root, clock=lambda: AS_OF + timedelta(days=30))

@@ -203,6 +203,22 @@ def test_policies(desk: AuditSession, lake: auditlake.AuditLake) -> None:
     ]
 
 
+def test_scope(tmp_path: Path) -> None:
+    """The view policies says what narrows a policy's findings, but where it reads what the principal must not see."""
+    lake = make_lake(tmp_path / "lake")
+    for name, scope in (("own", "user_id = 'u1'"), ("cards", "resource like 'cards/%'")):
+        said = {"name": name, "description": "d", "required_events": ["login"], "scope": scope}
+        (lake.layout.policies / f"{name}.yaml").write_text(json.dumps(said))
+    asked = "select policy_id, scope from policies where scope is not null order by all"
+    with session(lake) as opened:
+        assert opened.sql(asked).fetchall() == [("cards", "resource like 'cards/%'"), ("own", "user_id = 'u1'")]
+    (lake.layout.root / "auditor.yaml").write_text(
+        "principals: {erika: everything, others: {columns: {user_id: hash}}}"
+    )
+    with session(lake, principal="others") as opened:
+        assert opened.sql(asked).fetchall() == [("cards", "resource like 'cards/%'")]
+
+
 def test_pinned(tmp_path: Path) -> None:
     """A session reads one snapshot, whatever comes in meanwhile and whatever is compacted; an old one can be named."""
     lake = make_lake(tmp_path / "lake")

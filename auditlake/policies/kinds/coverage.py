@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from auditlake.engine.statements import Statement
+from auditlake.engine.statements import Statement, statement
 from auditlake.events.durations import Duration
 from auditlake.events.times import MICROSECOND, day_of, print_instant
 from auditlake.findings.finding import Finding, finding_id
@@ -98,6 +98,8 @@ class CoverageAnswer:
     of a policy to which that matters."""
     scope: str | None = None
     """What narrows the answers to coverage, gaps, fields and threshold."""
+    narrowed_by: str | None = None
+    """The scope, where it may leave an event out."""
     scope_unknown: int = 0
     """Governed events of the period of which it could not be told; they count as in scope."""
     placeholders: tuple[str, ...] = ()
@@ -147,6 +149,7 @@ class CoverageKind(Kind):
             proven={name: day for name, (is_seen, day) in seen.items() if not is_seen and day is not None},
             is_proven=policy.coverage == "proven",
             scope=policy.scope,
+            narrowed_by=policy.narrowed_by,
             scope_unknown=unknown,
             placeholders=policy.placeholders if policy.fields else (),
         )
@@ -169,7 +172,7 @@ def _seen_ever(answers: Answers) -> dict[str, tuple[bool, date | None]]:
 
 def _findings(answers: Answers, seen: Mapping[str, tuple[bool, date | None]]) -> Iterator[Finding]:
     policy = answers.policy
-    within = "" if policy.scope in (None, "true") else " in scope"
+    within = "" if policy.narrowed_by is None else " in scope"
     never = [name for name, (is_seen, day) in seen.items() if not is_seen and day is None]
     missing = {name: f"Never seen{within}: {name}" for name in never}
     if policy.coverage == "required":
@@ -191,13 +194,22 @@ def _required_types(policy: Policy) -> Iterator[Statement]:
     yield moments()
     yield from every("type_days")
     for part in every("required_types"):
-        if part.name != "coverage_gaps" or isinstance(policy.max_gap, Duration):
+        if part.name != "coverage_gaps":
             yield part
-        elif policy.max_gap:
-            within = any(rule.within for rule in policy.max_gap.values())
-            yield from every("gaps_in_hours" if within else "gaps_by_type")
+        elif gaps := gaps_of(policy):
+            yield gaps
     if policy.scope is not None:
         yield from every("scope_unknown")
+
+
+def gaps_of(policy: Policy) -> Statement | None:
+    """Return the statement that finds the gaps in which a policy's types were silent; None where it does not ask."""
+    if not policy.max_gap:
+        return None
+    if isinstance(policy.max_gap, Duration):
+        return statement("policies/required_types.sql", "coverage_gaps")
+    within = any(rule.within for rule in policy.max_gap.values())
+    return statement(f"policies/{'gaps_in_hours' if within else 'gaps_by_type'}.sql", "coverage_gaps")
 
 
 def _gap_values(policy: Policy, question: Question) -> dict[str, object]:

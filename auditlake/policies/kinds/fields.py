@@ -28,12 +28,12 @@ MOST = 32
 JSON = ("details", "metadata")
 _PART = re.compile(r"""\.([^\s."'*$\[\]]+|"[^"*\\]+")""")
 _PLACE = re.compile(f"(details|metadata)(({_PART.pattern})+)")
-_ALWAYS = ("event_id", "event_type", "timestamp", "source", "ingested_at")
+ALWAYS = ("event_id", "event_type", "timestamp", "source", "ingested_at")
 """Columns without which there is no event."""
 _WHITE = " \t\n\v\f\r"
-_TEXTS = tuple(name for name, kind in COLUMNS.items() if kind == "VARCHAR" and name not in (*_ALWAYS, *JSON))
+_TEXTS = tuple(name for name, kind in COLUMNS.items() if kind == "VARCHAR" and name not in (*ALWAYS, *JSON))
 _COLUMN: dict[str, Any] = {
-    "anyOf": [{"enum": sorted((*_ALWAYS, *_TEXTS))}, {"type": "string", "pattern": f"^{_PLACE.pattern}$"}],
+    "anyOf": [{"enum": sorted((*ALWAYS, *_TEXTS))}, {"type": "string", "pattern": f"^{_PLACE.pattern}$"}],
     "title": "column",
 }  # fmt: skip
 _COLUMNS: dict[str, Any] = {"type": "array", "minItems": 1, "uniqueItems": True, "items": _COLUMN}
@@ -85,8 +85,8 @@ def _read_columns(reader: Reader, node: yaml.Node, key: str) -> tuple[str, ...]:
 
 
 def _column(text: str) -> str:
-    if text not in (*_ALWAYS, *_TEXTS) and not _PLACE.fullmatch(text):
-        known = ", ".join(sorted((*_ALWAYS, *_TEXTS)))
+    if text not in (*ALWAYS, *_TEXTS) and not _PLACE.fullmatch(text):
+        known = ", ".join(sorted((*ALWAYS, *_TEXTS)))
         raise ValueError(f"expected one of {known}, or a place such as details.a.b or metadata.a, got {text[:60]!r}")
     return text
 
@@ -182,22 +182,28 @@ def _finding(policy: Policy, name: str, event_type: str, count: _Lacking) -> Fin
 
 
 def _slots(policy: Policy) -> dict[str, str]:
-    empty = literal(_empty(policy.placeholders))
     columns = dict.fromkeys(column for rule in policy.fields.values() for column in rule.any_of)
     places: dict[str, list[str]] = {name: [] for name in JSON}
-    filled = {column: _filled(column, empty, places) for column in columns}
+    is_filled = {column: filled(column, policy.placeholders, places) for column in columns}
     bits = (
-        f"case when {' or '.join(filled[column] for column in rule.any_of)} then 0 else {1 << number} end"
+        f"case when {' or '.join(is_filled[column] for column in rule.any_of)} then 0 else {1 << number} end"
         for number, rule in enumerate(policy.fields.values())
     )
-    values = {f"values_of_{name}": _values(name, paths) for name, paths in places.items()}
+    values = {f"values_of_{name}": values_at(name, paths) for name, paths in places.items()}
     return {**values, "lacking_of_event": f"cast({' + '.join(bits)} as bigint)"}
 
 
-def _filled(column: str, empty: str, places: Mapping[str, list[str]]) -> str:
-    """Return the SQL of whether a column is filled; its place within JSON is added to the places that are read."""
-    if column in _ALWAYS:
+def filled(column: str, words: Sequence[str], places: Mapping[str, list[str]]) -> str:
+    """Return the SQL of whether a column is filled, never null; its place within JSON is added to those that are read.
+
+    Args:
+        column: An event's column, or a place within one that holds JSON.
+        words: The words that count as nothing.
+        places: By column that holds JSON, the places that :func:`values_at` is to read.
+    """
+    if column in ALWAYS:
         return "true"
+    empty = literal(_empty(words))
     if (place := _PLACE.fullmatch(column)) is None:
         return f"coalesce(not regexp_full_match({column}, {empty}), false)"
     paths = places[place[1]]
@@ -210,7 +216,7 @@ def _filled(column: str, empty: str, places: Mapping[str, list[str]]) -> str:
     )
 
 
-def _values(column: str, paths: Sequence[str]) -> str:
+def values_at(column: str, paths: Sequence[str]) -> str:
     """Return the SQL of the texts at places; null where the column holds no JSON."""
     listed = ", ".join(map(literal, paths))
     return f"try(json_extract_string({column}, [{listed}]))" if paths else "null"

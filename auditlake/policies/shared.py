@@ -1,0 +1,260 @@
+"""What policies that are judged together ask alike is read once: the counts of types, days, fields and scopes.
+
+One scan counts the governed events by all that any of the policies tells apart. What a policy asks of these counts has
+the name and the rows of the statement that answers it by itself, over ``events``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from auditlake.engine.model import Engine, StatementError
+from auditlake.engine.sql_text import literal
+from auditlake.engine.statements import statement, statements
+from auditlake.policies.compile import CompiledQuery, Step, fill_slots
+from auditlake.policies.condition import ConditionError, condition_tree
+from auditlake.policies.kinds.coverage import gaps_of
+from auditlake.policies.kinds.fields import ALWAYS, JSON, filled, values_at
+from auditlake.policies.kinds.model import MOMENTS
+from auditlake.policies.model import PLACEHOLDERS, Policy
+from auditlake.policies.question import Question
+
+FEWEST = 5
+"""From how many policies on what they ask is counted together."""
+_FILE = "policies/shared.sql"
+_ALIKE = ("required_types", "field_counts", "retention")
+"""The queries that differ between policies in types, scope and fields alone."""
+_EVERY = 1
+"""The bit of the scope that has every event in it."""
+_ALWAYS = 1
+"""The bit of the columns without which there is no event."""
+_MOST_BITS = 55
+"""How many scopes, or columns that policies look into: a number has room for these and for those of all events."""
+_DAY_US = 86_400_000_000
+_SHORTEST_US = 600_000_000
+"""A silence that may not be longer than this would leave hardly fewer rows than events."""
+
+_Column = tuple[str, tuple[str, ...]]
+"""A column, and the words that count as nothing in it."""
+_Columns = tuple[tuple[str, ...], tuple[str, ...]]
+"""Columns of which one must be filled, and the words that count as nothing in them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Everything:
+    """What is asked of the events of all types, beside what policies ask of those that they govern."""
+
+    question: Question
+    columns: tuple[str, ...]
+    """Columns of text that may be filled."""
+
+
+@dataclass(slots=True)
+class _Alike:
+    """What the policies tell apart."""
+
+    questions: set[Question] = field(default_factory=set)
+    types: set[str] = field(default_factory=set)
+    scopes: dict[str, set[str]] = field(default_factory=dict)
+    """Each scope with the event types that it is about."""
+    fields: dict[_Columns, set[str]] = field(default_factory=dict)
+    """What must be filled, with the event types of which it must be."""
+    everything: Everything | None = None
+    """What is asked of all events as well."""
+    silences: dict[str, int] = field(default_factory=dict)
+    """By event type, the shortest silence that is asked about, in microseconds, where it is less than a day."""
+
+    def add(self, policy: Policy, question: Question) -> bool:
+        """Add what a policy tells apart; False where it asks for too much."""
+        fields = [*_fields(policy)]
+        silences = {name: rule.longest.microseconds for name, rule in policy.gap_rules.items()}
+        most = max(len({*self.scopes, policy.scope}), len(_places({*self.fields, *fields})))
+        if most > _MOST_BITS or min(silences.values(), default=_DAY_US) < _SHORTEST_US:
+            return False
+        self.questions.add(question)
+        self.types.update(policy.required_events)
+        if policy.scope is not None:
+            self.scopes.setdefault(policy.scope, set()).update(policy.required_events)
+        for each in fields:
+            self.fields.setdefault(each, set()).update(policy.required_events)
+        for name, length in silences.items():
+            if length < _DAY_US:
+                self.silences[name] = min(length, self.silences.get(name, length))
+        return True
+
+
+class Shared:
+    """The counts that answer what policies ask alike.
+
+    Args:
+        engine: The engine, with ``events``. It has the table ``shared`` as long as this is in use.
+        alike: What the policies tell apart.
+        ids: The policies.
+
+    Raises:
+        StatementError: A scope fails in a way that TRY does not catch.
+        ConditionError: A scope cannot be written down.
+    """
+
+    def __init__(self, engine: Engine, alike: _Alike, ids: frozenset[str]) -> None:
+        self._ids, self._parts, self.everything = ids, statements(_FILE), alike.everything
+        self._scopes = {scope: _EVERY << at for at, scope in enumerate(alike.scopes, 1)}
+        self._of_all = {(each, PLACEHOLDERS): None for each in alike.everything.columns} if alike.everything else {}
+        self._columns = {each: _ALWAYS << at for at, each in enumerate(self._of_all | _places(alike.fields), 1)}
+        since, latest = min(each.since for each in alike.questions), max(each.as_of for each in alike.questions)
+        values: dict[str, object] = {"since": since, "latest": latest}
+        instants = {f"instant_{at}": instant for at, instant in enumerate(_instants(alike))}
+        part = self._parts["shared"]
+        engine.rows(statement("policies/is_filled.sql", "is_filled").text)
+        engine.step(part.name, fill_slots(part, self._slots(alike)), part.bind(values) | instants)
+        engine.rows(self._parts["shared_moments"].text)
+
+    def answers(self, policy: Policy) -> bool:
+        """Return whether it has what a policy asks: one that was counted, or such a one that asks for less."""
+        return policy.id in self._ids and (policy.scope is None or policy.scope in self._scopes)
+
+    def has_moments(self, policy: Policy) -> bool:
+        """Return whether it has all that a policy asks of the moments of events: a count reads them one by one."""
+        return self.answers(policy) and (policy.alert_threshold is None or policy.scope is not None)
+
+    def bit(self, column: str) -> int:
+        """Return the bit in ``filled`` of a column that is asked of all events."""
+        return self._columns[column, PLACEHOLDERS]
+
+    def reading(
+        self, compiled: Callable[..., tuple[CompiledQuery, ...]], policy: Policy, question: Question, *, wide: bool
+    ) -> tuple[CompiledQuery, ...]:
+        """Return the queries of a policy so that they read these counts where they can.
+
+        Args:
+            compiled: Compiles the queries, in 128 bits if ``wide``.
+            policy: The policy.
+            question: The instants that it is asked about.
+            wide: Whether it is to do so.
+        """
+        queries = compiled(wide=wide)
+        return tuple(self._reading(each, policy, question) if each.name in _ALIKE else each for each in queries)
+
+    def _reading(self, query: CompiledQuery, policy: Policy, question: Question) -> CompiledQuery:
+        scope = _EVERY if policy.scope is None or query.name == "retention" else self._scopes[policy.scope]
+        values: dict[str, object] = {
+            "types": list(policy.required_events), "since": question.since, "until": question.until,
+            "as_of": question.as_of, "scope": scope,
+            "columns_of_fields": [*map(self._bits, _fields(policy))],
+        }  # fmt: skip
+
+        def reading(step: Step) -> Step:
+            if step.name == "coverage_gaps" and (gaps := gaps_of(policy)):
+                text = re.sub(r"\bfrom moments\b", "from shared_moments($scope) as moments", gaps.text)
+                return replace(step, sql=text, parameters={**step.parameters, "scope": scope})
+            part = self._parts.get(step.name)
+            return replace(step, sql=part.text, parameters=part.bind(values)) if part else step
+
+        return replace(query, steps=tuple(reading(step) for step in query.steps if step.name != MOMENTS))
+
+    def _bits(self, columns: _Columns) -> int:
+        """Return the bits of the columns of which one must be filled."""
+        return sum(self._columns[each] for each in _places([columns])) or _ALWAYS
+
+    def _slots(self, alike: _Alike) -> dict[str, str]:
+        """Return the SQL that fills the slots of the scan."""
+        scopes = [
+            (_is_one_of(types), f"try({condition_tree(scope).sql(dialect='duckdb')})", self._scopes[scope])
+            for scope, types in alike.scopes.items()
+        ]
+        types_of: dict[_Column, set[str]] = {each: set() for each in self._of_all}
+        for columns, types in alike.fields.items():
+            for each in _places([columns]):
+                types_of.setdefault(each, set()).update(types)
+        within: dict[str, list[str]] = {name: [] for name in JSON}
+        bits: dict[bool, list[str]] = {False: [str(_ALWAYS)], True: []}
+        for (column, words), types in types_of.items():
+            is_place = _is_place(column)
+            met = filled(column, words, within)
+            if words == PLACEHOLDERS and not is_place:
+                met = f"coalesce(is_filled({column}), false)"  # the same, and faster
+            wanted = "true" if (column, words) in self._of_all else _is_one_of(types)
+            bits[is_place].append(_bit(wanted, met, self._columns[column, words]))
+        instants = (f'cast("timestamp" > $instant_{at} as int)' for at, _ in enumerate(_instants(alike)))
+        parts = " ".join(
+            f'when {literal(name)} then epoch_us("timestamp") // {length}' for name, length in alike.silences.items()
+        )
+        within_scope = (_bit(types, f"coalesce({met}, true)", bit) for types, met, bit in scopes)
+        return {
+            "is_asked_about": "true" if alike.everything else _is_one_of(alike.types),
+            "stretch_of_event": _sum(instants),
+            "part_of_day": f"case event_type {parts} else 0 end" if parts else "0",
+            "scopes_of_event": _sum([str(_EVERY), *within_scope]),
+            "unknown_of_event": _sum(_bit(types, f"{met} is null", bit) for types, met, bit in scopes),
+            "filled_texts": _sum(bits[False]), "filled_places": _sum(bits[True]),
+            "reads_json": " or ".join(self._reads(*each) for each in alike.fields.items()) or "false",
+            **{f"values_of_{name}": values_at(name, paths) for name, paths in within.items()},
+        }  # fmt: skip
+
+    def _reads(self, columns: _Columns, types: set[str]) -> str:
+        """Return the SQL of whether what is within JSON matters: where no column of text is filled."""
+        own = [*_places([columns])]
+        texts = sum(self._columns[each] for each in own if not _is_place(each[0]))
+        is_needed = any(_is_place(column) for column, _ in own)
+        return f"({_is_one_of(types)} and texts & {texts} = 0)" if is_needed else "false"
+
+
+def shared(
+    engine: Engine,
+    asked: Sequence[tuple[Policy, Question]],
+    *,
+    fewest: int = FEWEST,
+    everything: Everything | None = None,
+) -> Shared | None:
+    """Count what policies ask alike; None where too few do, or where it cannot be counted for all of them at once.
+
+    Args:
+        engine: The engine, with ``events``.
+        asked: Each policy with the instants that it is asked about.
+        fewest: From how many policies on it is worth a scan.
+        everything: What is asked of all events as well.
+    """
+    if len(asked) < fewest:
+        return None
+    alike = _Alike(everything=everything)
+    if everything is not None:
+        alike.questions.add(everything.question)
+    ids = frozenset(policy.id for policy, question in asked if policy.fault is None and alike.add(policy, question))
+    with suppress(StatementError, ConditionError):
+        return Shared(engine, alike, ids) if len(ids) >= fewest else None
+    return None
+
+
+def _fields(policy: Policy) -> Iterator[_Columns]:
+    return ((tuple(sorted(rule.any_of)), policy.placeholders) for rule in policy.fields.values())
+
+
+def _places(fields: Iterable[_Columns]) -> dict[_Column, None]:
+    """Return the columns that fields look into; none where one of those that are always filled is enough."""
+    return {(each, words): None for columns, words in fields if not {*ALWAYS} & {*columns} for each in columns}
+
+
+def _is_place(column: str) -> bool:
+    """Return whether it is a place within JSON."""
+    return "." in column
+
+
+def _instants(alike: _Alike) -> list[datetime]:
+    return sorted({instant for each in alike.questions for instant in (each.since, each.until, each.as_of)})
+
+
+def _is_one_of(types: Iterable[str]) -> str:
+    return f"event_type in ({', '.join(map(literal, sorted(types)))})"
+
+
+def _bit(types: str, met: str, bit: int) -> str:
+    """Return the SQL of a bit that is looked for only where the type of the event asks for it."""
+    return f"case when {types} then case when {met} then {bit} else 0 end else 0 end"
+
+
+def _sum(bits: Iterable[str]) -> str:
+    return f"cast({' + '.join(bits) or '0'} as bigint)"
