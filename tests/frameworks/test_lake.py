@@ -183,7 +183,7 @@ def test_the_command_writes_reports_and_records_the_answers(
     assert run(*asked, "--fail-on", "not_evaluated")[0] == 0
     assert run("reperform", framework["files"][0]) == (0, {
         "policy_id": "house", "as_of": "2026-09-14T23:59:59.999999Z", "snapshot": framework["snapshot"],
-        "identical": True, "differences": [], "statements": [], "reasons": [],
+        "identical": True, "differences": [], "statements": [], "signer": "", "reasons": [],
     })  # fmt: skip
     changed = json.loads(Path(framework["files"][0]).read_text())
     changed["controls"][0]["status"] = "pass"
