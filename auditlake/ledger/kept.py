@@ -17,7 +17,7 @@ alone but at the edges. Each file says all that there is to say of its part; tho
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -66,23 +66,24 @@ class PartState:
             for place in places.tolist()
         )
 
-    def without(self, leaves: Mapping[int, bytes], changed: Mapping[int, tuple[bytes, bytes]]) -> PartState:
+    def without(self, places: np.ndarray, leaves: np.ndarray, changed: Mapping[int, tuple[bytes, bytes]]) -> PartState:
         """Return the state once more events went or were changed.
 
         Args:
-            leaves: The leaves that go, by place, as they were appended.
+            places: Those of the leaves that go.
+            leaves: These leaves as they were appended, a row each.
             changed: By place those that change, with the leaf that they were appended with and the new one.
         """
         import numpy as np
 
-        first = sorted(leaves)
-        hashes = np.frombuffer(b"".join(leaves[place] for place in first), np.uint8).reshape(-1, HASH_SIZE)
-        more = {0: (np.array(first, np.int64), hashes)}
-        after = {place: pair for place, pair in (dict(self.changed) | dict(changed)).items() if place not in leaves}
+        order = np.argsort(places)
+        more = {0: (places[order], leaves[order])}
+        after = dict(self.changed) | dict(changed)
+        gone = set(places[np.isin(places, list(after))].tolist()) if after else set()
         return PartState(
             self.size,
             _largest(self.size, _joined(self.gone, more)),
-            {place: (original, present) for place, (original, present) in after.items() if original != present},
+            {place: pair for place, pair in after.items() if place not in gone and pair[0] != pair[1]},
         )
 
 
@@ -124,25 +125,44 @@ def _largest(size: int, subtrees: Subtrees) -> Subtrees:
 
 def pack(state: PartState) -> bytes:
     """Return the bytes of a file."""
-    packed, at = bytearray(), 0
-    for begin, end, item in sorted(_items(state)):
-        packed += _run(begin - at) + item
-        at = end
-    return bytes(packed + _run(state.size - at))
+    import numpy as np
+
+    begins, ends, items = _items(state)
+    stay = np.append(begins, state.size) - np.append(0, ends)  # how many stay before each item, and at the end
+    digits = np.arange(state.size.bit_length())[::-1]
+    runs = np.broadcast_to((_STAY + digits).astype(np.uint8), (len(stay), len(digits)))
+    after = np.zeros((1, items.shape[1]), np.uint8)
+    rows = np.hstack([runs, np.vstack([items, after])])
+    is_said = np.ones(rows.shape, bool)
+    is_said[:, : len(digits)] = stay[:, None] >> digits & 1  # a byte for each binary digit that is set
+    is_said[:-1, len(digits) + 1 + HASH_SIZE :] = items[:, :1] == _CHANGED
+    is_said[-1, len(digits) :] = False
+    return rows[is_said].tobytes()
 
 
-def _items(state: PartState) -> Iterator[tuple[int, int, bytes]]:
-    """Yield what does not stay as it was: where it begins, where it ends, and its bytes."""
-    for level, (places, hashes) in state.gone.items():
-        for place, digest in zip(places.tolist(), hashes, strict=True):
-            yield place << level, min((place + 1) << level, state.size), bytes([level]) + digest.tobytes()
-    for place, (original, present) in state.changed.items():
-        yield place, place + 1, bytes([_CHANGED]) + original + present
+def _items(state: PartState) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return what does not stay as it was, in order: where each begins, where it ends, and its bytes, a row each."""
+    import numpy as np
+
+    width = 1 + HASH_SIZE * (2 if state.changed else 1)
+    places = np.array(list(state.changed), np.int64)
+    changed = rows_of([bytes([_CHANGED]) + b"".join(pair) for pair in state.changed.values()], width)
+    begins, ends, items = [places], [places + 1], [changed]
+    for level, (of_level, hashes) in state.gone.items():
+        begins.append(of_level << level)
+        ends.append(np.minimum((of_level + 1) << level, state.size))
+        rows = np.zeros((len(hashes), width), np.uint8)
+        rows[:, 0], rows[:, 1 : 1 + HASH_SIZE] = level, hashes
+        items.append(rows)
+    order = np.argsort(np.concatenate(begins))
+    return np.concatenate(begins)[order], np.concatenate(ends)[order], np.concatenate(items)[order]
 
 
-def _run(length: int) -> bytes:
-    """Say that so many leaves stay: a byte for each binary digit that is set."""
-    return bytes(_STAY + digit for digit in range(length.bit_length() - 1, -1, -1) if length >> digit & 1)
+def rows_of(values: Sequence[bytes], width: int) -> np.ndarray:
+    """Return values of so many bytes as rows of an array."""
+    import numpy as np
+
+    return np.frombuffer(b"".join(values), np.uint8).reshape(-1, width)
 
 
 def unpack(data: bytes, size: int) -> PartState:
@@ -173,7 +193,7 @@ def unpack(data: bytes, size: int) -> PartState:
     levels = {
         level: (
             np.array([place for place, _ in some], np.int64),
-            np.frombuffer(b"".join(digest for _, digest in some), np.uint8).reshape(-1, HASH_SIZE),
+            rows_of([digest for _, digest in some], HASH_SIZE),
         )
         for level, some in gone.items()
     }

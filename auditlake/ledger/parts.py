@@ -13,8 +13,9 @@ from auditlake.disk.layout import Layout
 from auditlake.errors import LedgerError
 from auditlake.ledger.book import parse_entry, tiles
 from auditlake.ledger.entry import Taken
-from auditlake.ledger.kept import PartState, unpack
+from auditlake.ledger.kept import PartState, rows_of, unpack
 from auditlake.ledger.leaves import Key, Part
+from auditlake.ledger.merkle import HASH_SIZE
 from auditlake.ledger.sidecars import GONE, read_kept, unpack_leaves
 
 _ROOTS = re.compile(rb'"roots":\[((?:\[-?\d+,\d+,"[0-9a-f]{64}"\],?)+)\]')
@@ -117,6 +118,8 @@ def state_of(layout: Layout, recorded: RecordedPart, seqs: Iterable[int]) -> Par
 
 
 def _by_seq(part: Part, files: Sequence[bytes], seqs: Iterable[int]) -> PartState:
+    import numpy as np
+
     replaced: dict[int, tuple[bytes, bytes]] = {}
     for data in files:
         for each in unpack_leaves(data):
@@ -129,7 +132,7 @@ def _by_seq(part: Part, files: Sequence[bytes], seqs: Iterable[int]) -> PartStat
         raise LedgerError(message, hint="auditlake verify says what is wrong; nothing was changed")
     gone = {places[seq]: original for seq, (original, present) in replaced.items() if present == GONE}
     changed = {places[seq]: pair for seq, pair in replaced.items() if pair[1] != GONE}
-    return PartState(part.rows).without(gone, changed)
+    return PartState(part.rows).without(np.array([*gone], np.int64), rows_of([*gone.values()], HASH_SIZE), changed)
 
 
 def _read(layout: Layout, taken: Taken) -> bytes:

@@ -18,6 +18,7 @@ from auditlake.retention.operation import Operation, carry_out
 from auditlake.retention.plan import Costs, PartitionPlan, RetentionPlan
 from auditlake.retention.planner import plan_snapshot, rules_of
 from auditlake.retention.rules import DEFAULT, RetentionRules
+from auditlake.retention.shorten import going_by
 from auditlake.retention.side_files import left_everywhere, quarantine_files, report_files
 from auditlake.retention.terms import terms_of
 from auditlake.store.failures import explained
@@ -73,7 +74,7 @@ def apply(
             operator=operator_or_user(operator),
             days=tuple(map(_day, plan.changes)),
             mark=rules.step("staying"),
-            alone=rules.step("staying_alone"),
+            going=going_by(rules),
             terms=terms_of(rules.policies, rules.all_holds, rules.default_retention),
             leftovers=plan.leftovers,
             facts={

@@ -20,8 +20,8 @@ from auditlake.events.personal import Eraser, Row
 from auditlake.events.schema import FILE_COLUMNS
 from auditlake.ledger.leaves import leaves
 from auditlake.policies.compile import Step
-from auditlake.retention.withdrawn import Moved, equal_stretches
-from auditlake.store.dayfile import write_day
+from auditlake.retention.withdrawn import Moved
+from auditlake.store.dayfile import equal_stretches, write_day
 from auditlake.store.model import DataFile
 from auditlake.store.pseudonyms import Pseudonyms
 from auditlake.store.snapshot import file_paths
@@ -131,19 +131,16 @@ def _moved(connection: duckdb.DuckDBPyConnection, *, any_changed: bool) -> Moved
     return Moved(gone, changed, types)
 
 
-def staying_rows(mark: Step, eraser: Eraser | None, texts: Step, alone: Step | None = None) -> DayRows:
+def staying_rows(mark: Step, eraser: Eraser | None, texts: Step) -> DayRows:
     """Return what gives a day's rows without those that go, and others without their personal data.
 
     Args:
         mark: The statement that makes the table ``marked``.
-        alone: The statement that gives the rows of a day of which none changes, which is far quicker; none if None.
         eraser: What takes the personal data out of rows; None where none changes. It counts what it leaves in them.
         texts: The statement that gives the marked rows whose texts may name a person.
     """
 
-    def choose(connection: duckdb.DuckDBPyConnection, day: Day) -> tuple[str, Mapping[str, object]]:
-        if alone is not None and not day.changed:
-            return alone.sql, alone.parameters
+    def choose(connection: duckdb.DuckDBPyConnection, _: Day) -> tuple[str, Mapping[str, object]]:
         connection.execute(mark.sql, dict(mark.parameters) or None)
         _keep_new_texts(connection, eraser, texts)
         names = eraser.names if eraser else Pseudonyms(b"")

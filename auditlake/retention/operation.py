@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
-from operator import attrgetter
 from pathlib import Path
 from time import monotonic
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from auditlake.alerts.files import NewContent
 from auditlake.context import LakeContext
@@ -18,19 +18,27 @@ from auditlake.engine.duck import connect
 from auditlake.events.personal import NAMED_COLUMNS
 from auditlake.events.personal_paths import PersonalPath
 from auditlake.events.times import print_instant
+from auditlake.ledger.hashing import expect
 from auditlake.policies.compile import Step
 from auditlake.retention.certificate import CERTIFICATE_VERSION, certificate_id, render_certificate_json
 from auditlake.retention.commit_record import CommitRecord, Kind
-from auditlake.retention.day_rewrite import Day, DayRows, Rewritten, rewrite_day, staying_rows
+from auditlake.retention.day_rewrite import Day, DayRows, rewrite_day, staying_rows
 from auditlake.retention.rules import RetentionRules
+from auditlake.retention.shorten import Going, due_counts, shorten, together
 from auditlake.retention.side_files import Leftover
-from auditlake.retention.withdrawn import Moved, Withdrawal, counts_of
+from auditlake.retention.withdrawn import Counts, Moved, OpenDay, Withdrawal, counts_of, joined
 from auditlake.store.dayfile import put_in_place, replacing
 from auditlake.store.model import DataFile, Snapshot
 from auditlake.store.pseudonyms import recorded_key
 from auditlake.store.turn import Turn
 
-_MEMORY = "700MB"
+if TYPE_CHECKING:
+    import duckdb
+
+Draft = tuple[Path, DataFile]
+"""A file that is written and synced, and what it will be."""
+
+_MEMORY = "500MB"
 _LISTED = 20
 """Places that a certificate names."""
 
@@ -56,8 +64,8 @@ class Operation:
     """For an erasure: how many files outside of the table may name the person, and stay as they are."""
     alerts: tuple[NewContent, ...] = ()
     """Files of the alerts that get their new content just before the commit: once it is made, they have it."""
-    alone: Step | None = None
-    """The statement that gives the rows of days of which rows go and none changes."""
+    going: Going | None = None
+    """For a deletion: what knows the rows that go, where none of their day changes."""
     summary: str = ""
     """What it did, to follow "version 7"; made of the numbers if empty."""
     details: Mapping[str, Any] = field(default_factory=dict)
@@ -84,14 +92,14 @@ def carry_out(context: LakeContext, turn: Turn, rules: RetentionRules, operation
     little early. All that follows can be told from the commit; see :mod:`auditlake.retention.cleanup`.
     """
     layout, eraser, mark = turn.layout, rules.eraser if rules.names else None, operation.mark
-    choose = staying_rows(mark, eraser, rules.texts, operation.alone) if isinstance(mark, Step) else mark
+    choose = staying_rows(mark, eraser, rules.texts) if isinstance(mark, Step) else mark
     began = monotonic()
-    new, withdrawal = _rewrite(context, turn, operation.days, choose)
+    new, withdrawal = _rewrite(context, turn, operation, choose)
     microseconds = round((monotonic() - began) * 1_000_000)
-    put_in_place(layout, (pair for each in new.values() for pair in each.written))
-    added = {day: [file for _, file in each.written] for day, each in new.items()}
+    put_in_place(layout, (pair for pairs in new.values() for pair in pairs))
+    added = {day: [file for _, file in pairs] for day, pairs in new.items()}
     left = (file for day in operation.days for file in day.files)
-    change = replacing(left, (file for files in added.values() for file in files), taken=tuple(withdrawal.taken))
+    change = replacing(left, (file for files in added.values() for file in files), taken=withdrawal.taken)
     removed = {file.path for file in change.removes}
     remap = operation.kind == "remap"
     partitions = [_partition(day, added.get(day.day, ()), removed, remap=remap) for day in operation.days]
@@ -121,24 +129,27 @@ def carry_out(context: LakeContext, turn: Turn, rules: RetentionRules, operation
 
 
 def _rewrite(
-    context: LakeContext, turn: Turn, days: Sequence[Day], choose: DayRows
-) -> tuple[dict[date, Rewritten], Withdrawal]:
+    context: LakeContext, turn: Turn, operation: Operation, choose: DayRows
+) -> tuple[dict[date, Sequence[Draft]], Withdrawal]:
     """Write the new files of days that lose more than whole files, and say what all take of the ledger's parts."""
-    layout, spill, new = turn.layout, turn.folder / "spill", dict[date, Rewritten]()
-    spill.mkdir(exist_ok=True)
-    dropped, rewritten = (
-        counts_of(layout, [file for day in days for file in files(day)], spill, _MEMORY)
-        for files in (attrgetter("dropped"), attrgetter("rewritten"))
-    )
-    batches = {batch for counts in (dropped, rewritten) for of_day in counts.values() for batch in of_day}
-    withdrawal = Withdrawal(layout, turn.recorded(batches))
+    layout, going, days = turn.layout, operation.going, operation.days
+    plain = [day for day in days if going and not day.changed]  # rows of it go, and none changes
+    others = [day for day in days if not going or day.changed]
+    new: dict[date, Sequence[Draft]] = {}
+    (spill := turn.folder / "spill").mkdir(exist_ok=True)
     with connect(temp=spill, memory=_MEMORY, exact_try=False) as database:
-        for day in days:
-            if day.rewritten:
-                new[day.day] = rewrite_day(database, layout, turn.folder, day, choose, context.classes())
-            moved = new[day.day].moved if day.rewritten else Moved()
-            others = (*day.rewritten, *day.staying)
-            withdrawal.take(database, day.day, day.dropped, others, dropped.get(day.day, {}), moved)
+        dropped = counts_of(database, layout, [file for day in days for file in day.dropped])
+        named = counts_of(database, layout, [file for day in others for file in day.rewritten])
+        due = due_counts(database, layout, plain, going) if going else {}
+        batches = {batch for counts in (dropped, named, due) for of_day in counts.values() for batch in of_day}
+        withdrawal = Withdrawal(layout, turn.recorded(batches))
+        for day in others:
+            done = rewrite_day(database, layout, turn.folder, day, choose, context.classes()) if day.rewritten else None
+            moved, beside = done.moved if done else Moved(), (*day.rewritten, *day.staying)
+            withdrawal.take(database, day.day, day.dropped, beside, dropped.get(day.day, {}), moved)
+            new |= {day.day: done.written} if done else {}
+        if going:
+            new |= _shorten(context, turn, database, plain, going, withdrawal, joined(dropped, due))
     return new, withdrawal
 
 
@@ -146,6 +157,35 @@ def _took(days: Sequence[Day], microseconds: int) -> dict[str, int]:
     """Return what later plans are told by how long this one took; nothing where no file was written anew."""
     size = sum(file.size for day in days for file in day.rewritten)
     return {"bytes": size, "microseconds": microseconds} if size else {}
+
+
+def _shorten(
+    context: LakeContext,
+    turn: Turn,
+    database: duckdb.DuckDBPyConnection,
+    days: Sequence[Day],
+    going: Going,
+    withdrawal: Withdrawal,
+    counts: Mapping[date, Counts],
+) -> dict[date, Sequence[Draft]]:
+    """Write days anew of which rows go and none changes, and take what goes of the ledger's parts."""
+    expect(sum(day.deleted for day in days))
+    open_days = {
+        day.day: OpenDay(day.day, batches, (*day.files, *day.staying))
+        for day in days
+        if (batches := withdrawal.take_whole(day.day, counts.get(day.day, {}), Moved()))
+    }
+
+    def done(some: Sequence[Day]) -> Mapping[date, Sequence[Draft]]:
+        of_open = [open_days[day.day] for day in some if day.day in open_days]
+        if of_open:
+            withdrawal.take_days(database, going.leaves, of_open)
+        written = [day for day in some if day.rewritten]
+        return shorten(database, turn.layout, turn.folder, written, going, context.classes()) if written else {}
+
+    # While one builds trees or writes a file, DuckDB reads for the other.
+    with ThreadPoolExecutor(2, "auditlake-retention") as pool:
+        return {day: files for some in pool.map(done, together(days)) for day, files in some.items()}
 
 
 def _summary(operation: Operation) -> str:

@@ -1,29 +1,29 @@
 """What a deletion, an erasure or a remap takes of the parts of the ledger: whole ones, or events of them.
 
 Of a part of which nothing is left the ledger keeps its root alone, and no file is read but for counts. Of others it
-keeps hashes (:mod:`auditlake.ledger.kept`), for which every event of them is hashed that is there.
+keeps hashes (:mod:`auditlake.ledger.kept`), for which the events that go are hashed.
 """
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
-from itertools import pairwise
-from pathlib import Path
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from auditlake.disk.layout import Layout
-from auditlake.engine.duck import beside, connect, rows, view_events
+from auditlake.engine.duck import beside, rows, view_events
 from auditlake.engine.statements import statement
-from auditlake.errors import LakeFormatError
 from auditlake.events.schema import FILE_COLUMNS
 from auditlake.ledger.entry import Taken
 from auditlake.ledger.kept import PartState, pack
 from auditlake.ledger.leaves import Key, define_leaves
 from auditlake.ledger.parts import RecordedPart, RecordedParts, state_of
 from auditlake.ledger.sidecars import keep
+from auditlake.policies.compile import Step
+from auditlake.retention.part_events import PartEvents, read_events
 from auditlake.store.model import DataFile
 from auditlake.store.snapshot import file_paths
 
@@ -33,6 +33,10 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _FILE = "retention/day.sql"
+
+_EPOCH = date(1970, 1, 1)
+_ROWS = 8_192
+"""Events that are hashed at a time."""
 
 Counts = Mapping[int, Counter[str]]
 """Events by batch and type."""
@@ -51,16 +55,35 @@ class Moved:
 
 
 def counts_of(
-    layout: Layout, files: Sequence[DataFile], folder: Path, memory: str
+    database: duckdb.DuckDBPyConnection, layout: Layout, files: Sequence[DataFile]
 ) -> dict[date, dict[int, Counter[str]]]:
     """Return how many events of which batches and types files have, by day; two of their columns are read."""
     found: dict[date, dict[int, Counter[str]]] = defaultdict(lambda: defaultdict(Counter))
     if files:
-        with connect(temp=folder, memory=memory, exact_try=False) as connection:
+        with beside(database, exact_try=False) as connection:
             view_events(connection, file_paths(layout, files), columns=(*FILE_COLUMNS, "event_date"))
             for batch, day, event_type, events in rows(connection, statement(_FILE, "batches").text):
                 found[day][batch][event_type] += events
     return found
+
+
+def joined(*counts: Mapping[date, Counts]) -> dict[date, dict[int, Counter[str]]]:
+    """Return counts added up."""
+    found: dict[date, dict[int, Counter[str]]] = defaultdict(lambda: defaultdict(Counter))
+    for day, of_day in ((day, of_day) for each in counts for day, of_day in each.items()):
+        for batch, events in of_day.items():
+            found[day][batch] += events
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class OpenDay:
+    """A day of which single events of some batches go."""
+
+    day: date
+    batches: Sequence[int]
+    files: Sequence[DataFile]
+    """All that it had."""
 
 
 class Withdrawal:
@@ -75,9 +98,13 @@ class Withdrawal:
         self._layout = layout
         self._recorded = recorded
         self._whole: set[Key] = set()
-        self.taken: list[Taken] = []
-        """What the ledger is to say."""
+        self._taken: list[Taken] = []
         self._superseded: set[str] = set()
+
+    @property
+    def taken(self) -> tuple[Taken, ...]:
+        """What the ledger is to say, by day and batch."""
+        return tuple(sorted(self._taken, key=lambda each: (each.day, each.batch, each.retention_class or "")))
 
     @property
     def superseded(self) -> dict[str, list[str]]:
@@ -106,18 +133,62 @@ class Withdrawal:
             counts: The events of the files that go whole.
             moved: What becomes of events of the others.
         """
-        hashed = [
+        import numpy as np
+
+        if not (batches := self.take_whole(day, counts, moved)):
+            return
+        with beside(database, exact_try=False) as one, beside(database, exact_try=False) as other:
+            going = _leaves(one, self._layout, dropped, batches, goes=True)
+            staying = _leaves(other, self._layout, self._concerned(batches, day, others), batches, goes=False)
+            found = read_events(chain(going, staying), hashed=True)
+        for batch in batches:
+            mine = found.where(found.batch == batch)
+            goes = mine.goes | np.isin(mine.seq, _numbers(moved.gone.get(batch, ())))
+            self._take_some(batch, day, replace(mine, goes=goes), moved.changed.get(batch, {}))
+
+    def take_whole(self, day: date, counts: Counts, moved: Moved) -> list[int]:
+        """Take what goes of a day as whole parts, and return the batches of which single events go or change.
+
+        Args:
+            day: The day.
+            counts: The events that are known to go.
+            moved: What becomes of others.
+        """
+        return [
             batch
             for batch in sorted({*counts, *moved.gone, *moved.changed})
             if not self._takes_whole(batch, day, counts.get(batch, Counter()), moved)
         ]
-        if not hashed:
-            return
+
+    def take_days(self, database: duckdb.DuckDBPyConnection, going: Step, days: Sequence[OpenDay]) -> None:
+        """Take single events of days on which none changes. Threads may do so at the same time.
+
+        Leaves are made of what goes alone, and of what stays only where events of its batch had changed before.
+
+        Args:
+            database: Where to read.
+            going: The statement ``going_leaves`` of ``sql/retention/day.sql``, which knows what goes.
+            days: The days.
+        """
+        batches = sorted({batch for each in days for batch in each.batches})
+        changed = sorted({batch for each in days for batch in each.batches if self._had_changed(batch, each.day)})
+        files = [file for each in days for file in self._concerned(each.batches, each.day, each.files)]
         with beside(database, exact_try=False) as connection:
-            going = _leaves(connection, self._layout, dropped, hashed)
-            staying = _leaves(connection, self._layout, self._concerned(hashed, day, others), hashed)
-        for batch in hashed:
-            self._take_some(batch, day, going.get(batch), staying.get(batch), moved)
+            view_events(connection, file_paths(self._layout, files), columns=FILE_COLUMNS)
+            define_leaves(connection, hashed=False)
+            values = {**going.parameters, "batches": batches, "changed": changed}
+            found = read_events(connection.sql(going.sql, params=values).to_arrow_reader(_ROWS), hashed=False)
+        for each in days:
+            of_day = found.where(found.day == (each.day - _EPOCH).days)
+            for batch in each.batches:
+                self._take_some(batch, each.day, of_day.where(of_day.batch == batch), {})
+
+    def _had_changed(self, batch: int, day: date) -> bool:
+        """Return whether events of a batch may have changed before: then leaves alone tell which those were."""
+        return any(
+            each.is_remapped or any(taken.retention_class is None or taken.gone != taken.rows for taken in each.takings)
+            for each in self._recorded.of(batch, day)
+        )
 
     def _takes_whole(self, batch: int, day: date, counts: Counter[str], moved: Moved) -> bool:
         """Take what goes of a batch if it is whole parts; return whether it is."""
@@ -140,32 +211,18 @@ class Withdrawal:
         types = {name for each in parts for name, _ in each.part.types}
         return [file for file in files if file.may_hold(types)]
 
-    def _take_some(self, batch: int, day: date, going: pa.Table | None, staying: pa.Table | None, moved: Moved) -> None:
-        """Take single events of a batch."""
-        import numpy as np
-        import pyarrow as pa
-
-        table = pa.concat_tables([each for each in (going, staying) if each is not None])
-        gone = np.zeros(len(table), bool)
-        gone[: len(going) if going is not None else 0] = True
-        gone |= np.isin(table["seq"].to_numpy(), _numbers(moved.gone.get(batch, ())))
-        found = _Rows(table, gone, moved.changed.get(batch, {}))
+    def _take_some(self, batch: int, day: date, found: PartEvents, changed: Mapping[int, bytes]) -> None:
+        """Take single events of a batch: those that go, and those of which there are new leaves."""
         parts = self._recorded.of(batch, day)
-        states = [state_of(self._layout, each, found.seqs) for each in parts]
-        found.place_changed(states)
+        states = [state_of(self._layout, each, found.seq) for each in parts]
+        before = found.changed_before(states)
         for number, (each, state) in enumerate(zip(parts, states, strict=True)):
-            self._settle(each, state, *found.moves(number, each, state))
-
-    def _settle(
-        self,
-        each: RecordedPart,
-        state: PartState,
-        gone: Mapping[int, bytes],
-        changed: Mapping[int, tuple[bytes, bytes]],
-    ) -> None:
-        if gone or changed:
-            after = state.without(gone, changed)
-            self._add(each, len(gone) + len(changed), len(gone), None if after.missing == after.size else after)
+            others = {row for rows_of_part in before for row in rows_of_part}
+            places, leaves, changes = found.moves(each, state, changed, before[number], others)
+            if len(places) or changes:
+                after = state.without(places, leaves, changes)
+                whole = after.missing == after.size
+                self._add(each, len(places) + len(changes), len(places), None if whole else after)
 
     def _add(self, each: RecordedPart, events: int, gone: int, after: PartState | None) -> None:
         part = each.part
@@ -173,7 +230,7 @@ class Withdrawal:
         if after is None:
             self._whole.add(part.key)
         self._superseded |= {before.kept for before in each.takings if before.kept}
-        self.taken.append(Taken(part.batch, part.day, events, kept, part.retention_class, gone))
+        self._taken.append(Taken(part.batch, part.day, events, kept, part.retention_class, gone))
 
 
 def _numbers(numbers: Collection[int] | np.ndarray) -> np.ndarray:
@@ -188,99 +245,18 @@ def _leaving(each: RecordedPart, counts: Counter[str]) -> int:
 
 
 def _leaves(
-    connection: duckdb.DuckDBPyConnection, layout: Layout, files: Sequence[DataFile], batches: Iterable[int]
-) -> dict[int, pa.Table]:
-    """Return type, number and leaf of the events of some batches, in the order of type and number."""
-    if not files:
-        return {}
+    connection: duckdb.DuckDBPyConnection,
+    layout: Layout,
+    files: Sequence[DataFile],
+    batches: Sequence[int],
+    *,
+    goes: bool,
+) -> Iterable[pa.RecordBatch]:
+    """Return the events of some batches in files, with their leaves."""
     view_events(connection, file_paths(layout, files), columns=FILE_COLUMNS)
     define_leaves(connection)
     part = statement(_FILE, "leaves_of_batches")
-    table = connection.sql(part.text, params=part.bind({"batches": list(batches)})).to_arrow_table()
-    numbers = table["batch"].to_numpy()
-    bounds = equal_stretches(numbers)
-    return {int(numbers[begin]): table.slice(begin, end - begin) for begin, end in bounds}
-
-
-def equal_stretches(numbers: np.ndarray) -> list[tuple[int, int]]:
-    """Return where each stretch of equal numbers begins and ends."""
-    import numpy as np
-
-    changes = np.flatnonzero(np.diff(numbers)) + 1
-    return [(begin, end) for begin, end in pairwise([0, *changes.tolist(), len(numbers)]) if end > begin]
-
-
-class _Rows:
-    """The events of a batch on a day that are there, and what becomes of them.
-
-    Args:
-        table: Type, number and leaf of each.
-        gone: Which go.
-        changed: By number the new leaves of those that change.
-    """
-
-    def __init__(self, table: pa.Table, gone: np.ndarray, changed: Mapping[int, bytes]) -> None:
-
-        self.seqs = table["seq"].to_numpy()
-        """Their numbers."""
-        self._types = table["event_type"].to_numpy(zero_copy_only=False).astype(str)
-        self._leaves = table["leaf"].combine_chunks()
-        self._gone = gone
-        self._changed = changed
-        self._placed: dict[int, tuple[int, int]] = {}
-
-    def place_changed(self, states: Sequence[PartState]) -> None:
-        """Find those that were changed before, by their leaves: their types may be others than when they came."""
-        places = {
-            present: (number, place)
-            for number, state in enumerate(states)
-            for place, (_, present) in state.changed.items()
-        }
-        if places:
-            leaves = enumerate(self._leaves.to_pylist())
-            self._placed = {row: places[leaf] for row, leaf in leaves if leaf in places}
-
-    def moves(
-        self, number: int, each: RecordedPart, state: PartState
-    ) -> tuple[dict[int, bytes], dict[int, tuple[bytes, bytes]]]:
-        """Return the leaves of a part that go, and those that change, by their places.
-
-        Args:
-            number: The part's among those of the batch.
-            each: The part.
-            state: What became of it so far.
-
-        Raises:
-            LakeFormatError: Other events are there than the ledger says.
-        """
-        import numpy as np
-
-        part = each.part
-        chosen = np.isin(self._types, [name for name, _ in part.types]) if part.types else np.ones(len(self.seqs), bool)
-        chosen[list(self._placed)] = False
-        at = np.flatnonzero(chosen)
-        keys = (self.seqs[at], self._types[at]) if part.types else (self.seqs[at],)
-        at, places = at[np.lexsort(keys)], state.staying()
-        if len(at) != len(places):
-            message = (
-                f"of batch {part.batch} there are {len(at)} events of {part.day}, and the ledger says {len(places)}"
-            )
-            raise LakeFormatError(message, hint="auditlake verify says which; nothing was changed")
-        goes, changes = self._gone[at], np.isin(self.seqs[at], list(self._changed)) & ~self._gone[at]
-        gone = dict(zip(places[goes].tolist(), self._originals(at[goes]), strict=True))
-        pairs = zip(
-            places[changes].tolist(), self._originals(at[changes]), self.seqs[at[changes]].tolist(), strict=True
-        )
-        changed = {place: (original, self._changed[seq]) for place, original, seq in pairs}
-        for row, (which, place) in self._placed.items():
-            if which == number and self._gone[row]:
-                gone[place] = state.changed[place][0]
-            elif which == number and (seq := int(self.seqs[row])) in self._changed:
-                changed[place] = state.changed[place][0], self._changed[seq]
-        return gone, changed
-
-    def _originals(self, at: np.ndarray) -> list[bytes]:
-        import pyarrow as pa
-
-        leaves: list[bytes] = self._leaves.take(pa.array(at)).to_pylist()
-        return leaves
+    reader: Iterable[pa.RecordBatch] = connection.sql(
+        part.text, params=part.bind({"batches": batches, "goes": goes})
+    ).to_arrow_reader(_ROWS)
+    return reader

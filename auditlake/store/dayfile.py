@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import date, datetime
+from itertools import groupby, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ from auditlake.store.model import Change, DataFile
 
 if TYPE_CHECKING:
     import duckdb
+    import numpy as np
     import pyarrow as pa
 
 _ROW_GROUP = 122_880
@@ -45,14 +47,48 @@ def write_day(
     classes: Mapping[str, str],
 ) -> list[tuple[Path, DataFile]]:
     """Write the rows of a query, which has the columns of a file, as a day's files; see :func:`write_classes`."""
+    reader = connection.sql(query, params=dict(values) or None).to_arrow_reader(_BATCH)
+    with told_by_duckdb():
+        return write_classes(_grouped(reader), reader.schema, day, folder, classes)
+
+
+def write_days(
+    batches: Iterable[pa.RecordBatch], folder: Path, classes: Mapping[str, str]
+) -> dict[date, list[tuple[Path, DataFile]]]:
+    """Write rows by day and time, whose last column is the day, as files of these days; see :func:`write_classes`."""
+    with told_by_duckdb():
+        return {
+            day: write_classes(_grouped(some for _, some in of_day), schema, day, folder, classes)
+            for (day, schema), of_day in groupby(_by_day(batches), lambda pair: (pair[0], pair[1].schema))
+        }
+
+
+def _by_day(batches: Iterable[pa.RecordBatch]) -> Iterator[tuple[date, pa.RecordBatch]]:
+    for batch in batches:
+        *columns, days = batch.columns
+        rows = type(batch).from_arrays(columns, batch.schema.names[:-1])
+        numbers = days.cast("int32").to_numpy()
+        for begin, end in equal_stretches(numbers):
+            yield days[begin].as_py(), rows.slice(begin, end - begin)
+
+
+def equal_stretches(numbers: np.ndarray) -> list[tuple[int, int]]:
+    """Return where each stretch of equal numbers begins and ends."""
+    import numpy as np
+
+    changes = np.flatnonzero(np.diff(numbers)) + 1
+    return [(begin, end) for begin, end in pairwise([0, *changes.tolist(), len(numbers)]) if end > begin]
+
+
+@contextmanager
+def told_by_duckdb() -> Iterator[None]:
+    """Raise what DuckDB says in the middle of a stream as its error, within this."""
     import duckdb
 
-    relation = connection.sql(query, params=dict(values) or None)
-    reader = relation.to_arrow_reader(_BATCH)
     try:
-        return write_classes(_grouped(reader), reader.schema, day, folder, classes)
+        yield
     except OSError as error:
-        if error.errno is None:  # not the disk: what DuckDB says in the middle of a stream comes as this
+        if error.errno is None:  # not the disk
             raise duckdb.Error(str(error)) from error
         raise
 

@@ -25,7 +25,8 @@ where on_hold
   );
 
 -- name: staying_alone($types, $cutoffs, $default_cutoff)
--- The same where no personal data must go: the rows that stay in time order, without the partition column.
+-- The same of some days where no personal data must go: the rows that stay by day and time, without the partition column;
+-- and of each a number that is the same for the same row.
 select
   event_id,
   event_type,
@@ -42,7 +43,12 @@ select
   ingested_at,
   batch,
   seq,
-  salt
+  salt,
+  event_date,
+  hash(
+    event_id, event_type, "timestamp", user_id, action, resource, status, details, metadata, session_id, ip_address, source,
+    ingested_at, batch, seq, salt
+  ) as content
 from events
 where on_hold
   or not coalesce(
@@ -53,7 +59,18 @@ where on_hold
     end,
     false
   )
-order by "timestamp", batch, seq;
+order by event_date, "timestamp", batch, seq;
+
+-- name: written_rows()
+-- How many rows files have, and the sum of the same numbers of them, which does not depend on their order.
+-- returns: rows, content
+select
+  count(*) as events,
+  coalesce(sum(cast(hash(
+    event_id, event_type, "timestamp", user_id, action, resource, status, details, metadata, session_id, ip_address, source,
+    ingested_at, batch, seq, salt
+  ) as hugeint)), 0) as content
+from rewritten;
 
 -- name: of_person($who)
 -- The day's rows, and of each whether it is one of the person's ($who: the name, and the pseudonym it may have already).
@@ -275,20 +292,76 @@ semi join moved
   on rewritten.batch = moved.batch and rewritten.seq = moved.seq
   and not moved.is_gone;
 
--- name: leaves_of_batches($batches)
--- The leaves of the rows of some batches (sql/ledger/leaves.sql), in the order in which a part has them.
--- returns: batch, event_type, seq, leaf
+-- name: leaves_of_batches($batches, $goes)
+-- The leaves of the rows of some batches (sql/ledger/leaves.sql), all of which go, or of none of which it is known.
+-- returns: day (since 1970), batch, seq, goes, event_type, leaf
 select
+  cast(epoch_us("timestamp") // 86400000000 as integer) as day,
   batch,
-  event_type,
   seq,
+  cast($goes as boolean) as goes,
+  event_type,
   as_leaf(event_bytes(
     event_id, event_type, "timestamp", user_id, action, resource, status, details, metadata, session_id, ip_address,
     source, ingested_at, batch, seq, salt
   )) as leaf
 from events
-where list_contains($batches, batch)
-order by batch, event_type, seq;
+where list_contains($batches, batch);
+
+-- name: going_leaves($types, $cutoffs, $default_cutoff, $batches, $changed)
+-- The rows of some batches, and which of them are due: `staying_alone` leaves these out. Leaves are given of them, and of
+-- all rows of the batches $changed.
+-- returns: day (since 1970), batch, seq, goes, event_type, leaf
+with judged as (
+  select
+    *,
+    not on_hold and coalesce(
+      "timestamp" < case
+        when list_contains($types, event_type)
+        then list_extract(cast($cutoffs as timestamptz[]), list_position($types, event_type))
+        else cast($default_cutoff as timestamptz)
+      end,
+      false
+    ) as goes
+  from events
+  where list_contains($batches, batch)
+)
+
+select
+  cast(epoch_us("timestamp") // 86400000000 as integer) as day,
+  batch,
+  seq,
+  goes,
+  event_type,
+  case
+    when goes or list_contains($changed, batch)
+    then as_leaf(event_bytes(
+      event_id, event_type, "timestamp", user_id, action, resource, status, details, metadata, session_id, ip_address,
+      source, ingested_at, batch, seq, salt
+    ))
+  end as leaf
+from judged;
+
+-- name: going_counts($types, $cutoffs, $default_cutoff)
+-- How many rows of which batches and types of some days are due.
+-- returns: batch, event_date, event_type, rows
+select
+  batch,
+  event_date,
+  event_type,
+  count(*) as events
+from events
+where not on_hold
+  and coalesce(
+    "timestamp" < case
+      when list_contains($types, event_type)
+      then list_extract(cast($cutoffs as timestamptz[]), list_position($types, event_type))
+      else cast($default_cutoff as timestamptz)
+    end,
+    false
+  )
+group by batch, event_date, event_type
+order by batch, event_date, event_type;
 
 -- name: batches()
 -- How many rows of which batches and types files of some days have. What another program wrote is of no batch.

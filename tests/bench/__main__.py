@@ -71,6 +71,7 @@ def rows_asked(scale: float) -> tuple[Asked, ...]:
             figure="MB grown",
             most=50,
         ),
+        *_deletion_rows(events),
         *_proof_rows(lines, events),
         *_mapping_rows(scale),
     )
@@ -126,6 +127,22 @@ def _proof_rows(lines: str, events: str) -> tuple[Asked, ...]:
         Asked("verify-full", f"verify --full, {events}", figure=per_million, most=3),
         Asked("verify-quick", f"verify --quick, {events}", figure=per_million, most=0.2),
         Asked("proof", f"check of a proof, {events}", figure="bytes"),
+    )
+
+
+def _deletion_rows(events: str) -> tuple[Asked, ...]:
+    year = f"{events} of a year, three retention periods"
+    singly = "bytes kept an event deleted"
+    return (
+        Asked("deletion-night", f"nightly apply, {year}", most_seconds=1, figure="files written or kept", most=0),
+        Asked("deletion-mixed", f"apply to a lake before classes, {year}", 3, memory_mb=1000),
+        Asked("deletion-size", f"two thirds deleted and the grace over, {year}", figure="x the size", most=1.05),
+        # Proofs of the others need the root of each largest subtree that went whole. Where two of three go at random, that
+        # is 0.39 hashes of 32 bytes for each event of the day, so 18.7 bytes for each that went. No order of leaves needs
+        # less, and shorter hashes would prove less. The rest says where they belong.
+        Asked("deletion-random", f"two thirds of a day deleted at random, {year}", figure=singly, most=20),
+        Asked("deletion-random-of-day", f"the same, {year}", figure="bytes kept an event that the day had", most=14),
+        Asked("deletion-type", f"one type of a day deleted, {year}", figure=singly, most=1),
     )
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from tests.bench import (
     backtest,
+    deletion,
     frameworks,
     ingest,
     kinds,
@@ -66,6 +67,12 @@ WORKS: Mapping[str, Callable[[], dict[str, Work]]] = {
     "sandbox-bombs": sandbox.bombs,
     "retention-drop": retention.drop,
     "retention-mixed": retention.mixed,
+    "deletion-night": deletion.night,
+    "deletion-mixed": deletion.mixed,
+    "deletion-size": deletion.size,
+    "deletion-random": lambda: deletion.kept("random"),
+    "deletion-random-of-day": lambda: deletion.kept("random", of_day=True),
+    "deletion-type": lambda: deletion.kept("type"),
     "ledger-ingest": ledger.writing,
     "verify-full": lambda: ledger.verifying(full=True),
     "verify-quick": lambda: ledger.verifying(full=False),

@@ -14,6 +14,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from auditlake.testing import set_policies
 from tests.lakes import create
 
 if TYPE_CHECKING:
@@ -102,14 +103,14 @@ def make(folder: Path, scale: float) -> None:
     target = place(folder, scale)
     if not target.root.exists():
         draft = replace(target, root=_emptied(target.root.with_name(f"{target.root.name}.draft")))
-        with _connection(target.events) as connection:
+        with open_connection(target.events) as connection:
             _write_lines(connection, draft, round(LINES * scale))
-            _write_lake(connection, draft, target.events)
+            write_lake(connection, draft.lake, target.events)
         draft.root.rename(target.root)
     target = small_place(folder)
     if not target.root.exists():
         draft = replace(target, root=_emptied(target.root.with_name(f"{target.root.name}.draft")))
-        with _connection(target.events) as connection:
+        with open_connection(target.events) as connection:
             _write_lines(connection, draft, SMALL)
         create(draft.lake).ingest(draft.lines)
         draft.root.rename(target.root)
@@ -121,7 +122,8 @@ def _emptied(folder: Path) -> Path:
     return folder
 
 
-def _connection(events: int) -> duckdb.DuckDBPyConnection:
+def open_connection(events: int) -> duckdb.DuckDBPyConnection:
+    """A DuckDB that makes events for a lake of so many."""
     from auditlake.engine.duck import connect
 
     connection = connect(exact_try=False)
@@ -202,23 +204,39 @@ def _write_lines(connection: duckdb.DuckDBPyConnection, target: Place, total: in
     connection.execute("drop table lines")
 
 
-def _write_lake(connection: duckdb.DuckDBPyConnection, target: Place, total: int) -> None:
-    """A lake as one ingest of all its events would leave it."""
+def write_lake(
+    connection: duckdb.DuckDBPyConnection,
+    path: Path,
+    total: int,
+    *,
+    policies: Mapping[str, str] | None = None,
+    where: str = "true",
+    in_classes: bool = True,
+) -> None:
+    """A lake as one ingest of all its events, or of those that a condition chooses, would leave it."""
     from auditlake.store.model import Change
     from auditlake.store.turn import writer_turn
 
-    lake = create(target.lake)
+    lake = create(path)
+    if policies is not None:
+        set_policies(lake, policies)
     layout = lake.layout
     with writer_turn(lake._context) as turn:
         days = _day_ranges(FIRST_DAY, DAYS, total)
-        classes = lake._context.classes()
-        files = tuple(file for each in days for file in _write_day(connection, layout, classes, *each))
+        classes = lake._context.classes() if in_classes else {}
+        files = tuple(file for each in days for file in _write_day(connection, layout, classes, where, *each))
         metadata = {"kind": "ingest", "batch": _BATCH, "rows": total, "at": AS_OF.isoformat(), "inputs": []}
         turn.commit(Change(files, (), metadata, classes=classes))
 
 
 def _write_day(
-    connection: duckdb.DuckDBPyConnection, layout: Layout, classes: Mapping[str, str], day: date, low: int, high: int
+    connection: duckdb.DuckDBPyConnection,
+    layout: Layout,
+    classes: Mapping[str, str],
+    where: str,
+    day: date,
+    low: int,
+    high: int,
 ) -> list[DataFile]:
     from auditlake.store.dayfile import put_in_place, write_day
 
@@ -227,6 +245,7 @@ def _write_day(
         select * exclude (i), 'auditlake' as source, $1::timestamptz as ingested_at, $2::bigint as batch, i as seq,
           cast(null as blob) as salt
         from ({_events(day, low, high)})
+        where {where}
         order by "timestamp", seq""", [AS_OF, _BATCH])  # fmt: skip
     pairs = write_day(connection, "select * from landing", {}, day, layout.staging, classes)
     put_in_place(layout, pairs)

@@ -94,21 +94,21 @@ def _drop_by_policy(place: Place, root: Path) -> float:
 
 def _delete_of_one_day(place: Place, root: Path) -> float:
     """Only that day's files are read for it, and one is written."""
-    from auditlake.retention import day_rewrite
+    from auditlake.retention import shorten
 
     lake = _with_policy(root, frozenset({_TYPE}), KEPT_DAYS, _FIRST + timedelta(days=KEPT_DAYS + 1, hours=12))
-    read: list[Path] = []
-    written: list[Path] = []
-    view, write = day_rewrite.view_events, day_rewrite.write_day
-    day_rewrite.view_events = lambda c, files, **k: (read.extend(files), view(c, files, **k))[1]  # type: ignore[assignment]
-    day_rewrite.write_day = lambda *a: (files := write(*a), written.extend(draft for draft, _ in files))[0]
+    read: set[Path] = set()
+    written: list[object] = []
+    view, write = shorten.view_events, shorten.write_days
+    shorten.view_events = lambda c, files, **k: (read.update(files), view(c, files, **k))[1]  # type: ignore[assignment]
+    shorten.write_days = lambda *a: (files := write(*a), written.extend(*files.values()))[0]
     began = time.perf_counter()
     plan = lake.retention.apply(accept_weaker="bench").plan
     seconds = time.perf_counter() - began
-    day_rewrite.view_events, day_rewrite.write_day = view, write
+    shorten.view_events, shorten.write_days = view, write
     if place.events > SMALL:
         (day,) = plan.changes
-        of_events = [path for path in read if root / "events" in path.parents]
+        of_events = sorted(path for path in read if root / "events" in path.parents)
         assert (day.action, day.day, len(written)) == ("rewrite", FIRST_DAY, 1)
         assert of_events == [root / "events" / file.path for file in day.rewritten]
     return seconds

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 from hashlib import sha256
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from auditlake.errors import LedgerError
-from auditlake.ledger.kept import PartState, pack, unpack
+from auditlake.ledger.kept import PartState, pack, rows_of, unpack
 from auditlake.ledger.merkle import root
 from auditlake.verify.kept_hashes import parse_kept
 
 LEAVES = [sha256(bytes([0, number])).digest() for number in range(70)]
 NEW = sha256(b"new").digest()
+NONE = np.empty(0, np.int64), np.empty((0, 32), np.uint8)
 
 
 def without(state: PartState, *places: int) -> PartState:
-    return state.without({place: LEAVES[place] for place in places}, {})
+    return state.without(np.array(places, np.int64), rows_of([LEAVES[place] for place in places], 32), {})
 
 
 def largest(gone: set[int], begin: int, end: int) -> int:
@@ -40,9 +42,9 @@ def test_the_root_follows_from_the_least(data: st.DataObject) -> None:
     for _ in range(data.draw(st.integers(1, 3))):
         places = data.draw(st.sets(st.integers(0, size - 1), max_size=size)) - gone
         changes = data.draw(st.sets(st.integers(0, size - 1), max_size=3)) - gone - places
-        state = state.without(
-            {place: LEAVES[place] for place in places}, {place: (LEAVES[place], NEW) for place in changes}
-        )  # fmt: skip
+        leaves = rows_of([LEAVES[place] for place in places], 32)
+        changing = {place: (LEAVES[place], NEW) for place in changes}
+        state = state.without(np.array([*places], np.int64), leaves, changing)
         gone, changed = gone | places, (changed | changes) - places
         state = unpack(pack(state), size)
     judged = parse_kept(pack(state), size)
@@ -63,9 +65,9 @@ def test_the_bytes() -> None:
 
     assert pack(state) == bytes([2]) + both + bytes([128 + 1]) + bytes([1]) + LEAVES[6]
     assert pack(without(state, 4, 5))[0] == 3  # all went: one root
-    changed = PartState(3).without({}, {1: (LEAVES[1], NEW)})
+    changed = PartState(3).without(*NONE, {1: (LEAVES[1], NEW)})
     assert pack(changed) == bytes([128, 64]) + LEAVES[1] + NEW + bytes([128])
-    assert pack(changed.without({}, {1: (LEAVES[1], LEAVES[1])})) == bytes([129, 128])  # it is again what it was
+    assert pack(changed.without(*NONE, {1: (LEAVES[1], LEAVES[1])})) == bytes([129, 128])  # it is again what it was
 
 
 @pytest.mark.parametrize("damage", [

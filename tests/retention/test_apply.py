@@ -427,31 +427,49 @@ def test_the_same_old_file_again(full: AuditLake) -> None:
 
 def test_only_those_files(mixed: AuditLake, monkeypatch: pytest.MonkeyPatch) -> None:
     """A mixed day reads the files of that day and no others, and writes one for each class that it still has."""
-    from auditlake.retention import day_rewrite
+    from auditlake.retention import shorten
 
     read: list[Path] = []
     written: list[Path] = []
-    view, write = day_rewrite.view_events, day_rewrite.write_day
+    view, write = shorten.view_events, shorten.write_days
 
     def view_and_note(connection: Any, files: Sequence[Path], *, columns: Sequence[str], **options: Any) -> None:
         read.extend(files)
         view(connection, files, columns=columns, **options)
 
-    def write_and_note(*given: Any) -> list[tuple[Path, DataFile]]:
+    def write_and_note(*given: Any) -> dict[Any, list[tuple[Path, DataFile]]]:
         files = write(*given)
-        written.extend(draft for draft, _ in files)
+        written.extend(draft for some in files.values() for draft, _ in some)
         return files
 
-    monkeypatch.setattr(day_rewrite, "view_events", view_and_note)
-    monkeypatch.setattr(day_rewrite, "write_day", write_and_note)
+    monkeypatch.setattr(shorten, "view_events", view_and_note)
+    monkeypatch.setattr(shorten, "write_days", write_and_note)
     plan = mixed.retention.plan()
     mixed.retention.apply()
 
     rewritten = [each for each in plan.changes if each.action == "rewrite"]
-    assert sorted(path.as_posix() for path in read if mixed.layout.events in path.parents) == sorted(
+    assert sorted(path.as_posix() for path in {*read} if mixed.layout.events in path.parents) == sorted(
         (mixed.layout.events / file.path).as_posix() for each in rewritten for file in each.files
     )
     assert len(written) == len(rewritten)
+
+
+def test_other_rows_than_those_that_stay_are_refused(mixed: AuditLake, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where what was written is read back with another value, nothing changes."""
+    from auditlake.retention import shorten
+
+    view = shorten.view_events
+
+    def damaged(connection: Any, files: Sequence[Path], *, name: str = "events", columns: Sequence[str]) -> None:
+        view(connection, files, name="good" if name == "rewritten" else name, columns=columns)
+        if name == "rewritten":
+            connection.execute("create temp view rewritten as select * replace (upper(user_id) as user_id) from good")
+
+    monkeypatch.setattr(shorten, "view_events", damaged)
+    before = mixed.snapshot()
+    with pytest.raises(AuditLakeError, match="have other rows than those that stay"):
+        mixed.retention.apply()
+    assert mixed.snapshot() == before
 
 
 def test_other_rows_than_planned_are_refused(mixed: AuditLake, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -463,7 +481,7 @@ def test_other_rows_than_planned_are_refused(mixed: AuditLake, monkeypatch: pyte
     })))  # fmt: skip
     before = mixed.snapshot()
 
-    with pytest.raises(AuditLakeError, match="would take 1 rows and change 0, where 0 and 0 were planned"):
+    with pytest.raises(AuditLakeError, match="would take 1 rows, where 0 were planned"):
         mixed.retention.apply()
     assert mixed.snapshot() == before
 
