@@ -40,10 +40,26 @@ def view_newest(
         now: What ``ingested_at`` says of events that are not flushed.
         columns: What it shows.
     """
-    snapshot, lines = read_unflushed(layout) if segments(layout) else (read_snapshot(layout), [])
-    if lines:
-        from auditlake.ingest.ingest import preview  # with NumPy, which a lake without such lines does without
-
-        keep_rows(connection, _TABLE, preview(layout, lines, options, now=now, snapshot=snapshot))
-    view_snapshot(connection, layout, snapshot, columns=columns, beside=_TABLE if lines else None)
+    snapshot, table = read_newest(connection, layout, options, now=now)
+    view_snapshot(connection, layout, snapshot, columns=columns, beside=table)
     return snapshot
+
+
+def read_newest(
+    connection: duckdb.DuckDBPyConnection, layout: Layout, options: IngestOptions, *, now: datetime
+) -> tuple[Snapshot, str | None]:
+    """Return the newest snapshot, and the table with the events of the landing, which is made; None if it has none.
+
+    Args:
+        connection: Where to make it.
+        layout: The lake.
+        options: How a flush would ingest.
+        now: What ``ingested_at`` says of events that are not flushed.
+    """
+    snapshot, lines = read_unflushed(layout) if segments(layout) else (read_snapshot(layout), [])
+    if not lines:
+        return snapshot, None
+    from auditlake.ingest.ingest import preview  # with NumPy, which a lake without such lines does without
+
+    keep_rows(connection, _TABLE, preview(layout, lines, options, now=now, snapshot=snapshot))
+    return snapshot, _TABLE

@@ -11,28 +11,40 @@ from typing import TYPE_CHECKING, Any
 
 from auditlake.context import LakeContext
 from auditlake.engine.duck import connect, shared
-from auditlake.engine.statements import statement
 from auditlake.events.schema import COLUMNS, PUBLIC_COLUMNS
 from auditlake.events.times import Instant, as_end_or_none, as_instant_or_none
 from auditlake.ingest.custody import IngestOptions
-from auditlake.landing.newest_view import view_newest
+from auditlake.landing.newest_view import read_newest, view_newest
+from auditlake.query.events import Events, Origin
 from auditlake.query.rows import Rows
 from auditlake.store.failures import explained, failure
 from auditlake.store.model import Snapshot
-from auditlake.store.snapshot import read_snapshot, view_snapshot
+from auditlake.store.snapshot import read_snapshot, readable, view_snapshot
 
 if TYPE_CHECKING:
     import duckdb
 
 
 def matching(
-    filters: Mapping[str, str | Sequence[str] | None], start: Instant | None, end: Instant | None, limit: int | None
-) -> tuple[str, dict[str, Any]]:
-    """Return the query for events that match every filter that is not None, and the values it binds."""
+    context: LakeContext,
+    version: int | None,
+    filters: Mapping[str, str | Sequence[str] | None],
+    start: Instant | None,
+    end: Instant | None,
+    limit: int | None,
+) -> Events:
+    """Return the events that match every filter that is not None, of a version; of all that is there if None."""
     values: dict[str, Any] = {name: [each] if isinstance(each, str) else each for name, each in filters.items()}
     values = {name: each and list(each) for name, each in values.items()}
     values |= {"start": as_instant_or_none(start), "end": as_end_or_none(end), "limit": limit}
-    return statement("queries/events.sql", "events").text, values
+    with explained(context.layout, "the query"):
+        connection = shared()
+        if version is None:
+            snapshot, table = read_newest(connection, context.layout, IngestOptions.live(context), now=context.now)
+        else:
+            snapshot, table = read_snapshot(context.layout, version), None
+        origin = Origin(context.layout, readable(context.layout, snapshot), table)
+    return Events(connection, values, partial(failure, context.layout, "the query"), origin)
 
 
 @contextmanager
