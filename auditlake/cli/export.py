@@ -188,7 +188,7 @@ def _show(answer: Answer) -> None:
         click.echo("no columns")
         return
     rows = [[_cell(value) for value in row] for row in answer.fetchall()]
-    types = answer.arrow().schema.types
+    types = answer.to_batches().schema.types
     right = [i for i, kind in enumerate(types) if str(kind).startswith(("int", "uint", "double", "float", "decimal"))]
     table([visible(name) for name in answer.columns], rows, right=right)
     say(f"{count(len(answer), 'row')} on snapshot {answer.snapshot}", err=True)

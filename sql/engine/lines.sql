@@ -57,7 +57,8 @@ create or replace temp macro csv_real(v) as case when isnan(v) then 'nan' else c
 create or replace temp macro csv_boolean(v) as case when v then 'True' when not v then 'False' end;
 
 -- name: csv_instant()
-create or replace temp macro csv_instant(v) as strftime(v, '%Y-%m-%dT%H:%M:%S.%fZ');
+-- An instant in UTC. As a time without a zone it takes half as long.
+create or replace temp macro csv_instant(v) as strftime(make_timestamp(epoch_us(v)), '%Y-%m-%dT%H:%M:%S.%fZ');
 
 -- name: csv_local()
 -- A time without a zone: its fraction only where it has one.
@@ -141,7 +142,7 @@ create or replace temp macro json_boolean(v) as case when v then 'true' when not
 create or replace temp macro json_word(v) as '"' || cast(v as varchar) || '"';
 
 -- name: json_instant()
-create or replace temp macro json_instant(v) as strftime(v, '"%Y-%m-%dT%H:%M:%S.%fZ"');
+create or replace temp macro json_instant(v) as strftime(make_timestamp(epoch_us(v)), '"%Y-%m-%dT%H:%M:%S.%fZ"');
 
 -- name: json_local()
 create or replace temp macro json_local(v) as strftime(
