@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import weakref
 from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -30,6 +31,7 @@ class Received:
         self.size += len(data)
         if self._file is None and self.size > IN_MEMORY:
             self._file = TemporaryFile()  # noqa: SIM115 - as long as this lives
+            weakref.finalize(self, self._file.close)
             self._file.write(self._data)
             self._data = bytearray()
         if self._file is None:
@@ -48,14 +50,15 @@ class Received:
         if self._file is None:
             return pa.ipc.open_stream(pa.py_buffer(self._data))
         self._file.flush()
-        return pa.ipc.open_stream(io.BufferedReader(_Place(self._file), STRETCH))
+        return pa.ipc.open_stream(io.BufferedReader(_Place(self, self._file.fileno()), STRETCH))
 
 
 class _Place(io.RawIOBase):
     """A place of its own in a file that others read too."""
 
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
+    def __init__(self, of: Received, descriptor: int) -> None:
+        self._of = of  # which closes the file when nobody has it any more
+        self._descriptor = descriptor
         self._at = 0
 
     def readable(self) -> bool:
@@ -64,6 +67,6 @@ class _Place(io.RawIOBase):
 
     def readinto(self, into: Any, /) -> int:
         """Fill a buffer as far as there is something."""
-        read = os.preadv(self._file.fileno(), [into], self._at)
+        read = os.preadv(self._descriptor, [into], self._at)
         self._at += read
         return read
