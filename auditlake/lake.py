@@ -268,15 +268,14 @@ class AuditLake(Shown):
     ) -> Rows:
         """Return the events that match every filter, in time order; ``since`` and ``until`` are included, days whole.
 
+        Nothing is read before rows are fetched; ``.to_batches()`` reads no further than it is taken.
         Without ``snapshot`` these are all that were ingested or logged, flushed or not.
         """
         from auditlake.query.view import matching
 
-        filters = {
-            "types": event_type, "users": user_id, "statuses": status, "resources": resource,
-            "ip_addresses": ip_address, "sessions": session_id, "sources": source,
-        }  # fmt: skip
-        return self.sql(*matching(filters, since, until, limit), snapshot=snapshot)
+        filters = {"types": event_type, "users": user_id, "statuses": status, "resources": resource,
+                   "ip_addresses": ip_address, "sessions": session_id, "sources": source}  # fmt: skip
+        return matching(self._context, snapshot, filters, since, until, limit)
 
     def statistics(self, *, as_of: Instant | None = None, users: int = 20) -> Statistics:
         """Return totals, events by type and by user, and how each policy stands, as of an instant (now if None)."""

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from auditlake.cli.export import STREAMED, Form, form_of, give_events, out_option
 from auditlake.cli.options import BOUNDS, filter_options, json_option, near, snapshot_option
 from auditlake.cli.output import is_json, machine, opened, say, table
-from auditlake.display.text import visible
 from auditlake.errors import EventError
 from auditlake.lake import AuditLake
 
@@ -28,15 +28,22 @@ _COLUMNS = ("timestamp", "event_type", "user_id", "action", "status", "ip_addres
     "--limit", type=click.IntRange(min=0), metavar="N", help="The most events; 100 in a table, unlimited otherwise."
 )
 @snapshot_option
-@click.option("--format", "form", type=click.Choice(["table", "jsonl", "csv"]), default="table", show_default=True,
-              help="How to print the events.")  # fmt: skip
+@click.option("--format", "form", type=click.Choice(["table", "jsonl", "csv", "parquet"]),
+              help="How to print or write the events; by default a table, or the form of --out's ending.")  # fmt: skip
+@out_option("Write the events to a new file.")
 @click.option("--quote-empty", is_flag=True, help='CSV: write empty text as "" and NULL as nothing.')
 @json_option("events")
 @click.pass_obj
-def events(path: str, /, form: str, quote_empty: bool, limit: int | None, snapshot: int | None, **filters: Any) -> None:
+def events(
+    path: str, /, form: str | None, out: Path | None, quote_empty: bool, limit: int | None, snapshot: int | None,
+    **filters: Any,
+) -> None:  # fmt: skip
     """Show the events that match all filters, in time order."""
+    chosen = form_of(out) if form is None and out is not None else form or "table"
+    if out is not None and (chosen not in STREAMED or is_json()):
+        raise click.UsageError(f"--out is for {', '.join(STREAMED)}")
     lake = opened(path)
-    is_table = form == "table" and not is_json()
+    is_table = chosen == "table" and not is_json()
     most = _TABLE_ROWS if limit is None and is_table else limit
     refuse_unknown(lake, filters["event_type"], filters["status"])
     # One more than a table shows says whether there are more.
@@ -47,7 +54,7 @@ def events(path: str, /, form: str, quote_empty: bool, limit: int | None, snapsh
     elif is_table:
         _table(rows, most)
     else:
-        _stream(rows, form, quote_empty=quote_empty)
+        give_events(rows, Form(chosen, out, quote_empty=quote_empty))
 
 
 def refuse_unknown(lake: AuditLake, types: Sequence[str], statuses: Sequence[str]) -> None:
@@ -77,25 +84,3 @@ def _table(rows: Rows, most: int | None) -> None:
     table(_COLUMNS, ([record[name] for name in _COLUMNS] for record in records[:most]))
     if most is not None and len(records) > most:
         say(f"the first {most}; --limit and the filters show others")
-
-
-def _stream(rows: Rows, form: str, *, quote_empty: bool) -> None:
-    """Print rows as they come, without holding all of them."""
-    from auditlake.cli.export import event_line, plain_value, to_pipe
-    from auditlake.display.csv_lines import csv_line
-
-    # A file keeps every character; a terminal would act on some of them.
-    escaped = visible if sys.stdout.isatty() else None
-    columns = rows.columns
-    if form == "csv":
-        to_pipe(csv_line(columns).encode())
-    for batch in rows.batches():
-        lines = []
-        for row in batch:
-            values = [plain_value(value) for value in row]
-            if form == "jsonl":
-                lines.append(event_line(columns, values) + "\n")
-            else:
-                cells = [escaped(value) if escaped and isinstance(value, str) else value for value in values]
-                lines.append(csv_line(cells, quote_empty=quote_empty))
-        to_pipe("".join(lines).encode("utf-8", "backslashreplace"))

@@ -10,26 +10,26 @@ import json
 import math
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date, datetime, time
-from decimal import Decimal
-from functools import partial
+from datetime import date, datetime
 from itertools import chain
 from itertools import count as count_from
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import click
 
+from auditlake.cli.cells import cell_text, columns_for, plain_value
 from auditlake.cli.options import FORCE, Decorator, keep_flag, several
 from auditlake.cli.output import cell, say, table
-from auditlake.disk.durable import write_whole
-from auditlake.display.text import UNSEEN, count, visible
+from auditlake.disk.durable import writing_whole
+from auditlake.display.text import count, visible
 from auditlake.events.schema import PUBLIC_COLUMNS
-from auditlake.events.times import print_instant
 
 if TYPE_CHECKING:
+    from auditlake.query.rows import Table
     from auditlake.sandbox.session import Answer
 
 FORMATS = ("table", "csv", "json", "jsonl", "parquet", "xlsx", "markdown")
@@ -40,6 +40,17 @@ _ENDINGS = {
     ".csv": "csv", ".json": "json", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet", ".xlsx": "xlsx",
     ".md": "markdown", ".txt": "table",
 }  # fmt: skip
+
+
+ROW_GROUP = 122_880
+"""How many rows a row group of Parquet has."""
+
+
+class Sink(Protocol):
+    """What bytes are written to."""
+
+    def write(self, data: Any, /) -> object:
+        """Write all of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,17 +119,10 @@ def give(answer: Answer, form: Form) -> bool:
     if form.format == "table" and form.out is None:
         _show(answer)
     else:
-        data = _WRITERS[form.format](answer, form)
-        if not answer.complete and form.format in _FOR_PEOPLE:
-            data += f"\n{cut}\n".encode()
-        if form.out is not None:
-            write(form.out, data)
-        elif form.format in _BINARY:
-            if sys.stdout.isatty():
-                raise click.UsageError(f"{form.format} is for a file: --out FILE")
-            to_pipe(data)
-        else:
-            print_text(data)
+        with destination(form) as file:
+            _WRITERS[form.format](answer, form, file)
+            if not answer.complete and form.format in _FOR_PEOPLE:
+                file.write(f"\n{cut}\n".encode())
     if not answer.complete:
         if form.format == "table" and form.out is None and not sys.stdout.isatty():
             click.echo(cut)  # next to the rows
@@ -126,18 +130,47 @@ def give(answer: Answer, form: Form) -> bool:
     return answer.complete
 
 
+def give_events(events: Table, form: Form) -> None:
+    """Print events or write them to a file, as they are read."""
+    with destination(form) as file:
+        STREAMED[form.format](events, form, file)
+
+
+@contextmanager
+def destination(form: Form) -> Iterator[Sink]:
+    """Give what to write to: a file, which is there whole or not at all, or standard output.
+
+    Raises:
+        click.UsageError: It is a terminal, and the form is none for people or programs to read.
+        click.ClickException: The disk refused.
+    """
+    if form.out is not None:
+        try:
+            with writing_whole(form.out.absolute()) as file:
+                yield file
+        except OSError as error:
+            raise click.ClickException(f"{form.out} cannot be written: {error.strerror or error}") from error
+    elif sys.stdout.isatty():
+        if form.format in _BINARY:
+            raise click.UsageError(f"{form.format} is for a file: --out FILE")
+        yield _Terminal()
+    else:
+        sys.stdout.flush()
+        yield sys.stdout.buffer
+
+
+class _Terminal:
+    """A terminal, which gets text made harmless."""
+
+    def write(self, data: Any, /) -> None:
+        """Print whole lines of UTF-8."""
+        click.echo(visible(bytes(data).decode("utf-8"), keep="\n"), nl=False)
+
+
 def print_text(data: bytes) -> None:
     """Print text in UTF-8: on a terminal made harmless, elsewhere as it is."""
-    if sys.stdout.isatty():
-        click.echo(visible(data.decode("utf-8"), keep="\n"), nl=False)
-    else:  # click would strip colour codes from the data
-        to_pipe(data)
-
-
-def to_pipe(data: bytes) -> None:
-    """Write bytes to standard output, after what was printed before."""
-    sys.stdout.flush()
-    sys.stdout.buffer.write(data)
+    with destination(Form("")) as file:
+        file.write(data)
 
 
 def write(path: Path, data: bytes) -> None:
@@ -146,10 +179,8 @@ def write(path: Path, data: bytes) -> None:
     Raises:
         click.ClickException: The disk refused.
     """
-    try:
-        write_whole(path.absolute(), data)
-    except OSError as error:
-        raise click.ClickException(f"{path} cannot be written: {error.strerror or error}") from error
+    with destination(Form("", path)) as file:
+        file.write(data)
 
 
 def _show(answer: Answer) -> None:
@@ -157,7 +188,7 @@ def _show(answer: Answer) -> None:
         click.echo("no columns")
         return
     rows = [[_cell(value) for value in row] for row in answer.fetchall()]
-    types = answer.arrow().schema.types
+    types = answer.to_batches().schema.types
     right = [i for i, kind in enumerate(types) if str(kind).startswith(("int", "uint", "double", "float", "decimal"))]
     table([visible(name) for name in answer.columns], rows, right=right)
     say(f"{count(len(answer), 'row')} on snapshot {answer.snapshot}", err=True)
@@ -169,37 +200,10 @@ def _cell(value: Any) -> Any:
         return value.isoformat(sep=" ").replace("+00:00", "Z")
     if value is None or isinstance(value, datetime | date | int | str):
         return value
-    return _text(value)
+    return cell_text(value)
 
 
-def _text(value: Any) -> str:
-    """Return a value as the text of a cell."""
-    spelled = plain_value(value)
-    return spelled if isinstance(spelled, str) else json.dumps(spelled, ensure_ascii=False)
-
-
-def plain_value(value: Any) -> Any:
-    """Return a value as JSON has it: instants, dates, decimals, bytes and numbers that JSON lacks as text."""
-    if value is None or isinstance(value, str | bool | int):
-        return value
-    if isinstance(value, float):
-        return value if math.isfinite(value) else str(value)
-    if isinstance(value, datetime):
-        return print_instant(value) if value.tzinfo else value.isoformat()
-    if isinstance(value, date | time):
-        return value.isoformat()
-    if isinstance(value, Decimal):
-        return str(value)
-    if isinstance(value, bytes):
-        return value.hex()
-    if isinstance(value, dict):
-        return {str(key): plain_value(each) for key, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain_value(each) for each in value]
-    return str(value)
-
-
-def names(answer: Answer) -> list[str]:
+def names(answer: Table) -> list[str]:
     """Return the columns' names, made unique: JSON and files keep one value a name."""
     unique: dict[str, None] = {}
     for name in answer.columns:
@@ -214,85 +218,75 @@ def _objects(answer: Answer) -> Iterator[dict[str, Any]]:
         yield dict(zip(heads, map(plain_value, row), strict=True))
 
 
-def _csv(answer: Answer, form: Form) -> bytes:
+def _csv(answer: Table, form: Form, file: Sink) -> None:
     from auditlake.display.csv_lines import csv_line
+    from auditlake.engine.lines import csv_lines
 
-    line = partial(csv_line, raw=form.raw, quote_empty=form.quote_empty)
-    lines = [line(answer.columns), *(line(map(_csv_cell, row)) for row in answer.fetchall())]
-    return "".join(lines).encode("utf-8", "backslashreplace")
+    file.write(csv_line(answer.columns, raw=form.raw).encode())
+    columns = columns_for(answer.to_batches(), names(answer), form="csv", on_terminal=isinstance(file, _Terminal))
+    made = csv_lines(columns.schema, raw=form.raw, quote_empty=form.quote_empty, ready=columns.ready)
+    for lines in made.of(columns.batches):
+        file.write(lines)
 
 
-def _csv_cell(value: Any) -> Any:
-    return value if value is None or isinstance(value, bool | int | float | Decimal) else _text(value)
-
-
-def _json(answer: Answer, _: Form) -> bytes:
+def _json(answer: Answer, _: Form, file: Sink) -> None:
     document = {
         "snapshot": answer.snapshot,
         "complete": answer.complete,
         "columns": names(answer),
         "rows": list(_objects(answer)),
     }
-    return (json.dumps(document, ensure_ascii=True, indent=2) + "\n").encode("ascii")
+    file.write((json.dumps(document, ensure_ascii=True, indent=2) + "\n").encode("ascii"))
 
 
-def _jsonl(answer: Answer, _: Form) -> bytes:
-    if answer.columns and set(PUBLIC_COLUMNS) <= set(answer.columns):
-        # The JSON of events stays JSON.
-        lines = (event_line(names(answer), map(plain_value, row)) for row in answer.fetchall())
-    else:
-        lines = (json.dumps(each, ensure_ascii=True) for each in _objects(answer))
-    return "".join(line + "\n" for line in lines).encode("ascii", "backslashreplace")
+def _jsonl(answer: Table, _: Form, file: Sink) -> None:
+    from auditlake.engine.lines import json_lines
+
+    columns = columns_for(answer.to_batches(), names(answer), form="json")
+    # The JSON of events stays JSON, and keeps every number as it came.
+    of_events = set(PUBLIC_COLUMNS) <= set(columns.schema.names)
+    own = [name for name in ("details", "metadata") if of_events and columns.schema.field(name).type == "string"]
+    made = json_lines(columns.schema, own=own, ready=columns.ready, gap="" if of_events else " ")
+    for lines in made.of(columns.batches):
+        file.write(lines)
 
 
-def event_line(columns: Sequence[str], row: Iterable[Any]) -> str:
-    """Return an event as a line of JSON; details and metadata keep every number as it came."""
-    from auditlake.display.canonical_json import json_escape
-
-    parts = []
-    for name, value in zip(columns, row, strict=True):
-        if name in {"details", "metadata"} and value is not None:
-            spelled = UNSEEN.sub(lambda match: json_escape(match[0]), value)
-        else:
-            spelled = json.dumps(value)
-        parts.append(f"{json.dumps(name)}:{spelled}")
-    return "{" + ",".join(parts) + "}"
-
-
-def _markdown(answer: Answer, _: Form) -> bytes:
+def _markdown(answer: Answer, _: Form, file: Sink) -> None:
     def line(cells: Sequence[str]) -> str:
         escaped = (visible(each).replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;") for each in cells)
         return f"| {' | '.join(escaped)} |\n"
 
     lines = [line(answer.columns), f"|{'---|' * len(answer.columns)}\n"]
-    lines += [line(["" if value is None else _text(value) for value in row]) for row in answer.fetchall()]
-    return "".join(lines).encode("utf-8", "backslashreplace")
+    lines += [line(["" if value is None else cell_text(value) for value in row]) for row in answer.fetchall()]
+    file.write("".join(lines).encode("utf-8", "backslashreplace"))
 
 
-def _as_table(answer: Answer, _: Form) -> bytes:
+def _as_table(answer: Answer, _: Form, file: Sink) -> None:
     lines = ["\t".join(visible(name) for name in answer.columns)]
     lines += ["\t".join(cell(_cell(value)) for value in row) for row in answer.fetchall()]
-    return ("\n".join(lines) + "\n").encode("utf-8", "backslashreplace")
+    file.write(("\n".join(lines) + "\n").encode("utf-8", "backslashreplace"))
 
 
-def _parquet(answer: Answer, _: Form) -> bytes:
+def _parquet(answer: Table, _: Form, file: Sink) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    sink = pa.BufferOutputStream()
+    reader = answer.to_batches(ROW_GROUP)
+    schema = pa.schema([field.with_name(name) for field, name in zip(reader.schema, names(answer), strict=True)])
     try:
-        pq.write_table(answer.arrow().rename_columns(names(answer)), sink, compression="zstd")
+        with pq.ParquetWriter(file, schema, compression="zstd") as writer:
+            for batch in reader:
+                writer.write_batch(batch.rename_columns(schema.names))
     except pa.ArrowException as error:
         raise click.ClickException(f"Parquet cannot hold it: {error}; cast it to varchar in the query") from error
-    return bytes(sink.getvalue())
 
 
-def _xlsx(answer: Answer, _: Form) -> bytes:
+def _xlsx(answer: Answer, _: Form, file: Sink) -> None:
     from auditlake.cli.xlsx import MOST_ROWS, workbook
 
     if len(answer) > MOST_ROWS:
         click.echo(f"a sheet holds {MOST_ROWS:,} rows; the others are on further sheets", err=True)
-    return workbook(names(answer), (map(_xlsx_cell, row) for row in answer.fetchall()))
+    file.write(workbook(names(answer), (map(_xlsx_cell, row) for row in answer.fetchall())))
 
 
 def _xlsx_cell(value: Any) -> Any:
@@ -305,10 +299,11 @@ def _xlsx_cell(value: Any) -> Any:
         fits = math.isfinite(value) if isinstance(value, float) else abs(value) < 10**15
     else:
         fits = value is None
-    return value if fits else _text(value)
+    return value if fits else cell_text(value)
 
 
-_WRITERS: dict[str, Callable[[Answer, Form], bytes]] = {
-    "table": _as_table, "csv": _csv, "json": _json, "jsonl": _jsonl, "parquet": _parquet, "xlsx": _xlsx,
-    "markdown": _markdown,
+STREAMED: dict[str, Callable[[Table, Form, Sink], None]] = {"csv": _csv, "jsonl": _jsonl, "parquet": _parquet}
+"""The forms that are written as rows are read."""
+_WRITERS: dict[str, Callable[[Any, Form, Sink], None]] = {
+    **STREAMED, "table": _as_table, "json": _json, "xlsx": _xlsx, "markdown": _markdown,
 }  # fmt: skip

@@ -14,9 +14,9 @@ from typing import IO, TYPE_CHECKING, Any, Unpack
 
 from auditlake.context import LakeContext
 from auditlake.disk.durable import writing_whole
-from auditlake.display.canonical_json import json_escape
-from auditlake.display.text import UNSEEN
 from auditlake.engine.duck import limit_memory
+from auditlake.engine.lines import Lines
+from auditlake.engine.sql_text import literal
 from auditlake.engine.statements import statement
 from auditlake.errors import LakeError, QueryError
 from auditlake.events.times import as_end_or_none, as_instant_or_none
@@ -140,10 +140,15 @@ def _opened(out: Path | IO[bytes]) -> AbstractContextManager[IO[bytes]]:
 def _write_lines(file: IO[bytes], pieces: Pieces) -> int:
     """Write lines of JSON. What a terminal would act on is escaped, as JSON does it."""
     events = 0
-    for piece in pieces:
-        events += len(piece)
-        escaped = (UNSEEN.sub(lambda match: json_escape(match[0]), line) for line in piece.column(0).to_pylist())
-        file.write("".join(line + "\n" for line in escaped).encode())
+
+    def counted() -> Pieces:
+        nonlocal events
+        for piece in pieces:
+            events += len(piece)
+            yield piece
+
+    for lines in Lines(["unseen_escaped(#1)", literal("\n")]).of(counted()):
+        file.write(lines)
     return events
 
 

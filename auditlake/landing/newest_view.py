@@ -45,10 +45,25 @@ def view_newest(
         columns: What it shows.
         asked: As for :func:`auditlake.store.snapshot.view_snapshot`.
     """
-    snapshot, lines = read_unflushed(layout) if segments(layout) else (read_snapshot(layout), [])
-    if lines:
-        from auditlake.ingest.ingest import preview  # with NumPy, which a lake without such lines does without
+    snapshot, table = read_newest(connection, layout, options, now=now)
+    return snapshot, view_snapshot(connection, layout, snapshot, columns=columns, beside=table, asked=asked)
 
-        keep_rows(connection, _TABLE, preview(layout, lines, options, now=now, snapshot=snapshot))
-    beside = _TABLE if lines else None
-    return snapshot, view_snapshot(connection, layout, snapshot, columns=columns, beside=beside, asked=asked)
+
+def read_newest(
+    connection: duckdb.DuckDBPyConnection, layout: Layout, options: IngestOptions, *, now: datetime
+) -> tuple[Snapshot, str | None]:
+    """Return the newest snapshot, and the table with the events of the landing, which is made; None if it has none.
+
+    Args:
+        connection: Where to make it.
+        layout: The lake.
+        options: How a flush would ingest.
+        now: What ``ingested_at`` says of events that are not flushed.
+    """
+    snapshot, lines = read_unflushed(layout) if segments(layout) else (read_snapshot(layout), [])
+    if not lines:
+        return snapshot, None
+    from auditlake.ingest.ingest import preview  # with NumPy, which a lake without such lines does without
+
+    keep_rows(connection, _TABLE, preview(layout, lines, options, now=now, snapshot=snapshot))
+    return snapshot, _TABLE

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 SHOWN_ROWS = 20
 """How many rows a notebook shows."""
+BATCH = 16_384
+"""How many rows a record batch has, if the caller does not say."""
 
 
 class Table(Shown):
@@ -36,6 +38,15 @@ class Table(Shown):
     def arrow(self) -> pa.Table:
         """Return all rows as an Arrow table."""
         raise NotImplementedError
+
+    def to_batches(self, size: int = BATCH) -> pa.RecordBatchReader:
+        """Return a reader of the rows as Arrow record batches, so many rows at a time."""
+        return self.arrow().to_reader(size)
+
+    def batches(self, size: int = BATCH) -> Iterator[list[tuple[Any, ...]]]:
+        """Give all rows as tuples, some at a time, without holding them all."""
+        for batch in self.to_batches(size):
+            yield python_rows(batch)
 
     def pl(self) -> pl.DataFrame:
         """Return all rows as a Polars frame, without copying what Polars can use in Arrow's memory."""
@@ -141,11 +152,22 @@ class Rows(Table):
                 self._length = len(self.relation())
         return self._length
 
-    def batches(self, size: int = 10_000) -> Iterator[list[tuple[Any, ...]]]:
-        """Give all rows as tuples, some at a time, without holding them all."""
+    def to_batches(self, size: int = BATCH) -> pa.RecordBatchReader:
+        """Return a reader of the rows as Arrow record batches, so many rows at a time, which does not hold them all.
+
+        Raises:
+            QueryError: As :meth:`arrow`, when it comes to such a value.
+        """
+        from pyarrow import RecordBatchReader
+
         with self._explained():
-            for batch in self._exact().to_arrow_reader(size):
-                yield python_rows(refuse_inexact(batch))
+            reader = self._exact().to_arrow_reader(size)
+        return RecordBatchReader.from_batches(reader.schema, self._read(reader))
+
+    def _read(self, reader: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        with self._explained():
+            for batch in reader:
+                yield refuse_inexact(batch)
 
     def __repr__(self) -> str:
         return f"<Rows of {' '.join(self.sql.split())[:80]!r}; .pl(), .arrow(), .df() or .fetchall() gives them>"

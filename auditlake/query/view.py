@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,28 +14,46 @@ from auditlake.context import LakeContext
 from auditlake.engine.duck import EventsView, connect, shared
 from auditlake.engine.duck_engine import DuckEngine
 from auditlake.engine.narrowing import Asked, asked_by
-from auditlake.engine.statements import statement
 from auditlake.events.schema import COLUMNS, PUBLIC_COLUMNS
 from auditlake.events.times import Instant, as_end_or_none, as_instant_or_none
 from auditlake.ingest.custody import IngestOptions
-from auditlake.landing.newest_view import view_newest
+from auditlake.landing.newest_view import read_newest, view_newest
+from auditlake.query.events import Events, Origin
 from auditlake.query.rows import Rows
 from auditlake.store.failures import explained, failure
+from auditlake.store.file_types import with_types
 from auditlake.store.model import Snapshot
-from auditlake.store.snapshot import read_snapshot, view_snapshot
+from auditlake.store.narrowed import files_for
+from auditlake.store.snapshot import read_snapshot, readable, view_snapshot
 
 if TYPE_CHECKING:
     import duckdb
 
 
 def matching(
-    filters: Mapping[str, str | Sequence[str] | None], start: Instant | None, end: Instant | None, limit: int | None
-) -> tuple[str, dict[str, Any]]:
-    """Return the query for events that match every filter that is not None, and the values it binds."""
+    context: LakeContext,
+    version: int | None,
+    filters: Mapping[str, str | Sequence[str] | None],
+    start: Instant | None,
+    end: Instant | None,
+    limit: int | None,
+) -> Events:
+    """Return the events that match every filter that is not None, of a version; of all that is there if None."""
     values: dict[str, Any] = {name: [each] if isinstance(each, str) else each for name, each in filters.items()}
     values = {name: each and list(each) for name, each in values.items()}
     values |= {"start": as_instant_or_none(start), "end": as_end_or_none(end), "limit": limit}
-    return statement("queries/events.sql", "events").text, values
+    with explained(context.layout, "the query"):
+        connection = shared()
+        if version is None:
+            snapshot, table = read_newest(connection, context.layout, IngestOptions.live(context), now=context.now)
+        else:
+            snapshot, table = read_snapshot(context.layout, version), None
+        source = readable(context.layout, snapshot)
+        if (types := values["event_type"]) is not None:
+            known = with_types(context.layout, replace(snapshot, files=source.files))
+            source = replace(source, files=files_for(known.files, [Asked(types=frozenset(types))]))
+        origin = Origin(context.layout, source, table)
+    return Events(connection, values, partial(failure, context.layout, "the query"), origin)
 
 
 @contextmanager

@@ -27,8 +27,8 @@ from auditlake.disk.durable import sync_folder
 from auditlake.disk.rights import FILE_MODE, give
 from auditlake.display.canonical_json import canonical, json_value
 from auditlake.display.formula_guard import guarded
-from auditlake.engine.arrow_rows import table_rows
 from auditlake.engine.duck import keep_rows, rows
+from auditlake.engine.lines import Lines, csv_lines
 from auditlake.engine.statements import statements
 from auditlake.errors import ReportError
 from auditlake.events.schema import PUBLIC_COLUMNS
@@ -129,6 +129,8 @@ def _events(
 
     Each finding has files of its own; ``together``, as many thousand would, all of a kind are in one, which names them.
     """
+    import pyarrow as pa
+
     ask: dict[str, Callable[[], tuple[str, dict[str, Any]]]] = {
         measure_of(policy).finding_kinds[0].name: lambda: _behind_episodes(connection, policy, question, findings),
         "coverage_gap": lambda: _beside_gaps(connection, findings),
@@ -138,13 +140,16 @@ def _events(
             sql, values = prepare()
             relation = connection.sql(sql, params=values or None)
             read = relation.to_arrow_reader(_ROWS)
+            fields = [read.schema.field(name) for name in PUBLIC_COLUMNS if name in read.schema.names]
             if together:
                 counts = Counter[str]()
-                _write_events(folder / "events", kind, _named_by_finding(iter(read), findings, counts))
+                lines = _csv([pa.field("finding", pa.string()), *fields])
+                _write_events(folder / "events", kind, _named_by_finding(iter(read), findings, counts), lines)
                 yield from counts.items()
                 continue
+            lines = _csv(fields)
             for number, batches in _by_number(read):
-                yield findings[number].id, _write_events(folder / "events", findings[number].id, batches)
+                yield findings[number].id, _write_events(folder / "events", findings[number].id, batches, lines)
 
 
 def _behind_episodes(
@@ -187,16 +192,16 @@ def _keep_asked(connection: duckdb.DuckDBPyConnection, names: Sequence[str], ask
 
 def _by_number(batches: Iterator[pa.RecordBatch]) -> Iterator[tuple[int, Iterator[pa.RecordBatch]]]:
     """Yield the stretches of equal ``number``, without that column; take each before the next."""
+    from pyarrow import compute
 
     def pieces() -> Iterator[tuple[int, pa.RecordBatch]]:
         for batch in batches:
-            numbers = batch.column(0).to_pylist()
+            runs = compute.run_end_encode(batch.column(0))
             rest = batch.select(batch.schema.names[1:])
             at = 0
-            for number, run in groupby(numbers):
-                size = sum(1 for _ in run)
-                yield number, rest.slice(at, size)
-                at += size
+            for number, end in zip(runs.values.to_pylist(), runs.run_ends.to_pylist(), strict=True):
+                yield number, rest.slice(at, end - at)
+                at = end
 
     for number, run in groupby(pieces(), key=lambda piece: piece[0]):
         yield number, (batch for _, batch in run)
@@ -215,7 +220,14 @@ def _named_by_finding(
         yield pa.RecordBatch.from_arrays([named, *batch.columns[1:]], ["finding", *batch.schema.names[1:]])
 
 
-def _write_events(folder: Path, name: str, batches: Iterator[pa.RecordBatch]) -> int:
+def _csv(fields: Sequence[pa.Field]) -> Lines:
+    """Return the lines of CSV of events, as :func:`_findings` writes those of findings."""
+    import pyarrow as pa
+
+    return csv_lines(pa.schema(fields), edges=False, end="\r\n")
+
+
+def _write_events(folder: Path, name: str, batches: Iterator[pa.RecordBatch], lines: Lines) -> int:
     """Write events of findings: every column as Parquet, what readers see as CSV."""
     import pyarrow.parquet as pq
 
@@ -224,14 +236,19 @@ def _write_events(folder: Path, name: str, batches: Iterator[pa.RecordBatch]) ->
     names = [column for column in ("finding", *PUBLIC_COLUMNS) if column in first.schema.names]
     with (
         pq.ParquetWriter(folder / f"{name}.parquet", first.schema, compression="zstd") as parquet,
-        (folder / f"{name}.csv").open("w", encoding="utf-8", errors="surrogatepass", newline="") as text,
+        (folder / f"{name}.csv").open("wb") as text,
     ):
-        writer = csv.writer(text)
-        writer.writerow(names)
-        for batch in chain((first,), batches):
-            parquet.write_batch(batch)
-            writer.writerows([_cell(value) for value in row] for row in table_rows(batch.select(names)))
-            count += batch.num_rows
+
+        def written() -> Iterator[pa.RecordBatch]:
+            nonlocal count
+            for batch in chain((first,), batches):
+                parquet.write_batch(batch)
+                count += batch.num_rows
+                yield batch.select(names)
+
+        text.write(f"{','.join(names)}\r\n".encode())
+        for some in lines.of(written()):
+            text.write(some)
     return count
 
 

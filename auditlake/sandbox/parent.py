@@ -16,6 +16,7 @@ from auditlake.engine.arrow_rows import inexact
 from auditlake.errors import SandboxError
 from auditlake.sandbox.model import Opening, Outcome
 from auditlake.sandbox.protocol import send_rows
+from auditlake.sandbox.received import Received
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -37,7 +38,7 @@ class Reply:
     """What a query gave."""
 
     outcome: Outcome
-    table: pa.Table | None = None
+    rows: Received | None = None
     """The rows; of a query that gave any."""
 
 
@@ -97,15 +98,15 @@ class Child(Process):
         Raises:
             ChildGone: It ended, was killed at the deadline, or sent more than it may.
         """
-        data = bytearray()
+        data = Received()
         self.give_time(seconds + _GRACE_SECONDS)
         self.look_with(look)
         self.send(packed({"ask": {"text": text, "values": dict(values)}}))
         while True:
             kind, payload = self.frame()
             if kind == DATA:
-                data += payload
-                if len(data) > output + _ROOM:
+                data.add(payload)
+                if data.size > output + _ROOM:
                     self.end("it gave more than it may")
                 continue
             reply = self.told(kind, payload)
@@ -129,21 +130,23 @@ class Child(Process):
             self.end(NONSENSE)
         return Outcome(status, str(done.get("reason", ""))[:1000], rows, seconds, complete)
 
-    def _reply(self, outcome: Outcome, data: bytearray) -> Reply:
-        """Return the rows that a child sent, if they are what Arrow takes for a table."""
+    def _reply(self, outcome: Outcome, data: Received) -> Reply:
+        """Return the rows that a child sent, if they are what Arrow takes for rows."""
         import pyarrow as pa
 
-        if outcome.status != "success" or not data:
+        if outcome.status != "success" or not data.size:
             return Reply(outcome)
+        rows = 0
         try:
-            table = pa.ipc.open_stream(pa.py_buffer(data)).read_all()
-            table.validate()
-            if why := inexact(table):
-                return Reply(Outcome("failed", why, seconds=outcome.seconds))
-            table.validate(full=True)
+            for batch in data.reader():
+                batch.validate()
+                if why := inexact(batch):
+                    return Reply(Outcome("failed", why, seconds=outcome.seconds))
+                batch.validate(full=True)
+                rows += batch.num_rows
         except (pa.ArrowException, OSError):
             self.end("it gave what are no rows")
-        return Reply(replace(outcome, rows=table.num_rows), table)
+        return Reply(replace(outcome, rows=rows), data)
 
     def _hand_over(self, table: pa.Table) -> None:
         send_rows(self.send, table)

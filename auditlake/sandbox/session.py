@@ -36,6 +36,7 @@ from auditlake.sandbox.open import others_wait
 from auditlake.sandbox.parent import Child, Reply
 from auditlake.sandbox.principals import Account, folded, is_name, masking_of
 from auditlake.sandbox.query_log import QueryLog
+from auditlake.sandbox.received import Received
 from auditlake.sandbox.values import is_text, sent
 from auditlake.sandbox.views import SHAPES, Sight, Tables, TooMuch
 from auditlake.store.file_types import with_types
@@ -335,10 +336,10 @@ def _ended(status: Any, reason: str) -> Reply:
     return Reply(Outcome(status, reason))
 
 
-def _rows(reply: Reply) -> pa.Table:
+def _rows(reply: Reply) -> pa.Table | Received:
     import pyarrow as pa
 
-    return pa.table({}) if reply.table is None else reply.table
+    return pa.table({}) if reply.rows is None else reply.rows
 
 
 def _failure(outcome: Outcome, seconds: float) -> QueryError | None:

@@ -28,6 +28,13 @@ where ($types is null or list_contains($types, event_type))
 order by "timestamp", source, event_id
 limit $limit;
 
+-- name: cuts($size)
+-- The instants that part the events into stretches of so many, each the last of its stretch; one that has many ends one.
+select distinct "timestamp"
+from (select "timestamp", row_number() over (order by "timestamp") as number from events)
+where number % $size = 0
+order by "timestamp";
+
 -- name: statuses()
 -- Every status that an event has.
 select distinct status

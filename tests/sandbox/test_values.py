@@ -95,7 +95,10 @@ def test_exact(lake: auditlake.AuditLake, desk: AuditSession) -> None:
 def test_files(desk: AuditSession) -> None:
     """Every form of a file has the same text where the value is text, and is written whatever the type."""
     answer = desk.sql(ALL)
-    written = {form: write(answer, Form(form, raw=True)) for form, write in _WRITERS.items()}
+    files = {form: io.BytesIO() for form in _WRITERS}
+    for form, write in _WRITERS.items():
+        write(answer, Form(form, raw=True), files[form])
+    written = {form: file.getvalue() for form, file in files.items()}
     texts = {f"c{i}": value for i, value in enumerate(EXACT.values()) if isinstance(value, str)}
 
     (row,) = csv.DictReader(io.StringIO(written["csv"].decode()))

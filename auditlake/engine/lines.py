@@ -1,0 +1,135 @@
+"""Rows as lines of text, made by the engine: each column a call of a macro of ``sql/engine/lines.sql``, many rows at a
+time. What the bytes are is said there, and by :mod:`auditlake.display`, which does the same for single values.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from auditlake.engine.duck import connect
+from auditlake.engine.sql_text import literal
+from auditlake.engine.statements import statements
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_ROWS = 100_000
+"""How many rows are made to lines at a time, so that both cores have some."""
+_BYTES = 32_000_000
+"""The same in bytes, but for one batch."""
+_BATCH = 16_384
+_CHOICES = {"guarded": "unguarded", "quoted_at_edges": "quoted_inside", "nothing_for_empty": "quotes_for_empty"}
+"""Macros that there are two of under one name, the usual one first."""
+
+
+class Lines:
+    """A form of lines, for rows of one schema: of text, booleans, whole numbers, floats, days and microseconds.
+
+    Args:
+        parts: What a line consists of: SQL for a text each.
+        unusual: Of which macros to take the other one.
+    """
+
+    def __init__(self, parts: Iterable[str], unusual: Collection[str] = ()) -> None:
+        self._connection = connect(exact_try=False)
+        left_out = {usual if usual in unusual else other for usual, other in _CHOICES.items()}
+        for name, part in statements("engine/lines.sql").items():
+            if name not in left_out:
+                self._connection.execute(part.text)
+        self._line = f"concat({', '.join(parts)}) as line"
+
+    def of(self, batches: Iterable[pa.RecordBatch]) -> Iterator[Any]:
+        """Yield the lines of all rows, as buffers of UTF-8 with many lines each."""
+        import pyarrow as pa
+
+        for some in _gathered(batches):
+            arriving = self._connection.from_arrow(pa.Table.from_batches(some))
+            for made in arriving.project(self._line).to_arrow_reader(_BATCH):
+                yield _text_of(made.column(0))
+
+
+def csv_lines(
+    schema: pa.Schema,
+    *,
+    raw: bool = False,
+    quote_empty: bool = False,
+    edges: bool = True,
+    end: str = "\n",
+    ready: Collection[str] = (),
+) -> Lines:
+    """Return the form of CSV that :func:`auditlake.display.csv_lines.csv_line` writes.
+
+    Args:
+        schema: The columns.
+        raw: Leave text as it is where a spreadsheet would run it.
+        quote_empty: Write an empty text as ``""``, so that it can be told from null.
+        edges: Quote what begins or ends with white space.
+        end: What ends a line.
+        ready: Columns whose texts are cells already.
+    """
+    unusual = [name for name, on in zip(_CHOICES, (raw, not edges, quote_empty), strict=True) if on]
+    cells = [_call("csv", number, field, ready) for number, field in enumerate(schema, 1)]
+    if len(cells) == 1:  # an empty line would be no row
+        cells = [f"coalesce(nullif({cells[0]}, ''), '\"\"')"]
+    parts = [part for cell in cells for part in (cell, "','")][:-1]
+    return Lines([*parts, literal(end)], unusual)
+
+
+def json_lines(schema: pa.Schema, *, own: Collection[str] = (), ready: Collection[str] = (), gap: str = "") -> Lines:
+    """Return the form of an object a line, in ASCII but for what is JSON already.
+
+    Args:
+        schema: The columns, whose names are the keys.
+        own: Columns that are JSON as it came: only what a reader does not see is escaped.
+        ready: Columns that are JSON as it is to be.
+        gap: What stands after a comma and after a colon.
+    """
+    parts = ["'{'"]
+    for number, field in enumerate(schema, 1):
+        value = f"unseen_escaped(#{number})" if field.name in own else _call("json", number, field, ready)
+        comma = f",{gap}" if len(parts) > 1 else ""
+        parts += [literal(f"{comma}{json.dumps(field.name)}:{gap}"), f"coalesce({value}, 'null')"]
+    return Lines([*parts, "'}\n'"])
+
+
+def _call(form: str, number: int, field: pa.Field, ready: Collection[str]) -> str:
+    """Return the call that makes a text of a column's value; by its number, as names may occur twice."""
+    return f"{form}_{'plain' if field.name in ready else _kind(form, field.type)}(#{number})"
+
+
+def _kind(form: str, kind: pa.DataType) -> str:
+    from pyarrow import types
+
+    if types.is_boolean(kind):
+        return "boolean"
+    if types.is_timestamp(kind):
+        return "instant" if kind.tz else "local"
+    if types.is_date32(kind):
+        return "word" if form == "json" else "plain"
+    if types.is_floating(kind):
+        return "real"
+    return "plain" if types.is_integer(kind) else "text"
+
+
+def _gathered(batches: Iterable[pa.RecordBatch]) -> Iterator[list[pa.RecordBatch]]:
+    """Yield some batches at a time."""
+    some: list[pa.RecordBatch] = []
+    rows = size = 0
+    for batch in batches:
+        some.append(batch)
+        rows, size = rows + batch.num_rows, size + batch.nbytes
+        if rows >= _ROWS or size >= _BYTES:
+            yield some
+            some, rows, size = [], 0, 0
+    if some:
+        yield some
+
+
+def _text_of(column: pa.StringArray) -> Any:
+    """Return the texts of a column, one right after the other, as they lie in memory."""
+    _, offsets, data = column.buffers()
+    places = memoryview(offsets).cast("i")
+    first, last = places[column.offset], places[column.offset + len(column)]
+    return data[first:last] if last > first else b""

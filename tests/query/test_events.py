@@ -1,0 +1,106 @@
+"""The events of a lake, read stretch by stretch: the same, in the same order, as all of them sorted at once."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import auditlake
+from auditlake.query import events as reading
+from auditlake.testing import Clock
+from tests.lakes import make_lake
+
+FIRST = datetime(2026, 3, 2, tzinfo=UTC)
+NOW = FIRST + timedelta(days=30)
+TYPES = ("auth_failure", "login", "data_access", "api_call")
+HOUR = timedelta(hours=1)
+
+
+@pytest.fixture(scope="module")
+def lake(tmp_path_factory: pytest.TempPathFactory) -> Iterator[auditlake.AuditLake]:
+    """A lake of some days, one of them crowded, with ties, several files a day, and events that are not flushed."""
+    folder = tmp_path_factory.mktemp("events")
+    lake = make_lake(folder / "lake", clock=Clock(NOW))
+    for part in range(3):
+        lines = []
+        for number in range(part, 900, 3):
+            day = 3 if number % 2 else number % 11
+            at = FIRST + timedelta(days=day, seconds=number * 97 % 40 * 2160)
+            event = {"event_id": f"e{number * 7 % 900}", "event_type": TYPES[number % 4], "user_id": f"u{number % 5}"}
+            lines.append(json.dumps(event | {"timestamp": at.isoformat()}) + "\n")
+        (folder / f"{part}.jsonl").write_text("".join(lines))
+        lake.ingest(folder / f"{part}.jsonl")
+    for number in range(9):
+        at = FIRST + timedelta(days=number - 2, hours=5)
+        lake.log(event_type="login", timestamp=at, user_id="u1", event_id=f"late{number}")
+    yield lake
+    lake._trail.close()
+
+
+@pytest.fixture
+def short(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stretches of a few events."""
+    monkeypatch.setattr(reading, "STRETCH_ROWS", 40)
+    monkeypatch.setattr(reading, "STRETCH_BYTES", 30_000)
+
+
+def bound(low: int, high: int) -> st.SearchStrategy[Any]:
+    """No bound, or an instant on a grid of hours, or a microsecond beside it."""
+    exact = st.integers(low, high).map(lambda hours: FIRST + hours * HOUR)
+    return st.none() | exact | exact.map(lambda at: at - timedelta(microseconds=1))
+
+
+FILTERS = st.fixed_dictionaries({
+    "event_type": st.none() | st.sampled_from([*TYPES, "config_change"]) | st.just(list(TYPES[:2])),
+    "user_id": st.none() | st.sampled_from(["u1", "u4", "nobody"]),
+    "since": bound(-72, 264),
+    "until": bound(-72, 264),
+    "limit": st.none() | st.sampled_from([0, 1, 7, 39, 40, 41, 1000]),
+    "snapshot": st.none() | st.sampled_from([1, 3]),
+})  # fmt: skip
+
+
+@given(asked=FILTERS)
+@settings(max_examples=60)
+@pytest.mark.usefixtures("short")
+def test_the_same_as_sorted_at_once(lake: auditlake.AuditLake, asked: dict[str, Any]) -> None:
+    """Whatever is asked for, the stretches give what one statement over everything gives."""
+    rows = lake.events(**asked)
+
+    assert rows.fetchall() == rows.relation().fetchall()
+    assert sum(batch.num_rows for batch in rows.to_batches(16)) == len(rows)
+
+
+@pytest.mark.usefixtures("short")
+def test_no_further_than_asked(tmp_path: Path) -> None:
+    """Files of days that are not asked for, or not reached, are not read."""
+    lake = make_lake(tmp_path / "lake", clock=Clock(NOW))
+    for day in range(5):
+        lines = [
+            json.dumps(
+                {
+                    "event_id": f"{day}-{n}",
+                    "event_type": "login",
+                    "timestamp": str(FIRST + n * HOUR / 20 + day * 24 * HOUR),
+                }
+            )
+            for n in range(60)
+        ]
+        (tmp_path / f"{day}.jsonl").write_text("".join(line + "\n" for line in lines))
+    lake.ingest(*tmp_path.glob("*.jsonl"))
+    few, early, every = lake.events(limit=90), lake.events(until="2026-03-03"), lake.events()
+    for file in lake.layout.events.glob("event_date=2026-03-06/*.parquet"):
+        file.write_bytes(bytes(file.stat().st_size))
+
+    assert (len(few), len(early)) == (90, 120)
+    reader = every.to_batches(50)
+    assert [reader.read_next_batch().num_rows for _ in range(3)] == [50, 10, 50]
+    with pytest.raises(auditlake.AuditLakeError):
+        every.fetchall()
