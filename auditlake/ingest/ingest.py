@@ -41,6 +41,8 @@ from auditlake.sources.reader import DAMAGED, UNREAD, UNRECOGNISED, cut_ahead, o
 from auditlake.sources.refused import cut
 from auditlake.sources.stream import CHUNK, Stream
 from auditlake.store.deltalog import EXACT, allocate_batch, keeps_quarantine
+from auditlake.store.files import Files
+from auditlake.store.id_index import IdIndex
 from auditlake.store.model import STAY, Advance, Change, DataFile, Snapshot
 from auditlake.store.snapshot import file_paths, read_snapshot
 from auditlake.store.turn import Turn, writer_turn
@@ -338,24 +340,26 @@ class _Run:
         with writer_turn(context, folder=self._folder, applications={*advance.to, EXACT}) as turn:
             advance.check(before := turn.snapshot)
             self._classes: Mapping[str, str] = context.classes()
-            done = self._commit(turn, self._settle(before), now, advance.to)
+            index = turn.id_index(self._connection)
+            index.keep()
+            done = self._commit(turn, self._settle(before, index), now, advance.to)
         return replace(done, new_skips=new_skips(self._layout, before.version, done.inputs))  # without the lock
 
     def rehearse(self, snapshot: Snapshot) -> IngestSummary:
         """Return the summary of an ingest that lands on a snapshot; nothing is changed."""
         self._identify()
         self._count_events()
-        self._settle(snapshot)
+        self._settle(snapshot, self._index(snapshot))
         done = self._summary(tuple(reading.summary for reading in self._readings), snapshot.version, None, None)
         return replace(done, new_skips=new_skips(self._layout, snapshot.version, done.inputs))
 
-    def _settle(self, snapshot: Snapshot) -> str:
+    def _settle(self, snapshot: Snapshot, index: IdIndex) -> str:
         """Decide what lands on a snapshot, and refuse the rest; return the name of its quarantine."""
-        self._decide(snapshot, refuse=True)
+        self._decide(snapshot, index, refuse=True)
         lost = self._lost()
-        for index, conflicts in sorted(lost):
+        for number, conflicts in sorted(lost):
             if conflicts:
-                self._refuse_conflicts(index)
+                self._refuse_conflicts(number)
         self._settle_numbers(lost)
         name = self._quarantine.close()
         if self._options.strict and self._quarantine.records:
@@ -365,7 +369,7 @@ class _Run:
     def preview(self, now: datetime, snapshot: Snapshot) -> pa.Table:
         """Return the rows that an ingest would add to a snapshot, with every column; nothing is changed."""
         self._identify()
-        self._decide(snapshot, refuse=False)
+        self._decide(snapshot, self._index(snapshot), refuse=False)
         self._run("ingest/land.sql", "landing")
         part = statement("ingest/preview.sql", "preview")
         return self._connection.sql(part.text, params={"ingested_at": now}).to_arrow_table()
@@ -382,20 +386,35 @@ class _Run:
             self._run("ingest/land.sql", "earlier_identified")
         self._run("ingest/land.sql", "sought" if self._spelled_before else "sought_as_they_are")
 
-    def _decide(self, snapshot: Snapshot, *, refuse: bool) -> None:
+    def _index(self, snapshot: Snapshot) -> IdIndex:
+        """Return the index of ids as it lies there."""
+        return IdIndex(self._layout, snapshot, self._connection)
+
+    def _decide(self, snapshot: Snapshot, index: IdIndex, *, refuse: bool) -> None:
         """Find the candidates that do not land: known to the lake, or not the first of their id."""
-        view_events(self._connection, file_paths(self._layout, snapshot.files))
+        self._view(index.missing.and_also(index.with_keyed_ids))
         self._run("ingest/land.sql", "looked_for")
         take_keyed_ids(self._connection, self._layout, refuse=refuse)
-        days = {day for (day,) in self._rows("ingest/land.sql", "known_days")}
-        known = [file for file in snapshot.files if file.day in days]
-        view_events(self._connection, file_paths(self._layout, known))
+        self._view(self._known_files(index))
         exact_since = snapshot.transactions.get(EXACT)
         for name in ("repeated", "matches"):
             self._run("ingest/land.sql", name, {"exact_since": exact_since, "own": _OWN})
         excuse_erased(self._connection, self._layout, exact_since, refuse=refuse)
         for name in ("known", "losers"):
             self._run("ingest/land.sql", name, {"own": _OWN})
+
+    def _known_files(self, index: IdIndex) -> Files:
+        """Return the files that may have what is looked for: by the index, and of what it lacks those of such days."""
+        hashes = self._connection.sql(statement("store/ids.sql", "sought_ids").text).fetchnumpy()["hash"]
+        named = index.may_hold(hashes)
+        if not (others := index.missing):
+            return named
+        self._view(others)
+        days = {day for (day,) in self._rows("ingest/land.sql", "known_days")}
+        return named.and_also(others.of_days(days))
+
+    def _view(self, files: Files) -> None:
+        view_events(self._connection, file_paths(self._layout, files))
 
     def _lost(self) -> Counter[tuple[int, bool]]:
         """Return how many events of each input do not land, as conflicts and as duplicates."""
