@@ -40,6 +40,7 @@ from auditlake.sources.model import Batch, InputFile, Rejected, reject
 from auditlake.sources.reader import DAMAGED, UNREAD, UNRECOGNISED, cut_ahead, open_records, reread
 from auditlake.sources.refused import cut
 from auditlake.sources.stream import CHUNK, Stream
+from auditlake.store.compact import merge_small
 from auditlake.store.deltalog import EXACT, allocate_batch, keeps_quarantine
 from auditlake.store.files import Files
 from auditlake.store.id_index import IdIndex
@@ -487,7 +488,9 @@ class _Run:
         transactions = transactions if EXACT in snapshot.transactions else {**transactions, EXACT: batch}
         metadata = custody(batch, now, summaries, landed, quarantine_name if target else None, self._options)
         change = Change(files, (), metadata, transactions=transactions, classes=self._classes)
-        return self._summary(summaries, turn.commit(change, self._connection), batch, target)
+        turn.commit(change, self._connection)
+        merge_small(turn, files, self._classes, now, self._connection)
+        return self._summary(summaries, turn.snapshot.version, batch, target)
 
     def _summary(
         self, summaries: tuple[InputSummary, ...], version: int, batch: int | None, kept: Path | None

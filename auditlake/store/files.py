@@ -78,6 +78,13 @@ class Files(Sequence[DataFile]):
         """Return those of some days."""
         return self._where("day", days)
 
+    def small(self, rows: int, size: int) -> Files:
+        """Return those with fewer rows and fewer bytes than these."""
+        from pyarrow import compute
+
+        few, short = compute.less(self.table["rows"], rows), compute.less(self.table["size"], size)
+        return Files(self.table.filter(compute.and_(few, short)))
+
     def named(self, paths: Collection[str] | pa.Array) -> Files:
         """Return those with some paths."""
         return self._where("path", paths)
