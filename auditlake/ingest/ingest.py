@@ -22,14 +22,13 @@ from auditlake.context import LakeContext
 from auditlake.disk.durable import rename_synced
 from auditlake.disk.layout import Layout
 from auditlake.disk.lock import workspace
-from auditlake.engine.duck import connect, limit_memory, rows, view_events
+from auditlake.engine.duck import connect, limit_memory, rows
 from auditlake.engine.statements import statement
 from auditlake.errors import AuditLakeError, StrictIngestError, UnrecognisedInputError
-from auditlake.events.schema import CANONICAL, SELF
 from auditlake.ingest.custody import IngestOptions, IngestSummary, InputSummary, custody
 from auditlake.ingest.day_buffer import LEAST_MEMORY, MEMORY, DayBuffer
 from auditlake.ingest.day_files import DayFiles
-from auditlake.ingest.erased_again import excuse_erased, take_keyed_ids
+from auditlake.ingest.known_events import find_losers
 from auditlake.ingest.mapping import Mapped, map_records
 from auditlake.ingest.new_skips import new_skips
 from auditlake.ingest.quarantine import ErasedRecords, Quarantine
@@ -42,10 +41,9 @@ from auditlake.sources.refused import cut
 from auditlake.sources.stream import CHUNK, Stream
 from auditlake.store.compact import merge_small
 from auditlake.store.deltalog import EXACT, allocate_batch, keeps_quarantine
-from auditlake.store.files import Files
 from auditlake.store.id_index import IdIndex
 from auditlake.store.model import STAY, Advance, Change, DataFile, Snapshot
-from auditlake.store.snapshot import file_paths, read_snapshot
+from auditlake.store.snapshot import read_snapshot
 from auditlake.store.turn import Turn, writer_turn
 
 if TYPE_CHECKING:
@@ -53,8 +51,6 @@ if TYPE_CHECKING:
 
 _AHEAD = 12
 """How many batches are cut ahead: about as many as are staged together."""
-_OWN = [CANONICAL, SELF]
-"""The sources whose events are what their columns say; of every other it is the vendor's record, in ``details``."""
 _TABLES = frozenset({"parquet", "arrow"})
 """The formats whose rows have no place in their file."""
 _LISTED = 20
@@ -350,13 +346,13 @@ class _Run:
         """Return the summary of an ingest that lands on a snapshot; nothing is changed."""
         self._identify()
         self._count_events()
-        self._settle(snapshot, self._index(snapshot))
+        self._settle(snapshot, IdIndex(self._layout, snapshot, self._connection))
         done = self._summary(tuple(reading.summary for reading in self._readings), snapshot.version, None, None)
         return replace(done, new_skips=new_skips(self._layout, snapshot.version, done.inputs))
 
     def _settle(self, snapshot: Snapshot, index: IdIndex) -> str:
         """Decide what lands on a snapshot, and refuse the rest; return the name of its quarantine."""
-        self._decide(snapshot, index, refuse=True)
+        find_losers(self._connection, self._layout, snapshot, index, refuse=True)
         lost = self._lost()
         for number, conflicts in sorted(lost):
             if conflicts:
@@ -370,7 +366,8 @@ class _Run:
     def preview(self, now: datetime, snapshot: Snapshot) -> pa.Table:
         """Return the rows that an ingest would add to a snapshot, with every column; nothing is changed."""
         self._identify()
-        self._decide(snapshot, self._index(snapshot), refuse=False)
+        index = IdIndex(self._layout, snapshot, self._connection)
+        find_losers(self._connection, self._layout, snapshot, index, refuse=False)
         self._run("ingest/land.sql", "landing")
         part = statement("ingest/preview.sql", "preview")
         return self._connection.sql(part.text, params={"ingested_at": now}).to_arrow_table()
@@ -386,36 +383,6 @@ class _Run:
         if self._spelled_before:
             self._run("ingest/land.sql", "earlier_identified")
         self._run("ingest/land.sql", "sought" if self._spelled_before else "sought_as_they_are")
-
-    def _index(self, snapshot: Snapshot) -> IdIndex:
-        """Return the index of ids as it lies there."""
-        return IdIndex(self._layout, snapshot, self._connection)
-
-    def _decide(self, snapshot: Snapshot, index: IdIndex, *, refuse: bool) -> None:
-        """Find the candidates that do not land: known to the lake, or not the first of their id."""
-        self._view(index.missing.and_also(index.with_keyed_ids))
-        self._run("ingest/land.sql", "looked_for")
-        take_keyed_ids(self._connection, self._layout, refuse=refuse)
-        self._view(self._known_files(index))
-        exact_since = snapshot.transactions.get(EXACT)
-        for name in ("repeated", "matches"):
-            self._run("ingest/land.sql", name, {"exact_since": exact_since, "own": _OWN})
-        excuse_erased(self._connection, self._layout, exact_since, refuse=refuse)
-        for name in ("known", "losers"):
-            self._run("ingest/land.sql", name, {"own": _OWN})
-
-    def _known_files(self, index: IdIndex) -> Files:
-        """Return the files that may have what is looked for: by the index, and of what it lacks those of such days."""
-        hashes = self._connection.sql(statement("store/ids.sql", "sought_ids").text).fetchnumpy()["hash"]
-        named = index.may_hold(hashes)
-        if not (others := index.missing):
-            return named
-        self._view(others)
-        days = {day for (day,) in self._rows("ingest/land.sql", "known_days")}
-        return named.and_also(others.of_days(days))
-
-    def _view(self, files: Files) -> None:
-        view_events(self._connection, file_paths(self._layout, files))
 
     def _lost(self) -> Counter[tuple[int, bool]]:
         """Return how many events of each input do not land, as conflicts and as duplicates."""

@@ -38,6 +38,8 @@ LEAF_KEY = "auditlake.ledger"
 ENTRY = re.compile(r"\d{20}\.(json|checkpoint\.parquet)\Z")
 """The names of entries and checkpoints of the log."""
 
+_TERMS = ("protocol", "metaData")
+"""What a log says about its table beside the files."""
 _REMEMBERED = 256
 """How many commits :class:`Commits` keeps at hand: those that its callers come back to are the newest."""
 
@@ -377,20 +379,27 @@ def table_terms(layout: Layout, version: int) -> bytes:
     follow, and the schema with the table's properties.
 
     Raises:
-        LakeFormatError: An entry is damaged or not there.
-        OSError: The log cannot be read.
+        LakeFormatError: An entry is damaged, or both are nowhere.
+        OSError: An entry cannot be read.
     """
     terms: dict[str, Any] = {}
     for earlier in range(version, -1, -1):
-        entry, checkpoint = layout.commit(earlier), layout.delta_checkpoint(earlier)
-        data = read_file(entry, within=layout.root)
-        for kind in {"protocol", "metaData"} - terms.keys():
-            if f'{{"{kind}":'.encode() in data:
-                for action in _entry(layout, entry):
-                    if kind in action:
-                        terms[kind] = action[kind]
-        if len(terms) < 2 and is_file(checkpoint, within=layout.root):
-            terms = {kind: each for kind in ("protocol", "metaData") for each in _column(checkpoint, kind)} | terms
-        if len(terms) == 2:
+        terms = _terms_in(layout, earlier) | terms
+        if len(terms) < len(_TERMS) and is_file(checkpoint := layout.delta_checkpoint(earlier), within=layout.root):
+            terms = {kind: each for kind in _TERMS for each in _column(checkpoint, kind)} | terms
+        if len(terms) == len(_TERMS):
             break
-    return b"".join(json.dumps({kind: terms[kind]}).encode() + b"\n" for kind in sorted(terms, reverse=True))
+    if len(terms) < len(_TERMS):
+        raise LakeFormatError(
+            f"the log at {layout.log} does not say what its table is", hint="restore it from a backup"
+        )
+    return b"".join(json.dumps({kind: terms[kind]}).encode() + b"\n" for kind in _TERMS)
+
+
+def _terms_in(layout: Layout, version: int) -> dict[str, Any]:
+    """Return the protocol and the metadata that an entry has."""
+    data = read_file(layout.commit(version), within=layout.root)
+    if not any(f'{{"{kind}":'.encode() in data for kind in _TERMS):
+        return {}
+    actions = _entry(layout, layout.commit(version))
+    return {kind: action[kind] for action in actions for kind in _TERMS if kind in action}
