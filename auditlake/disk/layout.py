@@ -28,6 +28,7 @@
       .lock  .batch             the writers' lock, and the last batch number given out
       .collect  .nightly        the locks of those who collect, and of those who run any schedule
       .history                  what the versions of the table were, so that not every log entry has to be read
+      .ids/                     which data files may hold an id; made of these, and made again where it is not there
 """
 
 from __future__ import annotations
@@ -185,6 +186,11 @@ class Layout:
     def history(self) -> Path:
         """A summary of the log's entries."""
         return self.root / ".history"
+
+    @property
+    def ids(self) -> Path:
+        """The index of ids."""
+        return self.root / ".ids"
 
     @property
     def folders(self) -> tuple[Path, ...]:

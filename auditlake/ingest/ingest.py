@@ -22,14 +22,13 @@ from auditlake.context import LakeContext
 from auditlake.disk.durable import rename_synced
 from auditlake.disk.layout import Layout
 from auditlake.disk.lock import workspace
-from auditlake.engine.duck import connect, limit_memory, rows, view_events
+from auditlake.engine.duck import connect, limit_memory, rows
 from auditlake.engine.statements import statement
 from auditlake.errors import AuditLakeError, StrictIngestError, UnrecognisedInputError
-from auditlake.events.schema import CANONICAL, SELF
 from auditlake.ingest.custody import IngestOptions, IngestSummary, InputSummary, custody
 from auditlake.ingest.day_buffer import LEAST_MEMORY, MEMORY, DayBuffer
 from auditlake.ingest.day_files import DayFiles
-from auditlake.ingest.erased_again import excuse_erased, take_keyed_ids
+from auditlake.ingest.known_events import find_losers
 from auditlake.ingest.mapping import Mapped, map_records
 from auditlake.ingest.new_skips import new_skips
 from auditlake.ingest.quarantine import ErasedRecords, Quarantine
@@ -40,9 +39,11 @@ from auditlake.sources.model import Batch, InputFile, Rejected, reject
 from auditlake.sources.reader import DAMAGED, UNREAD, UNRECOGNISED, cut_ahead, open_records, reread
 from auditlake.sources.refused import cut
 from auditlake.sources.stream import CHUNK, Stream
+from auditlake.store.compact import merge_small
 from auditlake.store.deltalog import EXACT, allocate_batch, keeps_quarantine
+from auditlake.store.id_index import IdIndex
 from auditlake.store.model import STAY, Advance, Change, DataFile, Snapshot
-from auditlake.store.snapshot import file_paths, read_snapshot
+from auditlake.store.snapshot import read_snapshot
 from auditlake.store.turn import Turn, writer_turn
 
 if TYPE_CHECKING:
@@ -50,8 +51,6 @@ if TYPE_CHECKING:
 
 _AHEAD = 12
 """How many batches are cut ahead: about as many as are staged together."""
-_OWN = [CANONICAL, SELF]
-"""The sources whose events are what their columns say; of every other it is the vendor's record, in ``details``."""
 _TABLES = frozenset({"parquet", "arrow"})
 """The formats whose rows have no place in their file."""
 _LISTED = 20
@@ -338,24 +337,26 @@ class _Run:
         with writer_turn(context, folder=self._folder, applications={*advance.to, EXACT}) as turn:
             advance.check(before := turn.snapshot)
             self._classes: Mapping[str, str] = context.classes()
-            done = self._commit(turn, self._settle(before), now, advance.to)
+            index = turn.id_index(self._connection)
+            index.keep()
+            done = self._commit(turn, self._settle(before, index), now, advance.to)
         return replace(done, new_skips=new_skips(self._layout, before.version, done.inputs))  # without the lock
 
     def rehearse(self, snapshot: Snapshot) -> IngestSummary:
         """Return the summary of an ingest that lands on a snapshot; nothing is changed."""
         self._identify()
         self._count_events()
-        self._settle(snapshot)
+        self._settle(snapshot, IdIndex(self._layout, snapshot, self._connection))
         done = self._summary(tuple(reading.summary for reading in self._readings), snapshot.version, None, None)
         return replace(done, new_skips=new_skips(self._layout, snapshot.version, done.inputs))
 
-    def _settle(self, snapshot: Snapshot) -> str:
+    def _settle(self, snapshot: Snapshot, index: IdIndex) -> str:
         """Decide what lands on a snapshot, and refuse the rest; return the name of its quarantine."""
-        self._decide(snapshot, refuse=True)
+        find_losers(self._connection, self._layout, snapshot, index, refuse=True)
         lost = self._lost()
-        for index, conflicts in sorted(lost):
+        for number, conflicts in sorted(lost):
             if conflicts:
-                self._refuse_conflicts(index)
+                self._refuse_conflicts(number)
         self._settle_numbers(lost)
         name = self._quarantine.close()
         if self._options.strict and self._quarantine.records:
@@ -365,7 +366,8 @@ class _Run:
     def preview(self, now: datetime, snapshot: Snapshot) -> pa.Table:
         """Return the rows that an ingest would add to a snapshot, with every column; nothing is changed."""
         self._identify()
-        self._decide(snapshot, refuse=False)
+        index = IdIndex(self._layout, snapshot, self._connection)
+        find_losers(self._connection, self._layout, snapshot, index, refuse=False)
         self._run("ingest/land.sql", "landing")
         part = statement("ingest/preview.sql", "preview")
         return self._connection.sql(part.text, params={"ingested_at": now}).to_arrow_table()
@@ -381,21 +383,6 @@ class _Run:
         if self._spelled_before:
             self._run("ingest/land.sql", "earlier_identified")
         self._run("ingest/land.sql", "sought" if self._spelled_before else "sought_as_they_are")
-
-    def _decide(self, snapshot: Snapshot, *, refuse: bool) -> None:
-        """Find the candidates that do not land: known to the lake, or not the first of their id."""
-        view_events(self._connection, file_paths(self._layout, snapshot.files))
-        self._run("ingest/land.sql", "looked_for")
-        take_keyed_ids(self._connection, self._layout, refuse=refuse)
-        days = {day for (day,) in self._rows("ingest/land.sql", "known_days")}
-        known = [file for file in snapshot.files if file.day in days]
-        view_events(self._connection, file_paths(self._layout, known))
-        exact_since = snapshot.transactions.get(EXACT)
-        for name in ("repeated", "matches"):
-            self._run("ingest/land.sql", name, {"exact_since": exact_since, "own": _OWN})
-        excuse_erased(self._connection, self._layout, exact_since, refuse=refuse)
-        for name in ("known", "losers"):
-            self._run("ingest/land.sql", name, {"own": _OWN})
 
     def _lost(self) -> Counter[tuple[int, bool]]:
         """Return how many events of each input do not land, as conflicts and as duplicates."""
@@ -468,7 +455,9 @@ class _Run:
         transactions = transactions if EXACT in snapshot.transactions else {**transactions, EXACT: batch}
         metadata = custody(batch, now, summaries, landed, quarantine_name if target else None, self._options)
         change = Change(files, (), metadata, transactions=transactions, classes=self._classes)
-        return self._summary(summaries, turn.commit(change, self._connection), batch, target)
+        turn.commit(change, self._connection)
+        merge_small(turn, files, self._classes, now, self._connection)
+        return self._summary(summaries, turn.snapshot.version, batch, target)
 
     def _summary(
         self, summaries: tuple[InputSummary, ...], version: int, batch: int | None, kept: Path | None

@@ -18,10 +18,10 @@ from auditlake.disk.layout import Layout
 from auditlake.disk.lock import exclusive
 from auditlake.errors import LakeError, LostKeyError
 from auditlake.ingest.custody import IngestOptions
-from auditlake.landing.positions import held, numbered, read_committed
+from auditlake.landing.positions import held, numbered
 from auditlake.landing.segments import OWN, START, Piece, Position, Segment, application, pieces, segments, slots
 from auditlake.sources.in_memory import MemoryLines
-from auditlake.store.deltalog import newest_version, sync_log, transaction_version
+from auditlake.store.deltalog import newest_version, sync_log, transaction_versions
 from auditlake.store.model import Advance
 
 _LOG = logging.getLogger("auditlake.landing")
@@ -64,8 +64,7 @@ def flush(context: LakeContext, *, reading: bool = False) -> FlushSummary:
     nothing = FlushSummary(0, 0, 0, 0, newest_version(layout))
     if not (present := segments(layout)):
         return nothing
-    reached = {slot: transaction_version(layout, application(slot)) for slot in slots(layout)}
-    positions = {slot: Position.unpack(packed) for slot, packed in reached.items() if packed is not None}
+    _, positions = _reached(layout)
     behind = next(pieces(layout, positions), None) is not None
     if not behind and not any(_is_done(segment, positions) for segment in present):
         return nothing
@@ -97,8 +96,8 @@ def _flush(context: LakeContext, options: IngestOptions, now: datetime) -> Flush
     lost: LostKeyError | None = None
     total = FlushSummary(0, 0, 0, 0, 0)
     # Read once: only this process moves the positions while it holds the lock, and a commit refuses if another did.
-    committed = read_committed(layout, slots(layout))
-    version, reached, positions = committed.snapshot.version, committed.snapshot.transactions, committed.positions
+    reached, positions = _reached(layout)
+    version = newest_version(layout)
     while True:
         total = replace(total, removed=total.removed + _remove(layout, version, positions), snapshot=version)
         chosen = _choose(layout, positions, until, stops)
@@ -124,6 +123,13 @@ def _flush(context: LakeContext, options: IngestOptions, now: datetime) -> Flush
             duplicates=total.duplicates + done.duplicates,
             quarantined=total.quarantined + done.quarantined,
         )
+
+
+def _reached(layout: Layout) -> tuple[dict[str, int], dict[int, Position]]:
+    """Return how far the table has come, by application and by slot; the log alone says so."""
+    names = {application(slot): slot for slot in slots(layout)}
+    reached = transaction_versions(layout, names.keys())
+    return reached, {names[name]: Position.unpack(packed) for name, packed in reached.items()}
 
 
 def _choose(

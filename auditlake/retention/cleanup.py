@@ -24,6 +24,7 @@ from auditlake.retention.certificate import certificate_id, render_certificate_j
 from auditlake.retention.operation import Done
 from auditlake.store.compact import unlink_unused
 from auditlake.store.deltalog import Commits, removals
+from auditlake.store.id_index import forget_ids
 from auditlake.store.turn import Turn
 
 
@@ -64,6 +65,7 @@ class Cleanup:
         blank(layout, followed(layout))
         removed = _removed(turn.commits, [version for version, _ in commits])
         unlinked = unlink_unused(layout, turn.snapshot, self._grace_seconds, only=removed)
+        forget_ids(layout, turn.snapshot)
         for version, document in documents.items():
             _write_certificate(layout, certificates[version], document)
         return unlinked

@@ -89,7 +89,7 @@ def derived_days(
         days = [day_of(number) for (number,) in rows(events, *_bound("days_of_source", asked))]
         erased = {user for (user,) in rows(events, statement(_FILE, "erased_users").text)} if rules.names else set()
         for day in days:
-            files = tuple(file for file in snapshot.files if file.day == day)
+            files = tuple(snapshot.table.of_days([day]))
             yield _Deriving(events, work, rules, asked, day, erased).derived(layout, files, keep)
 
 

@@ -132,7 +132,7 @@ def _words(connection: duckdb.DuckDBPyConnection, rules: RetentionRules, who: li
 def _day(snapshot: Snapshot, number: int, types: Sequence[str], held: int, changed: int) -> Day:
     """Return what becomes of a day on which a person has events of some types."""
     day = day_of(number)
-    files = [file for file in snapshot.files if file.day == day]
+    files = snapshot.table.of_days([day])
     theirs = tuple(file for file in files if file.may_hold(types))
     others = tuple(file for file in files if not file.may_hold(types))
     return Day(day, (), theirs, others, sum(file.rows for file in files), 0, changed, held)

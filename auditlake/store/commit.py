@@ -9,7 +9,7 @@ bounds as one of nulls alone, so a filter on it finds nothing, unless the table 
 table says that event types have them only where each of its files does: those that earlier versions wrote do not.
 
 Which types a file holds is a tag of its action. delta-rs keeps such tags in checkpoints, and cannot write any: that is
-done here, in the copy of the log that it commits to.
+done here, in the log of its own that it commits to.
 """
 
 from __future__ import annotations
@@ -30,9 +30,16 @@ from auditlake.errors import CommitError
 from auditlake.events.schema import COLUMNS
 from auditlake.ledger.book import Head, Prepared, complete
 from auditlake.store.bookkeeping import prepare_entry
-from auditlake.store.deltalog import LEAF_KEY, METADATA_KEY, commit_metadata, newest_version
+from auditlake.store.deltalog import (
+    LEAF_KEY,
+    METADATA_KEY,
+    commit_metadata,
+    newest_version,
+    table_terms,
+    transaction_version,
+)
 from auditlake.store.file_types import TYPES_TAG, file_types
-from auditlake.store.log_checkpoint import copied_log, keep_checkpoint
+from auditlake.store.log_checkpoint import keep_checkpoint
 from auditlake.store.model import Change, DataFile, Snapshot
 from auditlake.store.snapshot import one_line
 
@@ -116,14 +123,14 @@ def commit(
         raise CommitError(message, hint="run it again")
     version = seen.version + 1
     try:
-        copy = copied_log(layout, folder / f"log-{version}", seen.version)
+        copy = _empty_copy(layout, folder / f"log-{version}", seen.version)
         table = DeltaTable(for_delta(copy.events))
     except (DeltaError, OSError) as error:
         raise _refused(seen, error) from error
     _check(layout, table, seen, change)
     entry = prepare_entry(layout, seen, change, head, connection)
     try:
-        _write_entry(layout, table, copy, version, change, entry)
+        _write_entry(layout, table, copy, seen, change, entry)
     except (DeltaError, OSError) as error:
         # It may be there all the same, where only the tidying up failed.
         if commit_metadata(layout, version) != dict(change.metadata):
@@ -132,6 +139,14 @@ def commit(
     head = _count(layout, entry)
     keep_checkpoint(layout, version)
     return head
+
+
+def _empty_copy(layout: Layout, root: Path, version: int) -> Layout:
+    """Make the log of a table that is like this one at a version, and has no files: delta-rs needs none to add some."""
+    copy = Layout(root)
+    copy.log.mkdir(parents=True)
+    copy.commit(0).write_bytes(table_terms(layout, version))
+    return copy
 
 
 def _refused(seen: Snapshot, error: Exception) -> CommitError:
@@ -144,12 +159,13 @@ def _check(layout: Layout, table: DeltaTable, seen: Snapshot, change: Change) ->
     if (needed := table.protocol().min_writer_version) > 2:
         message = f"the events table needs Delta writer version {needed}, auditlake writes 2"
         raise CommitError(message, hint="another program has changed the table; it can still be read")
-    live = {file.path for file in seen.files}
-    if gone := [file.path for file in change.removes if file.path not in live]:
+    removed = [file.path for file in change.removes]
+    live = set(seen.table.named(removed).paths) if removed else set()
+    if gone := [path for path in removed if path not in live]:
         message = f"cannot remove {gone[0]}: it is not part of version {seen.version}"
         raise CommitError(message, hint="plan again on the newest snapshot")
     for name, reached in change.transactions.items():
-        if (now := table.transaction_version(name)) != (known := seen.transactions.get(name)):
+        if (now := transaction_version(layout, name)) != (known := seen.transactions.get(name)):
             message = f"{name} is at {now} in version {seen.version}, and the commit was planned on {known}"
             raise CommitError(message, hint="plan again on the newest snapshot")
         if now is not None and reached <= now:
@@ -163,13 +179,13 @@ def _check(layout: Layout, table: DeltaTable, seen: Snapshot, change: Change) ->
 
 
 def _write_entry(
-    layout: Layout, table: DeltaTable, copy: Layout, version: int, change: Change, recorded: Prepared
+    layout: Layout, table: DeltaTable, copy: Layout, seen: Snapshot, change: Change, recorded: Prepared
 ) -> None:
     """Put the log entry of a version into its place, whole.
 
     delta-rs gives an entry its name before the bytes are on the disk. A power cut just then, after something else had
-    the name written, would leave an entry without bytes and a table that cannot be read. So delta-rs commits to a copy
-    of the log, and the entry gets its name here, once it is synced, unless another writer has taken the name.
+    the name written, would leave an entry without bytes and a table that cannot be read. So delta-rs commits to a log
+    of its own, and the entry gets its name here, once it is synced, unless another writer has taken the name.
     """
     from deltalake import CommitProperties, PostCommitHookProperties, Transaction
 
@@ -182,14 +198,14 @@ def _write_entry(
         actions(change), "append", table.schema(), partition_by=["event_date"],
         commit_properties=properties, post_commithook_properties=hooks,
     )  # fmt: skip
+    entry = copy.commit(1)
     if any(file.types is not None for file in change.adds):
-        _tag(copy.commit(version), {file.path: file.types for file in change.adds if file.types is not None})
-    if (wanted := _wanted_statistics(layout, table, version, change)) is not None:
-        say_columns(copy, version, wanted)
-    entry = copy.commit(version)
+        _tag(entry, {file.path: file.types for file in change.adds if file.types is not None})
+    if (wanted := _wanted_statistics(layout, table, seen, change)) is not None:
+        say_columns(copy, wanted)
     give(entry, entry)
     sync_file(entry)
-    os.link(entry, layout.commit(version))
+    os.link(entry, layout.commit(seen.version + 1))
 
 
 def actions(change: Change) -> list[Any]:
@@ -245,7 +261,7 @@ def says_columns(table: DeltaTable) -> bool:
     return table.metadata().configuration.get(_OF) in (_TIMES[_OF], STATISTICS[_OF])
 
 
-def _wanted_statistics(layout: Layout, table: DeltaTable, version: int, change: Change) -> dict[str, str] | None:
+def _wanted_statistics(layout: Layout, table: DeltaTable, seen: Snapshot, change: Change) -> dict[str, str] | None:
     """Return what a table has to say of its statistics with a commit; None where it says that already."""
     said = {name: value for name, value in table.metadata().configuration.items() if name == _OF}
     if all(file.types for file in change.adds):
@@ -253,28 +269,26 @@ def _wanted_statistics(layout: Layout, table: DeltaTable, version: int, change: 
             return None
         # What is left of an older table is looked at where files go: nothing else lets all of them have types.
         if not said or change.removes:
-            live = {unquote(path) for path in table.get_add_actions().column("path").to_pylist()}
-            others = live - {file.path for file in change.removes} - {file.path for file in change.adds}
-            if others <= file_types(layout, version - 1).keys():
+            others = seen.table.without([file.path for file in change.removes]).paths
+            if file_types(layout, seen.version).keys() >= set(others):
                 return STATISTICS
     return None if said == _TIMES else _TIMES
 
 
-def say_columns(copy: Layout, version: int, statistics: Mapping[str, str] = STATISTICS) -> None:
-    """Let the newest entry of a log say of which columns files have statistics.
+def say_columns(copy: Layout, statistics: Mapping[str, str] = STATISTICS) -> None:
+    """Let the entry of a commit say of which columns files have statistics.
 
     Args:
-        copy: Where a private copy of the log lies; an entry that follows is made in it and removed again.
-        version: The newest entry.
+        copy: Where delta-rs made it, as version 1; one that follows is made there and removed again.
         statistics: What it is to say.
     """
     from deltalake import DeltaTable
 
     DeltaTable(for_delta(copy.events)).alter.set_table_properties(dict(statistics))
-    following = copy.commit(version + 1)
+    following = copy.commit(2)
     metadata = [line for line in following.read_bytes().splitlines(keepends=True) if line.startswith(b'{"metaData":')]
     following.unlink()
-    entry = copy.commit(version)
+    entry = copy.commit(1)
     lines = entry.read_bytes()
     entry.write_bytes(lines + (b"" if lines.endswith(b"\n") else b"\n") + b"".join(metadata))
 

@@ -1,5 +1,7 @@
 """Compaction: many small files of a day become one for each retention class, and no answer changes.
 
+Most of it is done on the way: the commit that adds one small file too many puts those together (:func:`merge_small`).
+
 The rows are the same, in other files: snapshots before a compaction are read through their batch numbers once the
 replaced files are gone (docs/reference/semantics.md, Snapshots). Those are unlinked only after a grace period, for
 readers under way.
@@ -10,19 +12,21 @@ from __future__ import annotations
 import math
 import time
 from collections import Counter, defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
+
+import duckdb
 
 from auditlake.context import LakeContext
 from auditlake.disk.durable import sync_folder
 from auditlake.disk.files import is_file, remove_file
 from auditlake.disk.layout import Layout, part_day_and_digest, partition_day
-from auditlake.engine.duck import connect, rows, view_events
+from auditlake.engine.duck import beside, connect, rows, view_events
 from auditlake.engine.statements import statement
-from auditlake.errors import LakeError, LakeFormatError
+from auditlake.errors import AuditLakeError, LakeError, LakeFormatError
 from auditlake.events.schema import FILE_COLUMNS
 from auditlake.store.dayfile import put_in_place, replacing, write_day
 from auditlake.store.deltalog import removal_times
@@ -30,13 +34,22 @@ from auditlake.store.failures import explained
 from auditlake.store.file_types import with_types
 from auditlake.store.model import DataFile, Snapshot
 from auditlake.store.snapshot import file_paths, lost_file
-from auditlake.store.turn import writer_turn
+from auditlake.store.turn import Turn, writer_turn
 
 GRACE_SECONDS = 86_400.0
 """How long a replaced file stays for readers that began before, unless the caller says otherwise."""
 
 _DRAFT_SECONDS = 3_600.0
 """No file that is being written is so old."""
+
+_TOGETHER = 16
+"""So many small files of a day and class, of about the same size, are put together by the commit that adds the last."""
+_AT_ONCE = 64
+"""At most so many: an earlier version may have left more."""
+_SMALL_ROWS = 4_096
+"""Rows from which on a file is left to compaction."""
+_SMALL_BYTES = 2_000_000
+"""Bytes from which on it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,21 +90,79 @@ def compact(context: LakeContext, *, grace_seconds: float | None = None, reclass
             days[file.day].append(file)
         chosen = {day: to_rewrite(files, classes, reclass=reclass) for day, files in sorted(days.items())}
         crowded = {day: files for day, files in chosen.items() if files}
-        replaced = tuple(file for files in crowded.values() for file in files)
-        if lost := lost_file(layout, Snapshot(before.version, replaced)):
-            raise LakeFormatError(f"the lake lost a file: {lost}", hint="auditlake doctor says what else is wrong")
         if crowded:
-            pairs = [
-                pair for day, files in crowded.items() for pair in _rewrite(layout, turn.folder, day, files, classes)
-            ]
-            put_in_place(layout, pairs)
-            change = replacing(replaced, (file for _, file in pairs), data_change=False)
-            metadata = {"kind": "compact", "at": now.isoformat(), "days": len(crowded)}
-            turn.commit(replace(change, metadata={**metadata, "replaced": len(change.removes)}))
+            _put_together(turn, crowded, classes, now)
         after = turn.snapshot
         unlinked = unlink_unused(layout, after, grace)
         _unlink_drafts(layout)
     return CompactSummary(len(crowded), len(before.files), len(after.files), unlinked, after.version)
+
+
+def _put_together(
+    turn: Turn,
+    days: Mapping[date, Sequence[DataFile]],
+    classes: Mapping[str, str],
+    now: datetime,
+    connection: duckdb.DuckDBPyConnection | None = None,
+) -> None:
+    """Commit one file for each retention class in the place of some files of a day."""
+    layout, spill = turn.layout, turn.folder / "spill"
+    replaced = tuple(file for files in days.values() for file in files)
+    if lost := lost_file(layout, Snapshot(turn.snapshot.version, replaced)):
+        raise LakeFormatError(f"the lake lost a file: {lost}", hint="auditlake doctor says what else is wrong")
+    spill.mkdir(exist_ok=True)
+    pairs: list[tuple[Path, DataFile]] = []
+    for day, files in days.items():
+        with beside(connection) if connection is not None else connect(temp=spill, memory="700MB") as own:
+            pairs += _rewrite(own, layout, turn.folder, day, files, classes)
+    put_in_place(layout, pairs)
+    change = replacing(replaced, (file for _, file in pairs), data_change=False)
+    metadata = {"kind": "compact", "at": now.isoformat(), "days": len(days), "replaced": len(change.removes)}
+    turn.commit(replace(change, metadata=metadata), connection)
+
+
+def merge_small(
+    turn: Turn,
+    added: Sequence[DataFile],
+    classes: Mapping[str, str],
+    now: datetime,
+    connection: duckdb.DuckDBPyConnection,
+) -> None:
+    """Put small files together, in a commit of its own, where a commit has just added one too many.
+
+    Files of about the same size become one of the next size. So a day has a few files of each size however many commits
+    there were, and a commit rewrites no more than a bound. This is maintenance: if it fails, the lake is as it was, and
+    the next commit on that day tries again.
+
+    Args:
+        turn: The turn of the writer, who has committed.
+        added: The files that it added.
+        classes: The retention class of each event type.
+        now: The present.
+        connection: The caller's DuckDB.
+    """
+    small = turn.snapshot.table.of_days({file.day for file in added}).small(_SMALL_ROWS, _SMALL_BYTES)
+    if len(small) >= _TOGETHER:
+        with suppress(OSError, AuditLakeError, duckdb.Error):
+            typed = with_types(turn.layout, Snapshot(turn.snapshot.version, small))
+            if days := _too_many(typed.files, classes):
+                _put_together(turn, days, classes, now, connection)
+
+
+def _too_many(files: Iterable[DataFile], classes: Mapping[str, str]) -> dict[date, list[DataFile]]:
+    """Return by day the files that are to be put together: of each class, those of the least size that has too many."""
+    alike: dict[tuple[date, str, int], list[DataFile]] = defaultdict(list)
+    for file in files:
+        names = {classes.get(name, "") for name, _ in file.types or ()}
+        if len(names) == 1:  # 1 to 15 rows are alike, 16 to 255, and 256 to 4095
+            alike[file.day, names.pop(), (file.rows.bit_length() - 1) // 4].append(file)
+    chosen: dict[date, list[DataFile]] = defaultdict(list)
+    done: set[tuple[date, str]] = set()
+    for (day, name, _), some in sorted(alike.items()):
+        if len(some) >= _TOGETHER and (day, name) not in done:
+            done.add((day, name))
+            chosen[day] += some[:_AT_ONCE]
+    return chosen
 
 
 def to_rewrite(files: Sequence[DataFile], classes: Mapping[str, str], *, reclass: bool) -> list[DataFile]:
@@ -112,16 +183,18 @@ def to_rewrite(files: Sequence[DataFile], classes: Mapping[str, str], *, reclass
 
 
 def _rewrite(
-    layout: Layout, folder: Path, day: date, files: list[DataFile], classes: Mapping[str, str]
+    connection: duckdb.DuckDBPyConnection,
+    layout: Layout,
+    folder: Path,
+    day: date,
+    files: Sequence[DataFile],
+    classes: Mapping[str, str],
 ) -> list[tuple[Path, DataFile]]:
-    spill = folder / "spill"
-    spill.mkdir(exist_ok=True)
-    with connect(temp=spill, memory="700MB") as connection:
-        view_events(connection, file_paths(layout, files), columns=FILE_COLUMNS)
-        merged_day = statement("ingest/compact.sql", "merged_day").text
-        pairs = write_day(connection, merged_day, {}, day, folder, classes)
-        view_events(connection, [draft for draft, _ in pairs], name="merged", columns=FILE_COLUMNS)
-        ((differing,),) = rows(connection, statement("ingest/compact.sql", "differences").text)
+    view_events(connection, file_paths(layout, files), columns=FILE_COLUMNS)
+    merged_day = statement("ingest/compact.sql", "merged_day").text
+    pairs = write_day(connection, merged_day, {}, day, folder, classes)
+    view_events(connection, [draft for draft, _ in pairs], name="merged", columns=FILE_COLUMNS)
+    ((differing,),) = rows(connection, statement("ingest/compact.sql", "differences").text)
     count = sum(file.rows for _, file in pairs)
     if differing or count != sum(file.rows for file in files):
         message = f"compacting {day} would change its rows: {differing} differ, {count} rows in the new files"

@@ -14,7 +14,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
@@ -38,6 +38,8 @@ LEAF_KEY = "auditlake.ledger"
 ENTRY = re.compile(r"\d{20}\.(json|checkpoint\.parquet)\Z")
 """The names of entries and checkpoints of the log."""
 
+_TERMS = ("protocol", "metaData")
+"""What a log says about its table beside the files."""
 _REMEMBERED = 256
 """How many commits :class:`Commits` keeps at hand: those that its callers come back to are the newest."""
 
@@ -310,21 +312,34 @@ def refuse_empty_entries(layout: Layout, entries: Mapping[str, int], version: in
 def transaction_version(layout: Layout, application: str) -> int | None:
     """Return the version of the newest transaction of an application; None if it never committed.
 
-    Entries are read from the newest back to one with such a transaction, or to a checkpoint, or to the first one.
+    Raises:
+        LakeFormatError: An entry of the log is damaged or not there.
+        OSError: The log cannot be read.
+    """
+    return transaction_versions(layout, [application]).get(application)
+
+
+def transaction_versions(layout: Layout, applications: Collection[str]) -> dict[str, int]:
+    """Return the version of the newest transaction of each application that ever committed.
+
+    Entries are read from the newest back to where all are found, or to a checkpoint, or to the first one.
 
     Raises:
         LakeFormatError: An entry of the log is damaged or not there.
         OSError: The log cannot be read.
     """
-    for version in range(max(_versions(layout), default=-1), -1, -1):
-        if (reached := _in_entry(layout, layout.commit(version), application)) is not None:
-            return reached
+    reached: dict[str, int] = {}
+    for version in range(max(_versions(layout), default=-1) if applications else -1, -1, -1):
+        reached = _in_entry(layout, layout.commit(version)) | reached
+        if reached.keys() >= {*applications}:
+            break
         if is_file(checkpoint := layout.delta_checkpoint(version), within=layout.root):
-            return _in_checkpoint(checkpoint, application)
-    return None
+            reached = _by_application(_column(checkpoint, "txn")) | reached
+            break
+    return {name: reached[name] for name in applications if name in reached}
 
 
-def _in_entry(layout: Layout, entry: Path, application: str) -> int | None:
+def _in_entry(layout: Layout, entry: Path) -> dict[str, int]:
     data = b""
     with suppress(FileNotFoundError):
         data = read_file(entry, within=layout.root)
@@ -332,27 +347,59 @@ def _in_entry(layout: Layout, entry: Path, application: str) -> int | None:
         message = f"the log entry {entry} is not whole"
         raise LakeFormatError(message, hint="what it committed is not known; restore it from a backup")
     if b'"txn"' not in data:
-        return None
+        return {}
     try:
-        transactions = [json.loads(line).get("txn") for line in data.splitlines() if b'"txn"' in line]
+        return _by_application(json.loads(line).get("txn") for line in data.splitlines() if b'"txn"' in line)
     except ValueError as error:
         message = f"the log entry {entry} is damaged: {error}"
         raise LakeFormatError(message, hint="what it committed is not known; restore it from a backup") from error
-    return _newest(transactions, application)
 
 
-def _in_checkpoint(checkpoint: Path, application: str) -> int | None:
+def _by_application(transactions: Iterable[Any]) -> dict[str, int]:
+    return {each["appId"]: int(each["version"]) for each in transactions if each}
+
+
+def _column(checkpoint: Path, name: str) -> list[Any]:
+    """Return the actions of a kind in a checkpoint."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
-        table = pq.ParquetFile(checkpoint).read(["txn"], use_threads=False)
+        table = pq.ParquetFile(checkpoint).read([name], use_threads=False)
     except (pa.ArrowException, ValueError) as error:
         message = f"the checkpoint {checkpoint} is damaged: {error}"
         raise LakeFormatError(message, hint="restore it from a backup") from error
-    return _newest(table.column("txn").to_pylist() if "txn" in table.column_names else [], application)
+    return table.column(name).drop_null().to_pylist(maps_as_pydicts="strict") if name in table.column_names else []
 
 
-def _newest(transactions: list[Any], application: str) -> int | None:
-    versions = [each["version"] for each in transactions if each and each.get("appId") == application]
-    return int(versions[-1]) if versions else None
+def table_terms(layout: Layout, version: int) -> bytes:
+    """Return a log of one entry that says of the table what its log says up to a version, without any file.
+
+    Entries are read from that version back to a checkpoint, or to where both are found: the protocol that programs must
+    follow, and the schema with the table's properties.
+
+    Raises:
+        LakeFormatError: An entry is damaged, or both are nowhere.
+        OSError: An entry cannot be read.
+    """
+    terms: dict[str, Any] = {}
+    for earlier in range(version, -1, -1):
+        terms = _terms_in(layout, earlier) | terms
+        if len(terms) < len(_TERMS) and is_file(checkpoint := layout.delta_checkpoint(earlier), within=layout.root):
+            terms = {kind: each for kind in _TERMS for each in _column(checkpoint, kind)} | terms
+        if len(terms) == len(_TERMS):
+            break
+    if len(terms) < len(_TERMS):
+        raise LakeFormatError(
+            f"the log at {layout.log} does not say what its table is", hint="restore it from a backup"
+        )
+    return b"".join(json.dumps({kind: terms[kind]}).encode() + b"\n" for kind in _TERMS)
+
+
+def _terms_in(layout: Layout, version: int) -> dict[str, Any]:
+    """Return the protocol and the metadata that an entry has."""
+    data = read_file(layout.commit(version), within=layout.root)
+    if not any(f'{{"{kind}":'.encode() in data for kind in _TERMS):
+        return {}
+    actions = _entry(layout, layout.commit(version))
+    return {kind: action[kind] for action in actions for kind in _TERMS if kind in action}

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -14,31 +15,42 @@ from auditlake.disk.files import is_file, open_file, read_file
 from auditlake.disk.layout import Layout
 from auditlake.store.model import Snapshot
 
+_PLAIN = re.compile(r"[\w=/.-]+", re.ASCII)
 TYPES_TAG = "auditlake.types"
 """The tag of a file's action: a JSON object of the event types in it with how many events each has."""
 
 
 def with_types(layout: Layout, snapshot: Snapshot) -> Snapshot:
     """Return a snapshot whose files say which event types they hold, as far as the log does."""
-    known = file_types(layout, snapshot.version)
+    unknown = frozenset(file.path for file in snapshot.files if file.types is None)
+    known = file_types(layout, snapshot.version, only=unknown) if unknown else {}
     files = tuple(
         file if file.types is not None else replace(file, types=known.get(file.path)) for file in snapshot.files
     )
     return replace(snapshot, files=files)
 
 
-def file_types(layout: Layout, version: int) -> dict[str, tuple[tuple[str, int], ...]]:
+def file_types(
+    layout: Layout, version: int, *, only: Collection[str] | None = None
+) -> dict[str, tuple[tuple[str, int], ...]]:
     """Return the event types in files of a version, sorted, with how many events each has.
 
     Files that another program or an earlier version added are not in it; such that are gone may be. What cannot be read
     is left out: then more files are read than need be.
+
+    Args:
+        layout: The lake.
+        version: The version.
+        only: Only those of these files, by path; of all if None.
     """
+    if only is not None and not all(map(_PLAIN.fullmatch, only)):
+        only = None  # the log spells such names in another way
     checkpoint = _checkpoint_before(layout, version)
     found: dict[str, tuple[tuple[str, int], ...]] = {}
     if checkpoint is not None:
-        _take(found, _in_checkpoint(layout, checkpoint))
+        _take(found, _in_checkpoint(layout, checkpoint, only))
     for later in range(0 if checkpoint is None else checkpoint + 1, version + 1):
-        _take(found, _in_entry(layout, later))
+        _take(found, _in_entry(layout, later, only))
     return found
 
 
@@ -61,8 +73,8 @@ def _checkpoint_before(layout: Layout, version: int) -> int | None:
     return next(usable, None)
 
 
-def _in_checkpoint(layout: Layout, version: int) -> list[tuple[str, Any]]:
-    from pyarrow import ArrowException
+def _in_checkpoint(layout: Layout, version: int, only: Collection[str] | None) -> list[tuple[str, Any]]:
+    from pyarrow import ArrowException, array, compute, string
     from pyarrow.parquet import ParquetFile
 
     with (
@@ -70,14 +82,21 @@ def _in_checkpoint(layout: Layout, version: int) -> list[tuple[str, Any]]:
         open_file(layout.delta_checkpoint(version), within=layout.root) as file,
     ):
         adds = ParquetFile(file).read(["add.path", "add.tags"], use_threads=False)["add"].combine_chunks()
+        if only is not None:
+            adds = adds.filter(compute.is_in(adds.field("path"), array([*only], string())))
         paths, tags = adds.field("path").to_pylist(), adds.field("tags").to_pylist()
         return [(unquote(path), own or ()) for path, own in zip(paths, tags, strict=True) if path]  # else no add
     return []
 
 
-def _in_entry(layout: Layout, version: int) -> list[tuple[str, Mapping[str, Any]]]:
+def _in_entry(layout: Layout, version: int, only: Collection[str] | None) -> list[tuple[str, Mapping[str, Any]]]:
     with suppress(OSError, ValueError, KeyError, TypeError):
         data = read_file(layout.commit(version), within=layout.root)
-        adds = [orjson.loads(line)["add"] for line in data.splitlines() if line.startswith(b'{"add":')]
+        lines = (line for line in data.splitlines() if line.startswith(b'{"add":'))
+        adds = [
+            orjson.loads(line)["add"]
+            for line in lines
+            if only is None or unquote(line[16 : line.index(b'"', 16)].decode()) in only
+        ]
         return [(unquote(add["path"]), add.get("tags") or {}) for add in adds]
     return []

@@ -23,6 +23,7 @@ from auditlake.errors import AuditLakeError, LakeFormatError
 from auditlake.store.deltalog import keep_summary
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from deltalake import DeltaTable
 
 EVERY = 50
@@ -83,8 +84,9 @@ def copied_log(layout: Layout, root: Path, version: int) -> Layout:
     return copy
 
 
-def _live(table: DeltaTable) -> tuple[int, list[tuple[str, int, int]]]:
+def _live(table: DeltaTable) -> tuple[int, pa.Table]:
     """Return the version and the files of a table."""
-    actions = table.get_add_actions()
-    columns = [actions.column(name).to_pylist() for name in ("path", "size_bytes", "num_records")]
-    return table.version(), sorted(zip(*columns, strict=True))
+    import pyarrow as pa
+
+    actions = pa.table(table.get_add_actions())
+    return table.version(), actions.select(["path", "size_bytes", "num_records"]).sort_by("path")

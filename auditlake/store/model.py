@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
@@ -12,6 +12,7 @@ from auditlake.errors import CommitError
 
 if TYPE_CHECKING:
     from auditlake.ledger.entry import Taken
+    from auditlake.store.files import Files
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,28 +41,33 @@ class Snapshot:
     """One version of the lake: exactly these files."""
 
     version: int
-    files: tuple[DataFile, ...]
-    """Sorted by path."""
+    files: Sequence[DataFile]
+    """Sorted by path; those of a snapshot that was read are :class:`~auditlake.store.files.Files`."""
     transactions: Mapping[str, int] = field(default_factory=dict)
     """How far the applications that were asked for have come; one that never committed is not in it."""
 
     @property
     def rows(self) -> int:
         """How many events it holds."""
-        return sum(file.rows for file in self.files)
+        return self.table.rows
+
+    @property
+    def table(self) -> Files:
+        """Its files, without a Python object for each."""
+        from auditlake.store.files import Files
+
+        return Files.of(self.files)
 
     @property
     def inputs_digest(self) -> str:
         """``sha256:`` over the sorted paths, each followed by a newline; names are made of content, so this is too."""
-        listed = "".join(f"{file.path}\n" for file in self.files)
+        listed = "".join(f"{path}\n" for path in self.table.paths)
         return "sha256:" + hashlib.sha256(listed.encode()).hexdigest()
 
     def after(self, change: Change) -> Snapshot:
         """Return the snapshot that a commit on top of this one makes."""
-        removed = {file.path for file in change.removes}
-        files = [*(file for file in self.files if file.path not in removed), *change.adds]
-        by_path = tuple(sorted(files, key=lambda file: file.path))
-        return Snapshot(self.version + 1, by_path, {**self.transactions, **change.transactions})
+        files = self.table.without([file.path for file in change.removes]).and_also(change.adds)
+        return Snapshot(self.version + 1, files, {**self.transactions, **change.transactions})
 
     @property
     def evidence(self) -> dict[str, int | str]:

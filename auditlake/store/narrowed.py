@@ -26,7 +26,7 @@ def chooser(layout: Layout, version: int, files: Sequence[DataFile]) -> Callable
     """
 
     @cache
-    def typed() -> tuple[DataFile, ...]:
+    def typed() -> Sequence[DataFile]:
         return with_types(layout, Snapshot(version, tuple(files))).files
 
     def chosen(asked: Sequence[Asked] | None) -> list[Path]:

@@ -6,7 +6,6 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
 from functools import partial
 from pathlib import Path
 from stat import S_ISREG
@@ -19,10 +18,12 @@ from auditlake.engine.paths import for_delta
 from auditlake.errors import LakeFormatError, SnapshotError
 from auditlake.events.schema import COLUMNS
 from auditlake.store.deltalog import changed_rows, commit_metadata, last_batch, log_entries, refuse_empty_entries
+from auditlake.store.files import Files, schema
 from auditlake.store.model import DataFile, Snapshot
 from auditlake.store.narrowed import chooser
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from deltalake import DeltaTable
 
     from auditlake.engine.duck import EventsView
@@ -42,38 +43,49 @@ def read_snapshot(layout: Layout, version: int | None = None, *, applications: I
         LakeFormatError: The table cannot be read, or uses features auditlake does not.
     """
     table = open_table(layout, version)
-    actions = table.get_add_actions()
-    columns = {name: actions.column(name).to_pylist() for name in ("path", "size_bytes", "num_records", "partition")}
-    bounds = _time_bounds(actions)
-    files = [
-        DataFile(unquote(path), part["event_date"], size, _rows(layout, unquote(path), count), *bound)
-        for path, size, count, part, bound in zip(
-            columns["path"], columns["size_bytes"], columns["num_records"], columns["partition"], bounds, strict=True
-        )
-    ]
     asked = {name: table.transaction_version(name) for name in applications}
     transactions = {name: reached for name, reached in asked.items() if reached is not None}
-    return Snapshot(table.version(), tuple(sorted(files, key=lambda file: file.path)), transactions)
+    return Snapshot(table.version(), _files(layout, table), transactions)
 
 
-def _rows(layout: Layout, path: str, recorded: int | None) -> int:
-    """Return the rows of a file as its writer recorded them, else as its footer says, else 0."""
-    if recorded is not None:
-        return recorded
+def _files(layout: Layout, table: DeltaTable) -> Files:
+    """Return the files of a table. What Python would make of 300,000 takes 7 s and 0.8 GB; as columns it is nothing."""
+    import pyarrow as pa
+    from pyarrow import compute
+
+    actions = pa.table(table.get_add_actions())
+    paths = actions["path"]
+    if compute.any(compute.match_substring(paths, "%")).as_py():
+        paths = pa.array([unquote(path) for path in paths.to_pylist()], pa.string())
+    rows = actions["num_records"]
+    if rows.null_count:
+        pairs = zip(paths.to_pylist(), rows.to_pylist(), strict=True)
+        rows = pa.array([_rows(layout, path) if known is None else known for path, known in pairs], pa.int64())
+    nothing = pa.nulls(len(actions))
+    bounds = [_field(actions, name, "timestamp", nothing) for name in ("min", "max")]
+    days = _field(actions, "partition", "event_date", nothing)
+    columns = [paths, days, actions["size_bytes"], rows, *bounds, nothing]
+    casts = (column.cast(field.type) for column, field in zip(columns, schema(), strict=True))
+    return Files(pa.table(list(casts), schema=schema()).combine_chunks())
+
+
+def _field(actions: pa.Table, column: str, name: str, absent: pa.Array) -> pa.ChunkedArray | pa.Array:
+    """Return a field of a column of structs, if there are both; a struct that is null has none."""
+    from pyarrow import compute
+
+    if column not in actions.column_names or actions.schema.field(column).type.get_field_index(name) < 0:
+        return absent
+    return compute.struct_field(actions[column], name)
+
+
+def _rows(layout: Layout, path: str) -> int:
+    """Return the rows of a file as its footer says, else 0: its writer did not record them."""
     from pyarrow import ArrowException
     from pyarrow.parquet import read_metadata
 
     with suppress(OSError, ArrowException), open_file(layout.events / path, within=layout.root) as file:
         return int(read_metadata(file).num_rows)
     return 0
-
-
-def _time_bounds(actions: Any) -> list[tuple[datetime | None, datetime | None]]:
-    names = actions.schema.names
-    if actions.num_rows == 0 or "min" not in names or "max" not in names:
-        return [(None, None)] * actions.num_rows
-    pairs = zip(actions.column("min").to_pylist(), actions.column("max").to_pylist(), strict=True)
-    return [((low or {}).get("timestamp"), (high or {}).get("timestamp")) for low, high in pairs]
 
 
 def open_table(layout: Layout, version: int | None) -> DeltaTable:
@@ -112,7 +124,7 @@ def one_line(error: BaseException) -> str:
 class Readable:
     """The files to read a snapshot's rows from."""
 
-    files: tuple[DataFile, ...]
+    files: Sequence[DataFile]
     last_batch: int | None
     """Only rows of batches up to this one belong to it; None if every row of the files does."""
 
@@ -127,7 +139,7 @@ def readable(layout: Layout, snapshot: Snapshot) -> Readable:
     if not lost:
         return Readable(snapshot.files, None)
     newest = read_snapshot(layout)
-    there = [file for file in newest.files if file.day in lost]
+    there = newest.table.of_days(lost)
     if wrong := next((what for _, what in _wrong(layout, there)), None):
         message = f"the lake lost a file of version {newest.version}: {wrong}"
         raise SnapshotError(message, hint="restore it from a backup; its name is the SHA-256 of its bytes")
@@ -150,15 +162,17 @@ def _wrong(layout: Layout, files: Iterable[DataFile]) -> Iterator[tuple[DataFile
 
 def _stats(layout: Layout, files: Iterable[DataFile]) -> Iterator[tuple[DataFile, os.stat_result | OSError]]:
     """Yield the ``stat`` of each file, or why it cannot be opened as a file of the lake."""
-    folders: set[Path] = set()
+    folders: set[str] = set()
+    events = str(layout.events)
     for file in files:
-        path = layout.events / file.path
+        # A Path for each would take ten times longer.
+        path = os.path.join(events, file.path)  # noqa: PTH118
         try:
-            if path.parent not in folders:
-                check_folder(path.parent, within=layout.root)
-                folders.add(path.parent)
-            if not S_ISREG((status := path.lstat()).st_mode):
-                os.close(descriptor_of(path, within=layout.root))  # which says what it is
+            if (folder := os.path.dirname(path)) not in folders:  # noqa: PTH120
+                check_folder(Path(folder), within=layout.root)
+                folders.add(folder)
+            if not S_ISREG((status := os.lstat(path)).st_mode):
+                os.close(descriptor_of(Path(path), within=layout.root))  # which says what it is
         except OSError as error:
             yield file, error
         else:

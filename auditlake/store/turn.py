@@ -28,6 +28,8 @@ from auditlake.store.model import Change, Snapshot
 if TYPE_CHECKING:
     import duckdb
 
+    from auditlake.store.id_index import IdIndex
+
 
 class Turn:
     """The lake while this process holds its lock; :func:`writer_turn` gives it.
@@ -45,6 +47,7 @@ class Turn:
         self.snapshot = snapshot
         self.commits = Commits(layout, snapshot.version)
         self._head = head
+        self._ids: IdIndex | None = None
 
     def commit(self, change: Change, connection: duckdb.DuckDBPyConnection | None = None) -> int:
         """Make one durable commit, recorded in the ledger, and return the new version.
@@ -58,7 +61,24 @@ class Turn:
         """
         self._head = commit(self.layout, self.folder, self.snapshot, change, self._begun(), connection)
         self.snapshot, self.commits = self.snapshot.after(change), self.commits.following()
+        if change.adds:
+            from auditlake.engine.duck import connect  # which is slow to import
+
+            with connect(exact_try=False) if connection is None else nullcontext(connection) as own:
+                self.id_index(own).keep()
         return self.snapshot.version
+
+    def id_index(self, connection: duckdb.DuckDBPyConnection) -> IdIndex:
+        """Return the index of ids, for the files of the snapshot.
+
+        Args:
+            connection: A DuckDB, for the index to use until it is asked for again.
+        """
+        from auditlake.store.id_index import IdIndex  # with DuckDB
+
+        self._ids = self._ids or IdIndex(self.layout, self.snapshot, connection)
+        self._ids.follow(self.snapshot, connection)
+        return self._ids
 
     def recorded(self, batches: Collection[int]) -> RecordedParts:
         """Return what the ledger has recorded of some batches; one is begun if there is none."""
