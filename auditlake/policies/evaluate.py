@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime
 from functools import partial
 from itertools import accumulate
+from typing import Protocol
 
 from auditlake.engine.model import Engine, RangeError, Row, StatementError
 from auditlake.engine.statements import statement
@@ -22,6 +23,21 @@ from auditlake.policies.kinds.threshold import group_values
 from auditlake.policies.model import Policy
 from auditlake.policies.question import Question
 from auditlake.policies.sieve import FEWEST, Sieve, sieve
+
+Known = Mapping[str, Mapping[str, list[Row]]]
+"""The rows of every step of some queries of a policy, by the query's name."""
+Samples = Mapping[tuple[tuple[str, ...], datetime], list[Row]]
+"""A few of the events behind episodes, by group key and start."""
+
+
+class Memory(Protocol):
+    """What is known of policies before they are asked."""
+
+    def recall(self, asked: Sequence[tuple[Policy, Question]]) -> Mapping[str, Known]:
+        """Return what is known of policies, by their ids; nothing of those of which it is not."""
+
+    def samples(self, answers: Answers, most: int) -> Samples:
+        """Return a few of the events behind the first episodes of a policy whose episodes were known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +59,8 @@ class Answers:
     """Whether its condition was judged together with others': then the engine's table ``own_events`` has its events."""
     deleted: Sequence[Deletion] = ()
     """What the lake has lost, for questions that look far back."""
+    known: bool = False
+    """Whether the episodes were known: then the engine's temporary tables do not have them."""
 
     def one(self, name: str) -> Row:
         """Return the only row of a step."""
@@ -74,6 +92,7 @@ def evaluate(
     with_queries: bool = True,
     shares_engine: bool = False,
     deleted: Sequence[Deletion] = (),
+    memory: Memory | None = None,
 ) -> Iterator[Answers]:
     """Run all queries of policies, one after the other; their conditions are judged in one scan where they are many.
 
@@ -91,29 +110,41 @@ def evaluate(
             judged; to write them takes longer than the scan.
         shares_engine: Whether other policies are judged on this engine too.
         deleted: What the lake has lost.
+        memory: What may be known of them.
     """
-    run_step(engine, moments_of([policy for policy, _ in asked], fewest=0 if shares_engine else 2))
-    together, runner = sieve(engine, asked, fewest=fewest), _Runner(engine, with_queries=with_queries)
+    known = memory.recall(asked) if memory else {}
+    moments = moments_of([policy for policy, _ in asked], fewest=0 if shares_engine else 2)
+    runner = Runner(engine, moments, with_queries=with_queries)
+    unknown = [pair for pair in asked if "rolling_counts" not in known.get(pair[0].id, ())]
+    together = sieve(engine, unknown, fewest=fewest)
     for policy, question in asked:
-        yield replace(_evaluate(runner, together, policy, policies, holds, question), deleted=deleted)
+        answers = _evaluate(runner, together, policy, policies, holds, question, known.get(policy.id, {}))
+        yield replace(answers, deleted=deleted)
 
 
 def _evaluate(
-    runner: _Runner,
+    runner: Runner,
     together: Sieve | None,
     policy: Policy,
     policies: Sequence[Policy],
     holds: Sequence[Hold],
     question: Question,
+    known: Known,
 ) -> Answers:
     engine = runner.engine
 
-    def answers(asked: Policy, error: str | None, whose: str | None = None) -> Answers:
-        queries, rows = runner.answers(partial(compile_policy, asked, policies, question, holds=holds), whose)
+    def answers(asked: Policy, error: str | None, whose: str | None = None, known: Known | None = None) -> Answers:
+        queries, rows = runner.answers(partial(compile_policy, asked, policies, question, holds=holds), whose, known)
         counts = tuple((query, len(rows[query.name])) for query in queries)
         judged = policy if error is None else asked
-        return Answers(judged, policies, question, rows, counts, error, asked, counted=whose is not None)
+        were_known = "rolling_counts" in (known or ())
+        counted = whose is not None
+        return Answers(judged, policies, question, rows, counts, error, asked, counted=counted, known=were_known)
 
+    if known:
+        # What is left may fail: then it is asked as any other is.
+        with suppress(StatementError, ConditionError):
+            return answers(policy, None, known=known)
     if together is not None and together.holds(policy):
         together.lay_out(policy)
         # What it groups by may fail, or cannot be written down: then it is judged by itself, which tells it.
@@ -144,9 +175,8 @@ def _unasked(policy: Policy) -> Policy:
 
 def episodes(engine: Engine, policy: Policy, question: Question) -> list[Row]:
     """Return the rows of ``rolling_counts`` alone: the stretches at or above the threshold of a policy."""
-    run_step(engine, moments_of([policy]))
     asked = partial(compile_policy, policy, [policy], question, only="rolling_counts")
-    return _narrow_or_wide(engine, asked)[1]["rolling_counts"]
+    return Runner(engine, moments_of([policy])).answers(asked)[1]["rolling_counts"]
 
 
 def backtest(engine: Engine, asked: Sequence[tuple[Policy, Question]], thresholds: Sequence[int]) -> list[list[Row]]:
@@ -154,16 +184,9 @@ def backtest(engine: Engine, asked: Sequence[tuple[Policy, Question]], threshold
 
     The policies are one policy with several windows: what they have in common is read once.
     """
-    run_step(engine, moments_of([policy for policy, _ in asked]))
+    runner = Runner(engine, moments_of([policy for policy, _ in asked]))
     compiled = (partial(compile_backtest, policy, question, thresholds) for policy, question in asked)
-    return [_narrow_or_wide(engine, queries)[1]["backtest"] for queries in compiled]
-
-
-def _narrow_or_wide(
-    engine: Engine, queries: Callable[..., tuple[CompiledQuery, ...]]
-) -> tuple[tuple[CompiledQuery, ...], dict[str, list[Row]]]:
-    """Return queries and what they give in 63 bits, or in 128 where a number has no room in those."""
-    return _Runner(engine).answers(queries)
+    return [runner.answers(queries)[1]["backtest"] for queries in compiled]
 
 
 _Script = tuple[str, ...]
@@ -171,16 +194,18 @@ _Script = tuple[str, ...]
 _MOST_KNOWN = 64
 
 
-class _Runner:
+class Runner:
     """Runs the queries of policies one after the other; what is the same for several of them runs once.
 
     Args:
-        engine: The engine, with ``events`` and the step of the moments.
+        engine: The engine, with ``events``.
+        moments: The step of the moments, which is run once it is needed.
         with_queries: Whether to compile what is not run as well: queries over ``events`` instead of a sieve's table.
     """
 
-    def __init__(self, engine: Engine, *, with_queries: bool = True) -> None:
+    def __init__(self, engine: Engine, moments: Step, *, with_queries: bool = True) -> None:
         self.engine = engine
+        self._moments: Step | None = moments
         self._with_queries = with_queries
         self._tables: dict[str, _Script] = {}
         """Which script made each temporary table as it is now."""
@@ -188,7 +213,7 @@ class _Runner:
         """What the last scripts gave that may come again."""
 
     def answers(
-        self, compiled: Callable[..., tuple[CompiledQuery, ...]], whose: str | None = None
+        self, compiled: Callable[..., tuple[CompiledQuery, ...]], whose: str | None = None, known: Known | None = None
     ) -> tuple[tuple[CompiledQuery, ...], dict[str, list[Row]]]:
         """Return queries, and the rows of each of their steps.
 
@@ -196,19 +221,24 @@ class _Runner:
             compiled: Compiles them: in 128 bits if ``wide``, and over ``own_events``, the table of a sieve.
             whose: Whose events that table has: a policy's id, or an empty text for events that meet no condition;
                 None if there is no such table.
+            known: What need not be run.
         """
         run = compiled if whose is None else partial(compiled, counted=True)
         told = compiled if self._with_queries else run
         try:
-            return told(wide=False), self._run(run(wide=False), whose)
+            return told(wide=False), self._run(run(wide=False), whose, known or {})
         except RangeError:
             # More groups than 63 bits have room for, each with the policy's span of time to itself.
-            return told(wide=True), self._run(run(wide=True), whose)
+            return told(wide=True), self._run(run(wide=True), whose, known or {})
 
-    def _run(self, queries: tuple[CompiledQuery, ...], whose: str | None) -> dict[str, list[Row]]:
+    def _run(self, queries: tuple[CompiledQuery, ...], whose: str | None, known: Known) -> dict[str, list[Row]]:
         """Return the rows of each step. Scripts are whole by themselves: a table that is there is not made again."""
         rows: dict[str, list[Row]] = {MOMENTS: []}
         for query in queries:
+            if query.name in known:
+                rows |= known[query.name]
+                continue
+            self._take_moments()
             scripts = _scripts(query, whose)
             comes_again = whose == "" or not any(step.is_judging for step in query.steps)
             found = self._known.get(scripts[-1]) if comes_again else None
@@ -225,6 +255,11 @@ class _Runner:
                         self._known.popitem(last=False)
             rows |= found
         return rows
+
+    def _take_moments(self) -> None:
+        if self._moments is not None:
+            run_step(self.engine, self._moments)
+            self._moments = None
 
     def _step(self, step: Step, script: _Script, *, is_own: bool) -> list[Row]:
         # A table that a policy's condition or groups decide on is made anew: later steps may have added to it.
@@ -252,9 +287,7 @@ def run_step(engine: Engine, step: Step) -> list[Row]:
     return engine.step(step.name, step.sql, step.parameters)
 
 
-def samples(
-    engine: Engine, policy: Policy, question: Question, most: int, *, counted: bool = False
-) -> Mapping[tuple[tuple[str, ...], datetime], list[Row]]:
+def samples(engine: Engine, policy: Policy, question: Question, most: int, *, counted: bool = False) -> Samples:
     """Return a few of the events behind the first ``shown`` episodes, by group key and start.
 
     To be called right after :func:`evaluate` on the same engine: it reads the temporary tables that are left.
