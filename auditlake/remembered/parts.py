@@ -50,7 +50,12 @@ def stretches(parts: Iterable[Part], bridged: int) -> Iterator[tuple[int, int]]:
     """
     ends: dict[int, int] = {}
     for part in sorted(set(parts)):
-        begins = (since for since, until in ends.items() if 0 <= part.since - until <= bridged * DAY)
+        # Only at midnights: each day of a stretch is to be a part that is wanted, or a whole one.
+        begins = (
+            since
+            for since, until in ends.items()
+            if 0 <= part.since - until <= bridged * DAY and not (until + 1) % DAY and not (part.since + 1) % DAY
+        )
         ends[next(begins, part.since)] = part.until
     yield from ends.items()
 
