@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
@@ -106,26 +106,38 @@ def compile_policy(
 
 
 def compile_by_day(
-    policy: Policy, question: Question, *, only: Collection[str] | None = None, wide: bool = False,
-    counted: bool = False,
-) -> tuple[CompiledQuery, ...]:  # fmt: skip
+    policy: Policy, question: Question, *, only: Collection[str], wide: bool = False, counted: bool = False
+) -> tuple[CompiledQuery, ...]:
     """Return what is asked of each UTC day of the question's period; the rows of each begin with their day.
 
     Args:
         policy: The policy to judge.
         question: The period.
-        only: The names of the queries that are wanted; all of them if None.
+        only: The names of the queries that are wanted.
         wide: As for :func:`compile_policy`.
         counted: As for :func:`compile_policy`.
     """
-    inquiry = Inquiry(policy, (policy,), question)
     return tuple(
         _query(query, policy, question, wide=wide, counted=counted)
-        for kind in kinds.KINDS
-        if kind.is_asked(policy)
-        for query in kind.by_day(inquiry)
-        if only is None or query.name in only
+        for query in _by_day(policy, question)
+        if query.name in only
     )
+
+
+def told_by_day(policy: Policy, question: Question) -> Mapping[str, str]:
+    """Return the queries of :func:`compile_by_day` by name, each as a text that two have in common only if their
+    statements are the same.
+    """
+    own = (policy.required_events, policy.where, policy.group_by, policy.scope)
+    return {
+        query.name: repr((own, [part.text for part in query.statements], sorted(query.values.items()), query.slots))
+        for query in _by_day(policy, question)
+    }
+
+
+def _by_day(policy: Policy, question: Question) -> Iterator[Query]:
+    inquiry = Inquiry(policy, (policy,), question)
+    return (query for kind in kinds.KINDS if kind.is_asked(policy) for query in kind.by_day(inquiry))
 
 
 def moments_of(policies: Sequence[Policy], *, fewest: int = 2) -> Step:

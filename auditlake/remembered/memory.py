@@ -22,7 +22,7 @@ from auditlake.engine.duck import beside
 from auditlake.engine.duck_engine import DuckEngine
 from auditlake.engine.model import Row, StatementError
 from auditlake.engine.statements import statement
-from auditlake.policies.compile import CompiledQuery, compile_by_day, moments_of, samples_again
+from auditlake.policies.compile import CompiledQuery, compile_by_day, moments_of, samples_again, told_by_day
 from auditlake.policies.condition import ConditionError
 from auditlake.policies.evaluate import Answers as PolicyAnswers
 from auditlake.policies.evaluate import Known, Runner, Samples
@@ -221,7 +221,7 @@ class LakeMemory:
                 names.setdefault(ask.policy.id, set()).add(ask.query)
                 policies[ask.policy.id] = ask.policy
         by_key = {(ask.file, ask.query): ask for ask in asks}
-        runner = Runner(engine, moments_of(list(policies.values())), with_queries=False)
+        runner = Runner(engine, moments_of(list(policies.values()), fewest=0), with_queries=False)
         counting = [(policy, question) for policy in policies.values() if names[policy.id] & {_EPISODES, _TOTALS}]
         together = sieve(engine, counting)
         for policy in policies.values():
@@ -333,8 +333,8 @@ def _asks_of(policy: Policy) -> dict[str, _Ask]:
     with suppress(ConditionError):
         back = policy.window.microseconds
         return {
-            query.name: _Ask(policy, query.name, _digest(query), back if query.name == _EPISODES else 0)
-            for query in compile_by_day(policy, _SOME_DAY)
+            name: _Ask(policy, name, question_digest(FORM, duckdb.__version__, told), back if name == _EPISODES else 0)
+            for name, told in told_by_day(policy, _SOME_DAY).items()
         }
     return {}
 
