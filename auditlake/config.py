@@ -31,6 +31,8 @@ from auditlake.events.times import parse_instant
 
 FORMAT_VERSION = 1
 """The layout that this program writes and reads."""
+REMEMBER_MB = 256
+"""How many megabytes a lake remembers unless lake.toml says otherwise."""
 MAX_FINDINGS = 10_000
 """How many findings a report lists itself, unless lake.toml says otherwise."""
 
@@ -116,6 +118,9 @@ class ReportSettings:
     """How long pages stay in ``LAKE/reports``; for ever if None. The JSON of reports is not concerned."""
     forms: tuple[str, ...] = ()
     """In which forms schedules write reports, beside the page and the JSON."""
+    remember_mb: int = REMEMBER_MB
+    """How many megabytes of what was found of earlier days are kept, so that a report need not find it again; none if
+    0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -407,6 +412,7 @@ _FILES_READERS: _Readers = {
 _REPORT_READERS: _Readers = {
     "keep_pages": ("a length of time such as '400d'", partial(parse_duration, field="retention_period")),
     "forms": (f"a list of some of {', '.join(FORMS)}", _forms),
+    "remember_mb": ("a whole number of megabytes from 0 to 1000000", _whole(0, 1_000_000)),
 }
 """The section ``[reports]``."""
 

@@ -181,6 +181,12 @@ def json_option(*keys: str, text: str = "Print one JSON object") -> Decorator:
     return click.option("--json", "as_json", is_flag=True, expose_value=False, callback=keep, help=help_)
 
 
+cache_option = click.option(
+    "--cache/--no-cache", default=True,
+    help="Take what was found of earlier days from the lake's memory, which is the default, or not.",
+)  # fmt: skip
+
+
 def period_options(*, until: bool = True, as_of: str = "Events after it do not exist; now by default.") -> Decorator:
     """Add the options that choose a period and a snapshot.
 

@@ -11,7 +11,16 @@ import click
 from auditlake.cli import completers
 from auditlake.cli.exit_codes import FAILED, NEGATIVE
 from auditlake.cli.export import print_text
-from auditlake.cli.options import BOUNDS, Folder, Words, instant, json_option, period_options, policy_argument
+from auditlake.cli.options import (
+    BOUNDS,
+    Folder,
+    Words,
+    cache_option,
+    instant,
+    json_option,
+    period_options,
+    policy_argument,
+)
 from auditlake.cli.output import is_json, is_quiet, machine, opened, report_progress, say, table, warn
 from auditlake.errors import ReportError
 from auditlake.forms.model import FormOptions
@@ -68,6 +77,7 @@ OF_FRAMEWORKS = ("fail", "not_evaluated")
 @click.option("--fail-on", type=Words(*STATUSES, *OF_FRAMEWORKS), default=(), metavar="STATUS,...",
               help=f"Exit with 1 if a policy has one of these statuses: {', '.join(STATUSES)}; "
                    f"or a framework: {', '.join(OF_FRAMEWORKS)}, no_data.")  # fmt: skip
+@cache_option
 @json_option("reports", "index", "frameworks")
 @click.pass_obj
 def report(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from auditlake.cli.exit_codes import DONE, FAILED, NEGATIVE, WRONG
-from auditlake.cli.options import Words, json_option, operator_option
+from auditlake.cli.options import Words, cache_option, json_option, operator_option
 from auditlake.cli.output import as_json, is_json, is_quiet, machine, opened, pick, say, warn
 from auditlake.cli.report import OF_FRAMEWORKS, STATUSES
 from auditlake.display.text import count, visible
@@ -95,6 +95,7 @@ RUN_KEYS = ("outcome", "began", "ended", "schedule", "due", "caught_up", "steps"
 @catch_up_option
 @if_due_option
 @fail_on_option
+@cache_option
 @operator_option()
 @json_option(*RUN_KEYS)
 @click.pass_obj

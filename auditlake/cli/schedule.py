@@ -9,7 +9,7 @@ import click
 
 from auditlake.cli import completers
 from auditlake.cli.exit_codes import DONE
-from auditlake.cli.options import Words, json_option, operator_option
+from auditlake.cli.options import Words, cache_option, json_option, operator_option
 from auditlake.cli.output import machine, opened, say, table
 from auditlake.cli.routine import RUN_KEYS, catch_up_option, fail_on_option, if_due_option, tell_run
 
@@ -109,6 +109,7 @@ def _as_dict(standing: Standing) -> dict[str, Any]:
 @catch_up_option
 @if_due_option
 @fail_on_option
+@cache_option
 @operator_option()
 @json_option(*RUN_KEYS)
 @click.pass_obj

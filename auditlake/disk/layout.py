@@ -27,6 +27,7 @@
       .staging/<writer>/        what a writer has not committed yet
       .lock  .batch             the writers' lock, and the last batch number given out
       .collect  .nightly        the locks of those who collect, and of those who run any schedule
+      .remembered/              what policies were found to say of each day; derived, and made again where it is gone
       .history                  what the versions of the table were, so that not every log entry has to be read
       .ids/                     which data files may hold an id; made of these, and made again where it is not there
 """
@@ -181,6 +182,16 @@ class Layout:
     def batch(self) -> Path:
         """The last batch number given out."""
         return self.root / ".batch"
+
+    @property
+    def remembered(self) -> Path:
+        """What policies were found to say of each day; made when there is something."""
+        return self.root / ".remembered"
+
+    @property
+    def remembered_lock(self) -> Path:
+        """The file whose flock lets one process at a time change what is remembered."""
+        return self.remembered / ".lock"
 
     @property
     def history(self) -> Path:

@@ -61,8 +61,9 @@ class Routine(Facet):
         return prune(self._context)
 
     def nightly(
-        self, *, catch_up: bool = False, if_due: bool = False, fail_on: Sequence[str] = (), operator: str | None = None
-    ) -> RoutineSummary:
+        self, *, catch_up: bool = False, if_due: bool = False, fail_on: Sequence[str] = (),
+        operator: str | None = None, cache: bool = True,
+    ) -> RoutineSummary:  # fmt: skip
         """Collect, flush, verify, report, compact, plan retention, and apply the plan where lake.toml lets it; prune.
 
         This is :meth:`run` of the schedule ``nightly``. A lake that does not declare it is judged as of now.
@@ -72,16 +73,17 @@ class Routine(Facet):
             fail_on: The statuses of policies, such as ``violation``, and of frameworks, such as ``fail``, that leave
                 something for a person to do; ``no_data`` is one of both.
             operator: Who deletes, if something is deleted; the user of this process if None.
+            cache: As for :meth:`auditlake.AuditLake.reports`.
 
         Raises:
             RunUnderWayError: Another nightly run is at work on this lake.
             LakeBusyError: A run of another schedule took longer than this lake waits.
         """
-        return self._run("nightly", "nightly", fail_on, operator, catch_up=catch_up, if_due=if_due)
+        return self._run("nightly", "nightly", fail_on, operator, catch_up=catch_up, if_due=if_due, cache=cache)
 
     def run(
         self, name: str, *, catch_up: bool = False, if_due: bool = False, fail_on: Sequence[str] = (),
-        operator: str | None = None,
+        operator: str | None = None, cache: bool = True,
     ) -> RoutineSummary:  # fmt: skip
         """Do what a schedule asks for: collect, flush, and judge what it evaluates.
 
@@ -96,20 +98,22 @@ class Routine(Facet):
             if_due: Whether nothing is done where a run satisfied the newest instant already.
             fail_on: The statuses of policies, and of frameworks, as for :meth:`nightly`.
             operator: Who deletes, if something is deleted; the user of this process if None.
+            cache: As for :meth:`auditlake.AuditLake.reports`.
 
         Raises:
             PackError: There is no such schedule, or ``frameworks.yaml`` cannot be used.
             RunUnderWayError: Another run of this schedule is at work on this lake.
             LakeBusyError: A run of another schedule took longer than this lake waits.
         """
-        return self._run(name, "schedule", fail_on, operator, catch_up=catch_up, if_due=if_due)
+        return self._run(name, "schedule", fail_on, operator, catch_up=catch_up, if_due=if_due, cache=cache)
 
     def _run(
-        self, name: str, verb: str, fail_on: Sequence[str], operator: str | None, *, catch_up: bool, if_due: bool
-    ) -> RoutineSummary:
+        self, name: str, verb: str, fail_on: Sequence[str], operator: str | None, *, catch_up: bool, if_due: bool,
+        cache: bool,
+    ) -> RoutineSummary:  # fmt: skip
         from auditlake.upkeep.routine import run_schedule
 
         return run_schedule(
             self._context, self._verbs, name, catch_up=catch_up, if_due=if_due, fail_on=fail_on, operator=operator,
-            verb=verb,
+            verb=verb, cache=cache,
         )  # fmt: skip

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
@@ -103,6 +103,41 @@ def compile_policy(
         for query in kind.queries(inquiry)
         if only in {None, query.name}
     )
+
+
+def compile_by_day(
+    policy: Policy, question: Question, *, only: Collection[str], wide: bool = False, counted: bool = False
+) -> tuple[CompiledQuery, ...]:
+    """Return what is asked of each UTC day of the question's period; the rows of each begin with their day.
+
+    Args:
+        policy: The policy to judge.
+        question: The period.
+        only: The names of the queries that are wanted.
+        wide: As for :func:`compile_policy`.
+        counted: As for :func:`compile_policy`.
+    """
+    return tuple(
+        _query(query, policy, question, wide=wide, counted=counted)
+        for query in _by_day(policy, question)
+        if query.name in only
+    )
+
+
+def told_by_day(policy: Policy, question: Question) -> Mapping[str, str]:
+    """Return the queries of :func:`compile_by_day` by name, each as a text that two have in common only if their
+    statements are the same.
+    """
+    own = (policy.required_events, policy.where, policy.group_by, policy.scope)
+    return {
+        query.name: repr((own, [part.text for part in query.statements], sorted(query.values.items()), query.slots))
+        for query in _by_day(policy, question)
+    }
+
+
+def _by_day(policy: Policy, question: Question) -> Iterator[Query]:
+    inquiry = Inquiry(policy, (policy,), question)
+    return (query for kind in kinds.KINDS if kind.is_asked(policy) for query in kind.by_day(inquiry))
 
 
 def moments_of(policies: Sequence[Policy], *, fewest: int = 2) -> Step:
@@ -307,3 +342,11 @@ def samples_of(policy: Policy, question: Question, most: int, *, counted: bool =
     shown = kind.machine(policy)["shown"]
     samples = Query("samples", (shown, statement("policies/samples.sql", "samples")), values)
     return _query(samples, policy, question, counted=counted)
+
+
+def samples_again(policy: Policy, question: Question) -> CompiledQuery:
+    """Return the same for episodes that are bound: ``keys``, ``starts``, ``starts_shown`` and ``peaks_at``."""
+    bound = ("keys", "starts", "starts_shown", "peaks_at")
+    slots = {"key_of_episode": "keys[1]" if len(policy.group_by) == 1 else "keys"}
+    parts = (statement("policies/by_day.sql", "shown"), statement("policies/samples.sql", "samples"))
+    return _query(Query("samples", parts, dict.fromkeys(bound), slots), policy, question)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime
 from functools import partial
 from itertools import accumulate
+from typing import Protocol
 
 from auditlake.engine.model import Engine, RangeError, Row, StatementError
 from auditlake.engine.statements import statement
@@ -32,6 +33,21 @@ from auditlake.policies.question import Question
 from auditlake.policies.shared import Shared, shared
 from auditlake.policies.sieve import FEWEST, Sieve, sieve
 
+Known = Mapping[str, Mapping[str, list[Row]]]
+"""The rows of every step of some queries of a policy, by the query's name."""
+Samples = Mapping[tuple[tuple[str, ...], datetime], list[Row]]
+"""A few of the events behind episodes, by group key and start."""
+
+
+class Memory(Protocol):
+    """What is known of policies before they are asked."""
+
+    def recall(self, asked: Sequence[tuple[Policy, Question]]) -> Mapping[str, Known]:
+        """Return what is known of policies, by their ids; nothing of those of which it is not."""
+
+    def samples(self, answers: Answers, most: int) -> Samples:
+        """Return a few of the events behind the first episodes of a policy whose episodes were known."""
+
 
 @dataclass(frozen=True, slots=True)
 class Answers:
@@ -52,6 +68,8 @@ class Answers:
     """Whether its condition was judged together with others': then the engine's table ``own_events`` has its events."""
     deleted: Sequence[Deletion] = ()
     """What the lake has lost, for questions that look far back."""
+    known: bool = False
+    """Whether the episodes were known: then the engine's temporary tables do not have them."""
 
     def one(self, name: str) -> Row:
         """Return the only row of a step."""
@@ -83,6 +101,7 @@ def evaluate(
     shares_engine: bool = False,
     deleted: Sequence[Deletion] = (),
     alike: Shared | None = None,
+    memory: Memory | None = None,
 ) -> Iterator[Answers]:
     """Run all queries of policies, one after the other; what they ask alike is read in one scan where they are many.
 
@@ -101,32 +120,46 @@ def evaluate(
         shares_engine: Whether other policies are judged on this engine too.
         deleted: What the lake has lost.
         alike: What was counted for these policies already.
+        memory: What may be known of them.
     """
-    alike, together = alike or shared(engine, asked, fewest=fewest), sieve(engine, asked, fewest=fewest)
+    known = memory.recall(asked) if memory else {}
+    unheard, uncounted = (
+        [pair for pair in asked if name not in known.get(pair[0].id, ())]
+        for name in ("required_types", "rolling_counts")
+    )
+    alike, together = alike or shared(engine, unheard, fewest=fewest), sieve(engine, uncounted, fewest=fewest)
     others = [policy for policy, _ in asked if alike is None or not alike.has_moments(policy)]
-    run_step(engine, moments_of(others, fewest=0 if shares_engine else 2))
-    runner = _Runner(engine, alike, with_queries=with_queries)
+    moments = moments_of(others, fewest=0 if shares_engine else 2)
+    runner = Runner(engine, moments, alike, with_queries=with_queries)
     for policy, question in asked:
-        yield replace(_evaluate(runner, together, policy, policies, holds, question), deleted=deleted)
+        answers = _evaluate(runner, together, policy, policies, holds, question, known.get(policy.id, {}))
+        yield replace(answers, deleted=deleted)
 
 
 def _evaluate(
-    runner: _Runner,
+    runner: Runner,
     together: Sieve | None,
     policy: Policy,
     policies: Sequence[Policy],
     holds: Sequence[Hold],
     question: Question,
+    known: Known,
 ) -> Answers:
     engine = runner.engine
 
-    def answers(asked: Policy, error: str | None, whose: str | None = None) -> Answers:
+    def answers(asked: Policy, error: str | None, whose: str | None = None, known: Known | None = None) -> Answers:
         compiled = partial(compile_policy, asked, policies, question, holds=holds)
-        queries, rows = runner.answers(compiled, whose, asked=(asked, question))
+        queries, rows = runner.answers(compiled, whose, known, asked=(asked, question))
         counts = tuple((query, len(rows[query.name])) for query in queries)
         judged = policy if error is None else asked
-        return Answers(judged, policies, question, rows, counts, error, asked, counted=whose is not None)
+        were_known = "rolling_counts" in (known or ())
+        counted = whose is not None
+        return Answers(judged, policies, question, rows, counts, error, asked, counted=counted, known=were_known)
 
+    if known:
+        # What is left may fail: then it is asked as any other is.
+        with suppress(StatementError, ConditionError):
+            return answers(policy, None, known=known)
     if together is not None and together.holds(policy):
         together.lay_out(policy)
         # What it groups by may fail, or cannot be written down: then it is judged by itself, which tells it.
@@ -157,9 +190,8 @@ def _unasked(policy: Policy) -> Policy:
 
 def episodes(engine: Engine, policy: Policy, question: Question) -> list[Row]:
     """Return the rows of ``rolling_counts`` alone: the stretches at or above the threshold of a policy."""
-    run_step(engine, moments_of([policy]))
     asked = partial(compile_policy, policy, [policy], question, only="rolling_counts")
-    return _narrow_or_wide(engine, asked)[1]["rolling_counts"]
+    return Runner(engine, moments_of([policy])).answers(asked)[1]["rolling_counts"]
 
 
 def backtest(engine: Engine, asked: Sequence[tuple[Policy, Question]], thresholds: Sequence[int]) -> list[list[Row]]:
@@ -167,16 +199,9 @@ def backtest(engine: Engine, asked: Sequence[tuple[Policy, Question]], threshold
 
     The policies are one policy with several windows: what they have in common is read once.
     """
-    run_step(engine, moments_of([policy for policy, _ in asked]))
+    runner = Runner(engine, moments_of([policy for policy, _ in asked]))
     compiled = (partial(compile_backtest, policy, question, thresholds) for policy, question in asked)
-    return [_narrow_or_wide(engine, queries)[1]["backtest"] for queries in compiled]
-
-
-def _narrow_or_wide(
-    engine: Engine, queries: Callable[..., tuple[CompiledQuery, ...]]
-) -> tuple[tuple[CompiledQuery, ...], dict[str, list[Row]]]:
-    """Return queries and what they give in 63 bits, or in 128 where a number has no room in those."""
-    return _Runner(engine).answers(queries)
+    return [runner.answers(queries)[1]["backtest"] for queries in compiled]
 
 
 _Script = tuple[str, ...]
@@ -184,17 +209,21 @@ _Script = tuple[str, ...]
 _MOST_KNOWN = 64
 
 
-class _Runner:
+class Runner:
     """Runs the queries of policies one after the other; what is the same for several of them runs once.
 
     Args:
-        engine: The engine, with ``events`` and the step of the moments.
+        engine: The engine, with ``events``.
+        moments: The step of the moments, which is run once it is needed.
         alike: What was counted for several policies at once.
         with_queries: Whether to compile what is not run as well: queries over ``events`` instead of a sieve's table.
     """
 
-    def __init__(self, engine: Engine, alike: Shared | None = None, *, with_queries: bool = True) -> None:
+    def __init__(
+        self, engine: Engine, moments: Step, alike: Shared | None = None, *, with_queries: bool = True
+    ) -> None:  # fmt: skip
         self.engine, self._alike = engine, alike
+        self._moments: Step | None = moments
         self._with_queries = with_queries
         self._tables: dict[str, _Script] = {}
         """Which script made each temporary table as it is now."""
@@ -207,6 +236,7 @@ class _Runner:
         self,
         compiled: Callable[..., tuple[CompiledQuery, ...]],
         whose: str | None = None,
+        known: Known | None = None,
         *,
         asked: tuple[Policy, Question] | None = None,
     ) -> tuple[tuple[CompiledQuery, ...], dict[str, list[Row]]]:
@@ -216,6 +246,7 @@ class _Runner:
             compiled: Compiles them: in 128 bits if ``wide``, and over ``own_events``, the table of a sieve.
             whose: Whose events that table has: a policy's id, or an empty text for events that meet no condition;
                 None if there is no such table.
+            known: What need not be run.
             asked: The policy and the instants that they are about, where what was counted at once may answer them.
         """
         run = compiled if whose is None else partial(compiled, counted=True)
@@ -223,15 +254,20 @@ class _Runner:
         if asked is not None and self._alike is not None and self._alike.answers(asked[0]):
             run = partial(self._alike.reading, run, *asked)
         try:
-            return told(wide=False), self._run(run(wide=False), whose)
+            return told(wide=False), self._run(run(wide=False), whose, known or {})
         except RangeError:
             # More groups than 63 bits have room for, each with the policy's span of time to itself.
-            return told(wide=True), self._run(run(wide=True), whose)
+            return told(wide=True), self._run(run(wide=True), whose, known or {})
 
-    def _run(self, queries: tuple[CompiledQuery, ...], whose: str | None) -> dict[str, list[Row]]:
+    def _run(self, queries: tuple[CompiledQuery, ...], whose: str | None, known: Known) -> dict[str, list[Row]]:
         """Return the rows of each step. Scripts are whole by themselves: a table that is there is not made again."""
         rows: dict[str, list[Row]] = {MOMENTS: []}
         for query in queries:
+            if query.name in known:
+                rows |= known[query.name]
+                continue
+            if any(step.name == MOMENTS for step in query.steps):
+                self._take_moments()
             scripts = _scripts(query, whose)
             comes_again = whose == "" or not any(step.is_judging for step in query.steps)
             found = self._known.get(scripts[-1]) if comes_again else None
@@ -248,6 +284,11 @@ class _Runner:
                         self._known.popitem(last=False)
             rows |= found
         return rows
+
+    def _take_moments(self) -> None:
+        if self._moments is not None:
+            run_step(self.engine, self._moments)
+            self._moments = None
 
     def _step(self, step: Step, script: _Script, *, is_own: bool) -> list[Row]:
         # A table that a policy's condition or groups decide on is made anew: later steps may have added to it.
@@ -284,9 +325,7 @@ def run_step(engine: Engine, step: Step) -> list[Row]:
     return engine.step(step.name, step.sql, step.parameters)
 
 
-def samples(
-    engine: Engine, policy: Policy, question: Question, most: int, *, counted: bool = False
-) -> Mapping[tuple[tuple[str, ...], datetime], list[Row]]:
+def samples(engine: Engine, policy: Policy, question: Question, most: int, *, counted: bool = False) -> Samples:
     """Return a few of the events behind the first ``shown`` episodes, by group key and start.
 
     To be called right after :func:`evaluate` on the same engine: it reads the temporary tables that are left.

@@ -40,6 +40,9 @@ class ReportOptions(PeriodOptions, total=False):
     """How many of the first entries of the journal of findings count; all of them if None."""
     pages: bool
     """Whether to gather also what only the HTML page shows, such as a few of the events behind each episode."""
+    cache: bool
+    """Whether what was found of earlier days may be taken from the lake's memory, and kept there; ``True`` if it is not
+    said. The report is the same."""
     listen: Callable[[int, int, str], None]
     """Told how many reports are done, of how many, and which is next."""
 
@@ -56,6 +59,7 @@ class ReportRequest(PeriodRequest):
     policies: str | Path | None = None
     entries: int | None = None
     pages: bool = True
+    cache: bool = True
     listen: Callable[[int, int, str], None] = lambda *_: None
     arrived_by: int | None = None
     """Only events that a commit of this version or an earlier one brought; all of the snapshot if None."""

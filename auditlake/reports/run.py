@@ -17,7 +17,7 @@ from auditlake.events.times import as_end, as_instant_or_none, judged_as_of
 from auditlake.findings.journal import Line, concerning, first_entries, read
 from auditlake.packs.effective import LakePacks, lake_packs, lake_policies
 from auditlake.policies.deleted_days import deletions
-from auditlake.policies.evaluate import Answers, evaluate, samples
+from auditlake.policies.evaluate import Answers, Memory, evaluate, samples
 from auditlake.policies.files import chosen, refuse_unreadable
 from auditlake.policies.holds import Hold
 from auditlake.policies.loader import load_policies
@@ -26,6 +26,7 @@ from auditlake.policies.question import Question, default_since, question
 from auditlake.policies.request import ReportRequest
 from auditlake.policies.shared import Shared
 from auditlake.query.view import ask, judging_engine
+from auditlake.remembered.memory import LakeMemory
 from auditlake.reports.build import build_detail, build_report
 from auditlake.reports.compliance import ComplianceReport
 from auditlake.reports.model import Detail, Report
@@ -138,6 +139,8 @@ def judging(
     with judging_engine(context, version, arrived_by=request.arrived_by) as (engine, snapshot):
         journal = tuple(first_entries(read(context.layout), request.entries))
 
+        memory = _memory(context, request, engine, snapshot, policies, holds)
+
         def judge(
             asked: Sequence[tuple[Policy, Question]], listen: Listen, *, alike: Shared | None = None
         ) -> tuple[ComplianceReport, ...]:
@@ -147,11 +150,12 @@ def judging(
             listen(0, len(asked), asked[0][0].id)
             deleted = deletions(context.layout, snapshot.version, [policy for policy, _ in asked])
             judged = evaluate(
-                engine, asked, policies, holds, shares_engine=shares_engine, deleted=deleted, alike=alike
+                engine, asked, policies, holds, shares_engine=shares_engine, deleted=deleted, alike=alike,
+                memory=memory,
             )  # fmt: skip
             for done, answers in enumerate(judged, 1):
                 usual = default_since(lasting(answers.policy), instant, config.report_period)
-                reports.append(_report(context, request, engine, snapshot, journal, answers, usual))
+                reports.append(_report(context, request, engine, snapshot, journal, answers, usual, memory))
                 listen(done, len(asked), asked[done][0].id if done < len(asked) else "")
             return tuple(reports)
 
@@ -166,6 +170,7 @@ def _report(
     journal: Sequence[Line],
     answers: Answers,
     usual_since: datetime,
+    memory: Memory | None,
 ) -> ComplianceReport:
     config, policy, about = context.config, answers.policy, answers.question
     report = build_report(
@@ -174,7 +179,7 @@ def _report(
     )  # fmt: skip
     return ComplianceReport(
         report,
-        _detail(engine, answers, report) if request.pages else None,
+        _detail(engine, answers, report, memory) if request.pages else None,
         usual_period=(about.since, about.until) == (usual_since, about.as_of),
         max_findings=config.max_findings,
         asked=answers.asked,
@@ -182,11 +187,29 @@ def _report(
     )
 
 
-def _detail(engine: Engine, answers: Answers, report: Report) -> Detail:
-    """Gather what only the page shows, from the temporary tables that gave the answers."""
+def _memory(
+    context: LakeContext,
+    request: ReportRequest,
+    engine: DuckEngine,
+    snapshot: Snapshot,
+    policies: Sequence[Policy],
+    holds: Sequence[Hold],
+) -> LakeMemory | None:
+    """Return the lake's memory; None where it is not asked, or an older snapshot or other policies are."""
+    most = context.config.reports.remember_mb * 1_000_000
+    is_usual = request.snapshot is None and request.arrived_by is None and request.policies is None
+    if not (request.cache and most and is_usual):
+        return None
+    return LakeMemory(context.layout, snapshot, engine.connection, policies, holds, most)
+
+
+def _detail(engine: Engine, answers: Answers, report: Report, memory: Memory | None) -> Detail:
+    """Gather what only the page shows, from the memory or the temporary tables that gave the answers."""
     if report.threshold is None or not report.threshold.episodes:
         return build_detail(answers, report, {})
     policy = answers.asked or answers.policy
+    if answers.known and memory is not None:
+        return build_detail(answers, report, memory.samples(answers, SHOWN_EPISODES))
     return build_detail(
         answers, report, samples(engine, policy, answers.question, SHOWN_EPISODES, counted=answers.counted)
     )

@@ -20,6 +20,7 @@ from auditlake.disk.rights import make_folder
 from auditlake.errors import RetentionError
 from auditlake.landing.blank_segments import blank
 from auditlake.ledger.sidecars import kept_path
+from auditlake.remembered.files import forget
 from auditlake.retention.certificate import certificate_id, render_certificate_json, render_certificate_page
 from auditlake.retention.operation import Done
 from auditlake.store.compact import unlink_unused
@@ -58,10 +59,16 @@ class Cleanup:
             self._documents[done.version] = done.document
         certificates = {version: own["certificate"] for version, own in commits if own.get("certificate")}
         documents = {version: self._document(version, each) for version, each in certificates.items()}
-        for version, document in documents.items():
-            if not certificate_paths(layout, certificate_id(document))[1].exists():
-                _remove_leftovers(layout, version, certificates[version], turn.commits.history.quarantine)
-                _remove_superseded(layout, turn.commits.metadata(version) or {})
+        unfinished = [
+            version
+            for version, document in documents.items()
+            if not certificate_paths(layout, certificate_id(document))[1].exists()
+        ]
+        if unfinished:
+            forget(layout, turn.snapshot)
+        for version in unfinished:
+            _remove_leftovers(layout, version, certificates[version], turn.commits.history.quarantine)
+            _remove_superseded(layout, turn.commits.metadata(version) or {})
         blank(layout, followed(layout))
         removed = _removed(turn.commits, [version for version, _ in commits])
         unlinked = unlink_unused(layout, turn.snapshot, self._grace_seconds, only=removed)

@@ -63,8 +63,9 @@ class _Recording(Protocol):
     @property
     def missing(self) -> str: ...
     def judged(
-        self, policy_ids: Sequence[str], pack_ids: Sequence[str] | None, *, only: bool, as_of: datetime | None
-    ) -> JudgedFrameworks: ...
+        self, policy_ids: Sequence[str], pack_ids: Sequence[str] | None, *, only: bool, as_of: datetime | None,
+        cache: bool,
+    ) -> JudgedFrameworks: ...  # fmt: skip
 
 
 class _Runs(Protocol):
@@ -198,7 +199,7 @@ def task_of(context: LakeContext, name: str, *, catch_up: bool = False) -> Task:
 
 def run_schedule(
     context: LakeContext, verbs: Verbs, name: str, *, catch_up: bool, if_due: bool, fail_on: Sequence[str],
-    operator: str | None, verb: str,
+    operator: str | None, verb: str, cache: bool,
 ) -> RoutineSummary:  # fmt: skip
     """Run a schedule; see :meth:`auditlake.facets.routine.Routine.run`."""
     if name != NIGHTLY:
@@ -209,7 +210,7 @@ def run_schedule(
         if if_due and task.due is not None and (before := _satisfying(context, name, task.due)):
             said = f"judged as of {instant_name(task.due)} already, by run {before}"
             return RoutineSummary(began, context.now, (Step("report", "skipped", said),), name, task.due)
-        run = _Run(context, verbs, task, fail_on, operator, verb)
+        run = _Run(context, verbs, task, fail_on, operator, verb, cache=cache)
         steps: list[Step] = []
         for step_name, step in run.steps.items():
             try:
@@ -257,14 +258,16 @@ class _Run:
     """A run of a schedule on its way."""
 
     def __init__(
-        self, context: LakeContext, verbs: Verbs, task: Task, fail_on: Sequence[str], operator: str | None, verb: str
-    ) -> None:
+        self, context: LakeContext, verbs: Verbs, task: Task, fail_on: Sequence[str], operator: str | None, verb: str,
+        *, cache: bool,
+    ) -> None:  # fmt: skip
         self._context = context
         self._verbs = verbs
         self._task = task
         self._fail_on = fail_on
         self._operator = operator
         self._verb = verb
+        self._cache = cache
         self._misjudged: tuple[str, ...] = ()
         self.outcomes: dict[str, Outcome] = {}
         self.steps: dict[str, Callable[[], Step]] = {
@@ -364,7 +367,7 @@ class _Run:
         from auditlake.site.write import write_site
 
         with self._verbs.runs.recorded(self._verb, occasion=occasion) as run:
-            judged = run.judged(asked.policies, asked.packs, only=asked.only, as_of=occasion.due)
+            judged = run.judged(asked.policies, asked.packs, only=asked.only, as_of=occasion.due, cache=self._cache)
             formats = dict.fromkeys((*FORMATS, *self._context.config.reports.forms))
             written = write_site(
                 judged.all_reports, judged.frameworks, self._context.layout.reports, formats=[*formats]

@@ -1,8 +1,7 @@
--- name: shown($shown, $look_back, $origin, $since, $span_us, $window_us, $whole_window)
--- For the page: the first episodes, with the time of the fifth-newest rise at each one's peak (where its group has fewer:
--- the whole look-back); with $whole_window the time at which the window of the peak begins, for measures of which an
--- event need not be a rise; a peak before the period is one at its beginning. To be run after rolling_counts, whose
--- temporary tables it reads.
+-- name: shown($shown, $origin, $since, $span_us, $window_us, $whole_window)
+-- For the page: the first episodes, with the time of the fifth-newest rise at each one's peak, at the earliest that at
+-- which the window of the peak begins; that one with $whole_window, for measures of which an event need not be a rise. A
+-- peak before the period is one at its beginning. To be run after rolling_counts, whose temporary tables it reads.
 create or replace temp table shown as
 with first_episodes as (
   select
@@ -30,14 +29,14 @@ select
   row_number() over (order by first_episodes.starts, first_episodes.group_key) as episode,
   first_episodes.group_key,
   first_episodes.starts,
-  case
-    when $whole_window
-    then greatest(epoch_us($origin) + first_episodes.peak_at % $span_us, epoch_us($since)) - $window_us + 1
-    when rises.moment // $span_us = first_episodes.g
-    then epoch_us($origin) + rises.moment % $span_us
-    else epoch_us($look_back) + 1
-  end as from_t,
-  epoch_us($origin) + first_episodes.peak_at % $span_us as peak_at
+  greatest(
+    greatest(epoch_us($origin) + first_episodes.peak_at % $span_us, epoch_us($since)) - $window_us + 1,
+    case
+      when not $whole_window and rises.moment // $span_us = first_episodes.g
+      then epoch_us($origin) + rises.moment % $span_us
+    end
+  ) as from_t,
+  greatest(epoch_us($origin) + first_episodes.peak_at % $span_us, epoch_us($since)) as peak_at
 from first_episodes
 join reached
   on first_episodes.g = reached.g

@@ -331,3 +331,17 @@ join chains on links.step = chains.step and links.r = chains.r
 join groups on links.g = groups.g
 left join listed on links.step = listed.step and links.r = listed.r
 order by "start", groups.group_key, links.step;
+
+-- name: tally_by_day($since, $until)
+-- How many events of each group complete a chain on each UTC day of (since, until].
+-- returns: day, group_key, completions
+select
+  completed.t // 86400000000 as day,
+  groups.group_key,
+  count(*) as completions
+from completed
+join groups on completed.g = groups.g
+where completed.t > epoch_us($since)
+  and completed.t <= epoch_us($until)
+group by all
+order by all;

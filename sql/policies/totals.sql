@@ -239,3 +239,79 @@ left join steps
     )
 group by wanted.threshold
 order by wanted.threshold;
+
+-- name: pieces($since, $until, $least)
+-- The episodes cut at midnights, as by_day.sql cuts those of counts: of each piece its peak, which is total / parts.
+create or replace temp table pieces as
+with high as (
+  select
+    *,
+    sum(is_first) over (partition by g order by t) as run
+  from (
+    select
+      *,
+      case when lag(ends) over (partition by g order by t) is distinct from t then 1 else 0 end as is_first
+    from levels
+    where total >= $least * parts
+  )
+),
+
+-- The days that a level has an instant in; the last instant before a day is one of it too.
+cut as (
+  select
+    *,
+    greatest(epoch_us($since), day * 86400000000 - 1) as since_day,
+    least(epoch_us($until), day * 86400000000 + 86399999999) as until_day
+  from (
+    select
+      *,
+      min(t) over run_of_group as starts_at,
+      max(ends) over run_of_group as ends_at,
+      unnest(
+        range(
+          greatest(t, epoch_us($since) + 1) // 86400000000,
+          least(ends, epoch_us($until)) // 86400000000 + 1
+        )
+      ) as day
+    from high
+    window run_of_group as (partition by g, run)
+  )
+),
+
+placed as (
+  select
+    *,
+    row_number() over (
+      partition by g, run, day
+      order by total // parts desc, (total % parts) * 100000000000000000000 // parts desc, t
+    ) as place
+  from cut
+)
+
+select
+  day,
+  g,
+  greatest(starts_at, since_day) as starts_at,
+  case when ends_at <= until_day then ends_at end as ends_at,
+  starts_at <= since_day as is_carried,
+  measure,
+  greatest(t, since_day) as peaks_at,
+  total,
+  parts,
+  numbers
+from placed
+where place = 1;
+
+-- name: carried()
+-- For the statement that finds what is behind episodes: the pieces that are carried over in the place of the episodes.
+create or replace temp table episodes as
+select g, starts_at, numbers
+from pieces
+where is_carried;
+
+-- name: begun()
+-- The same of the pieces that begin on their day.
+create or replace temp table episodes as
+select g, starts_at, numbers
+from pieces
+where not is_carried;

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from auditlake.engine.statements import Statement, statements
@@ -39,6 +39,23 @@ class CountKind(ThresholdKind):
         policy, question = inquiry.policy, inquiry.question
         yield self._count("rolling_counts", _rolling_counts(policy), policy, question)
         yield self._count("threshold_totals", _totals(policy), policy, question)
+
+    def by_day(self, inquiry: Inquiry) -> Iterable[Query]:
+        """Return the same, without totals where all events count in one group: their number is known anyhow."""
+        is_counted = _is_plain(inquiry.policy) and inquiry.policy.scope is None
+        for query in super().by_day(inquiry):
+            if query.name == "episodes_by_day":
+                yield replace(query, widened="arrivals")
+            elif not is_counted:
+                yield query
+
+    def found(self, policy: Policy) -> Iterable[Statement]:
+        """Return its own: arrivals are all that it needs."""
+        return (part for part in _rolling_counts(policy) if part.name not in {"rolling_counts", "daily_peaks"})
+
+    def machine(self, policy: Policy) -> Mapping[str, Statement]:
+        """Return its own as well: peaks of days from arrivals."""
+        return {**super().machine(policy), **{part.name: part for part in _rolling_counts(policy)}}
 
     def backtest(self, inquiry: Inquiry, thresholds: Sequence[int]) -> Query:
         """Return the query that counts the episodes of each threshold."""

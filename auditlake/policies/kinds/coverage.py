@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from auditlake.engine.statements import Statement, statement
+from auditlake.engine.statements import Statement, statement, statements
 from auditlake.events.durations import Duration
 from auditlake.events.times import MICROSECOND, day_of, print_instant
 from auditlake.findings.finding import Finding, finding_id
@@ -134,6 +134,17 @@ class CoverageKind(Kind):
         if policy.scope is not None:
             slots["scope_of_event"] = condition_tree(policy.scope).sql(dialect="duckdb")
         yield Query("required_types", _required_types(policy), _gap_values(policy, inquiry.question), slots)
+
+    def by_day(self, inquiry: Inquiry) -> Iterable[Query]:
+        """Return the gaps within days, without a scope or hours: what else is asked is known of all events."""
+        policy = inquiry.policy
+        rules = policy.gap_rules
+        if rules and policy.scope is None and not any(rule.within for rule in rules.values()):
+            values = {
+                "gap_types": list(rules),
+                "longest_us": [rule.longest.microseconds for rule in rules.values()],
+            }
+            yield Query("silences_by_day", (moments(), statements("policies/by_day.sql")["silences_by_day"]), values)
 
     def judge(self, answers: Answers) -> tuple[Iterable[Finding], CoverageAnswer]:
         """Return missing types and gaps, and the days without any governed event."""

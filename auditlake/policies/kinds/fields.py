@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from auditlake.engine.sql_text import literal
+from auditlake.engine.statements import statements
 from auditlake.findings.finding import Finding, canonical_group, finding_id
 from auditlake.policies.condition import COLUMNS
 from auditlake.policies.kinds.model import FindingKind, Inquiry, Key, Kind, Query, every
@@ -115,6 +116,11 @@ class FieldsKind(Kind):
         """Return the one query that counts events by the fields that they lack."""
         slots = _slots(inquiry.policy)
         yield Query("field_counts", every("field_counts"), {}, slots, is_narrowed=False)
+
+    def by_day(self, inquiry: Inquiry) -> Iterable[Query]:
+        """Return the same of each day."""
+        part = statements("policies/by_day.sql")["fields_by_day"]
+        yield Query("fields_by_day", (part,), {}, _slots(inquiry.policy), is_narrowed=False)
 
     def judge(self, answers: Answers) -> tuple[Iterable[Finding], Any]:
         """Return a finding for each type and field that too many events lack, and how complete every field is."""

@@ -106,6 +106,12 @@ class Kind:
         """Return what is asked of the events of a policy that asks it."""
         raise NotImplementedError
 
+    def by_day(self, inquiry: Inquiry) -> Iterable[Query]:
+        """Return what is asked of each UTC day of the question's period, so that the answers of days can be put
+        together to those of :meth:`queries`; nothing where they cannot. Every row begins with its day.
+        """
+        return ()
+
     def judge(self, answers: Answers) -> tuple[Iterable[Finding], Any]:
         """Return the findings in the rows, and what a report says beside them; None where the policy does not ask."""
         raise NotImplementedError

@@ -65,16 +65,9 @@ class RetentionDueKind(Kind):
 
     def queries(self, inquiry: Inquiry) -> Iterable[Query]:
         """Return the one query: over days where no hold and no instant within a day matters."""
-        policy, midnight = inquiry.policy, inquiry.question.midnight
-        keepers = [longest_retention(name, [policy, *inquiry.policies]) for name in policy.required_events]
-        cutoffs = [earlier(midnight, timedelta(microseconds=length_of(keeper.retention_period)))
-                   for keeper in keepers if keeper]  # fmt: skip
-        # As it is, however long ago: it is shown. A length has at most 200 years, and as_of is not before 1970.
-        cutoff = midnight - timedelta(microseconds=length_of(policy.retention_period))
-        values = {"cutoff": cutoff, "type_cutoffs": cutoffs}
-        whole_days = all(each.time() == time.min for each in (cutoff, *cutoffs))
-        statements = _by_day() if whole_days and not inquiry.holds else every("retention")
-        oldest = every("oldest_event") if policy.scope else ()
+        values = cutoffs_of(inquiry)
+        statements = _by_day() if is_by_day(inquiry) else every("retention")
+        oldest = every("oldest_event") if inquiry.policy.scope else ()
         yield Query("retention", (*statements, *oldest), values, is_scoped=False)
 
     def judge(self, answers: Answers) -> tuple[Iterable[Finding], RetentionAnswer | None]:
@@ -96,6 +89,23 @@ class RetentionDueKind(Kind):
             hot=str(policy.hot) if policy.hot else None,
             clause=policy.shown_clause,
         )
+
+
+def cutoffs_of(inquiry: Inquiry) -> dict[str, object]:
+    """Return the policy's own cutoff, and that of each of its types."""
+    policy, midnight = inquiry.policy, inquiry.question.midnight
+    keepers = [longest_retention(name, [policy, *inquiry.policies]) for name in policy.required_events]
+    cutoffs = [earlier(midnight, timedelta(microseconds=length_of(keeper.retention_period)))
+               for keeper in keepers if keeper]  # fmt: skip
+    # As it is, however long ago: it is shown. A length has at most 200 years, and as_of is not before 1970.
+    cutoff = midnight - timedelta(microseconds=length_of(policy.retention_period))
+    return {"cutoff": cutoff, "type_cutoffs": cutoffs}
+
+
+def is_by_day(inquiry: Inquiry) -> bool:
+    """Return whether whole days are past retention or are not: then counts of days are enough."""
+    values: Any = cutoffs_of(inquiry)
+    return all(each.time() == time.min for each in (values["cutoff"], *values["type_cutoffs"])) and not inquiry.holds
 
 
 def _by_day() -> Iterator[Statement]:

@@ -41,6 +41,7 @@ class SequenceKind(ThresholdKind):
     is_linked = True
     title = "Sequences"
     has_steps = True
+    shows_start = True
     finding_kinds = (FindingKind("sequence", "sequence", MEASURED),)
 
     def complete(self, reader: Reader, fields: Mapping[str, yaml.Node], values: dict[str, Any]) -> None:
@@ -62,6 +63,10 @@ class SequenceKind(ThresholdKind):
     def evidence(self, policy: Policy) -> Iterable[Statement]:
         """Return the chain that begins each episode."""
         return (statements("policies/sequence.sql")["evidence"],)
+
+    def tally(self, policy: Policy) -> Iterable[Statement]:
+        """Return how many events of a group complete a chain on a day."""
+        return (statements("policies/sequence.sql")["tally_by_day"],)
 
     def own_slots(self, policy: Policy) -> Mapping[str, str]:
         """Return the steps of an event as bits."""

@@ -61,6 +61,10 @@ class SumKind(ThresholdKind):
         """Return its own: what it measures is no number of intervals."""
         return statements("policies/totals.sql")
 
+    def cutting(self) -> Mapping[str, Statement]:
+        """Return its own."""
+        return statements("policies/totals.sql")
+
     def evidence(self, policy: Policy) -> Iterable[Statement]:
         """Return how many numbers there are."""
         return (self.machine(policy)["evidence"],)

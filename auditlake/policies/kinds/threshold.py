@@ -6,7 +6,7 @@ of those that contain an instant is the measure at that instant (semantics.md, C
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from functools import partial
@@ -38,6 +38,8 @@ ROLLING = (
     "changes", "rises", "falls", "crossings", "peaks", "episodes", "rolling_counts", "daily_peaks", "unjudged",
 )  # fmt: skip
 """The statements after the intervals that find the episodes of a period, in order."""
+FOUND = ROLLING[:6]
+"""Those up to the table ``episodes``."""
 TRIED = ("changes", "rises", "falls", "backtest")
 """Those that count the episodes of several thresholds."""
 
@@ -118,6 +120,8 @@ class ThresholdKind(Kind):
     """Whether each row of that picture follows from the one before."""
     looks_far_back = False
     """Whether it reads events that are older than one window before the period."""
+    shows_start = False
+    """Whether its evidence is of the beginning of an episode instead of its peak."""
     default_threshold: int | None = 1
     """The threshold of a policy that names none; None: a policy has to name one."""
     instead: tuple[Key, ...] = ()
@@ -162,6 +166,12 @@ class ThresholdKind(Kind):
 
     def evidence(self, policy: Policy) -> Iterable[Statement]:
         """Return the statements that find what is behind the episodes; the last is named ``evidence``."""
+        return ()
+
+    def tally(self, policy: Policy) -> Iterable[Statement]:
+        """Return the statement ``tally_by_day`` where the last column of the evidence counts something of the whole
+        period: it counts the same for each group and day.
+        """
         return ()
 
     def own_slots(self, policy: Policy) -> Mapping[str, str]:
@@ -269,6 +279,32 @@ class ThresholdKind(Kind):
         yield self._query("rolling_counts", (*parts, *steps, *self.evidence(policy)), policy, question)
         totals = statements("policies/threshold_totals.sql")["threshold_totals"]
         yield self._query("threshold_totals", (totals, *every("presence_now")), policy, question)
+
+    def by_day(self, inquiry: Inquiry) -> Iterable[Query]:
+        """Return the episodes cut at midnights, the peaks, and the totals of each day."""
+        if self.looks_far_back:
+            return
+        policy, question = inquiry.policy, inquiry.question
+        yield self._query("episodes_by_day", self._cut(policy), policy, question)
+        yield self._query("totals_by_day", (statements("policies/by_day.sql")["totals_by_day"],), policy, question)
+
+    def found(self, policy: Policy) -> Iterable[Statement]:
+        """Return the statements up to the table ``episodes``."""
+        machine = self.machine(policy)
+        return (*self.intervals(policy), *(machine[name] for name in FOUND if name in machine))
+
+    def cutting(self) -> Mapping[str, Statement]:
+        """Return the statements that cut the episodes at midnights, by name: ``pieces``, ``carried`` and ``begun``."""
+        return statements("policies/by_day.sql")
+
+    def _cut(self, policy: Policy) -> Iterator[Statement]:
+        cutting = self.cutting()
+        yield from (*self.found(policy), cutting["pieces"], *self.tally(policy))
+        yield from (statements("policies/by_day.sql")["episodes_by_day"], self.machine(policy)["daily_peaks"])
+        # In the place of the episodes the pieces that are carried over midnight, and then the others.
+        for pieces in ("carried", "begun") if (behind := tuple(self.evidence(policy))) else ():
+            yield replace(cutting[pieces], name="episodes")
+            yield replace(behind[-1], name=f"evidence_{pieces}")
 
     def backtest(self, inquiry: Inquiry, thresholds: Sequence[int]) -> Query:
         """Return the query that counts the episodes of each threshold."""

@@ -1,0 +1,369 @@
+"""The memory of a lake: what policies say of days is looked up, what is missing is asked, and both are put together.
+
+The answer to a policy on a UTC day depends on the day's data files, on those of the days that its window reaches back
+to, and on its statements. Missing days that follow one another are asked about at once.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from functools import partial
+from typing import Any
+
+import duckdb
+
+from auditlake.disk.layout import Layout
+from auditlake.engine.duck import beside
+from auditlake.engine.duck_engine import DuckEngine
+from auditlake.engine.model import Row, StatementError
+from auditlake.engine.statements import statement
+from auditlake.policies.compile import CompiledQuery, compile_by_day, moments_of, samples_again, told_by_day
+from auditlake.policies.condition import ConditionError
+from auditlake.policies.evaluate import Answers as PolicyAnswers
+from auditlake.policies.evaluate import Known, Runner, Samples
+from auditlake.policies.holds import Hold
+from auditlake.policies.kinds.model import Inquiry
+from auditlake.policies.kinds.retention_due import is_by_day
+from auditlake.policies.kinds.threshold import group_values
+from auditlake.policies.model import Policy
+from auditlake.policies.question import Question, earlier
+from auditlake.policies.sieve import sieve
+from auditlake.remembered import merge
+from auditlake.remembered.files import OF_ALL, DayFiles, Entries, Entry, Remembered, question_digest, read, write
+from auditlake.remembered.parts import DAY, Part, instant, micros, parts_of, stretches
+from auditlake.store.model import Snapshot
+from auditlake.store.snapshot import file_paths
+
+FORM = 1
+"""Of the answers: to be raised when they change."""
+_EVENTS, _EPISODES, _TOTALS, _FIELDS, _SILENCES, _SAMPLES = (
+    "events_by_day", "episodes_by_day", "totals_by_day", "fields_by_day", "silences_by_day", "samples",
+)  # fmt: skip
+_BY_DAY = re.compile(r".*_by_day|daily_peaks|evidence_(carried|begun)")
+"""The names of steps whose rows are about days."""
+_Key = tuple[str, str]
+"""The file and the query of an :class:`_Ask`."""
+_SOME_DAY = Question(*map(instant, (2 * DAY - 1, DAY - 1, 2 * DAY - 1)))
+"""What statements are compiled about to tell them apart."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Ask:
+    """Something that is asked of days: a query of a policy, or the events of all types."""
+
+    policy: Policy | None
+    query: str
+    digest: str
+    back: int
+    """How many microseconds it looks back."""
+
+    @property
+    def file(self) -> str:
+        return OF_ALL if self.policy is None else self.policy.id
+
+    def first(self, part: Part) -> int:
+        """Return the first day whose files matter to what is said of a part of a day."""
+        return max(part.since + 1 - self.back, 0) // DAY
+
+    @property
+    def bridged(self) -> int:
+        """Return how many days between two that are missing are better asked about as well: they are read anyway."""
+        return -(-self.back // DAY) + 1
+
+
+class LakeMemory:
+    """What policies were found to say of the days of a lake.
+
+    Args:
+        layout: The lake.
+        snapshot: The newest snapshot.
+        connection: The DuckDB that it opens a connection beside.
+        policies: Every policy of the lake.
+        holds: Every legal hold of the lake.
+        most: How many bytes may be remembered.
+    """
+
+    def __init__(
+        self, layout: Layout, snapshot: Snapshot, connection: duckdb.DuckDBPyConnection, policies: Sequence[Policy],
+        holds: Sequence[Hold], most: int,
+    ) -> None:  # fmt: skip
+        self._layout = layout
+        self._snapshot = snapshot
+        self._files = DayFiles(snapshot)
+        self._connection = connection
+        self._policies = policies
+        self._holds = holds
+        self._most = most
+        self._read: dict[str, Remembered] = {}
+        self._changed: set[str] = set()
+        self._answers: dict[tuple[str, str], dict[Part, merge.Answer]] = {}
+        self._opened: DuckEngine | None = None
+        self._failed: set[str] = set()
+        """Policies that cannot be asked by the day: they are asked as any other."""
+
+    # What is asked
+
+    def recall(self, asked: Sequence[tuple[Policy, Question]]) -> Mapping[str, Known]:
+        """Return what is known of policies, by their ids; what was missing is known then, and remembered."""
+        sound = [(policy, question) for policy, question in asked if policy.fault is None]
+        asks = {policy.id: _asks_of(policy) for policy, _ in sound}
+        of_all = _Ask(None, _EVENTS, question_digest(FORM, statement("policies/by_day.sql", _EVENTS).text), 0)
+        wanted: dict[_Key, tuple[_Ask, set[Part]]] = {}
+        for policy, question in sound:
+            for ask, parts in self._wanted(policy, question, asks[policy.id], of_all):
+                wanted.setdefault((ask.file, ask.query), (ask, set()))[1].update(parts)
+        self._fill(wanted.values())
+        known = {
+            policy.id: self._known(policy, question, asks[policy.id])
+            for policy, question in sound
+            if policy.id not in self._failed
+        }
+        self._write()
+        return known
+
+    def _wanted(
+        self, policy: Policy, question: Question, asks: Mapping[str, _Ask], of_all: _Ask
+    ) -> Iterator[tuple[_Ask, Iterable[Part]]]:
+        since, until, as_of = (micros(each) for each in (question.since, question.until, question.as_of))
+        window = _window_start(policy, question)
+        # The events of a day lie in its files.
+        ever, period, recent, later = (
+            [part for part in parts_of(*bounds) if part.day in self._files.days]
+            for bounds in self._heard_of(question, window)
+        )
+        yield of_all, (*ever, *period, *recent, *later)
+        for name, ask in asks.items():
+            if name == _EPISODES:
+                yield ask, parts_of(since, until)
+            elif name == _SILENCES:
+                yield ask, self._of_whole_days(since, as_of)
+            else:
+                yield ask, (*period, *(recent if name == _TOTALS and as_of == until else ()))
+
+    def _heard_of(self, question: Question, window: int) -> tuple[tuple[int, int], ...]:
+        """Return the stretches of time of :class:`merge.Heard`."""
+        since, until, as_of = (micros(each) for each in (question.since, question.until, question.as_of))
+        oldest, newest = min(self._files.days, default=0), max(self._files.days, default=0)
+        return (oldest * DAY - 1, as_of), (since, until), (window, as_of), (as_of, newest * DAY + DAY - 1)
+
+    def _of_whole_days(self, since: int, until: int) -> list[Part]:
+        return [part for part in parts_of((since + 1) // DAY * DAY - 1, until) if part.day in self._files.days]
+
+    def _known(self, policy: Policy, question: Question, asks: Mapping[str, _Ask]) -> Known:
+        inquiry = Inquiry(
+            policy, self._policies, question, tuple(h for h in self._holds if h.is_active(question.as_of))
+        )
+        since, until, as_of = (micros(each) for each in (question.since, question.until, question.as_of))
+        window = _window_start(policy, question)
+        heard = merge.Heard(*(self._of_period((OF_ALL, _EVENTS), *each) for each in self._heard_of(question, window)))
+        known: dict[str, Mapping[str, list[Row]]] = {}
+        if policy.scope is None and (_SILENCES in asks or not policy.gap_rules):
+            silences = None
+            if _SILENCES in asks:
+                whole = ((since + 1) // DAY * DAY - 1, as_of)
+                silences = self._of_period((policy.id, _SILENCES), *whole)
+            known["required_types"] = heard.required_types(inquiry, silences)
+        if policy.retention_period is not None and is_by_day(inquiry):
+            known["retention"] = heard.retention(inquiry)
+        if _FIELDS in asks:
+            known["field_counts"] = merge.fields(self._of_period((policy.id, _FIELDS), since, until))
+        if _EPISODES in asks:
+            found = merge.episodes(policy, self._of_period((policy.id, _EPISODES), since, until))
+            known["rolling_counts"] = found
+            if as_of == until:
+                own = partial(self._of_period, (policy.id, _TOTALS))
+                counted = (own(since, until), own(window, as_of)) if _TOTALS in asks else (None, None)
+                known["threshold_totals"] = {
+                    **merge.totals(policy, heard, *counted), "current_counts": found["current_counts"],
+                }  # fmt: skip
+        return known
+
+    def _of_period(self, key: _Key, since: int, until: int) -> merge.Answers:
+        """Return the answers of a period, in order; a day without files of which nothing is asked has none."""
+        answers = self._answers.get(key, {})
+        return [(part, answers[part]) for part in parts_of(since, until) if part in answers]
+
+    # What is missing
+
+    def _fill(self, wanted: Iterable[tuple[_Ask, set[Part]]]) -> None:
+        """Look up what is wanted, and ask what is not there."""
+        missing: dict[tuple[int, int], list[_Ask]] = {}
+        for ask, parts in wanted:
+            answers = self._answers.setdefault((ask.file, ask.query), {})
+            entries = self._entries(ask.file, ask.query, ask.digest)
+            for part in parts - answers.keys():
+                entry = entries.get(str(part.day)) if part.is_whole else None
+                if entry is not None and entry.key == self._files.key(ask.digest, ask.first(part), part.day):
+                    answers[part] = entry.answer
+            for stretch in stretches(parts - answers.keys(), ask.bridged):
+                missing.setdefault(stretch, []).append(ask)
+        for stretch, asks in sorted(missing.items(), key=lambda each: each[0]):
+            self._ask(*stretch, asks)
+
+    def _ask(self, since: int, until: int, asks: Sequence[_Ask]) -> None:
+        """Ask about a stretch of time, and remember what is said of whole days."""
+        first = min(ask.first(Part(since, until)) for ask in asks)
+        question = Question(instant(until), instant(since), instant(until))
+        engine = self._engine(range(first, until // DAY + 1))
+        names: dict[str, set[str]] = {}
+        policies: dict[str, Policy] = {}
+        for ask in asks:
+            if ask.policy is None:
+                part = statement("policies/by_day.sql", _EVENTS)
+                rows = engine.rows(part.text, part.bind({"since": question.since, "until": question.until}))
+                self._take(ask, since, until, {_EVENTS: rows})
+            elif ask.policy.id not in self._failed:
+                names.setdefault(ask.policy.id, set()).add(ask.query)
+                policies[ask.policy.id] = ask.policy
+        by_key = {(ask.file, ask.query): ask for ask in asks}
+        runner = Runner(engine, moments_of(list(policies.values()), fewest=0), with_queries=False)
+        counting = [(policy, question) for policy in policies.values() if names[policy.id] & {_EPISODES, _TOTALS}]
+        together = sieve(engine, counting)
+        for policy in policies.values():
+            asked = partial(compile_by_day, policy, question, only=names[policy.id])
+            whose = None
+            if together is not None and together.holds(policy) and (policy, question) in counting:
+                together.lay_out(policy)
+                whose = policy.id if together.counts(policy) else ""
+            try:
+                queries, rows_of = runner.answers(asked, whose)
+            except (StatementError, ConditionError):
+                self._failed.add(policy.id)
+                continue
+            for query in queries:
+                self._take(by_key[policy.id, query.name], since, until, _given(query, rows_of))
+
+    def _take(self, ask: _Ask, since: int, until: int, rows: Mapping[str, list[Row]]) -> None:
+        """Take what a query says of a stretch of time apart by days."""
+        by_day: dict[int, dict[str, list[Any]]] = {
+            part.day: {name: [] for name in rows} for part in parts_of(since, until)
+        }
+        for name, given in rows.items():
+            for row in given:
+                day, rest = _day_and_rest(name, row)
+                by_day[day][name].append(rest)
+        answers = self._answers.setdefault((ask.file, ask.query), {})
+        entries = self._entries(ask.file, ask.query, ask.digest)
+        for part in parts_of(since, until):
+            answers[part] = by_day[part.day]
+            if part.is_whole:
+                first = ask.first(part)
+                key = self._files.key(ask.digest, first, part.day)
+                entries[str(part.day)] = Entry(key, first, part.day, answers[part])
+                self._changed.add(ask.file)
+
+    # Samples
+
+    def samples(self, answers: PolicyAnswers, most: int) -> Samples:
+        """Return a few of the events behind the first episodes of a policy whose episodes were known."""
+        policy, question = answers.policy, answers.question
+        compiled = samples_again(policy, question)
+        digest = _digest(compiled)
+        before, entries = self._entries(policy.id, _SAMPLES, digest), Entries()
+        window, missing = policy.window.microseconds, list[tuple[str, Any, int, int]]()
+        for key, start, _, _, _, _, peak_at in answers.rows["rolling_counts"][:most]:
+            start_us, peak_us = micros(start), micros(peak_at)
+            name = question_digest(key, start_us, peak_us)
+            days = max(peak_us - window + 1, 0) // DAY, peak_us // DAY
+            made_of = self._files.key(digest, *days)
+            entry = before.get(name)
+            if entry is None or entry.key != made_of:
+                missing.append((name, key, start_us, peak_us))
+                entry = Entry(made_of, *days, [])
+            entries[name] = entry
+        if missing:
+            self._sample(compiled, window, missing, entries)
+        if missing or entries.keys() != before.keys():
+            before.clear()
+            before.update(entries)
+            self._changed.add(policy.id)
+            self._write()
+        return {
+            (group_values(key), start): [tuple(map(merge.value, row)) for row in each.answer]
+            for (key, start, *_), each in zip(answers.rows["rolling_counts"], entries.values(), strict=False)
+            if each.answer
+        }
+
+    def _sample(
+        self, compiled: CompiledQuery, window: int, missing: Sequence[tuple[str, Any, int, int]], entries: Entries
+    ) -> None:
+        bound = {
+            "keys": [list(group_values(key)) for _, key, _, _ in missing],
+            "starts": [start for _, _, start, _ in missing],
+            "starts_shown": [peak - window + 1 for *_, peak in missing],
+            "peaks_at": [peak for *_, peak in missing],
+        }
+        names = {(group_values(key), start): name for name, key, start, _ in missing}
+        days = {day for name, *_ in missing for day in range(entries[name].first, entries[name].last + 1)}
+        engine, (shown, sampled) = self._engine(days), compiled.steps
+        engine.step(shown.name, shown.sql, {name: bound[name] for name in shown.parameters})
+        for key, start, *event in engine.step(sampled.name, sampled.sql, sampled.parameters):
+            entries[names[group_values(key), micros(start)]].answer.append([_encoded(value) for value in event])
+
+    # What it has
+
+    def _entries(self, file: str, query: str, digest: str) -> Entries:
+        if file not in self._read:
+            self._read[file] = read(self._layout, file)
+        return self._read[file].entries(query, digest)
+
+    def _write(self) -> None:
+        if self._changed:
+            changed = {name: self._read[name] for name in sorted(self._changed)}
+            names = (policy.id for policy in self._policies)
+            write(self._layout, changed, self._snapshot.version, names, self._most)
+            self._changed.clear()
+
+    def _engine(self, days: Iterable[int]) -> DuckEngine:
+        """Return an engine with the events of some days; it is the same one each time."""
+        if self._opened is None:
+            self._opened = DuckEngine(beside(self._connection))
+        files = [file for day in sorted(days) for file in self._files.files(day)]
+        self._opened.leaf(file_paths(self._layout, files))
+        return self._opened
+
+
+def _asks_of(policy: Policy) -> dict[str, _Ask]:
+    """Return what is asked of days for a policy, by the query's name; nothing where its condition cannot be read."""
+    with suppress(ConditionError):
+        back = policy.window.microseconds
+        return {
+            name: _Ask(policy, name, question_digest(FORM, duckdb.__version__, told), back if name == _EPISODES else 0)
+            for name, told in told_by_day(policy, _SOME_DAY).items()
+        }
+    return {}
+
+
+def _digest(query: CompiledQuery) -> str:
+    return question_digest(FORM, duckdb.__version__, [(step.name, step.sql, step.parameters) for step in query.steps])
+
+
+def _window_start(policy: Policy, question: Question) -> int:
+    return micros(earlier(question.as_of, timedelta(microseconds=policy.window.microseconds)))
+
+
+def _given(query: CompiledQuery, rows: Mapping[str, list[Row]]) -> dict[str, list[Row]]:
+    """Return the rows of the steps of a query that say something of days."""
+    return {step.name: rows[step.name] for step in query.steps if _BY_DAY.fullmatch(step.name)}
+
+
+def _day_and_rest(step: str, row: Row) -> tuple[int, list[Any]]:
+    """Return the day of a row, and the rest of it as JSON values."""
+    if not step.startswith("evidence"):
+        day, *rest = row
+        return day, [_encoded(value) for value in rest]
+    # A piece that is carried over begins with the last instant before its day.
+    start = micros(row[1]) + (step == "evidence_carried")
+    return start // DAY, [_encoded(value) for value in row]
+
+
+def _encoded(value: Any) -> Any:
+    """Return a value as JSON has it; a number of 128 bits as text."""
+    if isinstance(value, datetime):
+        return {merge.AT: micros(value)}
+    return str(value) if isinstance(value, Decimal) else value

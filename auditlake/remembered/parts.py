@@ -1,0 +1,70 @@
+"""Periods cut at midnights: whole UTC days, and what is left of a day at either end. In microseconds since 1970."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from auditlake.events.times import EPOCH, MICROSECOND
+
+DAY = 86_400_000_000
+
+
+class Part(NamedTuple):
+    """What of one UTC day lies in ``(since, until]``."""
+
+    since: int
+    until: int
+
+    @property
+    def day(self) -> int:
+        """Days since 1970."""
+        return self.until // DAY
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it is all of its day."""
+        return self == whole_day(self.day)
+
+
+def whole_day(day: int) -> Part:
+    """Return all of a day."""
+    return Part(day * DAY - 1, day * DAY + DAY - 1)
+
+
+def parts_of(since: int, until: int) -> Iterator[Part]:
+    """Yield the parts of a period, in order; none of an empty one."""
+    while since < until:
+        end = min(until, (since + 1) // DAY * DAY + DAY - 1)
+        yield Part(since, end)
+        since = end
+
+
+def stretches(parts: Iterable[Part], bridged: int) -> Iterator[tuple[int, int]]:
+    """Yield stretches of time that parts make up, each to be asked about at once.
+
+    Args:
+        parts: Parts, of which several may be of one day.
+        bridged: Up to how many days between two parts are asked about as well.
+    """
+    ends: dict[int, int] = {}
+    for part in sorted(set(parts)):
+        # Only at midnights: each day of a stretch is to be a part that is wanted, or a whole one.
+        begins = (
+            since
+            for since, until in ends.items()
+            if 0 <= part.since - until <= bridged * DAY and not (until + 1) % DAY and not (part.since + 1) % DAY
+        )
+        ends[next(begins, part.since)] = part.until
+    yield from ends.items()
+
+
+def instant(micros: int) -> datetime:
+    """Return an instant as a datetime."""
+    return EPOCH + timedelta(microseconds=micros)
+
+
+def micros(moment: datetime) -> int:
+    """Return an instant as a number."""
+    return (moment - EPOCH) // MICROSECOND
