@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import unquote
 
 import orjson
@@ -14,6 +14,7 @@ from auditlake.disk.files import is_file, open_file, read_file
 from auditlake.disk.layout import Layout
 from auditlake.store.model import Snapshot
 
+T = TypeVar("T")
 TYPES_TAG = "auditlake.types"
 """The tag of a file's action: a JSON object of the event types in it with how many events each has."""
 
@@ -33,21 +34,31 @@ def file_types(layout: Layout, version: int) -> dict[str, tuple[tuple[str, int],
     Files that another program or an earlier version added are not in it; such that are gone may be. What cannot be read
     is left out: then more files are read than need be.
     """
+    return _said(layout, version, lambda types: tuple(sorted((str(name), int(rows)) for name, rows in types.items())))
+
+
+def type_names(layout: Layout, version: int) -> dict[str, frozenset[str]]:
+    """Return the event types in files of a version, as :func:`file_types` does; files with the same share one set."""
+    sets: dict[frozenset[str], frozenset[str]] = {}
+
+    def names(types: Mapping[str, int]) -> frozenset[str]:
+        found = frozenset(types)
+        return sets.setdefault(found, found)
+
+    return _said(layout, version, names)
+
+
+def _said(layout: Layout, version: int, take: Callable[[Mapping[str, int]], T]) -> dict[str, T]:
+    """Return what is made of the tag of each file."""
     checkpoint = _checkpoint_before(layout, version)
-    found: dict[str, tuple[tuple[str, int], ...]] = {}
-    if checkpoint is not None:
-        _take(found, _in_checkpoint(layout, checkpoint))
-    for later in range(0 if checkpoint is None else checkpoint + 1, version + 1):
-        _take(found, _in_entry(layout, later))
+    found: dict[str, T] = {}
+    for each in range(0 if checkpoint is None else checkpoint, version + 1):
+        adds = _in_checkpoint(layout, each) if each == checkpoint else _in_entry(layout, each)
+        for path, tags in adds:
+            found.pop(path, None)
+            with suppress(ValueError, TypeError, KeyError, AttributeError):
+                found[path] = take(orjson.loads(dict(tags)[TYPES_TAG]))
     return found
-
-
-def _take(found: dict[str, tuple[tuple[str, int], ...]], adds: Iterable[tuple[str, Any]]) -> None:
-    for path, tags in adds:
-        found.pop(path, None)
-        with suppress(ValueError, TypeError, KeyError, AttributeError):
-            types = orjson.loads(dict(tags)[TYPES_TAG])
-            found[path] = tuple(sorted((str(name), int(rows)) for name, rows in types.items()))
 
 
 def _checkpoint_before(layout: Layout, version: int) -> int | None:
