@@ -110,7 +110,7 @@ def content_of(folder: Path, *, fields: tuple[str, ...] = _FIELDS, ordered: bool
             group by event_date order by event_date""").fetchall()
         for file in folder.glob("**/*.parquet") if ordered else ():
             assert connection.sql(f"""
-                select count_if(before > "timestamp")
+                select coalesce(count_if(before > "timestamp"), 0)
                 from (select "timestamp", lag("timestamp") over () as before from read_parquet('{file}'))
                 """).fetchall() == [(0,)], f"{file} is not in order"
     return content
