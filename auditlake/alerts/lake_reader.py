@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -18,9 +19,9 @@ from auditlake.alerts.model import Group, Turn, instant, micros
 from auditlake.alerts.tally import Tally
 from auditlake.disk.files import read_file
 from auditlake.disk.layout import Layout
-from auditlake.engine.duck import connect, keep_rows, rows
+from auditlake.engine.duck import connect, keep_rows
 from auditlake.engine.duck_engine import DuckEngine
-from auditlake.engine.model import StatementError
+from auditlake.engine.model import Row, StatementError
 from auditlake.engine.statements import statement
 from auditlake.events.schema import PUBLIC_COLUMNS
 from auditlake.ingest.custody import IngestOptions
@@ -89,22 +90,22 @@ class Episode:
 
 
 class LakeReader:
-    """A DuckDB with the view ``events`` of the lake, for as long as a question takes.
+    """An engine with the view ``events`` of the lake, for as long as a question takes.
 
     Args:
-        connection: The DuckDB.
+        engine: The engine.
         committed: How far the table is that it shows.
     """
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection, committed: Committed) -> None:
-        self.connection = connection
+    def __init__(self, engine: DuckEngine, committed: Committed) -> None:
+        self.engine = engine
         self.committed = committed
         self.ends: dict[int, Position] = dict(committed.positions)
         """Of each slot, what of it ``events`` shows."""
 
     def counted(self, name: str, policy: Policy, **values: object) -> Iterator[Counted]:
         """Run a statement of ``sql/alerts/lake.sql``, and yield what a policy counts."""
-        return counted(self.connection, "lake", name, policy, values)
+        return counted(partial(_rows, self.engine), "lake", name, policy, values)
 
     def latecomers(self, policy: Policy, batches: Sequence[int] | None, judged: int) -> Iterator[Stretch]:
         """Yield the stretches in which batches, or the landing if None, brought a policy's groups events up to
@@ -115,14 +116,14 @@ class LakeReader:
             "types": list(policy.required_events), "batches": list(batches or ()), "landing": batches is None,
             "judged": instant(judged), "reach_us": 2 * policy.window.microseconds,
         }  # fmt: skip
-        for key, first, last in rows(self.connection, filled(part, policy), part.bind(values)):
+        for key, first, last in _rows(self.engine, filled(part, policy), part.bind(values)):
             yield Stretch(policy.id, group_values(key), first, last)
 
     def spans(self, batches: Sequence[int], judged: int, *, landing: bool = False) -> dict[str, Span]:
         """Return when the events of each type happened that batches brought, or the landing as well."""
         part = statement("alerts/lake.sql", "spans_brought")
         values = {"batches": list(batches), "landing": landing, "judged": instant(judged)}
-        found = rows(self.connection, part.text, part.bind(values))
+        found = _rows(self.engine, part.text, part.bind(values))
         return {event_type: (first, late) for event_type, first, late in found}
 
     def episodes(self, policy: Policy, after: int, last: int) -> list[Episode]:
@@ -130,7 +131,7 @@ class LakeReader:
         question = Question(instant(last), instant(max(after, _FIRST)), instant(last))
         found = [
             (group_values(key), micros(start), micros(end) if end else None)
-            for key, start, end, *_ in _episodes(self.connection, policy, question)
+            for key, start, end, *_ in _episodes(self.engine, policy, question)
         ]
         if not found:
             return []
@@ -138,7 +139,7 @@ class LakeReader:
         part = statement("alerts/lake.sql", "measures_at")
         instants = [*(start for _, start, _ in found), *(last if end is None else end for _, _, end in found)]
         values = {"keys": [*keys, *keys], "instants": instants}
-        measures = [measure for _, measure in rows(self.connection, part.text, part.bind(values))]
+        measures = [measure for _, measure in _rows(self.engine, part.text, part.bind(values))]
         return [
             Episode(*each, *ends)
             for each, *ends in zip(found, measures[: len(found)], measures[len(found) :], strict=True)
@@ -148,12 +149,12 @@ class LakeReader:
         """Return what was read lately, as :meth:`auditlake.alerts.live_batches.Batches.remember` takes it."""
         part = statement("alerts/lake.sql", "recently_seen")
         values = {"after": instant(after), "most": _MOST_SEEN}
-        return self.connection.sql(part.text, params=part.bind(values)).to_arrow_table()
+        return self.engine.arrow(part.text, part.bind(values))
 
     def next_ahead(self, after: int) -> int | None:
         """Return the first event dated after an instant."""
         part = statement("alerts/lake.sql", "next_ahead")
-        ((first,),) = rows(self.connection, part.text, part.bind({"after": instant(after)}))
+        ((first,),) = _rows(self.engine, part.text, part.bind({"after": instant(after)}))
         return micros(first) if first else None
 
     def settle(
@@ -177,7 +178,7 @@ class LakeReader:
             return []
         question = Question(instant(now), instant(since), instant(last))
         stretches: list[tuple[Group, int, int]] = []
-        for key, start, end, *_ in _episodes(self.connection, policy, question):
+        for key, start, end, *_ in _episodes(self.engine, policy, question):
             group, stop = group_values(key), micros(end) if end else last + 1
             if stop > ends_after and (groups is None or group in groups):
                 stretches.append((group, micros(start), stop))
@@ -200,7 +201,7 @@ class LakeReader:
             "types": list(policy.required_events), "keys": keys, "instants": starts, "window_us": window,
             "after": instant(max(min(starts) - window, _FIRST)), "until": instant(max(starts)),
         }  # fmt: skip
-        return [events for _, events in rows(self.connection, filled(part, policy), part.bind(values))]
+        return [events for _, events in _rows(self.engine, filled(part, policy), part.bind(values))]
 
 
 @contextmanager
@@ -208,8 +209,8 @@ def the_table(layout: Layout) -> Iterator[LakeReader]:
     """Open the newest snapshot of the table."""
     with _connected(layout) as connection:
         committed = read_committed(layout, slots(layout))
-        view_snapshot(connection, layout, committed.snapshot, columns=_COLUMNS)
-        yield LakeReader(connection, committed)
+        events = view_snapshot(connection, layout, committed.snapshot, columns=_COLUMNS, asked=())
+        yield LakeReader(DuckEngine(connection, events), committed)
 
 
 @contextmanager
@@ -226,8 +227,8 @@ def the_lake(layout: Layout, options: IngestOptions, now: datetime) -> Iterator[
         if lines := [held(piece, line=1) for piece in left]:
             keep_rows(connection, _LANDING, preview(layout, lines, options, now=now, snapshot=committed.snapshot))
         beside = _LANDING if lines else None
-        view_snapshot(connection, layout, committed.snapshot, columns=_COLUMNS, beside=beside)
-        reader = LakeReader(connection, committed)
+        events = view_snapshot(connection, layout, committed.snapshot, columns=_COLUMNS, beside=beside, asked=())
+        reader = LakeReader(DuckEngine(connection, events), committed)
         for piece in left:
             reader.ends[piece.segment.slot] = piece.end
         yield reader
@@ -243,9 +244,17 @@ def _connected(layout: Layout) -> Iterator[duckdb.DuckDBPyConnection]:
         yield connection
 
 
-def _episodes(connection: duckdb.DuckDBPyConnection, policy: Policy, question: Question) -> list[Any]:
+def _episodes(engine: DuckEngine, policy: Policy, question: Question) -> list[Row]:
     """Return the episodes; the evaluator tells DuckDB's errors apart itself."""
     try:
-        return episodes(DuckEngine(connection), policy, question)
+        return episodes(engine, policy, question)
+    except StatementError as error:
+        raise error.cause from None
+
+
+def _rows(engine: DuckEngine, sql: str, parameters: Mapping[str, object]) -> list[Row]:
+    """Return the rows of a statement; the errors are as above."""
+    try:
+        return engine.rows(sql, parameters)
     except StatementError as error:
         raise error.cause from None

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import Any
 
 import pyarrow as pa
 
@@ -13,6 +14,7 @@ from auditlake.alerts.measured import Span
 from auditlake.alerts.model import Group
 from auditlake.engine.duck import connect, rows
 from auditlake.engine.duck_engine import DuckEngine
+from auditlake.engine.model import Row
 from auditlake.engine.statements import statement
 from auditlake.events.schema import CANONICAL, SELF
 from auditlake.ingest.mapping import STAGED, map_records
@@ -23,9 +25,6 @@ from auditlake.policies.model import Policy
 from auditlake.policies.sieve import Sifter
 from auditlake.sources.model import Damage
 from auditlake.sources.split import split_lines
-
-if TYPE_CHECKING:
-    import duckdb
 
 _GENERATION = 250_000
 """So many events are remembered before the memory grows old; two generations are kept."""
@@ -124,7 +123,7 @@ class Batches:
 
     def counted(self, policy: Policy) -> Iterator[Counted]:
         """Run a statement of ``sql/alerts``, and yield what a policy counts, in the statement's order."""
-        return counted(self._connection, "batch", "sightings", policy, {})
+        return counted(partial(rows, self._connection), "batch", "sightings", policy, {})
 
     def spans(self, judged: datetime, ahead: datetime) -> tuple[dict[str, Span], int | None]:
         """Return when the events of each type in the batch happened, and the first of all that is after ``ahead``."""
@@ -139,10 +138,14 @@ class Batches:
 
 
 def counted(
-    connection: duckdb.DuckDBPyConnection, file: str, name: str, policy: Policy, values: Mapping[str, object]
+    ask: Callable[[str, Mapping[str, object]], list[Row]],
+    file: str,
+    name: str,
+    policy: Policy,
+    values: Mapping[str, object],
 ) -> Iterator[Counted]:
     """Run a statement of ``sql/alerts``, and yield what a policy counts, in the statement's order."""
     part = statement(f"alerts/{file}.sql", name)
     known = {"types": list(policy.required_events), "alert_threshold": policy.alert_threshold, **values}
-    for key, moments, identities, doubtful in rows(connection, filled(part, policy), part.bind(known)):
+    for key, moments, identities, doubtful in ask(filled(part, policy), part.bind(known)):
         yield Counted(group_values(key), moments or (), identities or (), doubtful or ())

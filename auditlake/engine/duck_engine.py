@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import duckdb
 
@@ -12,6 +14,9 @@ from auditlake.engine import duck
 from auditlake.engine.model import RangeError, Row, StatementError
 from auditlake.engine.narrowing import EVENTS, asked_of, made
 from auditlake.engine.parse_tree import Node, parse
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 _ELSEWHERE = re.compile(r"\bown_events as events\b", re.IGNORECASE)
 """A sieve's table, which statements read in the place of the view."""
@@ -55,25 +60,34 @@ class DuckEngine:
             StatementError: It cannot be evaluated on these events.
         """
         try:
-            if self._events is not None:
-                self._narrow(self._events, sql, parameters or {})
+            self._narrow(sql, parameters or {})
             return duck.rows(self._connection, sql, parameters)
         except duckdb.OutOfRangeException as error:
             raise RangeError(error) from error
         except _OF_STATEMENTS as error:
             raise StatementError(error) from error
 
-    def _narrow(self, events: duck.EventsView, sql: str, parameters: Mapping[str, object]) -> None:
+    def arrow(self, sql: str, parameters: Mapping[str, object]) -> pa.Table:
+        """Run one statement and return its rows as an Arrow table; errors are DuckDB's."""
+        self._narrow(sql, parameters)
+        return self._connection.sql(sql, params=dict(parameters)).to_arrow_table()
+
+    def _narrow(self, sql: str, parameters: Mapping[str, object]) -> None:
         """Let the view ``events`` show at least what a statement reads of it."""
+        if self._events is None:
+            return
         kind, name, query = made(sql)
         if kind:
             (self._views.add if kind == "view" else self._views.discard)(name)
         text = _ELSEWHERE.sub("", query).lower()
         if kind == "view" or not any(each in text for each in self._views):
             return  # it reads none of it
-        if query not in self._trees:
-            self._trees[query] = parse(self._connection, query)
-        events.narrow(asked_of(self._trees[query], parameters, self._views))
+        asked = None
+        with suppress(RecursionError):
+            if query not in self._trees:
+                self._trees[query] = parse(self._connection, query)
+            asked = asked_of(self._trees[query], parameters, self._views)
+        self._events.narrow(asked)
 
     def close(self) -> None:
         """Close the connection."""

@@ -21,9 +21,8 @@ from auditlake.landing.newest_view import read_newest, view_newest
 from auditlake.query.events import Events, Origin
 from auditlake.query.rows import Rows
 from auditlake.store.failures import explained, failure
-from auditlake.store.file_types import with_types
 from auditlake.store.model import Snapshot
-from auditlake.store.narrowed import files_for
+from auditlake.store.narrowed import contents_of, files_for
 from auditlake.store.snapshot import read_snapshot, readable, view_snapshot
 
 if TYPE_CHECKING:
@@ -50,8 +49,9 @@ def matching(
             snapshot, table = read_snapshot(context.layout, version), None
         source = readable(context.layout, snapshot)
         if (types := values["event_type"]) is not None:
-            known = with_types(context.layout, replace(snapshot, files=source.files))
-            source = replace(source, files=files_for(known.files, [Asked(types=frozenset(types))]))
+            known = contents_of(context.layout, snapshot.version, source.files)
+            chosen = set(files_for(known, [Asked(types=frozenset(types))]))
+            source = replace(source, files=[file for file in source.files if file.path in chosen])
         origin = Origin(context.layout, source, table)
     return Events(connection, values, partial(failure, context.layout, "the query"), origin)
 

@@ -18,8 +18,7 @@ from auditlake.engine.sql_text import identifier, literal, select_events
 from auditlake.events.schema import PUBLIC_COLUMNS
 from auditlake.events.times import EPOCH, MICROSECOND
 from auditlake.sandbox.gate import Gate, Refusal, check
-from auditlake.store.model import DataFile
-from auditlake.store.narrowed import files_for
+from auditlake.store.narrowed import Contents, files_for
 
 _SETTINGS = {
     "temp_directory": "",
@@ -93,12 +92,13 @@ class Narrowing:
     def __init__(self, connection: duckdb.DuckDBPyConnection, opening: Mapping[str, Any]) -> None:
         reading, paths = opening["reading"], opening["files"]
         self._connection, self._last_batch = connection, reading["last_batch"]
-        sets = [tuple((name, 1) for name in types) for types in reading["types"]]
+        sets = [frozenset(types) for types in reading["types"]]
         self._files = [
-            DataFile(path, EPOCH.date(), 0, 0, _instant(first), _instant(last), None if held is None else sets[held])
+            Contents(path, None if held is None else sets[held], _instant(first), _instant(last))
             for path, (held, first, last) in zip(paths, reading["contents"], strict=True)
         ]
-        self._shown: list[str] = paths
+        self._all: list[str] = paths
+        self._shown = paths
         self._others = {name for name, query in opening["on_demand"].items() if "events" in query}
         """The views beside it that show events."""
 
@@ -111,7 +111,7 @@ class Narrowing:
             used: The views that it reads.
         """
         asked = None if self._others & set(used) else asked_by(self._connection, text, values)
-        files = [file.path for file in (self._files if asked is None else files_for(self._files, asked))]
+        files = self._all if asked is None else files_for(self._files, asked)
         if files != self._shown:
             read = select_events([f"./{file}" for file in files], PUBLIC_COLUMNS, self._last_batch)
             make_view(self._connection, "_read", read)

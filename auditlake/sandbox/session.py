@@ -39,9 +39,8 @@ from auditlake.sandbox.query_log import QueryLog
 from auditlake.sandbox.received import Received
 from auditlake.sandbox.values import is_text, sent
 from auditlake.sandbox.views import SHAPES, Sight, Tables, TooMuch
-from auditlake.store.file_types import with_types
-from auditlake.store.model import DataFile, Snapshot
-from auditlake.store.narrowed import chooser
+from auditlake.store.model import Snapshot
+from auditlake.store.narrowed import Contents, chooser, contents_of
 from auditlake.store.snapshot import read_snapshot, readable
 
 if TYPE_CHECKING:
@@ -116,14 +115,13 @@ class AuditSession:
             files = [file.path for file in can_read.files]
             if engine_reads is None:
                 engine_reads = landlock_version() > 0 and not any(map(has_pattern, files))
-            typed = with_types(layout, replace(snapshot_read, files=can_read.files)).files
-            reading = _reading(typed, can_read.last_batch)
+            reading = _reading(contents_of(layout, self.snapshot, can_read.files), can_read.last_batch)
             self._opening = self._plan(layout, masking, files, reading, layers, engine_reads=engine_reads)
             self._log = QueryLog(
                 layout, config, clock, principal=self.principal, session=self.id, snapshot=self.snapshot,
                 account=account,
             )  # fmt: skip
-            chosen = chooser(layout, self.snapshot, typed)
+            chosen = chooser(layout, self.snapshot, can_read.files)
             sight = Sight(self.snapshot, self.as_of, clock(), chosen, can_read.last_batch, masking, waiting)
             self._tables = Tables(layout, config, sight, self._log.lines)
             self._lock = Lock()
@@ -290,15 +288,14 @@ def _newest(context: LakeContext) -> tuple[Snapshot, tuple[bytes, ...]]:
     return committed.snapshot, tuple(piece.data for piece in left if piece.segment.slot >= OWN)
 
 
-def _reading(files: Sequence[DataFile], last_batch: int | None) -> Reading:
-    """Return what the log says of files."""
-    held = [tuple(name for name, _ in file.types or ()) for file in files]
-    sets = {types: number for number, types in enumerate(dict.fromkeys(filter(None, held)))}
+def _reading(files: Sequence[Contents], last_batch: int | None) -> Reading:
+    """Return what the log says of files, as a child is told it."""
+    sets = {types: number for number, types in enumerate(dict.fromkeys(filter(None, (file.types for file in files))))}
     contents = [
-        (sets.get(types), _microseconds(file.first), _microseconds(file.last))
-        for types, file in zip(held, files, strict=True)
+        (None if file.types is None else sets.get(file.types), _microseconds(file.first), _microseconds(file.last))
+        for file in files
     ]
-    return Reading(last_batch, tuple(sets), contents)
+    return Reading(last_batch, [sorted(types) for types in sets], contents)
 
 
 def _microseconds(at: datetime | None) -> int | None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import unquote
 
 import orjson
@@ -15,6 +15,7 @@ from auditlake.disk.files import is_file, open_file, read_file
 from auditlake.disk.layout import Layout
 from auditlake.store.model import Snapshot
 
+T = TypeVar("T")
 _PLAIN = re.compile(r"[\w=/.-]+", re.ASCII)
 TYPES_TAG = "auditlake.types"
 """The tag of a file's action: a JSON object of the event types in it with how many events each has."""
@@ -43,23 +44,37 @@ def file_types(
         version: The version.
         only: Only those of these files, by path; of all if None.
     """
+    return _said(
+        layout, version, lambda types: tuple(sorted((str(name), int(rows)) for name, rows in types.items())), only
+    )  # fmt: skip
+
+
+def type_names(layout: Layout, version: int) -> dict[str, frozenset[str]]:
+    """Return the event types in files of a version, as :func:`file_types` does; files with the same share one set."""
+    sets: dict[frozenset[str], frozenset[str]] = {}
+
+    def names(types: Mapping[str, int]) -> frozenset[str]:
+        found = frozenset(types)
+        return sets.setdefault(found, found)
+
+    return _said(layout, version, names)
+
+
+def _said(
+    layout: Layout, version: int, take: Callable[[Mapping[str, int]], T], only: Collection[str] | None = None
+) -> dict[str, T]:
+    """Return what is made of the tag of each file."""
     if only is not None and not all(map(_PLAIN.fullmatch, only)):
         only = None  # the log spells such names in another way
     checkpoint = _checkpoint_before(layout, version)
-    found: dict[str, tuple[tuple[str, int], ...]] = {}
-    if checkpoint is not None:
-        _take(found, _in_checkpoint(layout, checkpoint, only))
-    for later in range(0 if checkpoint is None else checkpoint + 1, version + 1):
-        _take(found, _in_entry(layout, later, only))
+    found: dict[str, T] = {}
+    for each in range(0 if checkpoint is None else checkpoint, version + 1):
+        adds = _in_checkpoint(layout, each, only) if each == checkpoint else _in_entry(layout, each, only)
+        for path, tags in adds:
+            found.pop(path, None)
+            with suppress(ValueError, TypeError, KeyError, AttributeError):
+                found[path] = take(orjson.loads(dict(tags)[TYPES_TAG]))
     return found
-
-
-def _take(found: dict[str, tuple[tuple[str, int], ...]], adds: Iterable[tuple[str, Any]]) -> None:
-    for path, tags in adds:
-        found.pop(path, None)
-        with suppress(ValueError, TypeError, KeyError, AttributeError):
-            types = orjson.loads(dict(tags)[TYPES_TAG])
-            found[path] = tuple(sorted((str(name), int(rows)) for name, rows in types.items()))
 
 
 def _checkpoint_before(layout: Layout, version: int) -> int | None:

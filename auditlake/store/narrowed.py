@@ -2,18 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path
 
 from auditlake.disk.layout import Layout
 from auditlake.engine.narrowing import Asked
-from auditlake.store.file_types import with_types
-from auditlake.store.model import DataFile, Snapshot
+from auditlake.store.file_types import type_names
+from auditlake.store.model import DataFile
 
 _ROUNDED = timedelta(milliseconds=1)
 """How much later than the log says the last event of a file may be: other writers cut its time off."""
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What the log says of a file; what it does not say is None, and then the file may hold anything."""
+
+    path: str
+    types: frozenset[str] | None
+    """The event types in it."""
+    first: datetime | None
+    """An instant that no event of it is before."""
+    last: datetime | None
+    """An instant that no event of it is after, but for what other writers cut off."""
+
+    def matters(self, asked: Asked) -> bool:
+        """Return whether an event may be in it that matters to a question."""
+        return (
+            (asked.types is None or self.types is None or not asked.types.isdisjoint(self.types))
+            and (asked.since is None or self.last is None or self.last + _ROUNDED >= asked.since)
+            and (asked.until is None or self.first is None or self.first <= asked.until)
+        )
 
 
 def chooser(layout: Layout, version: int, files: Sequence[DataFile]) -> Callable[[Sequence[Asked] | None], list[Path]]:
@@ -26,46 +48,35 @@ def chooser(layout: Layout, version: int, files: Sequence[DataFile]) -> Callable
     """
 
     @cache
-    def typed() -> Sequence[DataFile]:
-        return with_types(layout, Snapshot(version, tuple(files))).files
+    def contents(*, typed: bool) -> tuple[Contents, ...]:
+        return contents_of(layout, version if typed else None, files)
 
     def chosen(asked: Sequence[Asked] | None) -> list[Path]:
         if asked is None:
             return [layout.events / file.path for file in files]
-        known = typed() if any(each.types for each in asked) else files
-        return [layout.events / file.path for file in files_for(known, asked)]
+        known = contents(typed=any(each.types is not None for each in asked)) if asked else ()
+        return [layout.events / path for path in files_for(known, asked)]
 
     return chosen
 
 
-def files_for(files: Sequence[DataFile], asked: Sequence[Asked]) -> tuple[DataFile, ...]:
-    """Return those files in which events may be that matter to any of several questions, in the same order.
-
-    A file of which the log does not say what is in it may hold anything.
-    """
-    found = {file.path for each in asked for file in _for_one(files, each)}
-    return tuple(file for file in files if file.path in found)
+def contents_of(layout: Layout, version: int | None, files: Iterable[DataFile]) -> tuple[Contents, ...]:
+    """Return what the log of a version says of files; nothing about their types if the version is None."""
+    types = {} if version is None else type_names(layout, version)
+    return tuple(Contents(file.path, types.get(file.path), file.first, file.last) for file in files)
 
 
-def _for_one(files: Sequence[DataFile], asked: Asked) -> list[DataFile]:
-    found = [file for file in files if _may_hold(file, asked)]
-    if not asked.is_first:
-        return found
-    # Each file that is over by then has an event by its end: what begins later has not the first of all.
-    ends = [end for file in found if (end := _end(file)) is not None and (asked.until is None or end < asked.until)]
-    by = min(ends, default=None)
-    return found if by is None else [file for file in found if file.first is None or file.first <= by]
+def files_for(files: Sequence[Contents], asked: Iterable[Asked]) -> list[str]:
+    """Return the paths of those files in which events may be that matter to any of several questions, in order."""
+    found = {path for each in asked for path in _for_one(files, each)}
+    return [file.path for file in files if file.path in found]
 
 
-def _may_hold(file: DataFile, asked: Asked) -> bool:
-    end = _end(file)
-    return (
-        (asked.types is None or file.may_hold(asked.types))
-        and (asked.since is None or end is None or end >= asked.since)
-        and (asked.until is None or file.first is None or file.first <= asked.until)
-    )
-
-
-def _end(file: DataFile) -> datetime | None:
-    """Return an instant that no event of a file is later than; None if the log does not say."""
-    return None if file.last is None else file.last + _ROUNDED
+def _for_one(files: Sequence[Contents], asked: Asked) -> list[str]:
+    found = [file for file in files if file.matters(asked)]
+    if asked.is_first:
+        # Each file that is over by then has an event by its end: what begins later has not the first of all.
+        ends = (file.last + _ROUNDED for file in found if file.last is not None)
+        by = min((end for end in ends if asked.until is None or end < asked.until), default=None)
+        found = [file for file in found if by is None or file.first is None or file.first <= by]
+    return [file.path for file in found]

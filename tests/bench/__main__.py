@@ -44,6 +44,9 @@ def rows_asked(scale: float) -> tuple[Asked, ...]:
         Asked("ingest", f"ingest of {lines}", 0.7, rate=True, memory_mb=1500, beside="plain"),
         Asked("ingest-without-ids", f"ingest of {lines} without ids", rate=True, beside="plain"),
         Asked("report", f"JSON report of three policies, {events}", 1.5),
+        Asked("classes-reports", f"JSON report of three policies in classes, {events}, processor time", 1.05),
+        Asked("classes-report", f"JSON report of a policy of one class, {events}, processor time", 0.6),
+        Asked("classes-ingest", f"ingest of {lines} in classes, processor time", 0.95, rate=True),
         Asked("breaches", f"breaches, ungrouped, {events}", 1.5),
         Asked("breaches-by-user", f"breaches by user, {events}", 1.5),
         Asked("everything", f"episodes and daily peaks, ungrouped, {events}", 2),
@@ -137,9 +140,9 @@ def _deletion_rows(events: str) -> tuple[Asked, ...]:
         Asked("deletion-night", f"nightly apply, {year}", most_seconds=1, figure="files written or kept", most=0),
         Asked("deletion-mixed", f"apply to a lake before classes, {year}", 3, memory_mb=1000),
         Asked("deletion-size", f"two thirds deleted and the grace over, {year}", figure="x the size", most=1.05),
-        # Proofs of the others need the root of each largest subtree that went whole. Where two of three go at random, that
-        # is 0.39 hashes of 32 bytes for each event of the day, so 18.7 bytes for each that went. No order of leaves needs
-        # less, and shorter hashes would prove less. The rest says where they belong.
+        # Proofs of the others need the root of each largest subtree that went whole. Where two of three go at random,
+        # that is 0.39 hashes of 32 bytes for each event of the day, so 18.7 bytes for each that went. No order of leaves
+        # needs less, and shorter hashes would prove less. The rest says where they belong.
         Asked("deletion-random", f"two thirds of a day deleted at random, {year}", figure=singly, most=20),
         Asked("deletion-random-of-day", f"the same, {year}", figure="bytes kept an event that the day had", most=14),
         Asked("deletion-type", f"one type of a day deleted, {year}", figure=singly, most=1),

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from tests.bench import (
     backtest,
+    classes,
     deletion,
     frameworks,
     ingest,
@@ -39,6 +40,9 @@ WORKS: Mapping[str, Callable[[], dict[str, Work]]] = {
     "ingest-without-ledger": lambda: ingest.works(ids=True) | {"ours": ledger.writing()["without a ledger"]},
     "ingest-without-ids": lambda: ingest.works(ids=False),
     "report": report.works,
+    "classes-reports": lambda: classes.reports(*report.POLICIES),
+    "classes-report": lambda: classes.reports(classes.ALONE),
+    "classes-ingest": classes.ingest,
     **{f"kinds-{name}": partial(kinds.works, name) for name in kinds.ASKED},
     "many-reports": many.reports,
     "many-stats": many.stands,

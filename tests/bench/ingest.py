@@ -36,8 +36,8 @@ def works(*, ids: bool) -> dict[str, Work]:
         "sorted table, COPY, two cursors": partial(_day_by_day, ids=ids, ordered=True, cursors=2),
     }
     # PARTITION_BY with threads leaves files unsorted: not the same work, so it is no rival.
-    found = {name: Work(way, partial(_content, fields=fields, ordered=True)) for name, way in ways.items()}
-    return {**found, "plain": Work(partial(_plain, ids=ids), partial(_content, fields=fields, ordered=False))}
+    found = {name: Work(way, partial(content_of, fields=fields, ordered=True)) for name, way in ways.items()}
+    return {**found, "plain": Work(partial(_plain, ids=ids), partial(content_of, fields=fields, ordered=False))}
 
 
 def _ours(place: Place, scratch: Path, *, ids: bool) -> Path:
@@ -100,7 +100,7 @@ def _reading(place: Place, *, ids: bool) -> str:
     return f"read_json('{_lines(place, ids=ids)}', format = 'newline_delimited', columns = {columns})"
 
 
-def _content(folder: Path, *, fields: tuple[str, ...], ordered: bool) -> Any:
+def content_of(folder: Path, *, fields: tuple[str, ...] = _FIELDS, ordered: bool = True) -> Any:
     """How many events of which days, and a hash over all of them; each file must be in order."""
     columns = ", ".join(f'"{name}"' for name in fields)
     with _connect() as connection:
@@ -110,7 +110,7 @@ def _content(folder: Path, *, fields: tuple[str, ...], ordered: bool) -> Any:
             group by event_date order by event_date""").fetchall()
         for file in folder.glob("**/*.parquet") if ordered else ():
             assert connection.sql(f"""
-                select count_if(before > "timestamp")
+                select coalesce(count_if(before > "timestamp"), 0)
                 from (select "timestamp", lag("timestamp") over () as before from read_parquet('{file}'))
                 """).fetchall() == [(0,)], f"{file} is not in order"
     return content

@@ -26,7 +26,7 @@ Rows = list[tuple[Any, ...]]
 def works() -> dict[str, Work]:
     """Ours, and the script with one scan into a table or with a scan for each of its two questions."""
     return {
-        "ours": Work(_ours, _numbers),
+        "ours": Work(_ours, numbers_of),
         "script, one scan": Work(partial(_script, kind="table"), _script_numbers),
         "script, a scan a question": Work(partial(_script, kind="view"), _script_numbers),
     }
@@ -63,12 +63,12 @@ def _script(place: Place, _: Path, *, kind: str) -> dict[str, Rows]:
     return found
 
 
-def _numbers(reports: Sequence[bytes]) -> list[dict[str, Any]]:
+def numbers_of(reports: Sequence[bytes]) -> list[dict[str, Any]]:
     """What our reports say, as far as the script says it too."""
-    return [_numbers_of(json.loads(report)) for report in reports]
+    return [_numbers_of_one(json.loads(report)) for report in reports]
 
 
-def _numbers_of(report: Mapping[str, Any]) -> dict[str, Any]:
+def _numbers_of_one(report: Mapping[str, Any]) -> dict[str, Any]:
     episodes = [each for each in report["violations"] if each["kind"] == "threshold_exceeded"]
     threshold, retention = report["threshold"], report["retention"]
     assert retention["kept_by_other_policies"] == retention["held"] == 0, "the script counts on that"

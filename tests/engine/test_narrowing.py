@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,7 @@ from hypothesis import strategies as st
 from auditlake.engine.duck import EventsView, connect
 from auditlake.engine.duck_engine import DuckEngine
 from auditlake.engine.narrowing import Asked, asked_by
-from auditlake.store.model import DataFile
-from auditlake.store.narrowed import files_for
+from auditlake.store.narrowed import Contents, files_for
 
 T0 = datetime(2026, 3, 1, tzinfo=UTC)
 T1 = T0 + timedelta(days=1)
@@ -150,15 +149,14 @@ def cases(draw: st.DrawFn) -> Case:
     return Case(files, known, query, {name: value for name, value in values.items() if f"${name}" in query})
 
 
-def described(case: Case) -> list[DataFile]:
+def described(case: Case) -> list[Contents]:
     """The files as the log of another writer describes them: times cut off to milliseconds."""
     found = []
     for number, (rows, (types, times)) in enumerate(zip(case.files, case.known, strict=True)):
         ends = (pick(at for _, at, _ in rows) for pick in (min, max))
         first, last = (at.replace(microsecond=at.microsecond // 1000 * 1000) for at in ends)
-        names = tuple((name, 1) for name in sorted({name for name, *_ in rows}))
-        bounds = (first, last) if times else (None, None)
-        found.append(DataFile(f"f{number}", date(2026, 3, 1), 1, len(rows), *bounds, types=names if types else None))
+        names = frozenset(name for name, *_ in rows) if types else None
+        found.append(Contents(f"f{number}", names, *((first, last) if times else (None, None))))
     return found
 
 
@@ -178,7 +176,9 @@ def test_narrowed_answers_are_the_same(case: Case) -> None:
             connection.execute(f"create or replace temp view events as {rows}")
 
         def chosen(asked: Any) -> list[Path]:
-            return [Path(file.path) for file in (files if asked is None else files_for(files, asked))]
+            return [
+                Path(path) for path in ([file.path for file in files] if asked is None else files_for(files, asked))
+            ]
 
         plain = DuckEngine(connection)
         engine = DuckEngine(connection, EventsView(chosen, show, ()))

@@ -21,6 +21,7 @@ from auditlake.ingest import day_files
 from auditlake.store import commit, dayfile, log_checkpoint
 from auditlake.store.model import DataFile
 from auditlake.upkeep import doctor
+from tests.lakes import create as in_classes
 from tests.store.lakes import NOW, made, opened, write_events
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -28,6 +29,10 @@ NOON = datetime(2026, 3, 2, 11, 0, 0, tzinfo=UTC)
 FILTERS = {
     "text": "event_id = 'e5'",
     "prefix": "event_type like 'auth%'",
+    "type": "event_type = 'auth_failure'",
+    "types": "event_type in ('login', 'nothing')",
+    "other types": "event_type <> 'auth_failure'",
+    "types from one on": "event_type >= 'data_access'",
     "among": "user_id in ('user 1', 'nobody')",
     "null": "status is null",
     "a null in some": "user_id is null",
@@ -42,6 +47,10 @@ field = dataset.field
 ARROW = {
     "text": field("event_id") == "e5",
     "prefix": field("event_type") == "auth_failure",
+    "type": field("event_type") == "auth_failure",
+    "types": field("event_type").isin(["login", "nothing"]),
+    "other types": field("event_type") != "auth_failure",
+    "types from one on": field("event_type") >= "data_access",
     "among": field("user_id").isin(["user 1", "nobody"]),
     "null": field("status").is_null(),
     "a null in some": field("user_id").is_null(),
@@ -54,6 +63,10 @@ ARROW = {
 POLARS = {
     "text": pl.col("event_id") == "e5",
     "prefix": pl.col("event_type").str.starts_with("auth"),
+    "type": pl.col("event_type") == "auth_failure",
+    "types": pl.col("event_type").is_in(["login", "nothing"]),
+    "other types": pl.col("event_type") != "auth_failure",
+    "types from one on": pl.col("event_type") >= "data_access",
     "among": pl.col("user_id").is_in(["user 1", "nobody"]),
     "null": pl.col("status").is_null(),
     "a null in some": pl.col("user_id").is_null(),
@@ -164,3 +177,26 @@ def test_a_new_lake_says_the_columns(tmp_path: Path) -> None:
     """A new lake says so from its first version on."""
     lake = made(tmp_path / "lake")
     assert DeltaTable(str(lake.layout.events)).metadata().configuration.items() >= commit.STATISTICS.items()
+
+
+def test_other_programs_pass_over_files(tmp_path: Path) -> None:
+    """The least and the greatest type of each file are in its statistics, and a filter on the type leaves files out."""
+    lake = in_classes(tmp_path / "lake", clock=lambda: NOW)
+    types = ("access_denied", "data_access", "login")
+    records = [{"event_id": f"{name} {day}", "event_type": name, "timestamp": f"2026-03-0{day}T12:00:00Z"}
+               for name in types for day in range(1, 4)]  # fmt: skip
+    (tmp_path / "e.jsonl").write_text("".join(f"{json.dumps(record)}\n" for record in records))
+    lake.ingest(tmp_path / "e.jsonl")
+
+    table = DeltaTable(str(lake.layout.events))
+    actions = pa.table(table.get_add_actions(flatten=True))
+    bounds = zip(actions["min.event_type"].to_pylist(), actions["max.event_type"].to_pylist(), strict=True)
+    assert sorted(bounds) == sorted((name, name) for name in types for _ in range(3))
+    left = list(table.to_pyarrow_dataset().get_fragments(filter=field("event_type") == "login"))
+    assert len(left) == 3
+    plan = pl.scan_delta(str(lake.layout.events)).filter(pl.col("event_type") == "login").explain()
+    assert "event_type" in plan
+    query = "select event_id from events where event_type = 'login' order by event_id"
+    with duckdb.connect() as connection:
+        connection.register("events", table.to_pyarrow_dataset())
+        assert connection.execute(query).fetchall() == lake.sql(query).fetchall() != []
