@@ -48,7 +48,7 @@ def matching(
         else:
             snapshot, table = read_snapshot(context.layout, version), None
         source = readable(context.layout, snapshot)
-        if (types := values["event_type"]) is not None:
+        if (types := values.get("event_type")) is not None:
             known = contents_of(context.layout, snapshot.version, source.files)
             chosen = set(files_for(known, [Asked(types=frozenset(types))]))
             source = replace(source, files=[file for file in source.files if file.path in chosen])

@@ -165,7 +165,8 @@ class Heard:
                 (name, each.events, _instant(each.first), _instant(each.last)) for name, each in seen.items()
             ],
             "type_day_counts": [(name, *day) for name, each in seen.items() for day in sorted(each.by_day.items())],
-            "presence": [(self.received(), self.first)],
+            "presence": [(self.received(),)],
+            "first_event": [] if self.first is None else [(self.first,)],
         }
         if silences is not None:
             rows["coverage_gaps"] = list(self._gaps(policy, inquiry.question, silences))
