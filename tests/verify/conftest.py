@@ -14,11 +14,12 @@ from tests.verify.lakes import full_lake
 __all__ = ["run"]
 
 
-@pytest.fixture(scope="session")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The lake with everything."""
+@pytest.fixture(scope="session", params=["classes", "days"])
+def template(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The lake with everything: a batch has a part for each class of a day, or one for the day, as it had earlier."""
     with pytest.MonkeyPatch.context() as patch:
-        return full_lake(tmp_path_factory.mktemp("full"), patch).layout.root
+        classes = request.param == "classes"
+        return full_lake(tmp_path_factory.mktemp(request.param), patch, classes=classes).layout.root
 
 
 @pytest.fixture
