@@ -10,6 +10,7 @@ import pytest
 from auditlake import AuditLake
 from auditlake.store.file_types import with_types
 from auditlake.verify.prove import verify_proof
+from tests.lakes import before_classes
 from tests.retention.lakes import DAY, NOW, Clock, bring, graced, ids, made, policy_text, record
 from tests.templates import copy_of
 
@@ -30,8 +31,7 @@ def three_types(folder: Path) -> None:
 
 def three_types_before_classes(folder: Path) -> None:
     """Make the same lake as earlier versions did."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("auditlake.packs.classes.lake_classes", lambda *_: {})
+    with before_classes():
         three_types(folder)
 
 
