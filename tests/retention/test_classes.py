@@ -148,8 +148,13 @@ def test_policies_change(lake: AuditLake) -> None:
     check_proofs(lake, ["e1001", "e1002"])
 
 
-def test_before_classes(older: AuditLake) -> None:
-    """What an earlier version wrote is rewritten into classes by the first deletion; its parts stay what they were."""
+@pytest.mark.parametrize("many", [False, True])
+def test_before_classes(older: AuditLake, many: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What an earlier version wrote is rewritten into classes by the first deletion; its parts stay what they were.
+
+    So it is in both ways of hashing.
+    """
+    monkeypatch.setattr("auditlake.retention.operation.expect", lambda _: many)
     assert len(older.snapshot().files) == 6
     older.retention.apply()
 
