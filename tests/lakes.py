@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
+
+import pytest
 
 import auditlake
 from auditlake import AuditLake, testing
@@ -45,6 +47,18 @@ def create(
             unsigned=unsigned,
         )  # fmt: skip
     return auditlake.open(path, clock=clock)
+
+
+@contextmanager
+def before_classes() -> Iterator[None]:
+    """Write lakes within this as earlier versions did: a day is one file, and a part all of its batch on a day."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("auditlake.packs.classes.lake_classes", lambda *_: {})
+        yield
+
+
+FORMS = {"classes": nullcontext, "days": before_classes}
+"""The forms of files and parts, and within what lakes get them."""
 
 
 def make_lake(

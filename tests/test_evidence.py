@@ -11,7 +11,7 @@ import re
 import shutil
 import subprocess
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -29,7 +29,7 @@ from auditlake.reports.statement import ENVELOPE, FILES, public_pem, statement_f
 from auditlake.testing import set_policies
 from tests.demos import run
 from tests.frameworks.test_lake import HOUSE
-from tests.lakes import create
+from tests.lakes import FORMS, create
 
 OWN = "reports/watched"
 """Where in a pack the report is."""
@@ -341,17 +341,20 @@ def signed_again(pack: Path, out: Path, secret: bytes) -> Path:
 # Several reports, frameworks, and who reads them elsewhere
 
 
-@pytest.fixture(scope="module")
-def packed(tmp_path_factory: pytest.TempPathFactory) -> tuple[AuditLake, Path, Path]:
-    """A lake, the pack of two policies and a framework, and the folder with what is in it."""
+@pytest.fixture(scope="module", params=FORMS)
+def packed(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[AuditLake, Path, Path]]:
+    """A lake, the pack of two policies and a framework, and the folder with what is in it; of both forms of parts."""
     path = tmp_path_factory.mktemp("packed")
-    lake = make(path)
-    (path / "house.yaml").write_text(HOUSE)
-    lake.packs.add(path / "house.yaml")
-    lake.ingest([AuditEvent("login", NOON - minutes * MINUTE, user_id="ann") for minutes in (30, 29, 28)])
-    lake.ingest([AuditEvent("auth_failure", NOON - n * MINUTE, user_id="bob") for n in range(7)])
-    pack = lake.evidence(["watched", "failed_logins"], path / "pack.zip", frameworks=["house"], last="30d").path
-    return lake, pack, unpacked(pack)
+    with FORMS[request.param]():
+        lake = make(path)
+        (path / "house.yaml").write_text(HOUSE)
+        lake.packs.add(path / "house.yaml")
+        lake.ingest([AuditEvent("login", NOON - minutes * MINUTE, user_id="ann") for minutes in (30, 29, 28)])
+        lake.ingest([AuditEvent("auth_failure", NOON - n * MINUTE, user_id="bob") for n in range(7)])
+        pack = lake.evidence(["watched", "failed_logins"], path / "pack.zip", frameworks=["house"], last="30d").path
+        yield lake, pack, unpacked(pack)
 
 
 def steps(folder: Path) -> list[str]:

@@ -27,9 +27,11 @@ from auditlake.retention.rules import RetentionRules
 from auditlake.retention.shorten import Going, due_counts, shorten, together
 from auditlake.retention.side_files import Leftover
 from auditlake.retention.withdrawn import Counts, Moved, OpenDay, Withdrawal, counts_of, joined
+from auditlake.store.bookkeeping import are_long
 from auditlake.store.dayfile import put_in_place, replacing
 from auditlake.store.model import DataFile, Snapshot
 from auditlake.store.pseudonyms import recorded_key
+from auditlake.store.snapshot import file_paths
 from auditlake.store.turn import Turn
 
 if TYPE_CHECKING:
@@ -38,7 +40,7 @@ if TYPE_CHECKING:
 Draft = tuple[Path, DataFile]
 """A file that is written and synced, and what it will be."""
 
-_MEMORY = "500MB"
+_MEMORY = "700MB"
 _LISTED = 20
 """Places that a certificate names."""
 
@@ -169,23 +171,27 @@ def _shorten(
     counts: Mapping[date, Counts],
 ) -> dict[date, Sequence[Draft]]:
     """Write days anew of which rows go and none changes, and take what goes of the ledger's parts."""
-    expect(sum(day.deleted for day in days))
     open_days = {
         day.day: OpenDay(day.day, batches, (*day.files, *day.staying))
         for day in days
         if (batches := withdrawal.take_whole(day.day, counts.get(day.day, {}), Moved()))
     }
+    many = expect(sum(day.deleted for day in days if day.day in open_days))
 
     def done(some: Sequence[Day]) -> Mapping[date, Sequence[Draft]]:
         of_open = [open_days[day.day] for day in some if day.day in open_days]
         if of_open:
-            withdrawal.take_days(database, going.leaves, of_open)
+            withdrawal.take_days(database, going.leaves, of_open, many=many)
         written = [day for day in some if day.rewritten]
         return shorten(database, turn.layout, turn.folder, written, going, context.classes()) if written else {}
 
-    # While one builds trees or writes a file, DuckDB reads for the other.
+    stretches = list(together([day for day in days if day.rewritten or day.day in open_days]))
+    alone = [are_long(file_paths(turn.layout, [file for day in some for file in day.files])) for some in stretches]
+    # While one builds trees or writes a file, DuckDB reads for the other. Long rows fill the memory of both.
     with ThreadPoolExecutor(2, "auditlake-retention") as pool:
-        return {day: files for some in pool.map(done, together(days)) for day, files in some.items()}
+        found = list(pool.map(done, (some for some, is_long in zip(stretches, alone, strict=True) if not is_long)))
+    found += [done(some) for some, is_long in zip(stretches, alone, strict=True) if is_long]
+    return {day: files for each in found for day, files in each.items()}
 
 
 def _summary(operation: Operation) -> str:

@@ -24,6 +24,7 @@ from auditlake.ledger.parts import RecordedPart, RecordedParts, state_of
 from auditlake.ledger.sidecars import keep
 from auditlake.policies.compile import Step
 from auditlake.retention.part_events import PartEvents, read_events
+from auditlake.store.bookkeeping import are_long
 from auditlake.store.model import DataFile
 from auditlake.store.snapshot import file_paths
 
@@ -160,7 +161,9 @@ class Withdrawal:
             if not self._takes_whole(batch, day, counts.get(batch, Counter()), moved)
         ]
 
-    def take_days(self, database: duckdb.DuckDBPyConnection, going: Step, days: Sequence[OpenDay]) -> None:
+    def take_days(
+        self, database: duckdb.DuckDBPyConnection, going: Step, days: Sequence[OpenDay], *, many: bool
+    ) -> None:
         """Take single events of days on which none changes. Threads may do so at the same time.
 
         Leaves are made of what goes alone, and of what stays only where events of its batch had changed before.
@@ -169,15 +172,18 @@ class Withdrawal:
             database: Where to read.
             going: The statement ``going_leaves`` of ``sql/retention/day.sql``, which knows what goes.
             days: The days.
+            many: Whether :func:`auditlake.ledger.hashing.expect` said that it is worth it to be quicker.
         """
         batches = sorted({batch for each in days for batch in each.batches})
         changed = sorted({batch for each in days for batch in each.batches if self._had_changed(batch, each.day)})
         files = [file for each in days for file in self._concerned(each.batches, each.day, each.files)]
+        paths = file_paths(self._layout, files)
+        hashed = not many or are_long(paths)
         with beside(database, exact_try=False) as connection:
-            view_events(connection, file_paths(self._layout, files), columns=FILE_COLUMNS)
-            define_leaves(connection, hashed=False)
+            view_events(connection, paths, columns=FILE_COLUMNS)
+            define_leaves(connection, hashed=hashed)
             values = {**going.parameters, "batches": batches, "changed": changed}
-            found = read_events(connection.sql(going.sql, params=values).to_arrow_reader(_ROWS), hashed=False)
+            found = read_events(connection.sql(going.sql, params=values).to_arrow_reader(_ROWS), hashed=hashed)
         for each in days:
             of_day = found.where(found.day == (each.day - _EPOCH).days)
             for batch in each.batches:

@@ -231,13 +231,13 @@ def _hash(
     from auditlake.ledger.leaves import hash_events
 
     paths = file_paths(layout, files)
-    many = many and sum(file.rows for file in files) <= _ROOM and not _are_long(paths)
+    many = many and sum(file.rows for file in files) <= _ROOM and not are_long(paths)
     with beside(connection, exact_try=False) as own:
         view_events(own, paths, columns=FILE_COLUMNS)
         return list(hash_events(own, classes, many=many))
 
 
-def _are_long(paths: Sequence[Path]) -> bool:
+def are_long(paths: Sequence[Path]) -> bool:
     """Return whether the rows of files have more than a few kilobytes on average."""
     from pyarrow.parquet import read_metadata
 

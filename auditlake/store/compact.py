@@ -31,7 +31,7 @@ from auditlake.events.schema import FILE_COLUMNS
 from auditlake.store.dayfile import put_in_place, replacing, write_day
 from auditlake.store.deltalog import removal_times
 from auditlake.store.failures import explained
-from auditlake.store.file_types import with_types
+from auditlake.store.file_types import types_in, with_types
 from auditlake.store.model import DataFile, Snapshot
 from auditlake.store.snapshot import file_paths, lost_file
 from auditlake.store.turn import Turn, writer_turn
@@ -88,6 +88,9 @@ def compact(context: LakeContext, *, grace_seconds: float | None = None, reclass
         days: dict[date, list[DataFile]] = defaultdict(list)
         for file in before.files:
             days[file.day].append(file)
+        for day, files in days.items():
+            if len(files) > 1 or reclass:  # a file may be what it would become, which the log does not learn
+                days[day] = [replace(file, types=file.types or types_in(layout, file)) for file in files]
         chosen = {day: to_rewrite(files, classes, reclass=reclass) for day, files in sorted(days.items())}
         crowded = {day: files for day, files in chosen.items() if files}
         if crowded:

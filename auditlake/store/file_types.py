@@ -13,7 +13,7 @@ import orjson
 
 from auditlake.disk.files import is_file, open_file, read_file
 from auditlake.disk.layout import Layout
-from auditlake.store.model import Snapshot
+from auditlake.store.model import DataFile, Snapshot
 
 T = TypeVar("T")
 _PLAIN = re.compile(r"[\w=/.-]+", re.ASCII)
@@ -29,6 +29,21 @@ def with_types(layout: Layout, snapshot: Snapshot) -> Snapshot:
         file if file.types is not None else replace(file, types=known.get(file.path)) for file in snapshot.files
     )
     return replace(snapshot, files=files)
+
+
+def types_in(layout: Layout, file: DataFile) -> tuple[tuple[str, int], ...] | None:
+    """Return the event types in a file, sorted, with how many events each has, from the file itself.
+
+    None where it cannot be read, or has an event without a type.
+    """
+    from pyarrow import ArrowException
+    from pyarrow.parquet import ParquetFile
+
+    with suppress(OSError, ArrowException, KeyError), open_file(layout.events / file.path, within=layout.root) as data:
+        column = ParquetFile(data).read(["event_type"], use_threads=False)["event_type"]
+        if not column.null_count:
+            return tuple(sorted((each["values"], each["counts"]) for each in column.value_counts().to_pylist()))
+    return None
 
 
 def file_types(

@@ -141,8 +141,8 @@ def _deletion_rows(events: str) -> tuple[Asked, ...]:
         Asked("deletion-mixed", f"apply to a lake before classes, {year}", 3, memory_mb=1000),
         Asked("deletion-size", f"two thirds deleted and the grace over, {year}", figure="x the size", most=1.05),
         # Proofs of the others need the root of each largest subtree that went whole. Where two of three go at random,
-        # that is 0.39 hashes of 32 bytes for each event of the day, so 18.7 bytes for each that went. No order of leaves
-        # needs less, and shorter hashes would prove less. The rest says where they belong.
+        # that is 0.39 hashes of 32 bytes for each event of the day, so 18.7 bytes for each that went. No order needs
+        # less, and shorter hashes would prove less. The rest says where they belong.
         Asked("deletion-random", f"two thirds of a day deleted at random, {year}", figure=singly, most=20),
         Asked("deletion-random-of-day", f"the same, {year}", figure="bytes kept an event that the day had", most=14),
         Asked("deletion-type", f"one type of a day deleted, {year}", figure=singly, most=1),

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 import auditlake
-from auditlake import AuditEvent, AuditLake
+from auditlake import AuditEvent, AuditLake, testing
 from auditlake.verify.prove import verify_proof
 
 HERE = Path(__file__).parent
@@ -102,3 +102,22 @@ def test_keeps_what_was_decided(lake: AuditLake, old: Path) -> None:
     assert lake.retention.apply(as_of=NOW).plan.due == DELETED
     assert [list(row) for row in lake.sql(ROWS).fetchall()] == EXPECTED["rows"]
     check_verifies(lake, old)
+
+
+def test_comes_over(lake: AuditLake, old: Path) -> None:
+    """Deletions, which sort what they touch into classes, and a reclassing leave every part verified and proved."""
+    lake = testing.change_settings(lake, grace="0h")
+
+    def later(days: int) -> AuditLake:
+        return AuditLake(lake.layout.root, clock=lambda: NOW + timedelta(days=days))
+
+    assert {each.action for each in later(10).retention.apply().plan.changes} == {"rewrite"}
+    assert lake.ledger.verify().ok
+    assert later(11).compact(grace_seconds=0, reclass=True).days
+    assert later(12).compact(grace_seconds=0, reclass=True).days == 0
+    assert lake.ledger.verify().ok
+    assert later(40).retention.apply().plan.due
+    check_verifies(lake, old)
+    staying = [event for event, *_, user, _, _ in lake.sql(ROWS) if user and not user.startswith("pseudonym-")]
+    for event_id in staying[::25]:
+        assert verify_proof(lake.ledger.prove(event_id), None).event["event_id"] == event_id

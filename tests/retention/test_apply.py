@@ -23,6 +23,7 @@ from auditlake.retention.cleanup import Cleanup, certificate_paths
 from auditlake.store.deltalog import commit_metadata
 from auditlake.store.model import DataFile
 from tests.cli.conftest import Run
+from tests.lakes import before_classes
 from tests.retention.lakes import DAY, NOW, Clock, bring, graced, ids, made, policy_text, record
 from tests.soak import mostly
 from tests.store.lakes import data_files
@@ -42,8 +43,7 @@ def twelve_days(folder: Path) -> None:
 
 def twelve_mixed_days(folder: Path) -> None:
     """Make the same lake as earlier versions did, which knew no classes: each day is one file, compacted."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("auditlake.packs.classes.lake_classes", lambda *_: {})
+    with before_classes():
         twelve_days(folder)
         AuditLake(folder / "lake", clock=Clock(NOW)).compact(grace_seconds=0)
 

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 
 from auditlake import AuditLake
 from auditlake.store.file_types import with_types
 from auditlake.verify.prove import verify_proof
+from tests.lakes import before_classes
+from tests.ledger.oracle import leaf
 from tests.retention.lakes import DAY, NOW, Clock, bring, graced, ids, made, policy_text, record
 from tests.templates import copy_of
 
@@ -30,8 +35,7 @@ def three_types(folder: Path) -> None:
 
 def three_types_before_classes(folder: Path) -> None:
     """Make the same lake as earlier versions did."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("auditlake.packs.classes.lake_classes", lambda *_: {})
+    with before_classes():
         three_types(folder)
 
 
@@ -81,6 +85,36 @@ def test_files_and_parts_go_whole(lake: AuditLake) -> None:
     assert set(types_of(lake)) == {("data_access",)}
 
 
+def test_what_a_guess_can_confirm(lake: AuditLake) -> None:
+    """No leaf of an event that went with its part is kept, unless it was alone in it; that of one that went singly is.
+
+    The log goes on saying how many events of each type a file had, and when the first and the last of them were.
+    """
+    bring(lake, [record(900, alone := NOW - 5 * DAY + timedelta(seconds=7))], "alone.jsonl")
+    leaves = {row["event_id"]: leaf(row) for row in every_row(lake)}
+    lake.layout.policy("data").write_text(policy_text(["data_access"], "4d"))
+    lake.holds.add("one", reason="r", owner="o", ticket="t", user_ids=["user 1"], event_types=["data_access"])
+    lake.retention.apply(accept_weaker="tests")
+
+    gone = leaves.keys() - set(ids(lake))
+    known = b"".join(path.read_bytes() for path in lake.layout.ledger.rglob("*") if path.is_file())
+    confirmed = {each for each in gone if leaves[each] in known or leaves[each].hex().encode() in known}
+    singly = {each for each in gone - {"e900"} if TYPES[int(each[1:]) // 8 % 3] == "data_access"}
+    assert len(singly) > 3
+    assert len(gone - singly) > 20
+    assert "e900" in confirmed
+    assert confirmed - {"e900"} <= singly
+    assert confirmed & singly
+    log = "".join(path.read_text() for path in lake.layout.log.glob("*.json"))
+    assert alone.strftime("%Y-%m-%dT%H:%M:%S") in log
+
+
+def every_row(lake: AuditLake) -> list[dict[str, Any]]:
+    """The rows of the files of the newest snapshot, as they are hashed."""
+    files = [lake.layout.events / file.path for file in lake.snapshot().files]
+    return [row for path in files for row in pq.ParquetFile(path).read().to_pylist()]
+
+
 def test_a_hold_in_a_class(lake: AuditLake) -> None:
     """Where a hold keeps some of a class, the others leave subtrees; once it ends, all goes, what is kept too."""
     (held,) = [f"e{n}" for n in range(24 * 5 + 3, 24 * 5 + 4)]
@@ -114,8 +148,13 @@ def test_policies_change(lake: AuditLake) -> None:
     check_proofs(lake, ["e1001", "e1002"])
 
 
-def test_before_classes(older: AuditLake) -> None:
-    """What an earlier version wrote is rewritten into classes by the first deletion; its parts stay what they were."""
+@pytest.mark.parametrize("many", [False, True])
+def test_before_classes(older: AuditLake, many: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What an earlier version wrote is rewritten into classes by the first deletion; its parts stay what they were.
+
+    So it is in both ways of hashing.
+    """
+    monkeypatch.setattr("auditlake.retention.operation.expect", lambda _: many)
     assert len(older.snapshot().files) == 6
     older.retention.apply()
 

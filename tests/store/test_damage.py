@@ -16,6 +16,7 @@ from auditlake.engine import duck
 from auditlake.errors import AuditLakeError, LakeError, QueryError
 from auditlake.store.file_types import with_types
 from tests.cli.conftest import Run, run  # noqa: F401 - a fixture
+from tests.lakes import before_classes
 from tests.soak import mostly
 from tests.store.lakes import made, opened, write_events
 from tests.templates import copy_of
@@ -26,16 +27,22 @@ def four_days(folder: Path) -> None:
     made(folder / "lake").ingest(write_events(folder / "first.jsonl", range(12)))
 
 
+def four_days_before_classes(folder: Path) -> None:
+    """Make it as earlier versions did."""
+    with before_classes():
+        four_days(folder)
+
+
 def four_days_twice(folder: Path) -> None:
     """Make a lake of four days and one ingest more."""
     four_days(folder)
     opened(folder / "lake").ingest(write_events(folder / "few.jsonl", range(12, 14)))
 
 
-@pytest.fixture
-def lake(tmp_path: Path) -> AuditLake:
-    """A lake of four days."""
-    return opened(copy_of(four_days, tmp_path) / "lake")
+@pytest.fixture(params=[four_days, four_days_before_classes])
+def lake(request: pytest.FixtureRequest, tmp_path: Path) -> AuditLake:
+    """A lake of four days, whose files are each of a class, or of a whole day."""
+    return opened(copy_of(request.param, tmp_path) / "lake")
 
 
 def zero(path: Path) -> None:

@@ -8,17 +8,35 @@ import pytest
 
 from auditlake import AuditLake
 from tests.cli.conftest import run
+from tests.lakes import FORMS
 from tests.store.lakes import copied, opened
 from tests.verify.lakes import full_lake
 
 __all__ = ["run"]
 
+HERE = Path(__file__).parent
+NOT_OF_PARTS = frozenset({
+    "test_repairs", "test_whatever_is_thrown_is_told", "test_no_way_to_the_key", "test_hostile_log_entries",
+    "test_what_a_dead_writer_left", "test_writers_at_work", "test_changed_holds_are_told",
+    "test_a_lost_key_of_the_pseudonyms",
+})  # fmt: skip
+"""Tests of what does not depend on the form of parts: those on the older form are long ones."""
 
-@pytest.fixture(scope="session")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The lake with everything."""
-    with pytest.MonkeyPatch.context() as patch:
-        return full_lake(tmp_path_factory.mktemp("full"), patch).layout.root
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark them."""
+    for item in items:
+        if isinstance(item, pytest.Function) and item.path.parent == HERE and "[days" in item.name:
+            if item.originalname in NOT_OF_PARTS:
+                item.add_marker(pytest.mark.soak)
+
+
+@pytest.fixture(scope="session", params=FORMS)
+def template(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The lake with everything: a batch has a part for each class of a day, or one for the day, as it had earlier."""
+    with pytest.MonkeyPatch.context() as patch, FORMS[request.param]():
+        return full_lake(tmp_path_factory.mktemp(request.param), patch).layout.root
 
 
 @pytest.fixture

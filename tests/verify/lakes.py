@@ -134,10 +134,8 @@ def erased(row: dict[str, Any]) -> dict[str, Any]:
     return {**row, "user_id": "pseudonym"} if row["user_id"] == "user 0" else row
 
 
-def full_lake(folder: Path, patch: pytest.MonkeyPatch, *, classes: bool = True) -> AuditLake:
-    """The lake, with a checkpoint of its log every three versions; without classes, as earlier versions made it."""
-    if not classes:
-        patch.setattr("auditlake.packs.classes.lake_classes", lambda *_: {})
+def full_lake(folder: Path, patch: pytest.MonkeyPatch) -> AuditLake:
+    """The lake, with a checkpoint of its log every three versions."""
     patch.setattr("auditlake.store.log_checkpoint.EVERY", 3)
     lake = made(folder / "lake")
     for number in range(4):

@@ -62,7 +62,7 @@ def test_an_erased_event_that_was_changed(lake: AuditLake) -> None:
     pq.write_table(pa.Table.from_pylist(rows, pq.read_schema(path)), path)
 
     of_class = classes(entries(lake))
-    key = {row["seq"]: of_class[row["batch"], ERASED, row["event_type"]] for row in rows}
+    key = {row["seq"]: of_class.get((row["batch"], ERASED, row["event_type"]), "") for row in rows}
     changed = {(row["batch"], key[row["seq"]]) for row in rows if row["user_id"] == "pseudonym"}
     for row in rows:
         if (row["batch"], key[row["seq"]]) in changed:
