@@ -5,12 +5,11 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable
-from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tests.bench.data import FIRST_DAY, SMALL, Place
+from tests.bench.data import SMALL, Place
 from tests.bench.work import Work
 from tests.lakes import create
 
@@ -84,16 +83,17 @@ def _lines_in(printed: bytes) -> int:
     return printed.count(b"\n")
 
 
-def _days(place: Place) -> int:
-    return len({path.parent for path in place.day_files}) if place.events == SMALL else round(365 * SHARE)
+def _last(place: Place) -> str:
+    """The last day that is exported; of the small lake all are."""
+    days = sorted({path.parent.name.removeprefix("event_date=") for path in place.day_files})
+    return days[-1 if place.events == SMALL else round(len(days) * SHARE) - 1]
 
 
 def _export(form: str, place: Place, scratch: Path) -> Path:
     from auditlake.cli import cli
 
     out = scratch / f"events.{form}"
-    end = str(FIRST_DAY + timedelta(days=_days(place) - 1))
-    words = ["--lake", str(place.lake), "events", "--end", end, "--out", str(out)]
+    words = ["--lake", str(place.lake), "events", "--end", _last(place), "--out", str(out)]
     cli.main(words, standalone_mode=False)
     return out
 
@@ -103,8 +103,8 @@ def _copy(form: str, place: Place, scratch: Path) -> Path:
 
     out = scratch / f"events.{form}"
     kind = {"csv": "csv", "jsonl": "json", "parquet": "parquet, compression zstd"}[form]
-    last = FIRST_DAY + timedelta(days=_days(place) - 1)
-    files = [str(path) for path in place.day_files if path.parent.name <= f"event_date={last}"]
+    last = f"event_date={_last(place)}"
+    files = [str(path) for path in place.day_files if path.parent.name <= last]
     with duckdb.connect() as connection:
         connection.execute("set TimeZone = 'UTC'")
         connection.execute(f"copy (select {_COLUMNS} from read_parquet({files})) to '{out}' (format {kind})")
