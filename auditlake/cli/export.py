@@ -271,11 +271,13 @@ def _parquet(answer: Table, _: Form, file: Sink) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    from auditlake.engine.lines import one_ahead
+
     reader = answer.to_batches(ROW_GROUP)
     schema = pa.schema([field.with_name(name) for field, name in zip(reader.schema, names(answer), strict=True)])
     try:
         with pq.ParquetWriter(file, schema, compression="zstd") as writer:
-            for batch in reader:
+            for batch in one_ahead(reader):
                 writer.write_batch(batch.rename_columns(schema.names))
     except pa.ArrowException as error:
         raise click.ClickException(f"Parquet cannot hold it: {error}; cast it to varchar in the query") from error

@@ -9,6 +9,7 @@ import click
 from auditlake.cli.options import instant, json_option
 from auditlake.cli.output import cell, machine, opened, pick, table
 from auditlake.display.text import count, visible
+from auditlake.sandbox.open import without_numpy
 
 if TYPE_CHECKING:
     from datetime import date
@@ -34,7 +35,9 @@ def stats(path: str, as_of: date | None, users: int) -> None:
     The status here is about the policy's last window: violation if the threshold is reached at this moment, else no
     data if the lake received no event of any type in the window, else compliant. auditlake report judges whole periods.
     """
-    statistics = opened(path).statistics(as_of=as_of, users=users)
+    lake = opened(path)
+    with without_numpy(lake.layout, own=True):
+        statistics = lake.statistics(as_of=as_of, users=users)
     if not machine(_as_dict(statistics)):
         _show(statistics)
 

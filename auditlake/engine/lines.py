@@ -6,7 +6,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from auditlake.engine.duck import connect
 from auditlake.engine.sql_text import literal
@@ -14,6 +15,8 @@ from auditlake.engine.statements import statements
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+Item = TypeVar("Item")
 
 _ROWS = 100_000
 """How many rows are made to lines at a time, so that both cores have some."""
@@ -44,7 +47,7 @@ class Lines:
         """Yield the lines of all rows, as buffers of UTF-8 with many lines each."""
         import pyarrow as pa
 
-        for some in _gathered(batches):
+        for some in one_ahead(_gathered(batches)):
             arriving = self._connection.from_arrow(pa.Table.from_batches(some))
             for made in arriving.project(self._line).to_arrow_reader(_BATCH):
                 yield _text_of(made.column(0))
@@ -111,6 +114,15 @@ def _kind(form: str, kind: pa.DataType) -> str:
     if types.is_floating(kind):
         return "real"
     return "plain" if types.is_integer(kind) else "text"
+
+
+def one_ahead(items: Iterator[Item]) -> Iterator[Item]:
+    """Yield the same items; the next one is made, in a thread, while the caller works on the one before."""
+    with ThreadPoolExecutor(1, "auditlake-ahead") as pool:
+        waiting = pool.submit(next, items, None)
+        while (item := waiting.result()) is not None:
+            waiting = pool.submit(next, items, None)
+            yield item
 
 
 def _gathered(batches: Iterable[pa.RecordBatch]) -> Iterator[list[pa.RecordBatch]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import replace
-from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from auditlake.context import Facet
@@ -42,6 +41,8 @@ class Ledger(Facet):
         Raises:
             LedgerError: The kept checkpoint or public key is not one.
         """
+        from importlib.metadata import version  # slow to import
+
         from auditlake.runs.journal import append
         from auditlake.runs.model import Verification
         from auditlake.site.index import write_index

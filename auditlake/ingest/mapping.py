@@ -123,6 +123,12 @@ class _Mapping:
         for name in ("objects", "records" if self._own else "records_with_distinct_keys"):
             self._run(_FILE, name)
         self._view_mapping("mapped")
+        if self._own and self._buffer.has_fields:
+            # Rows are looked at as JSON only where the columns alone do not tell what they say.
+            self._connection.register("loaded_fields", self._buffer.fields())
+            self._view_mapping("mapped_texts")
+            for name in ("is_json", "json_of_row", "fields", "with_fields"):
+                self._run(_OWN, name)
         try:
             rows = self._map()
         except (duckdb.InvalidInputException, UnicodeDecodeError):

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from pyarrow import compute
 
 from auditlake.sources.model import Batch, Ints
 
@@ -40,7 +41,7 @@ class RecordBuffer:
         self._bases.append(base)
         self._starts.append(base + int(batch.records[0]))
         self._records += len(batch)
-        self._bytes += batch.text.nbytes
+        self._bytes += batch.size
 
     @property
     def full(self) -> bool:
@@ -71,34 +72,52 @@ class RecordBuffer:
         """Return ``record`` (its number) and ``text``, in small slices so that DuckDB's threads share the work.
 
         Args:
-            only: The numbers of the records that are wanted; all if None.
+            only: The numbers of the records that are wanted; all that came as JSON if None.
         """
-        records = self.records()
-        texts = pa.chunked_array([batch.text for batch in self.batches], pa.large_string())
-        table = pa.table({"record": records, "text": texts})
-        if only is not None:
-            table = table.filter(pa.array(np.isin(records, only)))
-        return _sliced(table)
+        records, texts = [], []
+        for batch, base in zip(self.batches, self._bases, strict=True):
+            if only is None and batch.fields is None:
+                records.append(batch.records + base)
+                texts.append(batch.text)
+            elif only is not None and len(places := np.flatnonzero(np.isin(batch.records + base, only))):
+                records.append(batch.records[places] + base)
+                texts.append(batch.text_of(places))
+        numbers = np.concatenate([np.empty(0, np.int64), *records])
+        return _sliced(pa.table({"record": numbers, "text": pa.chunked_array(texts, pa.large_string())}))
+
+    @property
+    def has_fields(self) -> bool:
+        """Whether some of the records came as rows of a table of events."""
+        return any(batch.fields is not None for batch in self.batches)
+
+    def fields(self) -> Any:
+        """Return ``record`` and the fields of each that came as such a row."""
+        tables = [
+            pa.Table.from_batches([batch.fields]).add_column(0, "record", pa.array(batch.records + base))
+            for batch, base in zip(self.batches, self._bases, strict=True)
+            if batch.fields is not None
+        ]
+        return _sliced(pa.concat_tables(tables))
 
     def raws(self) -> Any:
         """Return ``record``, ``text`` that begins with the bytes an id is made from, and ``byte_length`` of these."""
         texts, lengths = [], []
         for batch in self.batches:
-            made = batch.text if batch.originals is None else pa.array(
-                [(batch.header + each).decode() for each in batch.originals], pa.large_string()
-            )  # fmt: skip
+            made = batch.text if batch.originals is None else _joined(batch.header, batch.originals)
             texts.append(made)
-            lengths.append(batch.lengths + len(batch.header))
+            in_place = batch.fields is None or batch.originals is not None
+            lengths.append(batch.lengths + len(batch.header) if in_place else compute.binary_length(made).to_numpy())
         columns = {"record": self.records(), "text": pa.chunked_array(texts, pa.large_string())}
         return _sliced(pa.table({**columns, "byte_length": np.concatenate(lengths)}))
 
     def earlier_raws(self) -> Any:
         """Return the same with the bytes of which an earlier version made the id; None if there are none."""
-        earlier = self._earlier()
+        tables = [] if (earlier := _table_of(self._earlier())) is None else [earlier]
         for batch, base in zip(self.batches, self._bases, strict=True):
             if batch.header and batch.originals is not None:
-                earlier |= zip((batch.records + base).tolist(), batch.originals, strict=True)
-        return _table_of(earlier)
+                columns = {"record": batch.records + base, "text": _joined(b"", batch.originals)}
+                tables.append(_sliced(pa.table({**columns, "byte_length": batch.lengths})))
+        return pa.concat_tables(tables) if tables else None
 
     def earlier_texts(self) -> Any:
         """Return the same with the JSON that an earlier version made of it; None if it made that of all."""
@@ -121,6 +140,13 @@ class RecordBuffer:
 
 def _sliced(table: Any) -> Any:
     return pa.Table.from_batches(table.to_batches(max_chunksize=_ROWS_A_SLICE), schema=table.schema)
+
+
+def _joined(header: bytes, originals: Any) -> Any:
+    """Return raw bytes, all of which are UTF-8, as texts with a header before each."""
+    raws = originals if isinstance(originals, pa.Array) else pa.array(originals, pa.large_binary())
+    nothing, head = pa.scalar(b"", pa.large_binary()), pa.scalar(header, pa.large_binary())
+    return compute.binary_join_element_wise(head, raws, nothing).cast(pa.large_string())
 
 
 def _table_of(earlier: dict[int, bytes]) -> Any:

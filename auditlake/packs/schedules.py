@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from importlib.metadata import version
 
 import yaml
 
@@ -158,6 +157,8 @@ def record_schedules(context: LakeContext) -> None:
         PackError: The file cannot be used; what is on record stays in force.
         LakeError: The journal cannot be written.
     """
+    from importlib.metadata import version  # slow to import
+
     schedules = {each.name: each for each in lake_schedules(context.layout)}
     made = Declaration(0, context.now, version("auditlake"), login_name(), schedules)
 

@@ -14,7 +14,6 @@ from auditlake.disk.layout import POLICY_ID, Layout
 from auditlake.errors import PolicyError, PolicyNotFoundError
 from auditlake.policies.loader import load_policy
 from auditlake.policies.model import Policy
-from auditlake.store.turn import recorded_policies
 from auditlake.yaml_reader import near
 
 _MEND = "correct every line listed; auditlake policy add --replace takes the file again"
@@ -102,6 +101,8 @@ def add_policy(context: LakeContext, file: Path, *, replace: bool) -> Policy:
     Raises:
         PolicyError: It cannot be read or used, or the lake has another of its name and ``replace`` is not set.
     """
+    from auditlake.store.turn import recorded_policies
+
     policy = read_policy(file, context.config.event_types)
     with recorded_policies(context):
         refuse_other(context.layout, policy, replace=replace)
@@ -126,6 +127,8 @@ def remove_policy(context: LakeContext, policy_id: str) -> None:
     Raises:
         PolicyNotFoundError: There is none of that id.
     """
+    from auditlake.store.turn import recorded_policies
+
     layout = context.layout
     refuse_unknown(layout, policy_id)
     with recorded_policies(context):

@@ -82,7 +82,13 @@ class Events(Rows):
         return self.to_batches().read_all()
 
     fetchall = Table.fetchall
-    __len__ = Table.__len__
+
+    def __len__(self) -> int:
+        return sum(batch.num_rows for batch in self.to_batches())
+
+    def _head(self, many: int) -> pa.Table:
+        most = many if (limit := self.parameters["limit"]) is None else min(many, limit)
+        return Events(self._connection, self.parameters | {"limit": most}, self._explain, self._origin).arrow()
 
     def to_batches(self, size: int = BATCH) -> pa.RecordBatchReader:
         """Return a reader of the events as Arrow record batches, which are read from the disk as they are asked for."""

@@ -173,8 +173,7 @@ class Rows(Table):
         return f"<Rows of {' '.join(self.sql.split())[:80]!r}; .pl(), .arrow(), .df() or .fetchall() gives them>"
 
     def _card(self) -> Card:
-        with self._explained():
-            table = self._exact().limit(SHOWN_ROWS + 1).to_arrow_table()
+        table = self._head(SHOWN_ROWS + 1)
         rows = python_rows(refuse_inexact(table))
         title = f"{SHOWN_ROWS} of more rows" if len(rows) > SHOWN_ROWS else count(len(rows), "row")
         query = cut(" ".join(" ".join(line for line in self.sql.splitlines() if not line.startswith("--")).split()))
@@ -182,6 +181,11 @@ class Rows(Table):
             "rows", title, facts=(CardFact("query", query),), headings=tuple(map(cut, table.column_names)),
             rows=cells(rows[:SHOWN_ROWS]), note=".pl(), .arrow(), .df() or .fetchall() gives them all",
         )  # fmt: skip
+
+    def _head(self, many: int) -> pa.Table:
+        """Return the first rows."""
+        with self._explained():
+            return self._exact().limit(many).to_arrow_table()
 
     def _exact(self) -> duckdb.DuckDBPyRelation:
         return exact(self.relation())

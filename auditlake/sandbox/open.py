@@ -41,15 +41,17 @@ def open_session(context: LakeContext, **options: Unpack[SessionOptions]) -> Aud
 
 
 @contextmanager
-def without_numpy(layout: Layout | None) -> Iterator[None]:
+def without_numpy(layout: Layout | None, *, own: bool = False) -> Iterator[None]:
     """Keep Arrow from importing numpy, which takes longer than a short query, where a session needs none.
 
     For a process that does nothing else: Arrow does without numpy for as long as the process lives.
 
     Args:
         layout: The lake of the session, which may flush first, and needs numpy for that; None for one at a desk.
+        own: Whether what waits of auditlake's own events is read too, which needs numpy as well.
     """
-    if {"numpy", "pyarrow"} & set(sys.modules) or (layout is not None and others_wait(layout)):
+    waits = layout is not None and (bool(segments(layout)) if own else others_wait(layout))
+    if waits or {"numpy", "pyarrow"} & set(sys.modules):
         yield
         return
     sys.modules["numpy"] = None  # type: ignore[assignment]

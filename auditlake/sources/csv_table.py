@@ -24,10 +24,12 @@ from auditlake.sources.model import (
     TOO_LONG,
     WRONG_FIELDS,
     Batch,
+    Ints,
     Pending,
     Rejected,
     reject,
 )
+from auditlake.sources.regular_rows import LEAST, RegularRows
 from auditlake.sources.rows import EXPORTED, RefusedError, delimiter, event, quoted_empty
 from auditlake.sources.stream import Stream
 from auditlake.sources.tabular import check_columns
@@ -112,6 +114,7 @@ class _Rows:
         self._most_lines = _ROW_LINES
         self._exported = False
         self._dialect: dict[str, Any] = {}
+        self._regular: RegularRows | None = None
         self._pending = Pending(0, 1, max_record)  # a line without its end
         # The csv module refuses fields of more than 128 KiB unless told otherwise, for the whole process.
         csv.field_size_limit(max(csv.field_size_limit(), max_record))
@@ -123,6 +126,10 @@ class _Rows:
         """Take the next piece."""
         start = 0
         first = piece.find(b"\n") + 1
+        if self._regular is not None and first and not self._pending.over:
+            at = self._pending.offset if len(self._pending) else at
+            piece = self._pending.take() + piece  # so that the row between two pieces is one of its neighbours
+            first = piece.find(b"\n") + 1
         if not len(self._pending):
             self._pending = Pending(at, self.line, self._max)
         if not first:
@@ -133,15 +140,33 @@ class _Rows:
             self._end_of_line()
             start = first
         ends = places(np.frombuffer(piece, np.uint8)[start:], _NEWLINE) + start
-        quotes = np.searchsorted(places(np.frombuffer(piece, np.uint8), _QUOTE), np.append(start, ends))
-        for end, odd in zip(ends.tolist(), (np.diff(quotes) % 2).tolist(), strict=True):
-            self._take(piece[start:end], at + start, odd)
-            start = end + 1
-            if self._cut.size > _TEXT:
-                yield from self._flush()
-        self._pending = Pending(at + start, self.line, self._max)
-        self._pending.append(memoryview(piece)[start:])
+        bounds = np.append(start, ends + 1)
+        yield from self._lines(piece, at, bounds)
+        self._pending = Pending(at + int(bounds[-1]), self.line, self._max)
+        self._pending.append(memoryview(piece)[int(bounds[-1]) :])
         yield from self._flush()
+
+    def _lines(self, piece: bytes, at: int, bounds: Ints) -> Iterator[Batch]:
+        """Take whole lines: neighbours that are regular rows together, all others one by one."""
+        quotes = np.searchsorted(places(np.frombuffer(piece, np.uint8), _QUOTE), bounds)
+        odd, begins = (np.diff(quotes) % 2).tolist(), bounds.tolist()
+        first, last, runs = 0, len(odd), list[int]()
+        while first < last:
+            if self._regular is not None and not runs and last - first >= LEAST:
+                runs = [*range(first), *(first + self._regular.ends(piece, bounds[first:])).tolist()]
+            end = runs[first] if runs and not self._open else first
+            if self._regular is not None and end - first >= LEAST:
+                yield from self._flush()
+                run = bounds[first : end + 1]
+                if (batch := self._regular.batch(piece, run, at, self.number, self.line, self._head)) is not None:
+                    yield batch
+                    self.number, self.line, first = self.number + len(batch), self.line + len(batch), end
+                    continue
+            for each in range(first, max(end, first + 1)):
+                self._take(piece[begins[each] : begins[each + 1] - 1], at + begins[each], odd[each])
+                if self._cut.size > _TEXT:
+                    yield from self._flush()
+            first = max(end, first + 1)
 
     def finish(self, end: int) -> Iterator[Batch]:
         """End the stream: the last row need not be terminated."""
@@ -287,6 +312,9 @@ class _Rows:
             return self._set_columns(columns)
         check_columns(self._name, columns)
         self._exported = set(columns) >= EXPORTED
+        if RegularRows.fit(columns):
+            apart = self._dialect["delimiter"]
+            self._regular = RegularRows(columns, apart, self._max, exported=self._exported)
         return columns
 
     def _set_columns(self, columns: Sequence[str]) -> list[str]:

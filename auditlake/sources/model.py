@@ -16,6 +16,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from auditlake.events.schema import CANONICAL_FIELDS
+
 MAX_RECORD = 16 * 1024 * 1024
 """The longest record, in bytes, unless the caller sets another limit."""
 MAX_DEPTH = 512
@@ -39,6 +41,8 @@ NO_PAIR = "no key=value pair"
 NO_AUDIT_LINE = "no line of auditd"
 _TAIL = 256
 
+FIELDS = (*CANONICAL_FIELDS, "exported_from")
+"""The fields of a canonical event, and of one that a lake exported the source."""
 Ints = npt.NDArray[np.int64]
 Bytes = npt.NDArray[np.uint8]
 
@@ -132,26 +136,47 @@ class Batch:
     offsets: Ints
     """Offset of each one's first byte in the decompressed stream (of Parquet: -1, there is none)."""
     lengths: Ints
-    """Length of each one's raw bytes."""
-    text: Any
-    """``pyarrow.LargeStringArray``: each record's JSON text, valid UTF-8, perhaps with white space after it."""
+    """Length of each one's raw bytes (of rows that have ``fields`` and no ``originals``: -1, none are made)."""
+    texts: Any
+    """``pyarrow.LargeStringArray``: each record's JSON text, valid UTF-8, perhaps with white space after it; or, where
+    there are ``fields``, what makes it of the records at some places."""
     rejected: tuple[Rejected, ...] = ()
-    originals: tuple[bytes, ...] | None = None
-    """The raw bytes where they are not the text itself: rows of CSV, lines of text."""
+    originals: Any = None
+    """The raw bytes where they are not the text itself, as a tuple or an array of Arrow: rows of CSV, lines of text."""
     header: bytes = b""
     """What an id is made from before the raw bytes of each record: a CSV file's header and its newline."""
     earlier: Mapping[int, bytes] = field(default_factory=dict)
     """By their place in the batch, records of which an earlier version made another JSON text, and that text."""
+    fields: Any = None
+    """``pyarrow.RecordBatch``: what the text of each record says, as :data:`FIELDS` of a canonical event, where the
+    record came as a row of a table with no other fields; ``details`` and ``metadata`` as they came."""
 
     def __len__(self) -> int:
         return len(self.records)
 
+    @property
+    def text(self) -> Any:
+        """The JSON texts of all records, as an array; they are made first where there are ``fields``."""
+        return self.texts if self.fields is None else self.texts(range(len(self)))
+
+    def text_of(self, places: Ints) -> Any:
+        """Return the JSON texts of the records at some places."""
+        return self.texts.take(pa.array(places)) if self.fields is None else self.texts(places.tolist())
+
+    @property
+    def size(self) -> int:
+        """Bytes in memory, about."""
+        return int((self.texts if self.fields is None else self.fields).nbytes)
+
     def raw(self, i: int) -> bytes:
         """Return the original bytes of the batch's i-th record, without terminator and byte order mark."""
         if self.originals is not None:
-            return self.originals[i]
-        _, offsets, data = self.text.buffers()
-        start = int(np.frombuffer(offsets, np.int64)[self.text.offset + i])
+            original = self.originals[i]
+            return original if isinstance(original, bytes) else bytes(original.as_py())
+        if self.fields is not None:
+            return str(self.texts((i,))[0].as_py()).encode()
+        _, offsets, data = self.texts.buffers()
+        start = int(np.frombuffer(offsets, np.int64)[self.texts.offset + i])
         return bytes(memoryview(data)[start : start + int(self.lengths[i])])
 
 

@@ -10,6 +10,7 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
@@ -17,10 +18,12 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pyarrow import compute
 
 from auditlake.engine.statements import statement
 from auditlake.errors import SourceError, UnrecognisedInputError
 from auditlake.events.schema import CANONICAL_FIELDS
+from auditlake.sources.fields import fields_of, row_texts
 from auditlake.sources.model import (
     MAX_RECORD,
     TOO_LONG,
@@ -41,6 +44,8 @@ CODECS = frozenset({"UNCOMPRESSED", "SNAPPY", "ZSTD", "GZIP"})
 
 _FAULTS = (pa.ArrowException, duckdb.Error, OSError, ValueError, TypeError, LookupError, MemoryError, OverflowError)
 """Whatever is raised by a damaged Parquet file is the file's fault."""
+MANY = 64
+"""From how many rows on their texts are made of whole columns."""
 _PIECE = 4 * 1024 * 1024
 _QUOTE, _NEWLINE = 0x22, 0x0A
 _ROWS = 16 * 1024
@@ -211,6 +216,32 @@ def _why(error: BaseException) -> str:
 
 
 def _parquet_batch(table: pa.RecordBatch, number: int, max_record: int) -> Batch:
+    fields = fields_of(dict(zip(table.schema.names, table.columns, strict=True)), table.num_rows, max_record)
+    if fields is None:
+        return _row_by_row(table, number, max_record)
+    records: Ints = np.arange(number, number + table.num_rows)
+    none = np.full(table.num_rows, -1, np.int64)
+    return Batch(records, records + 1, none, none, partial(_texts_at, table), fields=fields)
+
+
+def _texts_at(table: pa.RecordBatch, places: Sequence[int]) -> pa.LargeStringArray:
+    """Return the JSON texts of some rows, none of which is refused."""
+    some = table.take(pa.array(places, pa.int64()))
+    if len(some) < MANY:
+        return _one_by_one(some)
+    texts = row_texts(dict(zip(some.schema.names, some.columns, strict=True)))
+    if not texts.null_count:
+        return texts
+    untold = np.flatnonzero(texts.is_null().to_numpy(zero_copy_only=False))
+    return compute.replace_with_mask(texts, texts.is_null(), _one_by_one(some.take(pa.array(untold))))
+
+
+def _one_by_one(table: pa.RecordBatch) -> pa.LargeStringArray:
+    texts = [Writer().json_of(row) for row, _ in _rows(table)]
+    return pa.array(texts, pa.large_binary()).cast(pa.large_string())
+
+
+def _row_by_row(table: pa.RecordBatch, number: int, max_record: int) -> Batch:
     texts: list[bytes] = []
     kept: list[int] = []
     rejected: list[Rejected] = []

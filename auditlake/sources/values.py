@@ -54,7 +54,14 @@ def infinite(value: Any, place: str = "") -> tuple[str, str] | None:
     return next((fault for name, each in inner if (fault := infinite(each, name))), None)
 
 
-def _instants(column: pa.Array) -> tuple[list[Any], list[Any] | None]:
+def plain_instants(column: pa.Array) -> pa.Array | None:
+    """Return a column of timestamps as texts; None if one of them is of a year, or has digits, that few have."""
+    texts, odd, _ = _spelled(column)
+    return None if len(odd) else texts
+
+
+def _spelled(column: pa.Array) -> tuple[pa.Array, Any, Any]:
+    """Return timestamps as texts, the places of those that are odd, and what is stored."""
     unit = column.type.unit
     per = _UNITS[unit]
     stored = pc.fill_null(column.cast(pa.int64()), 0).to_numpy(zero_copy_only=False)
@@ -65,8 +72,12 @@ def _instants(column: pa.Array) -> tuple[list[Any], list[Any] | None]:
     micros = np.where(plain, seconds, 0) * 1_000_000 + rest * 1_000_000 // per
     spelled = pa.array(micros).cast(pa.timestamp("us")).cast(pa.string())
     spelled = pc.binary_join_element_wise(pc.replace_substring(spelled, " ", "T", max_replacements=1), "Z", "")
-    texts = pc.if_else(column.is_valid(), spelled, None).to_pylist()
-    odd = np.flatnonzero(~plain).tolist()
+    return pc.if_else(column.is_valid(), spelled, None), np.flatnonzero(~plain), stored
+
+
+def _instants(column: pa.Array) -> tuple[list[Any], list[Any] | None]:
+    spelled, places, stored = _spelled(column)
+    texts, odd, unit = spelled.to_pylist(), places.tolist(), column.type.unit
     before = list(texts) if odd else None
     for i in odd:
         if texts[i] is not None and before is not None:

@@ -148,3 +148,22 @@ create or replace temp macro json_instant(v) as strftime(make_timestamp(epoch_us
 create or replace temp macro json_local(v) as strftime(
   v, '"%Y-%m-%dT%H:%M:%S'
 ) || case when epoch_us(v) % 1000000 <> 0 then strftime(v, '.%f"') else '"' end;
+
+-- name: json_utf8()
+-- A text as a string of JSON in which only what has to be is escaped.
+create or replace temp macro json_utf8(t) as case
+  when not regexp_matches(t, '["\\\x{0}-\x{1f}]') then concat('"', t, '"')
+  when t is not null then concat('"', array_to_string(list_transform(
+    regexp_extract_all(t, '[^"\\\x{0}-\x{1f}]+|["\\\x{0}-\x{1f}]'),
+    lambda piece: case piece
+      when '"' then '\"'
+      when '\' then '\\'
+      when chr(10) then '\n'
+      when chr(13) then '\r'
+      when chr(9) then '\t'
+      when chr(12) then '\f'
+      when chr(8) then '\b'
+      else case when unicode(piece) < 32 then escaped_unit(piece) else piece end
+    end
+  ), ''), '"')
+end;

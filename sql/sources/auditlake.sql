@@ -200,4 +200,73 @@ select
     when len(misplaced) > 0
     then 'an object or array where text belongs: ' || misplaced[1]
   end as reason
-from extended
+from extended;
+
+-- name: is_json()
+-- Whether a text is taken for JSON because of how it begins.
+create or replace temp macro is_json(t) as regexp_matches(t, '^[{\[]');
+
+-- name: json_of_row()
+-- The JSON that a column of a table has: a text that begins with a bracket, and every text of what a lake exported, is
+-- JSON; any other text is a text. Null where only a look at the row as JSON tells what it is.
+create or replace temp macro json_of_row(t, is_exported) as case
+  when is_json(t)
+  then case
+    when json_valid(t) and (
+      not is_suspect(t)
+      or (
+        not regexp_matches(t, '[:\[,]\s*-?(?i:nan|inf)')
+        and not regexp_matches(t, ',\s*[\]}]')
+        and not rewrites_numbers(t)
+      )
+    )
+    then cast(json(t) as varchar)
+  end
+  when not is_exported and not regexp_matches(
+    t, '^[\s\v\x{1c}-\x{1f}\x{85}\x{a0}\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}\x{3000}]'
+  )
+  then cast(to_json(t) as varchar)
+end;
+
+-- name: fields()
+-- Canonical events that came as columns, as `auditlake` gives those that came as JSON: without those whose details or
+-- metadata `json_of_row` leaves open.
+-- returns: record, event_id, event_type, timestamp, user_id, action, resource, status, details, metadata, session_id,
+--          ip_address, exported_from, reason
+create or replace temp view mapped_fields as
+with shaped as (
+  select
+    * replace (
+      json_of_row(details, exported_from is not null) as details,
+      json_of_row(metadata, exported_from is not null) as metadata
+    ),
+    details is not null as has_details,
+    metadata is not null as has_metadata
+  from loaded_fields
+)
+
+select
+  record,
+  nullif(event_id, '') as event_id,
+  event_type,
+  "timestamp",
+  user_id,
+  action,
+  resource,
+  status,
+  details,
+  metadata,
+  session_id,
+  ip_address,
+  exported_from,
+  cast(null as varchar) as reason
+from shaped
+where has_details = (details is not null)
+  and has_metadata = (metadata is not null);
+
+-- name: with_fields()
+-- Events that came as JSON and events that came as columns.
+create or replace temp view mapped as
+from mapped_texts
+union all by name
+from mapped_fields;

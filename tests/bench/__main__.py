@@ -43,6 +43,13 @@ def rows_asked(scale: float) -> tuple[Asked, ...]:
         ),
         Asked("ingest", f"ingest of {lines}", 0.7, rate=True, memory_mb=1500, beside="plain"),
         Asked("ingest-without-ids", f"ingest of {lines} without ids", rate=True, beside="plain"),
+        Asked("ingest-csv", f"ingest of {LINES * scale:,.0f} rows of CSV", 1, rate=True, memory_mb=1500),
+        Asked("ingest-parquet", f"ingest of {LINES * scale:,.0f} rows of Parquet", 1.5, rate=True, memory_mb=1500),
+        *(
+            Asked(f"export-{form}", f"events to {form}, a fifth of {events}", 0.5, rate=True, memory_mb=500)
+            for form in ("csv", "jsonl", "parquet")
+        ),
+        Asked("export-first", f"the first 1,000 of {events} to csv, the whole command", most_seconds=1),
         Asked("report", f"JSON report of three policies, {events}", 1.5),
         Asked("classes-reports", f"JSON report of three policies in classes, {events}, processor time", 1.05),
         Asked("classes-report", f"JSON report of a policy of one class, {events}, processor time", 0.6),

@@ -31,6 +31,7 @@ from tests.bench import (
     rolling,
     sandbox,
     site,
+    tables,
 )
 from tests.bench.data import make, place, small_place
 from tests.bench.work import Work
@@ -39,6 +40,9 @@ WORKS: Mapping[str, Callable[[], dict[str, Work]]] = {
     "ingest": lambda: ingest.works(ids=True),
     "ingest-without-ledger": lambda: ingest.works(ids=True) | {"ours": ledger.writing()["without a ledger"]},
     "ingest-without-ids": lambda: ingest.works(ids=False),
+    **{f"ingest-{form}": partial(tables.ingests, form) for form in ("csv", "parquet")},
+    **{f"export-{form}": partial(tables.exports, form) for form in ("csv", "jsonl", "parquet")},
+    "export-first": tables.first,
     "report": report.works,
     "classes-reports": lambda: classes.reports(*report.POLICIES),
     "classes-report": lambda: classes.reports(classes.ALONE),

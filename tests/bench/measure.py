@@ -10,7 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -63,6 +63,8 @@ class Row:
     ours_peak_mb: float | None = None
     rival_peak_mb: float | None = None
     samples: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    failed: Sequence[str] = ()
+    """The ways to write its rival that did not get there."""
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -86,13 +88,13 @@ class Bench:
     def rows(self, asked: Asked, sides: Sequence[str]) -> list[Row]:
         """Check that all sides agree, choose the rival, and run the pairs."""
         rivals = [side for side in sides if side not in {_OURS, asked.beside}]
-        rival = self._choose(asked, rivals)
-        timed = [_OURS, rival, *([asked.beside] if asked.beside else [])]
+        rival, failed = self._choose(asked, rivals)
+        timed = [_OURS, *([rival] if rival else []), *([asked.beside] if asked.beside else [])]
         runs: dict[str, list[Mapping[str, float]]] = {side: [] for side in timed}
         for i in range(self._pairs):
             for side in timed if i % 2 == 0 else reversed(timed):
                 runs[side].append(self._run(asked, side))
-        found = [_row(asked, rival, runs)]
+        found = [replace(_row(asked, rival, runs) if rival else _row_alone(asked, runs[_OURS]), failed=failed)]
         if asked.beside:
             shown = Asked(f"{asked.name}-{asked.beside}", f"{asked.title}, against {asked.beside}", None, asked.rate)
             found.append(_row(shown, asked.beside, runs))
@@ -108,8 +110,9 @@ class Bench:
             times.append(time.perf_counter() - start)
         return Row(name, f"`{name}`", median(times[1:]), samples={_OURS: times[1:]})
 
-    def _choose(self, asked: Asked, rivals: Sequence[str]) -> str:
-        """The fastest of the rivals, all of which must give our answer; this also fills the page cache."""
+    def _choose(self, asked: Asked, rivals: Sequence[str]) -> tuple[str, list[str]]:
+        """The fastest of the rivals, all of which must give our answer, and those that failed; fills the page cache."""
+        failed: list[str] = []
         with tempfile.TemporaryDirectory() as name:
             file = Path(name) / "answer"
             answers, seconds = {}, {}
@@ -121,12 +124,13 @@ class Bench:
                     if side not in rivals:
                         raise
                     self._say(f"{asked.name}: {side}: failed, left out")
+                    failed.append(side)
                     continue
                 answers[side] = pickle.loads(file.read_bytes())
         for side, answer in answers.items():
             if answer != answers[_OURS]:
                 raise AssertionError(f"{asked.name}: {side} gives another answer than ours: {_differs(answers, side)}")
-        return min((side for side in rivals if side in seconds), key=seconds.__getitem__)
+        return min((side for side in rivals if side in seconds), key=seconds.__getitem__, default=""), failed
 
     def _run(self, asked: Asked, side: str, answer: Path | None = None) -> Mapping[str, float]:
         os.sync()
@@ -171,6 +175,12 @@ def _row(asked: Asked, rival: str, runs: Mapping[str, Sequence[Mapping[str, floa
     )  # fmt: skip
 
 
+def _row_alone(asked: Asked, runs: Sequence[Mapping[str, float]]) -> Row:
+    """The row where no rival got there."""
+    row = _row(replace(asked, reach=None), _OURS, {_OURS: runs})
+    return replace(row, rival=None, rival_is="", ratio=None, ratios=(), rival_figure=None, rival_peak_mb=None)
+
+
 def _differs(answers: Mapping[str, Any], side: str) -> str:
     """Where two answers first differ, as far as that is easy to say."""
     ours, theirs = answers[_OURS], answers[side]
@@ -190,9 +200,11 @@ def table(rows: Sequence[Row]) -> str:
     for row in rows:
         ours, theirs = (_figure(row.figure, each) for each in (row.ours_figure, row.rival_figure))
         rival = "–" if row.rival is None else f"{_seconds(row.rival)}{theirs} ({row.rival_is})"
+        rival += f"; failed: {', '.join(row.failed)}" if row.failed else ""
         ratio = "–" if row.ratio is None else f"{row.ratio:.2f} ({min(row.ratios):.2f} – {max(row.ratios):.2f})"
         met = "–" if row.met is None else ("yes" if row.met else "**no**")
-        peak = "–" if row.ours_peak_mb is None else f"{row.ours_peak_mb:.0f} MB / {row.rival_peak_mb:.0f} MB"
+        peaks = (row.ours_peak_mb, row.rival_peak_mb)
+        peak = " / ".join(f"{each:.0f} MB" for each in peaks if each is not None) or "–"
         lines.append(
             f"| {row.title} | {_seconds(row.ours)}{ours} | {rival} | {ratio} | {row.reach or '–'} | {met} | {peak} |"
         )

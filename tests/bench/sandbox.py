@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.bench.data import SMALL, Place, small_place
+from tests.bench.retention import linked
 from tests.bench.work import Work
 from tests.sandbox.attacks import BOMBS
 
@@ -80,11 +81,11 @@ def _bombed(place: Place, ask: Callable[[str], object]) -> Bombed:
     return Bombed(len(statements), max(slowest - _DEADLINE, 0.001), grown / 1024)
 
 
-def _stopped_bombs(place: Place, _: Path) -> Bombed:
+def _stopped_bombs(place: Place, scratch: Path) -> Bombed:
     import auditlake
     from tests.sandbox.lakes import session
 
-    with session(auditlake.open(place.lake), seconds=_DEADLINE, memory_mb=512) as opened:
+    with session(auditlake.open(linked(place.lake, scratch / "lake")), seconds=_DEADLINE, memory_mb=512) as opened:
         opened.sql("select 1")
 
         def ask(statement: str) -> None:
@@ -103,8 +104,8 @@ def _killed_bombs(place: Place, _: Path) -> Bombed:
     return _bombed(place, ask)
 
 
-def _command(place: Place, _: Path) -> str:
-    lake = small_place(place.root.parent).lake
+def _command(place: Place, scratch: Path) -> str:
+    lake = linked(small_place(place.root.parent).lake, scratch / "lake")  # questions go on record
     words = ["--lake", str(lake), "sql", "select 1 as one", "--format", "csv"]
     return subprocess.run(
         [sys.executable, "-m", "auditlake", *words], check=True, stdout=subprocess.PIPE, text=True
@@ -119,10 +120,10 @@ def _number(printed: str) -> int:
     return int(printed.rsplit(maxsplit=1)[-1])
 
 
-def _session(place: Place, _: Path) -> Answered:
+def _session(place: Place, scratch: Path) -> Answered:
     import auditlake
 
-    with auditlake.open(place.lake).audit_session(principal="bench") as session:
+    with auditlake.open(linked(place.lake, scratch / "lake")).audit_session(principal="bench") as session:
         session.sql("select 1")
         start = time.perf_counter()
         found = session.sql(_QUESTION).arrow()

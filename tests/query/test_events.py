@@ -75,7 +75,8 @@ def test_the_same_as_sorted_at_once(lake: auditlake.AuditLake, asked: dict[str, 
     rows = lake.events(**asked)
 
     assert rows.fetchall() == rows.relation().fetchall()
-    assert sum(batch.num_rows for batch in rows.to_batches(16)) == len(rows)
+    assert sum(batch.num_rows for batch in rows.to_batches(16)) == len(rows) == len(rows.arrow())
+    assert (">20 of more rows<" in rows._repr_html_()) == (len(rows) > 20)
 
 
 @pytest.mark.usefixtures("short")

@@ -100,7 +100,7 @@ def recorded(
         lines=batch.lines[chosen],
         offsets=batch.offsets[chosen],
         lengths=batch.lengths[chosen],
-        text=as_texts(texts),
+        texts=as_texts(texts),
         rejected=rejected,
         originals=tuple(lines[i].encode() for i in kept),
     )
