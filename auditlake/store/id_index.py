@@ -94,7 +94,7 @@ class IdIndex:
         Args:
             hashes: Of what is looked for, as the statement ``sought_ids`` gives them.
         """
-        wanted, found = np.unique(hashes), list[Paths]()
+        wanted, found = np.sort(hashes), list[Paths]()
         for segment in list(self._segments) if len(wanted) else ():
             try:
                 found.append(segment.files[segment.find(wanted)])
