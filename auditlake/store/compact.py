@@ -144,28 +144,36 @@ def merge_small(
         now: The present.
         connection: The caller's DuckDB.
     """
-    small = turn.snapshot.table.of_days({file.day for file in added}).small(_SMALL_ROWS, _SMALL_BYTES)
-    if len(small) >= _TOGETHER:
-        with suppress(OSError, AuditLakeError, duckdb.Error):
-            typed = with_types(turn.layout, Snapshot(turn.snapshot.version, small))
-            if days := _too_many(typed.files, classes):
-                _put_together(turn, days, classes, now, connection)
+    with suppress(OSError, AuditLakeError, duckdb.Error):
+        while days := _too_many(turn, added, classes):
+            before = turn.snapshot.table
+            _put_together(turn, days, classes, now, connection)
+            added = turn.snapshot.table.without(before.paths)  # of the next size there may be too many now
 
 
-def _too_many(files: Iterable[DataFile], classes: Mapping[str, str]) -> dict[date, list[DataFile]]:
-    """Return by day the files that are to be put together: of each class, those of the least size that has too many."""
-    alike: dict[tuple[date, str, int], list[DataFile]] = defaultdict(list)
-    for file in files:
-        names = {classes.get(name, "") for name, _ in file.types or ()}
-        if len(names) == 1:  # 1 to 15 rows are alike, 16 to 255, and 256 to 4095
-            alike[file.day, names.pop(), (file.rows.bit_length() - 1) // 4].append(file)
+def _too_many(turn: Turn, added: Iterable[DataFile], classes: Mapping[str, str]) -> dict[date, list[DataFile]]:
+    """Return by day the files that are to be put together: of a class and size of which one was added, too many."""
+    sizes = {(file.day, _size(file)) for file in added if file.rows < _SMALL_ROWS}
+    small = turn.snapshot.table.of_days({day for day, _ in sizes}).small(_SMALL_ROWS, _SMALL_BYTES)
+    if len(small) < _TOGETHER:
+        return {}
+    alike: dict[tuple[date, int], list[DataFile]] = defaultdict(list)
+    for file in small:
+        alike[file.day, _size(file)].append(file)
     chosen: dict[date, list[DataFile]] = defaultdict(list)
-    done: set[tuple[date, str]] = set()
-    for (day, name, _), some in sorted(alike.items()):
-        if len(some) >= _TOGETHER and (day, name) not in done:
-            done.add((day, name))
-            chosen[day] += some[:_AT_ONCE]
-    return chosen
+    for day, size in sorted(sizes):
+        if len(files := alike[day, size]) >= _TOGETHER:
+            by_class: dict[frozenset[str], list[DataFile]] = defaultdict(list)
+            for file in with_types(turn.layout, Snapshot(turn.snapshot.version, files)).files:
+                by_class[frozenset(classes.get(name, "") for name, _ in file.types or ())].append(file)
+            crowded = (some for names, some in by_class.items() if len(names) == 1 and len(some) >= _TOGETHER)
+            chosen[day] += [file for some in crowded for file in some[:_AT_ONCE]]
+    return {day: files for day, files in chosen.items() if files}
+
+
+def _size(file: DataFile) -> int:
+    """Return what size a file is of: 1 to 15 rows, 16 to 255, 256 to 4,095."""
+    return (file.rows.bit_length() - 1) // 4
 
 
 def to_rewrite(files: Sequence[DataFile], classes: Mapping[str, str], *, reclass: bool) -> list[DataFile]:

@@ -330,11 +330,12 @@ def transaction_versions(layout: Layout, applications: Collection[str]) -> dict[
     """
     reached: dict[str, int] = {}
     for version in range(max(_versions(layout), default=-1) if applications else -1, -1, -1):
-        reached = _in_entry(layout, layout.commit(version)) | reached
-        if reached.keys() >= {*applications}:
-            break
+        # What a checkpoint says is also in the entry of its version, which may be large.
         if is_file(checkpoint := layout.delta_checkpoint(version), within=layout.root):
             reached = _by_application(_column(checkpoint, "txn")) | reached
+            break
+        reached = _in_entry(layout, layout.commit(version)) | reached
+        if reached.keys() >= {*applications}:
             break
     return {name: reached[name] for name in applications if name in reached}
 
@@ -384,9 +385,10 @@ def table_terms(layout: Layout, version: int) -> bytes:
     """
     terms: dict[str, Any] = {}
     for earlier in range(version, -1, -1):
-        terms = _terms_in(layout, earlier) | terms
-        if len(terms) < len(_TERMS) and is_file(checkpoint := layout.delta_checkpoint(earlier), within=layout.root):
+        if is_file(checkpoint := layout.delta_checkpoint(earlier), within=layout.root):
             terms = {kind: each for kind in _TERMS for each in _column(checkpoint, kind)} | terms
+            break
+        terms = _terms_in(layout, earlier) | terms
         if len(terms) == len(_TERMS):
             break
     if len(terms) < len(_TERMS):

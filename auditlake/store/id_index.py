@@ -17,6 +17,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,7 +25,7 @@ import pyarrow as pa
 from pyarrow import compute
 
 from auditlake.disk.durable import sync_folder
-from auditlake.disk.files import check_folder, remove_file
+from auditlake.disk.files import check_folder, remove_file, remove_tree
 from auditlake.disk.layout import Layout, part_day_and_digest
 from auditlake.disk.rights import make_folder
 from auditlake.engine.duck import beside, rows, view_events
@@ -70,7 +71,9 @@ class IdIndex:
     def __init__(self, layout: Layout, snapshot: Snapshot, connection: duckdb.DuckDBPyConnection) -> None:
         self._layout = layout
         ((self._hashing,),) = rows(connection, statement(_FILE, "hashing").text)
-        self._segments, self._damaged = read_segments(layout, self._hashing)
+        self._segments, self._damaged = list[Segment](), list[Path]()
+        with suppress(OSError):
+            self._segments, self._damaged = read_segments(layout, self._hashing)
         self.follow(snapshot, connection)
 
     def follow(self, snapshot: Snapshot, connection: duckdb.DuckDBPyConnection) -> None:
@@ -91,7 +94,7 @@ class IdIndex:
         Args:
             hashes: Of what is looked for, as the statement ``sought_ids`` gives them.
         """
-        wanted, found = np.unique(hashes), list[Paths]()
+        wanted, found = np.sort(hashes), list[Paths]()
         for segment in list(self._segments) if len(wanted) else ():
             try:
                 found.append(segment.files[segment.find(wanted)])
@@ -108,7 +111,7 @@ class IdIndex:
 
         with suppress(OSError, duckdb.Error, LakeFormatError):
             for path in self._damaged:
-                remove_file(path, within=self._layout.root)
+                _remove(self._layout, path)
             self._damaged = []
             months: dict[str, list[DataFile]] = defaultdict(list)
             for file in self.missing:
@@ -139,7 +142,7 @@ class IdIndex:
         for segment in replaced:
             self._segments.remove(segment)
             if segment.path != path:
-                remove_file(segment.path, within=self._layout.root)
+                _remove(self._layout, segment.path)
         self._segments.append(read_segment(path, self._layout.root, self._hashing))
 
     def _distrust(self, segment: Segment) -> None:
@@ -163,7 +166,7 @@ def forget_ids(layout: Layout, snapshot: Snapshot) -> None:
                     write_segment(layout, segment.hashing, segment.month, left.files, left.keyed, left.keys)
             damaged.append(segment.path)
     for path in damaged:
-        remove_file(path, within=layout.root)
+        _remove(layout, path)
     if damaged:
         sync_folder(layout.ids)
 
@@ -216,6 +219,14 @@ def _read(connection: duckdb.DuckDBPyConnection, layout: Layout, files: Sequence
         np.array([file.path.encode() for file in files], f"S{PATH_BYTES}"), keyed.astype(np.uint32),
         np.sort(columns["hash"] << np.uint64(FILE_BITS) | numbers),
     )  # fmt: skip
+
+
+def _remove(layout: Layout, path: Path) -> None:
+    """Remove a segment, or what has the name of one."""
+    try:
+        remove_file(path, within=layout.root)
+    except IsADirectoryError:
+        remove_tree(path, within=layout.root)
 
 
 def _stretches(files: Sequence[DataFile]) -> Iterator[list[DataFile]]:

@@ -76,23 +76,20 @@ class Segment:
         """Return the numbers of the files that may have some hashes.
 
         Args:
-            wanted: The hashes, sorted, each once.
+            wanted: The hashes, sorted.
 
         Raises:
             DamagedSegmentError: A block is damaged.
         """
-        first = np.maximum(np.searchsorted(self._firsts, wanted, "left") - 1, 0)
-        last = np.searchsorted(self._firsts, wanted, "right") - 1
-        turns = np.zeros(len(self._firsts) + 1, np.int64)
-        there = last >= first
-        np.add.at(turns, first[there], 1)
-        np.add.at(turns, last[there] + 1, -1)
+        begins = np.searchsorted(wanted, self._firsts, "left")
+        # The first hash of the next block may be that of the last entries of this one, too.
+        ends = np.append(np.searchsorted(wanted, self._firsts[1:], "right"), len(wanted))[: len(begins)]
         found = np.zeros(len(self.files), np.bool_)
-        for block in np.flatnonzero(np.cumsum(turns[:-1])):
-            keys = self._block(int(block))
+        for block in np.flatnonzero(begins < ends):
+            keys, some = self._block(int(block)), wanted[begins[block] : ends[block]]
             hashes = keys >> np.uint64(FILE_BITS)
-            places = np.minimum(np.searchsorted(wanted, hashes), len(wanted) - 1)
-            found[file_numbers(keys[wanted[places] == hashes])] = True
+            places = np.minimum(np.searchsorted(some, hashes), len(some) - 1)
+            found[file_numbers(keys[some[places] == hashes])] = True
         return np.flatnonzero(found)
 
     def keys(self) -> Keys:

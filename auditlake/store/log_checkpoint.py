@@ -28,16 +28,18 @@ if TYPE_CHECKING:
 
 EVERY = 50
 """How many log entries a reader has to replay at most."""
+LARGE = 1_000_000
+"""Bytes of an entry that a reader need not replay at all: two thousand files take as long as all else of a commit."""
 
 
 def keep_checkpoint(layout: Layout, version: int) -> None:
-    """Write a checkpoint of a version if the last one lies far behind it.
+    """Write a checkpoint of a version if the last one lies far behind it, or if its entry is large.
 
     The caller holds the lake's lock, and the entries up to the version are durable. This is maintenance: if it fails,
     the lake is as it was, and the next commit tries again.
     """
     last = last_checkpoint(layout)
-    if version - last < EVERY:
+    if version - last < EVERY and layout.commit(version).stat().st_size < LARGE:
         return
     from deltalake.exceptions import DeltaError
 

@@ -11,7 +11,7 @@ from events;
 -- name: sought_ids()
 -- The same hashes of what is looked for.
 -- returns: hash
-select distinct hash(source, event_id) >> 16 as hash
+select hash(source, event_id) >> 16 as hash
 from looked_for;
 
 -- name: hashing()

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from tests.bench import kinds, mapping
 from tests.bench.child import WORKS
+from tests.bench.commits import INGESTS
 from tests.bench.data import EVENTS, LINES, small_place
 from tests.bench.landing import CROWDED, FOLLOWED, SYNCED, THREADS, UNSYNCED
 from tests.bench.many import CONDITIONS, MANY, RULES, SCANNED
@@ -72,6 +73,7 @@ def rows_asked(scale: float) -> tuple[Asked, ...]:
         *_kinds_rows(scale),
         *_many_rows(scale),
         *_logging_rows(scale),
+        *_commit_rows(scale),
         Asked("sandbox-command", 'auditlake sql "select 1" from start to end', 3),
         Asked("sandbox-group-by", f"a group-by through the sandbox, {events}", 1.3),
         Asked(
@@ -99,6 +101,17 @@ def _logging_rows(scale: float) -> tuple[Asked, ...]:
         Asked("log-threads-slow-disk", f"{threads}, slow disk", 10, rate=True, figure=per_sync, least=15),
         Asked("log-full-lake", f"log, os, into a lake of {EVENTS * scale:,.0f} events", 1.1),
         Asked("log-predecessor", f"log, sync, the last of {followed}", rate=True, figure=per_second),
+    )
+
+
+def _commit_rows(scale: float) -> tuple[Asked, ...]:
+    large = f"one event into {EVENTS * scale:,.0f} events in many files, processor time"
+    index = "B of index an event"
+    return (
+        Asked("commit-flush", f"log and flush of {large}", 1.3, figure=index, most=8),
+        Asked("commit-ingest", f"ingest of {large}", 1.3, figure=index, most=8),
+        Asked("commit-many", f"the last of {INGESTS * scale:,.0f} ingests of one event, processor time", 1.3),
+        Asked("commit-open", "opening the lake of many files, processor time", most_seconds=0.1),
     )
 
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from tests.bench import (
     backtest,
     classes,
+    commits,
     deletion,
     frameworks,
     ingest,
@@ -70,6 +71,10 @@ WORKS: Mapping[str, Callable[[], dict[str, Work]]] = {
     "log-threads-slow-disk": lambda: landing.crowd(slow=True),
     "log-full-lake": landing.full_lake,
     "log-predecessor": landing.predecessor,
+    "commit-flush": lambda: commits.one_event(live=True),
+    "commit-ingest": lambda: commits.one_event(live=False),
+    "commit-many": commits.many,
+    "commit-open": commits.opening,
     "sandbox-command": sandbox.command,
     "sandbox-group-by": sandbox.group_by,
     "sandbox-bombs": sandbox.bombs,

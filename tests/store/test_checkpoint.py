@@ -283,6 +283,18 @@ def kill_at_calls(template: Path, log: Path, tmp_path: Path, most: int) -> None:
     assert died >= len(points) * 2 // 3  # threads share work as they like, so some calls come under another count
 
 
+def test_after_a_large_entry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An entry that takes long to replay has a checkpoint at once; small ones after it wait for theirs."""
+    lake = made(tmp_path / "lake")
+    with monkeypatch.context() as patch:
+        patch.setattr("auditlake.store.log_checkpoint.LARGE", 2_000)
+        lake.ingest(write_events(tmp_path / "events.jsonl", range(30)))
+    lake.ingest(write_events(tmp_path / "events.jsonl", [31]))
+
+    assert checkpoints(lake.layout) == [1]
+    assert check(lake) == ids(lake) == expected([*range(30), 31])
+
+
 @strace.needed
 def test_killed_at_a_chosen_call(template: Path, trace: Path, tmp_path: Path) -> None:
     """Killed at a call of the checkpoint, it leaves a lake that opens, with every event once."""

@@ -25,7 +25,7 @@ def files(root: Path) -> dict[str, bytes]:
     return {
         path.relative_to(root).as_posix(): path.read_bytes()
         for path in sorted(root.rglob("*"))
-        if path.is_file() and path.name != ".lock" and ".staging" not in path.parts
+        if path.is_file() and path.name != ".lock" and not {".staging", ".ids"} & {*path.parts}
     }
 
 
