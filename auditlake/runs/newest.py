@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from itertools import chain, islice
+from itertools import chain, islice, tee
 
 from auditlake.disk.chained import newest_first
 from auditlake.disk.files import open_file
@@ -14,6 +14,8 @@ from auditlake.errors import LakeError, LakeFormatError
 from auditlake.runs.journal import read_line, read_without_answers
 from auditlake.runs.model import Entry, Run, Verification
 
+_MONTHS = 3
+"""How many months a page has at least."""
 _SCHEDULE = b'"kind":"schedule"'
 
 
@@ -22,7 +24,8 @@ class Statuses:
     """How a run found what it judged."""
 
     packs: Mapping[str, str]
-    policies: Mapping[str, str]
+    policies: Mapping[str, tuple[str, int, int]]
+    """The status of each, how many findings it had, and how many of them were open."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +42,8 @@ class RunsOfYear:
     """The lines of runs whose answers are left out, by their numbers."""
     layout: Layout | None = None
     """The lake."""
+    before: Sequence[tuple[Run, Statuses]] = ()
+    """Runs of the year before that are of the two months before the newest month, without their answers."""
 
     def whole(self, run: Run) -> Run:
         """Return a run with its answers; without them if they are none of ours, which whoever verifies is told."""
@@ -65,12 +70,15 @@ def newest_year(layout: Layout) -> RunsOfYear:
     found: list[Entry] = []
     statuses: dict[int, Statuses] = {}
     lines: dict[int, bytes] = {}
+    before: list[tuple[Run, Statuses]] = []
     try:
         backwards = newest_first(layout.run_journal, within=layout.root)
         for line in backwards:
             entry, said = _brief(layout, line, found[0] if found else None)
             if found and _written(entry)[0] != _written(found[0])[0]:
-                declared = (each for each in chain([line], backwards) if _SCHEDULE in each)
+                rest, again = tee(chain([line], backwards))
+                before = [*_just_before(layout, rest, found[0])]
+                declared = (each for each in again if _SCHEDULE in each)
                 found += (read_line(layout, each) for each in islice(declared, 1))
                 break
             found.append(entry)
@@ -88,7 +96,19 @@ def newest_year(layout: Layout) -> RunsOfYear:
         return RunsOfYear()
     last = _written(found[0])[0]
     years = range(min(_written(read_line(layout, first))[0], last), last + 1)
-    return RunsOfYear(tuple(reversed(found)), years, statuses, lines, layout)
+    return RunsOfYear(tuple(reversed(found)), years, statuses, lines, layout, tuple(reversed(before)))
+
+
+def _just_before(layout: Layout, lines: Iterable[bytes], newest: Entry) -> Iterator[tuple[Run, Statuses]]:
+    """Yield the runs of the two months before that of an entry, the newest first, as long as these go on."""
+    year, month = _written(newest)
+    for line in lines if month < _MONTHS else ():
+        entry, said = _brief(layout, line, newest)
+        its_year, its_month = _written(entry)
+        if (year - its_year) * 12 + month - its_month >= _MONTHS:
+            return
+        if isinstance(entry, Run) and said is not None:
+            yield entry, said
 
 
 def _brief(layout: Layout, line: bytes, last: Entry | None) -> tuple[Entry, Statuses | None]:
@@ -97,8 +117,8 @@ def _brief(layout: Layout, line: bytes, last: Entry | None) -> tuple[Entry, Stat
         run, packs, answers = read
         if _written(run) != _written(last):
             try:
-                own = ({name: each["status"] for name, each in some.items()} for some in (packs, answers))
-                return run, Statuses(*own)
+                stood = {name: (each["status"], each["findings"], each["open"]) for name, each in answers.items()}
+                return run, Statuses({name: each["status"] for name, each in packs.items()}, stood)
             except (TypeError, KeyError, AttributeError):
                 pass  # it is told when it is read whole
     entry = read_line(layout, line)
@@ -113,4 +133,4 @@ def _written(entry: Entry) -> tuple[int, int]:
 
 def _statuses(run: Run) -> Statuses:
     packs = {name: each.status for name, each in run.packs.items()}
-    return Statuses(packs, {name: each.status for name, each in run.answers.items()})
+    return Statuses(packs, {name: (each.status, each.findings, each.open) for name, each in run.answers.items()})
