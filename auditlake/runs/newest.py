@@ -45,6 +45,15 @@ class RunsOfYear:
     before: Sequence[tuple[Run, Statuses]] = ()
     """Runs of the year before that are of the two months before the newest month, without their answers."""
 
+    def lately(self) -> Iterator[tuple[Run, Statuses]]:
+        """Yield the runs of the newest year, and those of the two months before the newest month, in order."""
+        if self.entries:
+            newest = _month(self.entries[-1])
+            first = min(newest - newest % 12, newest - _MONTHS + 1)
+            own = (each for each in self.entries if isinstance(each, Run) and _month(each) >= first)
+            yield from self.before
+            yield from ((each, self.statuses[each.number]) for each in own)
+
     def whole(self, run: Run) -> Run:
         """Return a run with its answers; without them if they are none of ours, which whoever verifies is told."""
         line, found = self.lines.get(run.number), None
@@ -101,11 +110,9 @@ def newest_year(layout: Layout) -> RunsOfYear:
 
 def _just_before(layout: Layout, lines: Iterable[bytes], newest: Entry) -> Iterator[tuple[Run, Statuses]]:
     """Yield the runs of the two months before that of an entry, the newest first, as long as these go on."""
-    year, month = _written(newest)
-    for line in lines if month < _MONTHS else ():
+    for line in lines if _month(newest) % 12 < _MONTHS - 1 else ():
         entry, said = _brief(layout, line, newest)
-        its_year, its_month = _written(entry)
-        if (year - its_year) * 12 + month - its_month >= _MONTHS:
+        if _month(newest) - _month(entry) >= _MONTHS:
             return
         if isinstance(entry, Run) and said is not None:
             yield entry, said
@@ -129,6 +136,12 @@ def _written(entry: Entry) -> tuple[int, int]:
     """Return the year and month in which a line was written: lines are in that order."""
     at = entry.finished if isinstance(entry, Run | Verification) else entry.at
     return at.year, at.month
+
+
+def _month(entry: Entry) -> int:
+    """Return the month in which a line was written, as one number."""
+    year, month = _written(entry)
+    return 12 * year + month - 1
 
 
 def _statuses(run: Run) -> Statuses:

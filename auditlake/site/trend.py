@@ -104,8 +104,7 @@ def trend_pages(folder: Folder, entries: Sequence[IndexEntry], runs: RunsOfYear)
 def _days(runs: RunsOfYear, policy_ids: set[str]) -> dict[str, list[_Day]]:
     """Return the days on which each policy was judged, in order."""
     found: dict[str, dict[date, _Day]] = {each: {} for each in policy_ids}
-    own = [(each, runs.statuses[each.number]) for each in runs.entries if isinstance(each, Run)]
-    judged = [(each.as_of, each, said) for each, said in (*runs.before, *own) if each.state == "ok" and each.as_of]
+    judged = [(each.as_of, each, said) for each, said in runs.lately() if each.state == "ok" and each.as_of]
     for as_of, run, said in sorted(judged, key=lambda each: (each[0], each[1].number)):
         day = as_of.date()
         for policy_id, stood in said.policies.items():

@@ -226,6 +226,9 @@ def test_a_policy_over_time(layout: Layout) -> None:
         assert row in page.text
     stems = [report_stem(POLICY, FIRST + day * DAY, day) for day in (54, 42)]
     assert [each for each in page.links if "_v" in each] == [f"{each}.html" for each in stems]
+    before = path.read_bytes()
+    write_index(layout.reports, layout, everything=True)
+    assert path.read_bytes() == before, "whether all of the journal is read or its newest year"
     journal(layout, [])
     write_index(layout.reports, layout)
     assert "No run on record judged it." in Words(path.read_bytes()).text
