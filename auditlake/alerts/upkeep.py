@@ -16,13 +16,15 @@ _TOLD = timedelta(days=30)
 """For how long it is told that alerts were given up."""
 
 
-def notices(layout: Layout, settings: AlertSettings, now: datetime) -> Iterator[str]:
-    """Yield what is to be known, in sentences."""
+def readable_on_the_way(settings: AlertSettings) -> Iterator[str]:
+    """Yield the places whose alerts the network can read, in sentences."""
     for sink in settings.sinks:
         if sink.is_readable_on_the_way:
-            yield (
-                f"{sink.called}: mail goes to {sink.host} in clear text, as clear_text says: it can be read and changed"
-            )
+            yield f"{sink.called}: mail goes to {sink.host} in clear text, so it can be read and changed on its way"
+
+
+def undelivered(layout: Layout, now: datetime) -> Iterator[str]:
+    """Yield what has waited for long, and what was given up not long ago, in sentences."""
     for each in waiting(layout.alerts):
         if each.oldest is not None and now - each.oldest > _WAITS_LONG:
             until = moment((each.oldest + OLDEST_UNDELIVERED).replace(microsecond=0))

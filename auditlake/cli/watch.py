@@ -106,7 +106,7 @@ def watch(
 def _test(lake: AuditLake) -> int:
     """Send a test to each place, print what became of it, and return the exit code."""
     from auditlake.alerts.configured import tried
-    from auditlake.alerts.upkeep import notices
+    from auditlake.alerts.upkeep import readable_on_the_way, undelivered
 
     code = DONE if lake.config.alerts.is_sent else NEGATIVE
     if code != DONE:
@@ -117,7 +117,7 @@ def _test(lake: AuditLake) -> int:
             click.echo(as_json({"sink": name, "receiver": receiver, "problem": problem}))
         else:
             click.echo(visible(f"{name}: {f'failed: {problem}' if problem else 'sent'} ({receiver})"))
-    for each in notices(lake.layout, lake.config.alerts, system_clock()):
+    for each in (*readable_on_the_way(lake.config.alerts), *undelivered(lake.layout, system_clock())):
         warn(visible(each))
     return code
 

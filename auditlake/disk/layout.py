@@ -295,6 +295,11 @@ def report_stem(
     return f"{stem}_j{entries}" if entries else stem
 
 
+def trend_file(policy_id: str) -> str:
+    """Return the name of the page that shows a policy over time."""
+    return f"compliance_{policy_id}{TREND}"
+
+
 def framework_stem(
     pack_id: str, as_of: datetime, snapshot: int, period: tuple[datetime, datetime] | None = None
 ) -> str:
@@ -303,6 +308,8 @@ def framework_stem(
     return stem + "".join(f"_{instant_in_name(instant)}" for instant in period or ())
 
 
+TREND = "_trend.html"
+"""How the names of pages end that show a policy over time."""
 _FORM = r"(?P<form>(?:\.[a-z][a-z0-9_-]{0,39}){1,2})"
 """The ending of a report's file: that of a form, or the name of a template and the ending that it has."""
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
+from auditlake.disk.layout import trend_file
 from auditlake.display.templates import Document, file_name, render_bytes, style_digest
 from auditlake.display.text import Fact, Text, count, instant_name, moment, period_name, shown, visible
 from auditlake.errors import ReportError
@@ -72,6 +73,8 @@ class CompliancePage:
     """The same report as JSON, beside this page."""
     index_file: str | None
     """The list of reports, beside this page."""
+    trend_file: str | None
+    """The policy over time, beside this page."""
     facts: tuple[Fact, ...]
     """What was judged, on what, as of when, and which controls that serves."""
     status: Status
@@ -112,7 +115,7 @@ def compliance_page(
         detail: What only the page shows.
         served: The controls that the policy is a check of.
         json_file: The same report as JSON, by its name beside the page; no link if None.
-        index_file: The list of reports, likewise.
+        index_file: The list of reports, likewise; where both are there, so is the page of the policy over time.
 
     Raises:
         ReportError: A sibling's name is not a plain file name, or the detail does not fit the report.
@@ -133,6 +136,7 @@ def compliance_page(
         description=shown(report.description, limit=5000, keep="\n"),
         json_file=file_name(json_file),
         index_file=file_name(index_file),
+        trend_file=file_name(trend_file(report.policy_id)) if json_file and index_file else None,
         facts=_facts(report),
         served=tuple(replace(each, file=file_name(each.file)) for each in served),
         status=report.status,

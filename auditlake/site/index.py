@@ -27,6 +27,7 @@ from auditlake.site.index_page import Frameworks, IndexPage, Year, index_page
 from auditlake.site.latest import latest_file, latest_pages, write_latest
 from auditlake.site.month_page import MonthPage, month_file, month_page, months_of
 from auditlake.site.run_rows import how_many, row_of
+from auditlake.site.trend import trend_pages
 from auditlake.site.year import YearRow, year_rows
 
 _INDEX = "index.html"
@@ -54,7 +55,7 @@ def check_index(folder: Path) -> None:
 def write_index(
     folder: Path, layout: Layout | None = None, *, everything: bool = False, without: Collection[str] = ()
 ) -> Path:
-    """Write ``index.html``, the pages of the months of its year, and those that lead to the newest reports.
+    """Write ``index.html``, and the pages of months, of policies over time, and those that lead to the newest reports.
 
     The pages of earlier years are written once; what is no report of ours is left out.
 
@@ -81,7 +82,7 @@ def write_index(
         recorded |= {each.report for run in made for each in run.packs.values()}
         newest = tuple(there.newest_policies(recorded)), tuple(there.newest_frameworks(recorded))
         latest = latest_pages(there, *newest)
-        write_latest(there, latest)
+        write_latest(there, {**latest, **trend_pages(there, newest[0], runs)})
         source = _Source(there, *newest, runs, _verified(layout, runs), known, latest.keys())
         for year in (*earlier, *(known[-1:] or [0])):
             for name, page in source.pages(year):

@@ -8,6 +8,7 @@ from datetime import datetime
 from itertools import groupby
 from typing import Any, ClassVar
 
+from auditlake.disk.layout import trend_file
 from auditlake.display.templates import style_digest
 from auditlake.display.text import Text, count, instant_name, moment, period_name, shown, visible
 from auditlake.events.times import parse_instant
@@ -103,6 +104,8 @@ class PolicyRow:
     """Its page."""
     json_file: str | None
     """Its JSON."""
+    trend_file: str | None
+    """The policy over time; None: it has no page."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,4 +294,5 @@ def _policy_row(entry: IndexEntry, served: Mapping[str, tuple[str, ...]], newest
         controls=served.get(entry.policy_id, ()),
         html_file=entry.html_file,
         json_file=entry.json_file,
+        trend_file=trend_file(entry.policy_id) if entry.html_file else None,
     )

@@ -14,7 +14,8 @@ from typing import Any, ClassVar
 
 from auditlake.disk.durable import write_whole
 from auditlake.disk.files import SMALL, read_file, remove_file
-from auditlake.display.templates import render_bytes
+from auditlake.disk.layout import TREND
+from auditlake.display.templates import Document, render_bytes
 from auditlake.display.text import Text, instant_name, shown
 from auditlake.events.times import parse_instant
 from auditlake.reports.sentences import VERDICTS
@@ -81,10 +82,14 @@ def _instead(folder: Folder, kind: str, about: str) -> str | None:
     return "index.html" if latest_file(kind, about) in folder.files else None
 
 
-def write_latest(folder: Folder, pages: Mapping[str, LatestPage]) -> None:
-    """Write the pages that are not there or lead elsewhere, and remove those whose reports have all gone.
+def write_latest(folder: Folder, pages: Mapping[str, Document]) -> None:
+    """Write the pages that are not there or say something else, and remove those whose reports have all gone.
 
     They are whole or not there, and not synced: the next run writes them again.
+
+    Args:
+        folder: The folder.
+        pages: These pages and those of policies over time, by name.
 
     Raises:
         OSError: The disk refused.
@@ -93,7 +98,7 @@ def write_latest(folder: Folder, pages: Mapping[str, LatestPage]) -> None:
         data = render_bytes(page)
         if name not in folder.files or read_file(folder.path / name, within=folder.path, limit=SMALL) != data:
             write_whole(folder.path / name, data, synced=False)
-    gone = (each for each in folder.files - pages.keys() if each.endswith(_ENDING))
+    gone = (each for each in folder.files - pages.keys() if each.endswith((_ENDING, TREND)))
     for name in (each for each in gone if each.startswith(("compliance_", "framework_"))):
         with suppress(FileNotFoundError):
             remove_file(folder.path / name, within=folder.path)

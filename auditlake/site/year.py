@@ -73,9 +73,10 @@ def year_rows(runs: RunsOfYear, year: int, names: Mapping[str, Text], files: Map
     policies: dict[str, dict[int, _Point]] = {}
     for as_of, run in sorted(_runs(runs.entries, year), key=lambda each: (each[0], each[1].number)):
         day, found = as_of.timetuple().tm_yday, runs.statuses[run.number]
-        for there, statuses in ((packs, found.packs), (policies, found.policies)):
-            for name, status in statuses.items():
-                there.setdefault(name, {})[day] = (status, run.catch_up)
+        for name, status in found.packs.items():
+            packs.setdefault(name, {})[day] = (status, run.catch_up)
+        for name, (status, _, _) in found.policies.items():
+            policies.setdefault(name, {})[day] = (status, run.catch_up)
     called = Counter(names[each].text for each in {*packs, *policies} if each in names)
 
     def called_apart(each: str) -> Text:

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import unquote
 
-from auditlake.alerts.upkeep import notices as alert_notices
+from auditlake.alerts.upkeep import readable_on_the_way, undelivered
 from auditlake.config import read_config
 from auditlake.disk.durable import make_folders, sync_folder, write_whole
 from auditlake.disk.files import check_folder, is_file, read_file, read_text
@@ -100,6 +100,7 @@ def examine(layout: Layout, *, now: datetime) -> Diagnosis:
     _told(problems, layout.pseudonyms.name, partial(pseudonyms, make=False), layout)
     problems += _lost_key(layout)
     problems += [Problem("lake", what) for what in (rights.told(layout),) if what]
+    problems += [Problem("alerts", what) for what in undelivered(layout, now)]
     with suppress(AuditLakeError):  # told above
         try:
             lake_policies(layout, read_config(layout).event_types, in_use=False)
@@ -108,7 +109,7 @@ def examine(layout: Layout, *, now: datetime) -> Diagnosis:
     report = verify(layout, now=now, full=False)
     notices, changes = list(report.notices), tuple[Repair, ...]()
     with suppress(AuditLakeError):
-        notices += [Problem("alerts", what) for what in alert_notices(layout, read_config(layout).alerts, now)]
+        notices += [Problem("alerts", what) for what in readable_on_the_way(read_config(layout).alerts)]
     for path, _ in unfinished(layout):
         notices.append(Problem(_name(layout, path), "a run began and was not finished: the next run writes that down"))
     try:

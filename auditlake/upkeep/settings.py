@@ -23,6 +23,7 @@ _ALERTS = """\
 # host = "smtp.example.org"
 # port = 587
 # tls = "starttls"           # or "tls", "none"
+# clear_text = false         # whether "none" may go to another machine
 # user = "audit"
 # sender = "audit@example.org"
 # to = ["soc@example.org"]

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from auditlake import AuditLake, testing
-from auditlake.alert_settings import AlertSettings, SinkSettings
+from auditlake.alert_settings import SinkSettings
 from auditlake.alerts import outbox as room
 from auditlake.alerts.chat import Slack, Teams
 from auditlake.alerts.configured import outbox, tried
@@ -27,7 +27,7 @@ from auditlake.alerts.model import Alert, micros
 from auditlake.alerts.outbox import FailedError, Outbox, RejectedError
 from auditlake.alerts.secrets import Secret, SecretError
 from auditlake.alerts.sinks import Dispatch, Place
-from auditlake.alerts.upkeep import notices
+from auditlake.alerts.upkeep import undelivered as undelivered_words
 from auditlake.alerts.webhook import Webhook
 from auditlake.cli.docs import FOLDER
 from auditlake.disk.layout import Layout
@@ -524,19 +524,19 @@ def test_a_message_that_is_given_up(place: Place, clock: testing.Clock, caplog: 
     clock.move("2d")
     day = place.folder / "undelivered" / "kept" / "day"
     until(lambda: any(name.endswith("-digest.json") for name in undelivered(place)) and not [*day.glob("[0-9]*")])
-    layout, settings = Layout(place.root), AlertSettings()
-    assert list(notices(layout, settings, clock())) == []
+    layout = Layout(place.root)
+    assert list(undelivered_words(layout, clock())) == []
     clock.move("1d")
-    (told,) = notices(layout, settings, clock())
+    (told,) = undelivered_words(layout, clock())
     assert told == "kept: 2 alerts not delivered yet; the first is given up at 2026-12-03 08:00:00 UTC"
     clock.move("7d")
     until(lambda: not any(name.endswith(".json") for name in undelivered(place)))
     ours.close(HANG_SECONDS)
     assert "2 alerts given up that could not be posted to nowhere" in caplog.text
-    (told,) = notices(layout, settings, clock())
+    (told,) = undelivered_words(layout, clock())
     assert told.startswith("kept: 2 alerts given up so far, the last at 2026-12-04 12:00:00")
     clock.move("31d")
-    assert list(notices(layout, settings, clock())) == []
+    assert list(undelivered_words(layout, clock())) == []
 
 
 def test_killed_at_each_step(place: Place, clock: testing.Clock, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -59,12 +59,13 @@ PAGES = {
     "long": lambda: render_page(*poisoned("W" * 4000), **SIBLINGS),
     "index": lambda: render_bytes(site.index()),
     "month": lambda: render_bytes(site.month()),
+    "trend": lambda: render_bytes(site.trend("W" * 400)),
     "framework": lambda: site.pages()[f"{site.STEM}.html"],
     "control": site.control,
     "certificate": lambda: render_bytes(certificate()),
     "hostile": lambda: site.pages("W" * 4000)[f"{site.STEM}.html"],
 }
-TEMPLATES = ("short", "index", "month", "framework", "control", "certificate")
+TEMPLATES = ("short", "index", "month", "trend", "framework", "control", "certificate")
 """A page of each template."""
 SCREENS = {"wide": (1280, "light"), "dark": (1280, "dark"), "phone": (390, "light")}
 

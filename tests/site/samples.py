@@ -33,13 +33,14 @@ from auditlake.packs.model import Source, State, Watch
 from auditlake.reports.compliance import ComplianceReport
 from auditlake.reports.files import FORMATS
 from auditlake.reports.model import Query
-from auditlake.runs.model import FailedRun, PackAnswer, Run
+from auditlake.runs.model import Answer, FailedRun, PackAnswer, Run
 from auditlake.runs.newest import of_entries
 from auditlake.site.entries import Folder, Name
 from auditlake.site.happenings import happenings
 from auditlake.site.index import index_pages
 from auditlake.site.index_page import IndexPage
 from auditlake.site.month_page import MonthPage, month_page
+from auditlake.site.trend import TrendPage, trend_pages
 from auditlake.site.words import control_files
 from auditlake.site.write import Pages
 from tests.reports import samples
@@ -218,6 +219,18 @@ def month() -> MonthPage:
     folder = Folder(Path(), frozenset(pages()))
     page = month_page(folder, happenings(folder, runs(), begins, ends), of_entries(runs()), "index.html")
     assert page is not None
+    return page
+
+
+def trend(text: str = "what others wrote") -> TrendPage:
+    """A policy over time, with a gap, and a month without a run."""
+    entry = replace(samples.entries()[6], policy_name=text)
+    answers = [(status, number) for number, status in enumerate(("violation", "compliant", "no_data"))]
+    made = [
+        replace(each, answers={entry.policy_id: Answer("sha256:00", each.at, each.at, status, number, number, 9, "")})
+        for each, (status, number) in zip((each for each in runs() if isinstance(each, Run)), answers, strict=False)
+    ]
+    (page,) = trend_pages(Folder(Path()), [replace(entry, html_file="newest.html")], of_entries(made)).values()
     return page
 
 

@@ -49,7 +49,8 @@ def test_lists_the_newest_of_each_policy_and_the_others_by_name(tmp_path: Path) 
     (tmp_path / name(new)).write_bytes(render_json(new))
     (tmp_path / name(new, "html")).write_bytes(b"")
     index = write_index(tmp_path)
-    assert links(index) == ["index-2025.html", name(new, "html"), name(new), name(new, "html")]
+    over_time = f"compliance_{new.policy_id}_trend.html"
+    assert links(index) == ["index-2025.html", name(new, "html"), over_time, name(new), name(new, "html")]
     assert "1 episode, 1 missing type, 1 gap" in index.read_text()
     assert links(tmp_path / "index-2025.html") == ["index.html", name(old)]
 
@@ -174,7 +175,8 @@ def test_quiet_policies_share_the_list(tmp_path: Path) -> None:
     written = write_reports([*quiet, other], tmp_path)
     assert [len(files) for files in written] == [1] * (SHARING - 1) + [2]
     index = write_index(tmp_path)
-    assert {link for link in links(index) if link.endswith(".html")} == {written[-1][-1].with_suffix(".html").name}
+    pages = {link for link in links(index) if link.endswith(".html") and not link.endswith("_trend.html")}
+    assert pages == {written[-1][-1].with_suffix(".html").name}
     assert index.read_text().count(f"no event of {report.total_events:,} matched") == SHARING - 1
 
 

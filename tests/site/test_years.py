@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -24,6 +25,7 @@ from auditlake.site.entries import Folder
 from auditlake.site.happenings import happenings
 from auditlake.site.index import index_pages, write_index
 from auditlake.site.run_rows import row_of
+from auditlake.site.trend import _strokes
 from auditlake.site.year import _path, year_rows
 from tests.reports import samples
 from tests.reports.test_page import Words
@@ -210,6 +212,54 @@ def test_the_newest_reports_have_names_that_stay(layout: Layout) -> None:
         each.unlink()
     write_index(layout.reports, layout)
     assert not path.exists()
+
+
+def test_a_policy_over_time(layout: Layout) -> None:
+    """Its page has a line with a gap where nothing ran, and the last months, across the turn of the year."""
+    write_index(layout.reports, layout)
+    path = layout.reports / f"compliance_{POLICY}_trend.html"
+    page, source = Words(path.read_bytes()), path.read_text()
+    assert "57 days with a run from 2025-12-20 to 2026-02-15, at most 1 finding at once" in page.text
+    drawn = source.partition('<svg class="trend"')[2].partition("</svg>")[0]
+    assert [line.count("M") for line in re.findall(r' d="([^"]*)"', drawn)] == [2, 2]
+    for row in ("Feb 2026 Compliant112026-02-15", "Jan 2026 Compliant112026-01-31", "Dec 2025 Compliant112025-12-31"):
+        assert row in page.text
+    stems = [report_stem(POLICY, FIRST + day * DAY, day) for day in (54, 42)]
+    assert [each for each in page.links if "_v" in each] == [f"{each}.html" for each in stems]
+    before = path.read_bytes()
+    write_index(layout.reports, layout, everything=True)
+    assert path.read_bytes() == before, "whether all of the journal is read or its newest year"
+    journal(layout, [])
+    write_index(layout.reports, layout)
+    assert "No run on record judged it." in Words(path.read_bytes()).text
+    journal(layout, [night(1, 0), night(2, 59, status="violation")])
+    write_index(layout.reports, layout)
+    months = Words(path.read_bytes()).text
+    assert "Feb 2026 Violation" in months
+    assert "Jan 2026no run" in months
+    assert "Dec 2025 Compliant" in months
+    for each in layout.reports.glob("compliance_*_v*"):
+        each.unlink()
+    write_index(layout.reports, layout)
+    assert not path.exists()
+
+
+@given(st.lists(st.tuples(st.integers(0, 30), st.integers(0, 9)), min_size=1, max_size=31, unique_by=lambda x: x[0]))
+def test_the_line_says_what_each_day_had(points: list[tuple[int, int]]) -> None:
+    """Drawn step by step, the line has each day's value over that day, and nothing over a day without a run."""
+    points = [(day - min(points)[0], value) for day, value in sorted(points)]
+    days, values = [day for day, _ in points], [value for _, value in points]
+    most, wide = max(1, *values), 600 / (days[-1] + 1)
+    drawn, x, y = dict[int, float](), 0.0, 0.0
+    for command, numbers in re.findall(r"([MHV])([\d. ]+)", "".join(_strokes(days, values, most))):
+        if command == "M":
+            x, y = map(float, numbers.split())
+        elif command == "V":
+            y = float(numbers)
+        else:
+            drawn |= dict.fromkeys(range(round(x / wide), round(float(numbers) / wide)), y)
+            x = float(numbers)
+    assert drawn == {day: float(f"{61 - 58 * value / most:.1f}") for day, value in points}
 
 
 def test_a_broken_newest_report_gives_way_to_the_one_before(layout: Layout) -> None:
