@@ -15,6 +15,7 @@ from auditlake.policies.holds import Hold
 from auditlake.policies.kinds.model import MOMENTS, Inquiry, Query, moments
 from auditlake.policies.kinds.threshold import values_of
 from auditlake.policies.model import Policy
+from auditlake.policies.places import over_columns
 from auditlake.policies.question import Question
 
 if TYPE_CHECKING:
@@ -44,6 +45,8 @@ class _Filling:
     """The slots of a kind, by name, and their SQL."""
     scope: str | None = None
     """The condition that decides which events there are."""
+    is_read: bool = False
+    """Whether what the slots read in details and metadata was read before, and is in columns."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +147,8 @@ def _query(
         own = holds if "on_hold" in part.text else ()
         where, read = (_MET, _reading_own_events(part)) if counted and is_judging else (policy.where, part)
         within = None if part.name in _OF_ANYTHING else scope
-        text = _fill(read, _Filling(where, policy.group_by, own, slots, within), wide=widened)
+        filling = _Filling(where, policy.group_by, own, slots, within, is_read=counted and is_judging)
+        text = _fill(read, filling, wide=widened)
         bound = part.bind(values) | (hold_values(holds) if own else {})
         return Step(part.name, text, bound, _MAKING.search(part.text) is not None, is_judging)
 
@@ -255,6 +259,8 @@ def _slots(filling: _Filling) -> dict[str, exp.Expr]:
         **dict(filling.more),
     }
     slots = {name: parse_one(text, dialect="duckdb") for name, text in texts.items()}
+    if filling.is_read:
+        slots = {name: over_columns(tree) for name, tree in slots.items()}
     return slots | {"predicate": exp.paren(_condition(filling.where)) if filling.where else exp.true()}
 
 

@@ -1,8 +1,9 @@
 """One scan for many policies: which events any of them counts, with each path of ``details`` read once for all of them.
 
 What a policy's own statements read afterwards is the table ``own_events``: the few events that meet its condition, or
-on which it fails. So its answers are those that it gives by itself, and a policy that no event meets costs next to
-nothing. What looks back further than a window, as ``first_seen`` does, is judged by itself.
+on which it fails, each with what its groups, its values and the conditions of its steps read in ``details``. So its
+answers are those that it gives by itself, and a policy that no event meets costs next to nothing. What looks back
+further than a window, as ``first_seen`` does, is judged by itself.
 """
 
 from __future__ import annotations
@@ -18,25 +19,22 @@ from auditlake.engine.parse_tree import Node, bare, walk
 from auditlake.engine.sql_text import literal
 from auditlake.engine.statements import Statement, statement
 from auditlake.policies import kinds
-from auditlake.policies.condition import COLUMNS, columns_of, condition_node, spelled
+from auditlake.policies.condition import COLUMNS, condition_node, spelled
 from auditlake.policies.model import Policy
+from auditlake.policies.places import JSON, PLAIN, Place, column_of, read_by
 from auditlake.policies.question import BEFORE_ALL, Question, earlier
 
 FEWEST = 5
 """From how many policies with a condition on they are judged together."""
 _OF_A_MARK = 31
 """How many policies share one number of 64 bits."""
-_JSON = ("details", "metadata")
-"""The columns of which as much is kept as groups and measures read: they are most of an event."""
-_PLAIN = re.compile(r"""\$(?:\.[A-Za-z_][A-Za-z0-9_]*|\."[^"*\\]+"|\[[0-9]+\])+""")
-"""A path that has one value at the most; it is read along with others."""
 _SAFE = frozenset("~~ !~~ ~~* !~~* contains starts_with ends_with prefix suffix lower upper trim ltrim rtrim".split())
 """Functions of texts that fail on none."""
 _SLOT = re.compile(r"\bslot_[a-z_]+\b")
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Bits:
     """Where the marks of an event have the verdict on one policy."""
 
     source: str | None
@@ -47,16 +45,16 @@ class Place:
     """By how many bits it is shifted."""
 
 
-_NOWHERE = Place(None, 0, 0)
+_NOWHERE = Bits(None, 0, 0)
 
 
 @dataclass(slots=True)
 class _Paths:
     """The paths that are read of the events of a source, each with its column."""
 
-    columns: dict[tuple[str, str], str] = field(default_factory=dict)
+    columns: dict[Place, str] = field(default_factory=dict)
 
-    def column(self, place: tuple[str, str]) -> str:
+    def column(self, place: Place) -> str:
         return self.columns.setdefault(place, f"{place[0]}_{sum(at[0] == place[0] for at in self.columns) + 1}")
 
     def of(self, column: str) -> list[str]:
@@ -74,9 +72,9 @@ class Sieve:
     def __init__(self, engine: Engine, asked: Sequence[tuple[Policy, Question]]) -> None:
         self._engine = engine
         self._as_of = min(question.as_of for _, question in asked)
-        self._places: dict[str, Place] = {}
+        self._places: dict[str, Bits] = {}
         self._marks: dict[tuple[str | None, int], int] = {}
-        self._laid_out: Place | None = None
+        self._laid_out: Bits | None = None
         values = {
             "types": sorted({name for policy, _ in asked for name in policy.required_events}),
             "after": min(_reaches(policy, question) for policy, question in asked),
@@ -157,7 +155,7 @@ class _Scan:
 
     def __init__(self, policies: Sequence[Policy]) -> None:
         self._part = statement("policies/sieve.sql", "sieved")
-        self._text, self._places = _filled(self._part, policies), _places(policies)
+        self._text, self._places = _filled(self._part, policies, keeps=False), _places(policies)
         types = sorted({name for policy in policies for name in policy.required_events})
         ever = {"after": BEFORE_ALL, "as_of": datetime.max.replace(tzinfo=UTC)}
         self._values = self._part.bind({"types": types, **ever})
@@ -183,7 +181,7 @@ def _whole(rows: Iterable[Row]) -> dict[tuple[str | None, int], int]:
     return marks
 
 
-def _any(marks: Mapping[tuple[str | None, int], int], place: Place) -> bool:
+def _any(marks: Mapping[tuple[str | None, int], int], place: Bits) -> bool:
     """Return whether any event meets a policy's condition, or lets it fail."""
     return bool(marks.get((place.source, place.number), 0) >> place.shift & 3)
 
@@ -194,7 +192,7 @@ def _reaches(policy: Policy, question: Question) -> datetime:
     return min(earlier(question.since, window), earlier(question.as_of, window))
 
 
-def _sound(engine: Engine, policies: Sequence[Policy], values: dict[str, object]) -> Iterator[dict[str, Place]]:
+def _sound(engine: Engine, policies: Sequence[Policy], values: dict[str, object]) -> Iterator[dict[str, Bits]]:
     """Yield the places of those policies whose conditions could be evaluated together, and leave their table.
 
     Where the statement fails, as one does whose condition fails beyond TRY, the policies are halved until it is found:
@@ -244,10 +242,10 @@ class _Judged:
     texts: tuple[str, ...] = ()
 
 
-def _places(policies: Sequence[Policy]) -> dict[str, Place]:
+def _places(policies: Sequence[Policy]) -> dict[str, Bits]:
     """Return where the marks have the verdict on each policy."""
     return {
-        each.policy.id: Place(source, number, 2 * at)
+        each.policy.id: Bits(source, number, 2 * at)
         for source, marks in _marks(policies).items()
         for number, mark in marks
         for at, each in enumerate(mark)
@@ -284,10 +282,18 @@ def _key(term: Node) -> tuple[Node, tuple[str, ...]] | None:
     return value, tuple(other["literal"]["text"] for other in others)
 
 
-def _filled(part: Statement, policies: Sequence[Policy]) -> str:
+def _filled(part: Statement, policies: Sequence[Policy], *, keeps: bool = True) -> str:
+    """Return the statement that judges policies.
+
+    Args:
+        part: The statement with its slots.
+        policies: The policies.
+        keeps: Whether to keep what their own statements read later.
+    """
     by_source = _marks(policies)
     paths = {source: _Paths() for source in by_source}
     texts: dict[str | None, list[str]] = {}
+    kept: dict[Place, dict[str | None, str]] = {}
     for source, marks in by_source.items():
         paths[source].columns |= paths[None].columns
         tried: list[str] = []
@@ -308,6 +314,8 @@ def _filled(part: Statement, policies: Sequence[Policy]) -> str:
                 bits = _by_text(spellings[-1], [*zip((each.texts for each in mark), bits, strict=True)])
             sum_of = " + ".join(f"cast({each} as bigint)" for each in bits)
             texts[source].append(sum_of)
+        for place in sorted({place for _, mark in marks for each in mark for place in _later(each.policy)[0] if keeps}):
+            kept.setdefault(place, {})[source] = paths[source].column(place)
         if source is None:
             slot_tried = _listed(tried)
     names = sorted({name for each in paths.values() for name in each.columns.values()})
@@ -321,17 +329,32 @@ def _filled(part: Statement, policies: Sequence[Policy]) -> str:
         "slot_lowered": _listed(f"lower({name}) as lower_{name}" for name in names),
         "slot_tried": slot_tried,
         "slot_marks": f"{_list(texts[None])} || {f'case source {branches} else {_list([])} end' if branches else '[]'}",
-        "slot_kept": _listed(f'"{name}"' for name in _kept(policies)),
+        "slot_kept": _listed((*_kept(policies, keeps=keeps), *map(_kept_place, kept.items()))),
     }
     body = "\n".join(line for line in part.text.splitlines() if not line.startswith("--"))
     return _SLOT.sub(lambda match: slots[match[0]], body)
 
 
-def _kept(policies: Sequence[Policy]) -> list[str]:
-    """Return the columns that the statements of policies read beside their conditions."""
-    texts = {text for policy in policies for text in kinds.expressions_of(policy) if text != policy.where}
-    read = frozenset[str]().union(*map(columns_of, texts))
-    return [name for name in COLUMNS if name not in _JSON or name in read]
+def _later(policy: Policy) -> tuple[frozenset[Place], frozenset[str]]:
+    """Return the places that the statements of a policy read beside its condition, and the columns."""
+    texts = (*policy.group_by, *kinds.measure_of(policy).expressions(policy))
+    read = [read_by(text) for text in texts]
+    return frozenset().union(*(places for places, _ in read)), frozenset().union(*(columns for _, columns in read))
+
+
+def _kept(policies: Sequence[Policy], *, keeps: bool) -> list[str]:
+    """Return the columns that the statements of policies read later; what is JSON is most of an event."""
+    read = frozenset[str]().union(*(_later(policy)[1] for policy in policies if keeps))
+    return [f'"{name}"' for name in COLUMNS if name not in JSON or name in read]
+
+
+def _kept_place(kept: tuple[Place, Mapping[str | None, str]]) -> str:
+    """Return the column of what was read at a place, which each source has elsewhere among its own."""
+    place, by_source = kept
+    if None in by_source:
+        return f'{by_source[None]} as "{column_of(place)}"'
+    branches = " ".join(f"when {literal(str(source))} then {column}" for source, column in by_source.items())
+    return f'case source {branches} end as "{column_of(place)}"'
 
 
 def _batched(policies: Sequence[_Judged]) -> Iterator[Sequence[_Judged]]:
@@ -403,15 +426,15 @@ def _reading(node: Node, paths: _Paths) -> Node:
     return visit(node, 0)
 
 
-def _place(node: Node) -> tuple[str, str] | None:
+def _place(node: Node) -> Place | None:
     """Return the column and the path of ``details ->> '$.a'``; None of anything else."""
     if node.get("function_name") != "->>":
         return None
     left, path = _arguments(node)
-    if left["class"] != "COLUMN_REF" or left["column_names"][0] not in _JSON or path["class"] != "CONSTANT":
+    if left["class"] != "COLUMN_REF" or left["column_names"][0] not in JSON or path["class"] != "CONSTANT":
         return None
     text = path["literal"]["text"]
-    return (left["column_names"][0], text) if _PLAIN.fullmatch(text) else None
+    return (left["column_names"][0], text) if PLAIN.fullmatch(text) else None
 
 
 def _arguments(function: Node) -> list[Node]:
@@ -468,5 +491,5 @@ def _is_safe(node: Node) -> bool:
         return bool(node["literal"]["kind"] == "BOOLEAN")
     if node.get("function_name") == "json_exists":
         column, path = _arguments(node)
-        return column.get("column_names", [""])[0] in _JSON and _PLAIN.fullmatch(path["literal"]["text"]) is not None
+        return column.get("column_names", [""])[0] in JSON and PLAIN.fullmatch(path["literal"]["text"]) is not None
     return _is_call(node) and node["function_name"] not in ("lower", "upper", "trim", "ltrim", "rtrim")

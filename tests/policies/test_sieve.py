@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
 from typing import Any
 
+import duckdb
 import pytest
 
 from auditlake.engine.duck import connect
 from auditlake.engine.duck_engine import DuckEngine
+from auditlake.engine.model import Row
 from auditlake.policies import kinds
 from auditlake.policies.evaluate import evaluate, samples
 from auditlake.policies.loader import load_policy
@@ -134,6 +136,44 @@ def test_together_as_each_by_itself(engine: DuckEngine) -> None:
 def test_many_together_as_each_by_itself(engine: DuckEngine, seed: int) -> None:
     """The same of a few hundred policies, in dozens."""
     _check_law(engine, seed, len(_CONDITIONS))
+
+
+class _Recorder(DuckEngine):
+    """An engine that keeps what it was asked."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+        super().__init__(connection)
+        self.asked: list[tuple[str, str]] = []
+
+    def step(self, name: str, sql: str, parameters: Mapping[str, object]) -> list[Row]:
+        self.asked.append((name, sql))
+        return super().step(name, sql, parameters)
+
+
+@pytest.mark.parametrize("kind", ["count", "distinct", "sum", "average", "together", "sequence"])
+def test_what_is_asked_of_details_is_read_once(engine: DuckEngine, kind: str) -> None:
+    """Groups, values and conditions of steps are asked of what the one scan read, each path once."""
+    keys: dict[str, Any] = {
+        "distinct": {"distinct": ["details ->> '$.name'", "metadata ->> '$.a.b'"]}, "count": {},
+        "sum": {"sum": "details ->> '$.n'"}, "average": {"average": "cast(details ->> '$.n' as integer)"},
+        "together": {"together": [{"where": "details ->> '$.n' = '3'", "group_by": ["details ->> '$.Who'"]},
+                                  {"where": "lower(details ->> '$.name') = 'start'"}]},
+        "sequence": {"sequence": [{"where": "details ->> '$.n' = '3'"}, {"where": "details ->> '$.\"a b\"' = 'c'"}],
+                     "until": "details ->> '$.list[0]' = '2'"},
+    }[kind]  # fmt: skip
+    group = {"group_by": ["details ->> '$.who'"]} | keys
+    wheres = ("source = 'trail' and details ->> '$.name' <> 'x'", "source = 'other'", "user_id = 'ann'")
+    asked = [(_policy(number, where, **group), _QUESTION) for number, where in enumerate(wheres)]
+    recorder = _Recorder(engine.connection)
+    answers = list(evaluate(recorder, asked, [policy for policy, _ in asked], fewest=1))
+
+    assert all(each.counted for each in answers), "none fell back to being judged by itself"
+    readers = {name for name, sql in recorder.asked if "->>" in sql or "json_extract" in sql}
+    assert readers == {"sieved"}
+    assert [name for name, _ in recorder.asked].count("sieved") == 1
+    known = [row[0] for row in engine.rows("select column_name from duckdb_columns() where table_name = 'sieved'")]
+    assert not {"details", "metadata"} & set(known), "whole records are not kept where places are read"
+    assert _told(engine, asked, 1) == _told(engine, asked, len(asked) + 1)
 
 
 def test_each_condition_is_judged(engine: DuckEngine) -> None:
