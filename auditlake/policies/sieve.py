@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -19,7 +20,7 @@ from auditlake.engine.parse_tree import Node, bare, walk
 from auditlake.engine.sql_text import literal
 from auditlake.engine.statements import Statement, statement
 from auditlake.policies import kinds
-from auditlake.policies.condition import COLUMNS, condition_node, spelled
+from auditlake.policies.condition import COLUMNS, ConditionError, condition_node, spelled
 from auditlake.policies.model import Policy
 from auditlake.policies.places import JSON, PLAIN, Place, column_of, read_by
 from auditlake.policies.question import BEFORE_ALL, Question, earlier
@@ -118,9 +119,9 @@ def sieve(engine: Engine, asked: Sequence[tuple[Policy, Question]], *, fewest: i
     conditioned = [
         (policy, question)
         for policy, question in asked
-        if policy.where is not None and policy.alert_threshold is not None and policy.fault is None
-        and policy.scope is None
+        if policy.alert_threshold is not None and policy.fault is None and policy.scope is None
         and not kinds.measure_of(policy).looks_far_back
+        and _has_condition(policy)
     ]  # fmt: skip
     return Sieve(engine, conditioned) if len(conditioned) >= fewest else None
 
@@ -231,7 +232,7 @@ def _run(engine: Engine, policies: Sequence[Policy], values: dict[str, object]) 
 
 @dataclass(frozen=True, slots=True)
 class _Judged:
-    """A policy with a condition, and what that says before anything is read."""
+    """A policy with a condition, or with that of its steps, and what that says before anything is read."""
 
     policy: Policy
     node: Node
@@ -408,9 +409,43 @@ def _listed(columns: Iterable[str]) -> str:
 # Conditions
 
 
+def _has_condition(policy: Policy) -> bool:
+    """Return whether a policy counts only some events: those of its condition, or of steps that read places and fail
+    on none.
+    """
+    if policy.where is not None:
+        return True
+    looked_at = kinds.measure_of(policy).looked_at(policy)
+    conditions = [where for _, where in looked_at if where is not None]
+    if not conditions or len(conditions) < len(looked_at):
+        return False
+    with suppress(ConditionError):
+        return any(read_by(each)[0] for each in conditions) and all(
+            _is_safe(condition_node(each)) for each in conditions
+        )
+    return False
+
+
 def _node(policy: Policy) -> Node:
-    assert policy.where is not None, f"{policy.id} has no condition"
-    return condition_node(policy.where)
+    """Return the condition of a policy, or that an event is of any of its steps."""
+    if policy.where is not None:
+        return condition_node(policy.where)
+    steps = [
+        _conjunction("AND", [*([_of_types(types)] if types else []), *_terms(condition_node(where))])
+        for types, where in kinds.measure_of(policy).looked_at(policy)
+        if where is not None
+    ]
+    return _conjunction("OR", steps)
+
+
+def _conjunction(name: str, children: list[Node]) -> Node:
+    if len(children) == 1:
+        return children[0]
+    return {"class": "CONJUNCTION", "type": f"CONJUNCTION_{name}", "alias": "", "children": children}
+
+
+def _of_types(types: Sequence[str]) -> Node:
+    return condition_node(f"event_type in ({', '.join(map(literal, types))})")
 
 
 def _reading(node: Node, paths: _Paths) -> Node:
@@ -448,6 +483,9 @@ def _column(instead_of: Node, name: str) -> Node:
 
 def _only_source(node: Node) -> str | None:
     """Return the source whose events alone can meet a condition that fails on no event; None: it may be any's."""
+    if node["type"] == "CONJUNCTION_OR":
+        sources = {_only_source(each) for each in node["children"]}
+        return sources.pop() if len(sources) == 1 else None
     terms = _terms(node)
     for term in terms:
         if (
