@@ -13,6 +13,7 @@ from auditlake.engine.parse_tree import Node, expressions
 from auditlake.engine.probe import ConditionError
 from auditlake.engine.statements import Statement, statements
 from auditlake.policies.condition import LONGEST, key_sql
+from auditlake.policies.kinds.distinct import unions
 from auditlake.policies.kinds.model import FindingKind, Key, every
 from auditlake.policies.kinds.steps import Step, check_types, read_steps, steps_schema
 from auditlake.policies.kinds.threshold import MEASURED, Threshold, ThresholdKind, Trace, groups, seen_times, whose
@@ -65,8 +66,8 @@ class TogetherKind(ThresholdKind):
 
     def intervals(self, policy: Policy) -> Iterable[Statement]:
         """Return for each step the union of the windows of its events, or where the condition holds."""
-        own, shared = statements("policies/together.sql"), statements("policies/distinct.sql")
-        yield from (own["matching"], groups(), *(shared[name] for name in ("different", "valued", "spans")))
+        own = statements("policies/together.sql")
+        yield from (own["matching"], groups(), *unions(policy))
         if "condition" in policy.more:
             yield own["spans_together"]
 
