@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -20,17 +19,16 @@ from auditlake.engine.parse_tree import Node, bare, walk
 from auditlake.engine.sql_text import literal
 from auditlake.engine.statements import Statement, statement
 from auditlake.policies import kinds
-from auditlake.policies.condition import COLUMNS, ConditionError, condition_node, spelled
+from auditlake.policies.condition import COLUMNS, spelled
 from auditlake.policies.model import Policy
-from auditlake.policies.places import JSON, PLAIN, Place, column_of, read_by
+from auditlake.policies.places import JSON, Place, column_of, read_by
 from auditlake.policies.question import BEFORE_ALL, Question, earlier
+from auditlake.policies.selection import arguments_of, has_condition, node_of, only_source, place_in, terms_of
 
 FEWEST = 5
 """From how many policies with a condition on they are judged together."""
 _OF_A_MARK = 31
 """How many policies share one number of 64 bits."""
-_SAFE = frozenset("~~ !~~ ~~* !~~* contains starts_with ends_with prefix suffix lower upper trim ltrim rtrim".split())
-"""Functions of texts that fail on none."""
 _SLOT = re.compile(r"\bslot_[a-z_]+\b")
 
 
@@ -121,7 +119,7 @@ def sieve(engine: Engine, asked: Sequence[tuple[Policy, Question]], *, fewest: i
         for policy, question in asked
         if policy.alert_threshold is not None and policy.fault is None and policy.scope is None
         and not kinds.measure_of(policy).looks_far_back
-        and _has_condition(policy)
+        and has_condition(policy)
     ]  # fmt: skip
     return Sieve(engine, conditioned) if len(conditioned) >= fewest else None
 
@@ -266,10 +264,10 @@ def _marks(policies: Sequence[Policy]) -> dict[str | None, list[tuple[int, Seque
 
 
 def _judged(policy: Policy) -> _Judged:
-    node = _node(policy)
-    if (source := _only_source(node)) is None:
+    node = node_of(policy)
+    if (source := only_source(node)) is None:
         return _Judged(policy, node, None, None)
-    keys = [key for term in _terms(node) if (key := _key(term)) and key[0].get("column_names") != ["source"]]
+    keys = [key for term in terms_of(node) if (key := _key(term)) and key[0].get("column_names") != ["source"]]
     # The last is what rules vary in most: source, service, then what was done.
     return _Judged(policy, node, source, *(keys[-1] if keys else (None,)))
 
@@ -409,125 +407,19 @@ def _listed(columns: Iterable[str]) -> str:
 # Conditions
 
 
-def _has_condition(policy: Policy) -> bool:
-    """Return whether a policy counts only some events: those of its condition, or of steps that read places and fail
-    on none.
-    """
-    if policy.where is not None:
-        return True
-    looked_at = kinds.measure_of(policy).looked_at(policy)
-    conditions = [where for _, where in looked_at if where is not None]
-    if not conditions or len(conditions) < len(looked_at):
-        return False
-    with suppress(ConditionError):
-        return any(read_by(each)[0] for each in conditions) and all(
-            _is_safe(condition_node(each)) for each in conditions
-        )
-    return False
-
-
-def _node(policy: Policy) -> Node:
-    """Return the condition of a policy, or that an event is of any of its steps."""
-    if policy.where is not None:
-        return condition_node(policy.where)
-    steps = [
-        _conjunction("AND", [*([_of_types(types)] if types else []), *_terms(condition_node(where))])
-        for types, where in kinds.measure_of(policy).looked_at(policy)
-        if where is not None
-    ]
-    return _conjunction("OR", steps)
-
-
-def _conjunction(name: str, children: list[Node]) -> Node:
-    if len(children) == 1:
-        return children[0]
-    return {"class": "CONJUNCTION", "type": f"CONJUNCTION_{name}", "alias": "", "children": children}
-
-
-def _of_types(types: Sequence[str]) -> Node:
-    return condition_node(f"event_type in ({', '.join(map(literal, types))})")
-
-
 def _reading(node: Node, paths: _Paths) -> Node:
     """Return the condition over the columns of paths: ``lower(details ->> '$.a')`` as ``lower_details_1``."""
 
     def visit(part: Node, _: int) -> Node:
-        if place := _place(part):
+        if place := place_in(part):
             return _column(part, paths.column(place))
-        if part.get("function_name") == "lower" and (place := _place(_arguments(part)[0])):
+        if part.get("function_name") == "lower" and (place := place_in(arguments_of(part)[0])):
             return _column(part, f"lower_{paths.column(place)}")
         return {key: walk(value, visit) for key, value in part.items()}
 
     return visit(node, 0)
 
 
-def _place(node: Node) -> Place | None:
-    """Return the column and the path of ``details ->> '$.a'``; None of anything else."""
-    if node.get("function_name") != "->>":
-        return None
-    left, path = _arguments(node)
-    if left["class"] != "COLUMN_REF" or left["column_names"][0] not in JSON or path["class"] != "CONSTANT":
-        return None
-    text = path["literal"]["text"]
-    return (left["column_names"][0], text) if PLAIN.fullmatch(text) else None
-
-
-def _arguments(function: Node) -> list[Node]:
-    return [argument["expression"] for argument in function["arguments"]]
-
-
 def _column(instead_of: Node, name: str) -> Node:
     place: Node = {key: instead_of[key] for key in ("query_location", "query_location_length") if key in instead_of}
     return {"class": "COLUMN_REF", "type": "COLUMN_REF", "alias": "", "column_names": [name], **place}
-
-
-def _only_source(node: Node) -> str | None:
-    """Return the source whose events alone can meet a condition that fails on no event; None: it may be any's."""
-    if node["type"] == "CONJUNCTION_OR":
-        sources = {_only_source(each) for each in node["children"]}
-        return sources.pop() if len(sources) == 1 else None
-    terms = _terms(node)
-    for term in terms:
-        if (
-            term["type"] == "COMPARE_EQUAL"
-            and term["left"].get("column_names") == ["source"]
-            and _is_text(term["right"])
-        ):
-            return term["right"].get("literal", {}).get("text") if all(map(_is_safe, terms)) else None
-    return None
-
-
-def _terms(node: Node) -> list[Node]:
-    """Return what must all be true for a condition to be met."""
-    return list(node["children"]) if node["type"] == "CONJUNCTION_AND" else [node]
-
-
-def _is_text(node: Node) -> bool:
-    """Return whether it is a text that can be had of any event."""
-    if node["class"] == "CONSTANT":
-        return bool(node["literal"]["kind"] in ("STRING", "NULL_LITERAL"))
-    if node["class"] == "COLUMN_REF":
-        return COLUMNS[node["column_names"][0]] == "VARCHAR"
-    if node["class"] == "OPERATOR" and node["type"] == "OPERATOR_COALESCE":
-        return all(map(_is_text, node["children"]))
-    return _place(node) is not None or (_is_call(node) and node["function_name"] in ("lower", "upper"))
-
-
-def _is_call(node: Node) -> bool:
-    return node["class"] == "FUNCTION" and node["function_name"] in _SAFE and all(map(_is_text, _arguments(node)))
-
-
-def _is_safe(node: Node) -> bool:
-    """Return whether a condition fails on no event, whatever is in it."""
-    if node["class"] == "CONJUNCTION" or node["type"] in ("OPERATOR_NOT", "OPERATOR_COALESCE"):
-        return all(map(_is_safe, node["children"]))
-    if node["class"] == "COMPARISON":
-        return _is_text(node["left"]) and _is_text(node["right"])
-    if node["type"] in ("COMPARE_IN", "OPERATOR_IS_NULL", "OPERATOR_IS_NOT_NULL"):
-        return all(map(_is_text, node["children"]))
-    if node["class"] == "CONSTANT":
-        return bool(node["literal"]["kind"] == "BOOLEAN")
-    if node.get("function_name") == "json_exists":
-        column, path = _arguments(node)
-        return column.get("column_names", [""])[0] in JSON and PLAIN.fullmatch(path["literal"]["text"]) is not None
-    return _is_call(node) and node["function_name"] not in ("lower", "upper", "trim", "ltrim", "rtrim")
