@@ -123,7 +123,8 @@ _LEXEME = re.compile(
     |(?P<quote>['"])|(?P<parameter>[$?\#])|(?P<other>[;`\\{}]|[^\x00-\x7f])""",
     re.VERBOSE,
 )
-_UNSEEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+UNSEEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+"""A character that a reader would not see, which no expression may have."""
 _LEXICAL = {
     "comment": "a comment is not allowed in {1}",
     "prefix": "write a string as '…', without a letter before it",
@@ -245,7 +246,7 @@ class ExpressionGate:
             raise _error(None, f"{self._a} has at most {self._longest:,} characters, got {len(text):,}")
         if not text.strip():
             raise _error(None, f"the {self._what} is empty")
-        if unseen := _UNSEEN.search(text):
+        if unseen := UNSEEN.search(text):
             raise _error(unseen.start(), f"the invisible character U+{ord(unseen[0]):04X} is not allowed")
         opened: list[tuple[str, int]] = []
         for lexeme in _LEXEME.finditer(text):

@@ -15,6 +15,7 @@ from auditlake.policies.holds import Hold
 from auditlake.policies.kinds.model import MOMENTS, Inquiry, Query, moments
 from auditlake.policies.kinds.threshold import values_of
 from auditlake.policies.model import Policy
+from auditlake.policies.places import over_columns
 from auditlake.policies.question import Question
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ _SLOTS = ("predicate", "key_of_group", "on_hold", "holds_of_event")
 _OF_POLICY = _SLOTS[:2]
 _MET = "case when failed then cast('failed on ' || event_id as boolean) else met end"
 """What stands for a policy's condition over the table ``own_events``: what it was, and an error where it was one."""
+_STEPS = "steps_of_event"
+"""The slot of statements that look only at events of some step; where a policy has no condition, these are its own."""
 _NARROWED = ("events", "moments", "fresh", "numbered")
 """The relations of which a policy with a scope reads only what is in scope: ``fresh`` is a batch of live events,
 ``numbered`` the events on which a condition is tried."""
@@ -44,6 +47,8 @@ class _Filling:
     """The slots of a kind, by name, and their SQL."""
     scope: str | None = None
     """The condition that decides which events there are."""
+    is_read: bool = False
+    """Whether what the slots read in details and metadata was read before, and is in columns."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +174,9 @@ def _query(
         "until": question.until,
         **query.values,
     }
-    slots, scope = tuple(query.slots.items()), policy.scope if query.is_scoped else None
+    # A sieve judges steps on their own only if none of them fails.
+    own_slots = query.slots if policy.where or not counted else {**query.slots, "has_failed": "false"}
+    slots, scope = tuple(own_slots.items()), policy.scope if query.is_scoped else None
     judging = (*_OF_POLICY, *query.slots) if query.is_narrowed else _OF_POLICY
 
     def step(part: Statement) -> Step:
@@ -177,9 +184,12 @@ def _query(
         widened = wide and part.name == query.widened
         is_judging = any(slot in part.text for slot in judging)
         own = holds if "on_hold" in part.text else ()
-        where, read = (_MET, _reading_own_events(part)) if counted and is_judging else (policy.where, part)
+        is_sieved = counted and (is_judging if policy.where else _STEPS in part.text)
+        read = _reading_own_events(part) if is_sieved else part
+        where = _MET if is_sieved and policy.where else policy.where
         within = None if part.name in (*OF_ANYTHING, "scope_unknown") else scope
-        text = _fill(read, _Filling(where, policy.group_by, own, slots, within), wide=widened)
+        filling = _Filling(where, policy.group_by, own, slots, within, is_read=is_sieved)
+        text = _fill(read, filling, wide=widened)
         bound = part.bind(values) | (hold_values(holds) if own else {})
         return Step(part.name, text, bound, _MAKING.search(part.text) is not None, is_judging)
 
@@ -295,6 +305,8 @@ def _slots(filling: _Filling) -> dict[str, exp.Expr]:
         **dict(filling.more),
     }
     slots = {name: parse_one(text, dialect="duckdb") for name, text in texts.items()}
+    if filling.is_read:
+        slots = {name: over_columns(tree) for name, tree in slots.items()}
     return slots | {"predicate": exp.paren(_condition(filling.where)) if filling.where else exp.true()}
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ConditionError", "check_condition", "check_value", "columns_of", "condition_node", "condition_tree", "key_sql",
-    "spelled", "value_sql", "with_conditions",
+    "spelled", "value_sql", "value_tree", "with_conditions",
 ]  # fmt: skip
 
 COLUMNS = {
@@ -195,6 +195,15 @@ def key_sql(values: Sequence[str]) -> str:
     return f"case when {' and '.join(f'not {text} is null' for text in texts)} then {key} end" if texts else key
 
 
+def value_tree(text: str) -> exp.Expression:
+    """Return a condition or a value as a sqlglot tree of the caller's own.
+
+    Raises:
+        ConditionError: It is neither, as an earlier version may have taken it.
+    """
+    return _checked_value(text, tried=False)[1].copy()
+
+
 def columns_of(text: str) -> frozenset[str]:
     """Return the columns that a condition or a value reads.
 
@@ -203,8 +212,7 @@ def columns_of(text: str) -> frozenset[str]:
     """
     import sqlglot
 
-    _, tree = _checked_value(text, tried=False)
-    return frozenset(column.name for column in tree.find_all(sqlglot.exp.Column))
+    return frozenset(column.name for column in value_tree(text).find_all(sqlglot.exp.Column))
 
 
 @lru_cache(maxsize=4096)

@@ -1,8 +1,9 @@
 """One scan for many policies: which events any of them counts, with each path of ``details`` read once for all of them.
 
 What a policy's own statements read afterwards is the table ``own_events``: the few events that meet its condition, or
-on which it fails. So its answers are those that it gives by itself, and a policy that no event meets costs next to
-nothing. What looks back further than a window, as ``first_seen`` does, is judged by itself.
+on which it fails, each with what its groups, its values and the conditions of its steps read in ``details``. So its
+answers are those that it gives by itself, and a policy that no event meets costs next to nothing. What looks back
+further than a window, as ``first_seen`` does, is judged by itself.
 """
 
 from __future__ import annotations
@@ -18,25 +19,21 @@ from auditlake.engine.parse_tree import Node, bare, walk
 from auditlake.engine.sql_text import literal
 from auditlake.engine.statements import Statement, statement
 from auditlake.policies import kinds
-from auditlake.policies.condition import COLUMNS, columns_of, condition_node, spelled
+from auditlake.policies.condition import COLUMNS, spelled
 from auditlake.policies.model import Policy
+from auditlake.policies.places import JSON, Place, column_of, read_by
 from auditlake.policies.question import BEFORE_ALL, Question, earlier
+from auditlake.policies.selection import arguments_of, has_condition, node_of, only_source, place_in, terms_of
 
 FEWEST = 5
 """From how many policies with a condition on they are judged together."""
 _OF_A_MARK = 31
 """How many policies share one number of 64 bits."""
-_JSON = ("details", "metadata")
-"""The columns of which as much is kept as groups and measures read: they are most of an event."""
-_PLAIN = re.compile(r"""\$(?:\.[A-Za-z_][A-Za-z0-9_]*|\."[^"*\\]+"|\[[0-9]+\])+""")
-"""A path that has one value at the most; it is read along with others."""
-_SAFE = frozenset("~~ !~~ ~~* !~~* contains starts_with ends_with prefix suffix lower upper trim ltrim rtrim".split())
-"""Functions of texts that fail on none."""
 _SLOT = re.compile(r"\bslot_[a-z_]+\b")
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Bits:
     """Where the marks of an event have the verdict on one policy."""
 
     source: str | None
@@ -47,16 +44,16 @@ class Place:
     """By how many bits it is shifted."""
 
 
-_NOWHERE = Place(None, 0, 0)
+_NOWHERE = Bits(None, 0, 0)
 
 
 @dataclass(slots=True)
 class _Paths:
     """The paths that are read of the events of a source, each with its column."""
 
-    columns: dict[tuple[str, str], str] = field(default_factory=dict)
+    columns: dict[Place, str] = field(default_factory=dict)
 
-    def column(self, place: tuple[str, str]) -> str:
+    def column(self, place: Place) -> str:
         return self.columns.setdefault(place, f"{place[0]}_{sum(at[0] == place[0] for at in self.columns) + 1}")
 
     def of(self, column: str) -> list[str]:
@@ -74,9 +71,9 @@ class Sieve:
     def __init__(self, engine: Engine, asked: Sequence[tuple[Policy, Question]]) -> None:
         self._engine = engine
         self._as_of = min(question.as_of for _, question in asked)
-        self._places: dict[str, Place] = {}
+        self._places: dict[str, Bits] = {}
         self._marks: dict[tuple[str | None, int], int] = {}
-        self._laid_out: Place | None = None
+        self._laid_out: Bits | None = None
         values = {
             "types": sorted({name for policy, _ in asked for name in policy.required_events}),
             "after": min(_reaches(policy, question) for policy, question in asked),
@@ -120,9 +117,9 @@ def sieve(engine: Engine, asked: Sequence[tuple[Policy, Question]], *, fewest: i
     conditioned = [
         (policy, question)
         for policy, question in asked
-        if policy.where is not None and policy.alert_threshold is not None and policy.fault is None
-        and policy.scope is None
+        if policy.alert_threshold is not None and policy.fault is None and policy.scope is None
         and not kinds.measure_of(policy).looks_far_back
+        and has_condition(policy)
     ]  # fmt: skip
     return Sieve(engine, conditioned) if len(conditioned) >= fewest else None
 
@@ -157,7 +154,7 @@ class _Scan:
 
     def __init__(self, policies: Sequence[Policy]) -> None:
         self._part = statement("policies/sieve.sql", "sieved")
-        self._text, self._places = _filled(self._part, policies), _places(policies)
+        self._text, self._places = _filled(self._part, policies, keeps=False), _places(policies)
         types = sorted({name for policy in policies for name in policy.required_events})
         ever = {"after": BEFORE_ALL, "as_of": datetime.max.replace(tzinfo=UTC)}
         self._values = self._part.bind({"types": types, **ever})
@@ -183,7 +180,7 @@ def _whole(rows: Iterable[Row]) -> dict[tuple[str | None, int], int]:
     return marks
 
 
-def _any(marks: Mapping[tuple[str | None, int], int], place: Place) -> bool:
+def _any(marks: Mapping[tuple[str | None, int], int], place: Bits) -> bool:
     """Return whether any event meets a policy's condition, or lets it fail."""
     return bool(marks.get((place.source, place.number), 0) >> place.shift & 3)
 
@@ -194,7 +191,7 @@ def _reaches(policy: Policy, question: Question) -> datetime:
     return min(earlier(question.since, window), earlier(question.as_of, window))
 
 
-def _sound(engine: Engine, policies: Sequence[Policy], values: dict[str, object]) -> Iterator[dict[str, Place]]:
+def _sound(engine: Engine, policies: Sequence[Policy], values: dict[str, object]) -> Iterator[dict[str, Bits]]:
     """Yield the places of those policies whose conditions could be evaluated together, and leave their table.
 
     Where the statement fails, as one does whose condition fails beyond TRY, the policies are halved until it is found:
@@ -233,7 +230,7 @@ def _run(engine: Engine, policies: Sequence[Policy], values: dict[str, object]) 
 
 @dataclass(frozen=True, slots=True)
 class _Judged:
-    """A policy with a condition, and what that says before anything is read."""
+    """A policy with a condition, or with that of its steps, and what that says before anything is read."""
 
     policy: Policy
     node: Node
@@ -244,10 +241,10 @@ class _Judged:
     texts: tuple[str, ...] = ()
 
 
-def _places(policies: Sequence[Policy]) -> dict[str, Place]:
+def _places(policies: Sequence[Policy]) -> dict[str, Bits]:
     """Return where the marks have the verdict on each policy."""
     return {
-        each.policy.id: Place(source, number, 2 * at)
+        each.policy.id: Bits(source, number, 2 * at)
         for source, marks in _marks(policies).items()
         for number, mark in marks
         for at, each in enumerate(mark)
@@ -267,10 +264,10 @@ def _marks(policies: Sequence[Policy]) -> dict[str | None, list[tuple[int, Seque
 
 
 def _judged(policy: Policy) -> _Judged:
-    node = _node(policy)
-    if (source := _only_source(node)) is None:
+    node = node_of(policy)
+    if (source := only_source(node)) is None:
         return _Judged(policy, node, None, None)
-    keys = [key for term in _terms(node) if (key := _key(term)) and key[0].get("column_names") != ["source"]]
+    keys = [key for term in terms_of(node) if (key := _key(term)) and key[0].get("column_names") != ["source"]]
     # The last is what rules vary in most: source, service, then what was done.
     return _Judged(policy, node, source, *(keys[-1] if keys else (None,)))
 
@@ -284,10 +281,18 @@ def _key(term: Node) -> tuple[Node, tuple[str, ...]] | None:
     return value, tuple(other["literal"]["text"] for other in others)
 
 
-def _filled(part: Statement, policies: Sequence[Policy]) -> str:
+def _filled(part: Statement, policies: Sequence[Policy], *, keeps: bool = True) -> str:
+    """Return the statement that judges policies.
+
+    Args:
+        part: The statement with its slots.
+        policies: The policies.
+        keeps: Whether to keep what their own statements read later.
+    """
     by_source = _marks(policies)
     paths = {source: _Paths() for source in by_source}
     texts: dict[str | None, list[str]] = {}
+    kept: dict[Place, dict[str | None, str]] = {}
     for source, marks in by_source.items():
         paths[source].columns |= paths[None].columns
         tried: list[str] = []
@@ -308,6 +313,8 @@ def _filled(part: Statement, policies: Sequence[Policy]) -> str:
                 bits = _by_text(spellings[-1], [*zip((each.texts for each in mark), bits, strict=True)])
             sum_of = " + ".join(f"cast({each} as bigint)" for each in bits)
             texts[source].append(sum_of)
+        for place in sorted({place for _, mark in marks for each in mark for place in _later(each.policy)[0] if keeps}):
+            kept.setdefault(place, {})[source] = paths[source].column(place)
         if source is None:
             slot_tried = _listed(tried)
     names = sorted({name for each in paths.values() for name in each.columns.values()})
@@ -321,17 +328,32 @@ def _filled(part: Statement, policies: Sequence[Policy]) -> str:
         "slot_lowered": _listed(f"lower({name}) as lower_{name}" for name in names),
         "slot_tried": slot_tried,
         "slot_marks": f"{_list(texts[None])} || {f'case source {branches} else {_list([])} end' if branches else '[]'}",
-        "slot_kept": _listed(f'"{name}"' for name in _kept(policies)),
+        "slot_kept": _listed((*_kept(policies, keeps=keeps), *map(_kept_place, kept.items()))),
     }
     body = "\n".join(line for line in part.text.splitlines() if not line.startswith("--"))
     return _SLOT.sub(lambda match: slots[match[0]], body)
 
 
-def _kept(policies: Sequence[Policy]) -> list[str]:
-    """Return the columns that the statements of policies read beside their conditions."""
-    texts = {text for policy in policies for text in kinds.expressions_of(policy) if text != policy.where}
-    read = frozenset[str]().union(*map(columns_of, texts))
-    return [name for name in COLUMNS if name not in _JSON or name in read]
+def _later(policy: Policy) -> tuple[frozenset[Place], frozenset[str]]:
+    """Return the places that the statements of a policy read beside its condition, and the columns."""
+    texts = (*policy.group_by, *kinds.measure_of(policy).expressions(policy))
+    read = [read_by(text) for text in texts]
+    return frozenset().union(*(places for places, _ in read)), frozenset().union(*(columns for _, columns in read))
+
+
+def _kept(policies: Sequence[Policy], *, keeps: bool) -> list[str]:
+    """Return the columns that the statements of policies read later; what is JSON is most of an event."""
+    read = frozenset[str]().union(*(_later(policy)[1] for policy in policies if keeps))
+    return [f'"{name}"' for name in COLUMNS if name not in JSON or name in read]
+
+
+def _kept_place(kept: tuple[Place, Mapping[str | None, str]]) -> str:
+    """Return the column of what was read at a place, which each source has elsewhere among its own."""
+    place, by_source = kept
+    if None in by_source:
+        return f'{by_source[None]} as "{column_of(place)}"'
+    branches = " ".join(f"when {literal(str(source))} then {column}" for source, column in by_source.items())
+    return f'case source {branches} end as "{column_of(place)}"'
 
 
 def _batched(policies: Sequence[_Judged]) -> Iterator[Sequence[_Judged]]:
@@ -385,88 +407,19 @@ def _listed(columns: Iterable[str]) -> str:
 # Conditions
 
 
-def _node(policy: Policy) -> Node:
-    assert policy.where is not None, f"{policy.id} has no condition"
-    return condition_node(policy.where)
-
-
 def _reading(node: Node, paths: _Paths) -> Node:
     """Return the condition over the columns of paths: ``lower(details ->> '$.a')`` as ``lower_details_1``."""
 
     def visit(part: Node, _: int) -> Node:
-        if place := _place(part):
+        if place := place_in(part):
             return _column(part, paths.column(place))
-        if part.get("function_name") == "lower" and (place := _place(_arguments(part)[0])):
+        if part.get("function_name") == "lower" and (place := place_in(arguments_of(part)[0])):
             return _column(part, f"lower_{paths.column(place)}")
         return {key: walk(value, visit) for key, value in part.items()}
 
     return visit(node, 0)
 
 
-def _place(node: Node) -> tuple[str, str] | None:
-    """Return the column and the path of ``details ->> '$.a'``; None of anything else."""
-    if node.get("function_name") != "->>":
-        return None
-    left, path = _arguments(node)
-    if left["class"] != "COLUMN_REF" or left["column_names"][0] not in _JSON or path["class"] != "CONSTANT":
-        return None
-    text = path["literal"]["text"]
-    return (left["column_names"][0], text) if _PLAIN.fullmatch(text) else None
-
-
-def _arguments(function: Node) -> list[Node]:
-    return [argument["expression"] for argument in function["arguments"]]
-
-
 def _column(instead_of: Node, name: str) -> Node:
     place: Node = {key: instead_of[key] for key in ("query_location", "query_location_length") if key in instead_of}
     return {"class": "COLUMN_REF", "type": "COLUMN_REF", "alias": "", "column_names": [name], **place}
-
-
-def _only_source(node: Node) -> str | None:
-    """Return the source whose events alone can meet a condition that fails on no event; None: it may be any's."""
-    terms = _terms(node)
-    for term in terms:
-        if (
-            term["type"] == "COMPARE_EQUAL"
-            and term["left"].get("column_names") == ["source"]
-            and _is_text(term["right"])
-        ):
-            return term["right"].get("literal", {}).get("text") if all(map(_is_safe, terms)) else None
-    return None
-
-
-def _terms(node: Node) -> list[Node]:
-    """Return what must all be true for a condition to be met."""
-    return list(node["children"]) if node["type"] == "CONJUNCTION_AND" else [node]
-
-
-def _is_text(node: Node) -> bool:
-    """Return whether it is a text that can be had of any event."""
-    if node["class"] == "CONSTANT":
-        return bool(node["literal"]["kind"] in ("STRING", "NULL_LITERAL"))
-    if node["class"] == "COLUMN_REF":
-        return COLUMNS[node["column_names"][0]] == "VARCHAR"
-    if node["class"] == "OPERATOR" and node["type"] == "OPERATOR_COALESCE":
-        return all(map(_is_text, node["children"]))
-    return _place(node) is not None or (_is_call(node) and node["function_name"] in ("lower", "upper"))
-
-
-def _is_call(node: Node) -> bool:
-    return node["class"] == "FUNCTION" and node["function_name"] in _SAFE and all(map(_is_text, _arguments(node)))
-
-
-def _is_safe(node: Node) -> bool:
-    """Return whether a condition fails on no event, whatever is in it."""
-    if node["class"] == "CONJUNCTION" or node["type"] in ("OPERATOR_NOT", "OPERATOR_COALESCE"):
-        return all(map(_is_safe, node["children"]))
-    if node["class"] == "COMPARISON":
-        return _is_text(node["left"]) and _is_text(node["right"])
-    if node["type"] in ("COMPARE_IN", "OPERATOR_IS_NULL", "OPERATOR_IS_NOT_NULL"):
-        return all(map(_is_text, node["children"]))
-    if node["class"] == "CONSTANT":
-        return bool(node["literal"]["kind"] == "BOOLEAN")
-    if node.get("function_name") == "json_exists":
-        column, path = _arguments(node)
-        return column.get("column_names", [""])[0] in _JSON and _PLAIN.fullmatch(path["literal"]["text"]) is not None
-    return _is_call(node) and node["function_name"] not in ("lower", "upper", "trim", "ltrim", "rtrim")

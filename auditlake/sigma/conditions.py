@@ -15,6 +15,7 @@ from sigma import conditions as tree
 from sigma import types
 from sigma.exceptions import SigmaError
 
+from auditlake.engine.expression_gate import UNSEEN
 from auditlake.engine.sql_text import literal
 from auditlake.sigma.logic import ALWAYS, Comparison, Condition, Not, every, some
 from auditlake.sigma.logsources import Fields, Spot
@@ -226,12 +227,12 @@ def _text_tests(folded: str, plain: str, values: Iterable[list[Any]], like: str 
         texts = [part for part in parts if isinstance(part, str)]
         ends = (bool(parts) and parts[0] is _ANY, bool(parts) and parts[-1] is _ANY)
         if len(parts) <= 1 and not any(ends) and _ONE not in parts:
-            equal.append(literal(texts[0] if texts else ""))
+            equal.append(_spelled(texts[0] if texts else ""))
         elif parts == [_ANY]:
             others[f"{plain} is not null"] = None
         elif len(texts) == 1 and _ONE not in parts and len(parts) == 1 + sum(ends):
             call = {(True, True): "contains", (False, True): "starts_with", (True, False): "ends_with"}[ends]
-            others[f"{call}({folded}, {literal(texts[0])})"] = None
+            others[f"{call}({folded}, {_spelled(texts[0])})"] = None
         else:
             others[f"{plain} {like} {literal(_like(parts))} escape '\\'"] = None
     if equal:
@@ -250,7 +251,7 @@ def _like(parts: Iterable[Any]) -> str:
 
 def _in_list(spot: Spot, patterns: str) -> str:
     """Return that an element of a list, as whole, is one of these patterns."""
-    return f"regexp_matches({spot.sql}, {literal(f'(?:^|{_JOINED})(?:{patterns})(?:{_JOINED}|$)')})"
+    return f"regexp_matches({spot.sql}, {literal(f'(?:^|{_JOINED})(?:{_plainly(patterns)})(?:{_JOINED}|$)')})"
 
 
 def _pattern(value: Any) -> str:
@@ -262,7 +263,21 @@ def _pattern(value: Any) -> str:
 
 def _regex(value: Any) -> str:
     """Return the text of a regular expression with its flags."""
-    return str(value.escape((), escape_escape_char=False))
+    return _plainly(str(value.escape((), escape_escape_char=False)))
+
+
+def _plainly(pattern: str) -> str:
+    """Return a regular expression with the numbers of characters that a reader would not see."""
+    return UNSEEN.sub(lambda unseen: rf"\x{{{ord(unseen[0]):x}}}", pattern)
+
+
+def _spelled(text: str) -> str:
+    """Return a text in SQL, with the numbers of characters that a reader would not see."""
+    seen, unseen = UNSEEN.split(text), UNSEEN.findall(text)
+    parts = [literal(seen[0])]
+    for each, after in zip(unseen, seen[1:], strict=True):
+        parts += [f"chr({ord(each)})", *([literal(after)] if after else [])]
+    return " || ".join(parts)
 
 
 def _one_line(error: Exception) -> str:

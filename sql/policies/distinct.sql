@@ -37,6 +37,16 @@ join groups on matching.group_key = groups.group_key
 join different on matching.value = different.value
 order by pair, matching.t;
 
+-- name: valued_of_all()
+-- The same where nothing is grouped: there is the group 0 alone.
+create or replace temp table valued as
+select
+  different.v as pair,
+  matching.t
+from matching
+join different on matching.value = different.value
+order by pair, matching.t;
+
 -- name: spans($window_us)
 -- A value counts for one window from each of its events on. Windows that overlap or touch are one interval: it begins
 -- where the event before is of another pair or longer ago, and ends where the event after is.

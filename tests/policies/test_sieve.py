@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
 from typing import Any
 
+import duckdb
 import pytest
 
 from auditlake.engine.duck import connect
 from auditlake.engine.duck_engine import DuckEngine
+from auditlake.engine.model import Row
 from auditlake.policies import kinds
 from auditlake.policies.evaluate import evaluate, samples
 from auditlake.policies.loader import load_policy
@@ -64,11 +66,13 @@ def engine() -> DuckEngine:
     return DuckEngine(connection)
 
 
-def _policy(number: int, where: str, types: tuple[str, ...] = _TYPES, **keys: Any) -> Policy:
+def _policy(number: int, where: str | None, types: tuple[str, ...] = _TYPES, **keys: Any) -> Policy:
     written = {"name": f"P {number}", "description": "d", "required_events": list(types), "coverage": "optional",
                "where": where, "alert_threshold": 1, "window": "24h"} | keys  # fmt: skip
     if "baseline" in keys:
         del written["window"]
+    if where is None:
+        del written["where"]
     known = frozenset(_TYPES)
     return load_policy(json.dumps(written), file="p.yaml", policy_id=f"p{number}", event_types=known, in_use=True)
 
@@ -77,7 +81,9 @@ def _kinds(rng: Random) -> Iterator[dict[str, Any]]:
     """Yield the keys of each kind over and over; what they group by and tell apart is in details as well."""
     values = ("user_id", "resource", "details ->> '$.name'", "cast(details ->> '$.n' as integer)")
     steps = ({"where": "details ->> '$.who' = 'x'"}, {"where": "metadata ->> '$.a.b' = 'value'"}, {"types": ["login"]},
-             {"where": "cast(details ->> '$.n' as integer) > 0"})  # fmt: skip
+             {"where": "cast(details ->> '$.n' as integer) > 0"},
+             {"where": "lower(details ->> '$.name') = 'start'", "types": ["login", "api_call"]},
+             {"where": "source = 'trail' and details ->> '$.name' like 'S%'"})  # fmt: skip
     while True:
         group = {"group_by": rng.sample(values, rng.randint(0, 2))}
         yield group | {"alert_threshold": rng.randint(1, 3)}
@@ -94,9 +100,11 @@ def _kinds(rng: Random) -> Iterator[dict[str, Any]]:
 def _of_every_kind(rng: Random, number: int) -> list[Policy]:
     """Return policies of one kind after the other, each with a condition of its own."""
     wheres = rng.sample(_CONDITIONS, number)
+    has_where = [rng.random() < 0.7 for _ in wheres]
     types = (("login",), ("login", "logout"), _TYPES, _TYPES)
     return [
-        _policy(number, where, rng.choice(types if "login" not in str(keys) else types[1:]),
+        _policy(number, where if has_where[number] else None, _TYPES if "api_call" in str(keys)
+                else rng.choice(types if "login" not in str(keys) else types[1:]),
                 **({"window": rng.choice(("1h", "24h", "72h"))} | keys))
         for number, (where, keys) in enumerate(zip(wheres, _kinds(rng), strict=False))
     ]  # fmt: skip
@@ -134,6 +142,65 @@ def test_together_as_each_by_itself(engine: DuckEngine) -> None:
 def test_many_together_as_each_by_itself(engine: DuckEngine, seed: int) -> None:
     """The same of a few hundred policies, in dozens."""
     _check_law(engine, seed, len(_CONDITIONS))
+
+
+class _Recorder(DuckEngine):
+    """An engine that keeps what it was asked."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+        super().__init__(connection)
+        self.asked: list[tuple[str, str]] = []
+
+    def step(self, name: str, sql: str, parameters: Mapping[str, object]) -> list[Row]:
+        self.asked.append((name, sql))
+        return super().step(name, sql, parameters)
+
+
+@pytest.mark.parametrize("kind", ["count", "distinct", "sum", "average", "together", "sequence"])
+def test_what_is_asked_of_details_is_read_once(engine: DuckEngine, kind: str) -> None:
+    """Groups, values and conditions of steps are asked of what the one scan read, each path once."""
+    keys: dict[str, Any] = {
+        "distinct": {"distinct": ["details ->> '$.name'", "metadata ->> '$.a.b'"]}, "count": {},
+        "sum": {"sum": "details ->> '$.n'"}, "average": {"average": "cast(details ->> '$.n' as integer)"},
+        "together": {"together": [{"where": "details ->> '$.n' = '3'", "group_by": ["details ->> '$.Who'"]},
+                                  {"where": "lower(details ->> '$.name') = 'start'"}]},
+        "sequence": {"sequence": [{"where": "details ->> '$.n' = '3'"}, {"where": "details ->> '$.\"a b\"' = 'c'"}],
+                     "until": "details ->> '$.list[0]' = '2'"},
+    }[kind]  # fmt: skip
+    group = {"group_by": ["details ->> '$.who'"]} | keys
+    wheres = ("source = 'trail' and details ->> '$.name' <> 'x'", "source = 'other'", "user_id = 'ann'")
+    asked = [(_policy(number, where, **group), _QUESTION) for number, where in enumerate(wheres)]
+    recorder = _Recorder(engine.connection)
+    answers = list(evaluate(recorder, asked, [policy for policy, _ in asked], fewest=1))
+
+    assert all(each.counted for each in answers), "none fell back to being judged by itself"
+    readers = {name for name, sql in recorder.asked if "->>" in sql or "json_extract" in sql}
+    assert readers == {"sieved"}
+    assert [name for name, _ in recorder.asked].count("sieved") == 1
+    known = [row[0] for row in engine.rows("select column_name from duckdb_columns() where table_name = 'sieved'")]
+    assert not {"details", "metadata"} & set(known), "whole records are not kept where places are read"
+    assert _told(engine, asked, 1) == _told(engine, asked, len(asked) + 1)
+
+
+@pytest.mark.parametrize("kind", ["together", "sequence"])
+def test_steps_without_a_condition_are_judged_together(engine: DuckEngine, kind: str) -> None:
+    """A policy that has steps alone, as correlations of Sigma's have, asks them of what the one scan read."""
+    steps = [{"where": "source = 'trail' and lower(details ->> '$.name') = 'start'", "types": ["login", "api_call"]},
+             {"where": "source = 'trail' and details ->> '$.name' = 'Stop'"}]  # fmt: skip
+    never = [{"where": "details ->> '$.name' = 'never'"}, {"where": "details ->> '$.name' = 'ever'"}]
+    failing = [steps[0], {"where": "cast(details ->> '$.n' as integer) > 0"}]
+    of_types = [{"types": ["login"]}, {"types": ["logout"]}]
+    asked = [(_policy(number, None, **{kind: each}, group_by=["resource"]), _QUESTION)
+             for number, each in enumerate((steps, never, failing, of_types))]  # fmt: skip
+    recorder = _Recorder(engine.connection)
+    answers = list(evaluate(recorder, asked, [policy for policy, _ in asked], fewest=1))
+
+    assert [each.counted for each in answers] == [True, True, False, False]
+    assert answers[0].rows["rolling_counts"]
+    recorder.asked.clear()
+    list(evaluate(recorder, asked[:2], [policy for policy, _ in asked], fewest=1))
+    assert {name for name, sql in recorder.asked if "->>" in sql or "json_extract" in sql} == {"sieved"}
+    assert _told(engine, asked, 1) == _told(engine, asked, len(asked) + 1)
 
 
 def test_each_condition_is_judged(engine: DuckEngine) -> None:

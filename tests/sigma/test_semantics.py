@@ -32,6 +32,11 @@ CASES: dict[str, Case] = {
     # Texts
     "equal": ({"f": "Ab"}, [{"f": "ab"}, {"f": "AB"}], [{"f": "abc"}, {"f": None}, {}, {"g": "ab"}]),
     "empty": ({"f": ""}, [{"f": ""}], [{"f": " "}, {"f": None}, {}]),
+    "unseen": ({"f": "a\u202eB"}, [{"f": "A\u202eb"}], [{"f": "ab"}, {"f": "a\u202e"}]),
+    "several unseen": ({"f": ["\u202ea", "b\u200e", "c"]}, [{"f": "\u202eA"}, {"f": "B\u200e"}], [{"f": "a"}]),
+    "contains unseen": ({"f|contains": "\u202e"}, [{"f": "x\u202ey"}], [{"f": "xy"}, {}]),
+    "unseen in a pattern": ({"f|re": "[\u202a-\u202e]x"}, [{"f": "\u202bx"}], [{"f": "x"}, {}]),
+    "unseen in a list": ({"names": "a\u202e*"}, [{"people": [{"name": "A\u202ex"}]}], [PEOPLE]),
     "quote": ({"f": "it's"}, [{"f": "IT'S"}], [{"f": "its"}]),
     "letters beyond ASCII": ({"f": "ÄÉΣΣ"}, [{"f": "äéσσ"}, {"f": "ÄÉΣΣ"}], [{"f": "aeσσ"}]),
     "cased": ({"f|cased": "Ab"}, [{"f": "Ab"}], [{"f": "ab"}, {}]),

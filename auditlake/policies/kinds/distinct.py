@@ -34,8 +34,7 @@ class DistinctKind(ThresholdKind):
 
     def intervals(self, policy: Policy) -> Iterable[Statement]:
         """Return for each value the union of the windows of its events."""
-        parts = statements("policies/distinct.sql")
-        return (parts["matching"], groups(), *(parts[name] for name in ("different", "valued", "spans")))
+        return (statements("policies/distinct.sql")["matching"], groups(), *unions(policy))
 
     def evidence(self, policy: Policy) -> Iterable[Statement]:
         """Return the values that count at the peak of each episode."""
@@ -73,3 +72,9 @@ class DistinctKind(ThresholdKind):
         """Return what is counted."""
         values = " with ".join(asked["distinct"])
         return f"value of {values}" if number == 1 else f"different values of {values}"
+
+
+def unions(policy: Policy) -> Iterable[Statement]:
+    """Return the statements that make, of the matching events, the union of the windows of each value."""
+    parts, valued = statements("policies/distinct.sql"), "valued" if policy.group_by else "valued_of_all"
+    return (parts[name] for name in ("different", valued, "spans"))

@@ -108,6 +108,11 @@ class SequenceKind(ThresholdKind):
         steps: Sequence[Step] = policy.more["sequence"]
         return tuple(text for text in (*(step.where for step in steps), policy.more.get("until")) if text)
 
+    def looked_at(self, policy: Policy) -> Sequence[tuple[Sequence[str], str | None]]:
+        """Return the steps, and what undoes them."""
+        until = policy.more.get("until")
+        return [*((step.types, step.where) for step in policy.more["sequence"]), *([((), until)] if until else [])]
+
     def traces(self, evidence: Mapping[str, Any]) -> tuple[Trace, ...]:
         """Return the steps of the chain."""
         return seen_times(evidence["steps"], lambda each: f"step {each['step']}")

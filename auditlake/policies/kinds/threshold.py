@@ -230,6 +230,13 @@ class ThresholdKind(Kind):
             none=f"No window of {window} contained {least} or more {many}{apart}",
         )
 
+    def looked_at(self, policy: Policy) -> Sequence[tuple[Sequence[str], str | None]]:
+        """Return the event types and conditions of the events that alone it looks at; any of them is enough, no types
+        are all, and it looks at every event where there are none. Its statement over these has the slot
+        ``steps_of_event``.
+        """
+        return ()
+
     def asked(self, policy: Policy) -> dict[str, Any]:
         """Return the keys of a policy that are the measure's own, as JSON values."""
         return {}

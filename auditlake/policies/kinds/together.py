@@ -13,6 +13,7 @@ from auditlake.engine.parse_tree import Node, expressions
 from auditlake.engine.probe import ConditionError
 from auditlake.engine.statements import Statement, statements
 from auditlake.policies.condition import LONGEST, key_sql
+from auditlake.policies.kinds.distinct import unions
 from auditlake.policies.kinds.model import FindingKind, Key, every
 from auditlake.policies.kinds.steps import Step, check_types, read_steps, steps_schema
 from auditlake.policies.kinds.threshold import MEASURED, Threshold, ThresholdKind, Trace, groups, seen_times, whose
@@ -65,8 +66,8 @@ class TogetherKind(ThresholdKind):
 
     def intervals(self, policy: Policy) -> Iterable[Statement]:
         """Return for each step the union of the windows of its events, or where the condition holds."""
-        own, shared = statements("policies/together.sql"), statements("policies/distinct.sql")
-        yield from (own["matching"], groups(), *(shared[name] for name in ("different", "valued", "spans")))
+        own = statements("policies/together.sql")
+        yield from (own["matching"], groups(), *unions(policy))
         if "condition" in policy.more:
             yield own["spans_together"]
 
@@ -82,9 +83,13 @@ class TogetherKind(ThresholdKind):
             f"case when {step.sql} then {{'number': {number}, 'group_key': {key}}} end"
             for number, (step, key) in enumerate(zip(steps, keys, strict=True))
         ]
-        in_steps = " or ".join(step.sql for step in steps)
-        in_groups = " or ".join(f"({step.sql} and ({key}) is not null)" for step, key in zip(steps, keys, strict=True))
-        grouped = f"case when {in_steps} then {in_groups} else ({key_sql(policy.group_by)}) is not null end"
+        grouped = f"({key_sql(policy.group_by)}) is not null"
+        if any(step.group_by for step in steps):
+            in_steps = " or ".join(step.sql for step in steps)
+            in_groups = " or ".join(
+                f"({step.sql} and ({key}) is not null)" for step, key in zip(steps, keys, strict=True)
+            )
+            grouped = f"case when {in_steps} then {in_groups} else {grouped} end"
         condition = policy.more.get("condition")
         holds = _logic(condition, tuple(step.name for step in steps)) if condition else "true"
         return {
@@ -111,6 +116,10 @@ class TogetherKind(ThresholdKind):
         """Return what the steps are told by."""
         steps: Sequence[Step] = policy.more["together"]
         return tuple(text for step in steps for text in (step.where, *step.group_by) if text)
+
+    def looked_at(self, policy: Policy) -> Sequence[tuple[Sequence[str], str | None]]:
+        """Return the steps."""
+        return [(step.types, step.where) for step in policy.more["together"]]
 
     def traces(self, evidence: Mapping[str, Any]) -> tuple[Trace, ...]:
         """Return the steps."""

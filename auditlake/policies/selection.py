@@ -1,0 +1,123 @@
+"""Which events alone a policy looks at, as DuckDB's tree, and what is known of that before anything is read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+
+from auditlake.engine.parse_tree import Node
+from auditlake.engine.sql_text import literal
+from auditlake.policies import kinds
+from auditlake.policies.condition import COLUMNS, ConditionError, condition_node
+from auditlake.policies.model import Policy
+from auditlake.policies.places import JSON, PLAIN, Place, read_by
+
+_SAFE = frozenset("~~ !~~ ~~* !~~* contains starts_with ends_with prefix suffix lower upper trim ltrim rtrim".split())
+"""Functions of texts that fail on none."""
+
+
+def has_condition(policy: Policy) -> bool:
+    """Return whether a policy counts only some events: those of its condition, or of steps that read places and fail
+    on none.
+    """
+    if policy.where is not None:
+        return True
+    looked_at = kinds.measure_of(policy).looked_at(policy)
+    conditions = [where for _, where in looked_at if where is not None]
+    if not conditions or len(conditions) < len(looked_at):
+        return False
+    with suppress(ConditionError):
+        return any(read_by(each)[0] for each in conditions) and all(
+            _is_safe(condition_node(each)) for each in conditions
+        )
+    return False
+
+
+def node_of(policy: Policy) -> Node:
+    """Return the condition of a policy, or that an event is of any of its steps."""
+    if policy.where is not None:
+        return condition_node(policy.where)
+    steps = [
+        _conjunction("AND", [*([_of_types(types)] if types else []), *terms_of(condition_node(where))])
+        for types, where in kinds.measure_of(policy).looked_at(policy)
+        if where is not None
+    ]
+    return _conjunction("OR", steps)
+
+
+def _conjunction(name: str, children: list[Node]) -> Node:
+    if len(children) == 1:
+        return children[0]
+    return {"class": "CONJUNCTION", "type": f"CONJUNCTION_{name}", "alias": "", "children": children}
+
+
+def _of_types(types: Sequence[str]) -> Node:
+    return condition_node(f"event_type in ({', '.join(map(literal, types))})")
+
+
+def place_in(node: Node) -> Place | None:
+    """Return the column and the path of ``details ->> '$.a'``; None of anything else."""
+    if node.get("function_name") != "->>":
+        return None
+    left, path = arguments_of(node)
+    if left["class"] != "COLUMN_REF" or left["column_names"][0] not in JSON or path["class"] != "CONSTANT":
+        return None
+    text = path["literal"]["text"]
+    return (left["column_names"][0], text) if PLAIN.fullmatch(text) else None
+
+
+def arguments_of(function: Node) -> list[Node]:
+    """Return the arguments of a call."""
+    return [argument["expression"] for argument in function["arguments"]]
+
+
+def only_source(node: Node) -> str | None:
+    """Return the source whose events alone can meet a condition that fails on no event; None: it may be any's."""
+    if node["type"] == "CONJUNCTION_OR":
+        sources = {only_source(each) for each in node["children"]}
+        return sources.pop() if len(sources) == 1 else None
+    terms = terms_of(node)
+    for term in terms:
+        if (
+            term["type"] == "COMPARE_EQUAL"
+            and term["left"].get("column_names") == ["source"]
+            and _is_text(term["right"])
+        ):
+            return term["right"].get("literal", {}).get("text") if all(map(_is_safe, terms)) else None
+    return None
+
+
+def terms_of(node: Node) -> list[Node]:
+    """Return what must all be true for a condition to be met."""
+    return list(node["children"]) if node["type"] == "CONJUNCTION_AND" else [node]
+
+
+def _is_text(node: Node) -> bool:
+    """Return whether it is a text that can be had of any event."""
+    if node["class"] == "CONSTANT":
+        return bool(node["literal"]["kind"] in ("STRING", "NULL_LITERAL"))
+    if node["class"] == "COLUMN_REF":
+        return COLUMNS[node["column_names"][0]] == "VARCHAR"
+    if node["class"] == "OPERATOR" and node["type"] == "OPERATOR_COALESCE":
+        return all(map(_is_text, node["children"]))
+    return place_in(node) is not None or (_is_call(node) and node["function_name"] in ("lower", "upper"))
+
+
+def _is_call(node: Node) -> bool:
+    return node["class"] == "FUNCTION" and node["function_name"] in _SAFE and all(map(_is_text, arguments_of(node)))
+
+
+def _is_safe(node: Node) -> bool:
+    """Return whether a condition fails on no event, whatever is in it."""
+    if node["class"] == "CONJUNCTION" or node["type"] in ("OPERATOR_NOT", "OPERATOR_COALESCE"):
+        return all(map(_is_safe, node["children"]))
+    if node["class"] == "COMPARISON":
+        return _is_text(node["left"]) and _is_text(node["right"])
+    if node["type"] in ("COMPARE_IN", "OPERATOR_IS_NULL", "OPERATOR_IS_NOT_NULL"):
+        return all(map(_is_text, node["children"]))
+    if node["class"] == "CONSTANT":
+        return bool(node["literal"]["kind"] == "BOOLEAN")
+    if node.get("function_name") == "json_exists":
+        column, path = arguments_of(node)
+        return column.get("column_names", [""])[0] in JSON and PLAIN.fullmatch(path["literal"]["text"]) is not None
+    return _is_call(node) and node["function_name"] not in ("lower", "upper", "trim", "ltrim", "rtrim")
