@@ -13,7 +13,7 @@ from auditlake.findings.decisions import Acceptance
 from auditlake.frameworks.document import FRAMEWORK_VERSION
 from auditlake.frameworks.model import Asker, ControlResult, FrameworkReport, RetentionRow, Setting, Status
 from auditlake.runs.model import Entry
-from auditlake.site.matrix import Matrix, matrix_of
+from auditlake.site.matrix import Matrix, matrices_of
 from auditlake.site.past import SHOWN, Past, months_of, past_of
 from auditlake.site.strips import Strips, strips_of
 from auditlake.site.words import NOTHING, SHOWS_WORDS, STATUS_WORDS, and_more, listed, plain, state_words
@@ -127,7 +127,7 @@ class FrameworkPage:
     """The months before, of which the table of controls tells; empty where no run is on record."""
     controls: tuple[ControlRow, ...]
     """Every control, in the order of the framework."""
-    matrix: Matrix | None
+    matrices: tuple[Matrix, ...]
     """Which kinds of event came when."""
     strips: Strips | None
     """What was due, and whether it was there."""
@@ -192,7 +192,7 @@ def framework_page(
             _control_row(each, each.id in parts, file_name(files.get(each.id)), past_of(report, each.id, months))
             for each in report.controls
         ),
-        matrix=matrix_of(report),
+        matrices=matrices_of(report),
         strips=strips,
         duties_words="" if duties else "Nothing was missed or late." if strips else "The period has no interval due.",
         duties=duties,
