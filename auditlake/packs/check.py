@@ -42,7 +42,7 @@ def weaker_values(pack: Pack) -> dict[str, Any]:
 
 
 def undecided(pack: Pack, chosen: Chosen | None, decisions: Mapping[str, Decision]) -> Iterator[str]:
-    """Yield the weaker values of a pack that nobody has decided, each with its place in ``frameworks.yaml``.
+    """Yield the weaker values of a pack that are not decided, each with its place in ``frameworks.yaml``.
 
     Args:
         pack: The pack, with the lake's values.
@@ -62,7 +62,7 @@ def undecided(pack: Pack, chosen: Chosen | None, decisions: Mapping[str, Decisio
 
 
 def problems_of(found: LakePacks, decisions: Decisions) -> tuple[str, ...]:
-    """Return every mistake in a lake's packs, and every weaker value that nobody has decided."""
+    """Return every mistake in a lake's packs, and every weaker value that are not decided."""
     weak = (
         problem
         for name, pack in found.packs.items()

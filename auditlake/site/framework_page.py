@@ -87,7 +87,7 @@ class RetentionLine:
     lengths: tuple[LengthCell, ...]
     """Kept at least, at hand, personal data at most, and the event at most where any type must be gone."""
     is_open: bool
-    """Whether they contradict each other and nobody accepted that."""
+    """Whether they contradict each other and that is not accepted."""
     together: Text
     """What follows."""
 
@@ -142,7 +142,7 @@ class FrameworkPage:
     retention: tuple[RetentionLine, ...]
     """Event types of which the same is asked."""
     decisions_words: str
-    """That nobody decided anything; else empty."""
+    """That nothing was decided; else empty."""
     decisions: tuple[tuple[Text, ...], ...]
     """Control, kind, what was said, by whom, until when."""
     watch: tuple[Fact, ...]
@@ -199,7 +199,7 @@ def framework_page(
         retention_words=_conflict_words(report.retention),
         has_ends=any(each.gone for each in report.retention),
         retention=tuple(_retention_lines(report)),
-        decisions_words="" if decisions else "Nobody has stated, excepted or excluded anything.",
+        decisions_words="" if decisions else "Nothing has been stated, excepted or excluded.",
         decisions=decisions,
         watch=tuple(Fact(f"{each.on}", shown(each.note, limit=1000)) for each in report.watch),
         sources=tuple(
@@ -220,7 +220,7 @@ def _under(report: FrameworkReport) -> str:
     if applying:
         parts = [f"{len(applying):,} {'is' if len(applying) == 1 else 'are'} not evaluated"]
         if unstated:
-            parts[0] += f": {unstated:,} cannot be shown from logs and nobody has stated them"
+            parts[0] += f": {unstated:,} cannot be shown from logs and lack a statement"
             parts[0] += ", the others lack a record" if unstated < len(applying) else ""
     if number["no_data"]:
         parts.append(f"{number['no_data']:,} {'has' if number['no_data'] == 1 else 'have'} too little data")
