@@ -66,7 +66,7 @@ class Facts:
     older: Mapping[int, Mapping[str, int]] = field(default_factory=dict)
     """By length in microseconds and event type, the events that should have gone the day before, holds aside."""
     named: Mapping[int, Mapping[str, int]] = field(default_factory=dict)
-    """By length in microseconds and event type, the events older than that which still name somebody, holds aside."""
+    """By length in microseconds and event type, the events older than that which still name a person, holds aside."""
 
     def came_after(self, start: datetime, end: datetime, after: Mapping[str, int]) -> tuple[int, frozenset[str]]:
         """Return how many events of an interval came after a look, and which reviewers are users of its events.

@@ -56,7 +56,7 @@ class Asked:
     ahead: tuple[int, ...] = ()
     """Lengths in microseconds by which events may be dated ahead."""
     limits: Mapping[int, frozenset[str]] = field(default_factory=dict)
-    """Lengths in microseconds after which events of some types are to name nobody."""
+    """Lengths in microseconds after which events of some types are to name no person."""
     ends: Mapping[int, frozenset[str]] = field(default_factory=dict)
     """Lengths in microseconds after which events of some types are to be gone."""
 
@@ -247,7 +247,7 @@ class Reading:
         ]  # fmt: skip
 
     def _named(self, length: int, types: frozenset[str]) -> Counter[str]:
-        """Return how many events of types name somebody that were older than a length when the day of as_of began."""
+        """Return how many events of types name a person and were older than a length when the day of as_of began."""
         limited = Policy("limit", "", "", tuple(sorted(types)), max_retention=Duration("", length))
         rules = self._rules((limited,))
         # An operator has until the end of a day to apply what its limits ask: what counts is the day before.

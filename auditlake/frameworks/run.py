@@ -162,7 +162,7 @@ class _Run:
         return tuple(self._framework(case, made, reading, facts) for case in cases), faults
 
     def _refused(self, pack: Pack) -> tuple[str, ...]:
-        """Return the weaker values of a pack that nobody ever decided: a report by these would say too much."""
+        """Return the weaker values of a pack that were never decided: a report by these would say too much."""
         ever = {
             line.entry.parameter for line in self._lake.journal
             if isinstance(line.entry, Weakening) and line.entry.pack == pack.id and line.entry.at <= self._decided_by

@@ -43,7 +43,7 @@ def weaker_values(pack: Pack) -> dict[str, Any]:
 
 
 def undecided(pack: Pack, chosen: Chosen | None, decisions: Mapping[str, Decision]) -> Iterator[str]:
-    """Yield the weaker values of a pack that nobody has decided, each with its place in ``frameworks.yaml``.
+    """Yield the weaker values of a pack that are not decided, each with its place in ``frameworks.yaml``.
 
     Args:
         pack: The pack, with the lake's values.
@@ -78,7 +78,7 @@ def unknown_of(found: LakePacks, file: str, policies: Collection[str]) -> Iterat
 
 
 def problems_of(found: LakePacks, decisions: Decisions) -> tuple[str, ...]:
-    """Return every mistake in a lake's packs, and every weaker value that nobody has decided."""
+    """Return every mistake in a lake's packs, and every weaker value that are not decided."""
     weak = (
         problem
         for name, pack in found.packs.items()

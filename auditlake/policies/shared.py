@@ -32,7 +32,7 @@ _EVERY = 1
 """The bit of the scope that has every event in it."""
 _ALWAYS = 1
 """The bit of the columns without which there is no event."""
-_MOST_BITS = 55
+_MOST_BITS = 50
 """How many scopes, or columns that policies look into: a number has room for these and for those of all events."""
 _DAY_US = 86_400_000_000
 _SHORTEST_US = 600_000_000

@@ -1,4 +1,4 @@
-"""What the journal of runs says: evaluations of reports, verifications, runs that nobody finished, and which were due.
+"""What the journal of runs says: evaluations of reports, verifications, runs that did not finish, and which were due.
 
 All instants are aware, in UTC.
 """
@@ -252,7 +252,7 @@ class Declaration:
 
 @dataclass(frozen=True, slots=True)
 class PackedEvidence:
-    """An evidence pack was written: somebody has it, so the pages of its report are not pruned."""
+    """An evidence pack was written: it may be with an auditor, so the pages of its report are not pruned."""
 
     number: int
     at: datetime

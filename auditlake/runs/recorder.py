@@ -6,7 +6,7 @@ The steps of a run, each durable before the next:
 2. its line in the journal, which names the id;
 3. the file goes.
 
-A file that nobody holds is of a run that nobody finished, unless the journal has its line: the next run writes a line
+A file without a holder is of a run that did not finish, unless the journal has its line: the next run writes a line
 about it. The kernel releases a lock when its holder dies, however it dies, so no process number is compared.
 """
 
@@ -117,7 +117,7 @@ def _mark(layout: Layout, started: Started) -> int:
 
 
 def settle(context: LakeContext) -> None:
-    """Write down the runs that nobody finished; where the lake cannot be written, a later run does."""
+    """Write down the runs that did not finish; where the lake cannot be written, a later run does."""
     for path, descriptor in unfinished(context.layout):
         with suppress(OSError, LakeError, ValueError, KeyError, TypeError, AttributeError):
             record = json.loads(os.pread(descriptor, SMALL, 0))

@@ -68,7 +68,7 @@ def _reasons(control: Json) -> Iterator[tuple[tuple[str, ...], Callable[[Sequenc
     """Yield what keeps a control from passing: key, how to say it, the check, and the finding."""
     if not control["checks"]:
         if control["statement"] is None:
-            yield ("unstated",), lambda _: "Nobody has stated what logs cannot show", control, None
+            yield ("unstated",), lambda _: "A statement is missing about what logs cannot show", control, None
         else:
             yield ("stated", control["reasons"][0]), lambda _: _sentence(control["reasons"][0]), control, None
     for check in control["checks"]:
@@ -118,11 +118,11 @@ def _found(findings: Sequence[Json]) -> str:
 
 
 def _unanswered(findings: Sequence[Json]) -> str:
-    return f"{count(len(findings), 'finding')} that nobody accepted or dealt with in time"
+    return f"{count(len(findings), 'finding')} neither accepted nor dealt with in time"
 
 
 def _missed(kind: str, checks: Sequence[Json]) -> str:
-    """Say how many intervals were missed that nobody accepted: those that several controls ask for count once."""
+    """Say how many intervals were missed and are not accepted: those that several controls ask for count once."""
     slots = {(each["start"], each["end"]): each["state"] for check in checks for each in _open_slots(check)}
     number = {state: sum(each == state for each in slots.values()) for state in ("missed", "failed", "late")}
     words = {"missed": "missed", "failed": "ended with an error", "late": "late"}
@@ -131,7 +131,7 @@ def _missed(kind: str, checks: Sequence[Json]) -> str:
 
 
 def _open_slots(check: Json) -> Iterator[Json]:
-    """Yield the intervals of a check but those of findings that somebody accepted."""
+    """Yield the intervals of a check but those of accepted findings."""
     spans = [(each["start"], each["end"]) for each in check["findings"] if each.get("accepted") and each["end"]]
     yield from (slot for slot in check["slots"] if not any(start <= slot["start"] < end for start, end in spans))
 

@@ -13,7 +13,7 @@ from auditlake.findings.decisions import Acceptance
 from auditlake.frameworks.document import FRAMEWORK_VERSION
 from auditlake.frameworks.model import Asker, ControlResult, FrameworkReport, RetentionRow, Setting, Status
 from auditlake.runs.model import Entry
-from auditlake.site.matrix import Matrix, matrix_of
+from auditlake.site.matrix import Matrix, matrices_of
 from auditlake.site.past import SHOWN, Past, months_of, past_of
 from auditlake.site.strips import Strips, strips_of
 from auditlake.site.words import NOTHING, SHOWS_WORDS, STATUS_WORDS, and_more, listed, plain, state_words
@@ -87,7 +87,7 @@ class RetentionLine:
     lengths: tuple[LengthCell, ...]
     """Kept at least, at hand, personal data at most, and the event at most where any type must be gone."""
     is_open: bool
-    """Whether they contradict each other and nobody accepted that."""
+    """Whether they contradict each other and that is not accepted."""
     together: Text
     """What follows."""
 
@@ -127,7 +127,7 @@ class FrameworkPage:
     """The months before, of which the table of controls tells; empty where no run is on record."""
     controls: tuple[ControlRow, ...]
     """Every control, in the order of the framework."""
-    matrix: Matrix | None
+    matrices: tuple[Matrix, ...]
     """Which kinds of event came when."""
     strips: Strips | None
     """What was due, and whether it was there."""
@@ -142,7 +142,7 @@ class FrameworkPage:
     retention: tuple[RetentionLine, ...]
     """Event types of which the same is asked."""
     decisions_words: str
-    """That nobody decided anything; else empty."""
+    """That nothing was decided; else empty."""
     decisions: tuple[tuple[Text, ...], ...]
     """Control, kind, what was said, by whom, until when."""
     watch: tuple[Fact, ...]
@@ -192,14 +192,14 @@ def framework_page(
             _control_row(each, each.id in parts, file_name(files.get(each.id)), past_of(report, each.id, months))
             for each in report.controls
         ),
-        matrix=matrix_of(report),
+        matrices=matrices_of(report),
         strips=strips,
         duties_words="" if duties else "Nothing was missed or late." if strips else "The period has no interval due.",
         duties=duties,
         retention_words=_conflict_words(report.retention),
         has_ends=any(each.gone for each in report.retention),
         retention=tuple(_retention_lines(report)),
-        decisions_words="" if decisions else "Nobody has stated, excepted or excluded anything.",
+        decisions_words="" if decisions else "Nothing has been stated, excepted or excluded.",
         decisions=decisions,
         watch=tuple(Fact(f"{each.on}", shown(each.note, limit=1000)) for each in report.watch),
         sources=tuple(
@@ -220,7 +220,7 @@ def _under(report: FrameworkReport) -> str:
     if applying:
         parts = [f"{len(applying):,} {'is' if len(applying) == 1 else 'are'} not evaluated"]
         if unstated:
-            parts[0] += f": {unstated:,} cannot be shown from logs and nobody has stated them"
+            parts[0] += f": {unstated:,} cannot be shown from logs and lack a statement"
             parts[0] += ", the others lack a record" if unstated < len(applying) else ""
     if number["no_data"]:
         parts.append(f"{number['no_data']:,} {'has' if number['no_data'] == 1 else 'have'} too little data")

@@ -16,7 +16,6 @@ from auditlake.runs.model import Entry
 from auditlake.site.causes import Cause, causes_of
 from auditlake.site.control_page import ControlPage, control_page
 from auditlake.site.framework_page import FrameworkPage, framework_page
-from auditlake.site.matrix import Matrix, matrices_of
 from auditlake.site.strips import Strips, all_strips_of
 from auditlake.site.words import STATUS_WORDS
 
@@ -24,7 +23,6 @@ _CAUSES = 9
 _FACTS = 9
 _FINDINGS = 8
 _SAMPLES = 3
-_MATRIX_ROWS = 46
 _STRIP_ROWS = 34
 """As many rows as fit a page of paper."""
 _SECTIONS = (
@@ -66,8 +64,6 @@ class FrameworkSheet(FrameworkPage):
     """The data inside of the PDF."""
     headings: tuple[Heading, ...]
     """The contents."""
-    matrices: tuple[Matrix, ...]
-    """The coverage, a page of rows each."""
     all_strips: tuple[Strips, ...]
     """What was due, a page of rows each."""
     found: tuple[ControlPage, ...]
@@ -110,7 +106,6 @@ def render_framework_sheet(
             *([Heading("found", "Annex A", "Controls with findings")] if found else []),
             *([Heading("sql", "Annex B", "The SQL")] if queries else []),
         ),
-        matrices=matrices_of(report, _MATRIX_ROWS),
         all_strips=all_strips_of(report, _STRIP_ROWS),
         found=found,
         queries=queries,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Literal
 
 from auditlake.display.text import Text, count, shown, visible
@@ -14,7 +15,10 @@ from auditlake.frameworks.model import CellState, CoverageRow, FrameworkReport
 from auditlake.reports.day_axis import HEAT_COLUMNS, Bin, Tick, bins, unit_for, x_ticks
 
 _ROW, _CELL, _LEVELS = 16, 13, 5
-_Asked = tuple[str, CoverageRow, bool, bool]
+ROWS = 46
+"""How many rows of a picture a page of paper has room for."""
+_Asked = tuple[tuple[str, ...], CoverageRow, bool]
+"""The controls that ask for a type, the row, and whether other sources sent the type."""
 _WHY: dict[CellState, str] = {
     "none": "none of this type", "source_silent": "nothing from the source", "taken": "deleted with a certificate",
     "before": "before the source's first event", "after": "after the source's last event", "unknown": "not yet",
@@ -43,10 +47,11 @@ class MatrixCell:
 
 @dataclass(frozen=True, slots=True)
 class MatrixRow:
-    """One event type from one source, for one control."""
+    """One event type from one source."""
 
     control: Text
-    """The control; empty where the row above is of the same."""
+    """The controls that ask for the type of this row and those of the next ones, with a comma where the next row has
+    more of the controls; empty where a row above has them."""
     name: Text
     """The type, and the source where several sent it."""
     words: str
@@ -58,7 +63,7 @@ class MatrixRow:
     line_y: str
     """Where the line above it lies, pixels."""
     begins: bool
-    """Whether it is the first row of its control."""
+    """Whether it is the first row that these controls ask for."""
     cells: tuple[MatrixCell, ...]
     """Its columns, oldest first; those without a mark are left out."""
 
@@ -80,41 +85,34 @@ class Matrix:
     cell_height: str
     """Pixels."""
     rows: tuple[MatrixRow, ...]
-    """By control, type and source."""
+    """By controls, type and source."""
     x_ticks: tuple[Tick, ...]
     """Days."""
     marks: frozenset[str]
     """Which marks there are beside shades: ``none``, ``source_silent``, ``taken``, ``never``."""
 
 
-def matrix_of(report: FrameworkReport) -> Matrix | None:
-    """Lay out the coverage of the controls that policies are checks of; None where there is none."""
-    asked = list(_asked(report))
-    return _matrix(report, asked, "matrix") if asked and report.coverage.days else None
-
-
-def matrices_of(report: FrameworkReport, rows: int) -> tuple[Matrix, ...]:
-    """Lay the same out in pictures of at most so many rows, each of which names the control that it begins with."""
+def matrices_of(report: FrameworkReport, rows: int = ROWS) -> tuple[Matrix, ...]:
+    """Lay out the coverage of the controls that policies are checks of, in pictures of at most so many rows."""
     asked = list(_asked(report)) if report.coverage.days else []
     parts = [asked[at : at + rows] for at in range(0, len(asked), rows)]
-    return tuple(
-        _matrix(report, [(*part[0][:3], True), *part[1:]], f"matrix-{number}") for number, part in enumerate(parts, 1)
-    )
+    return tuple(_matrix(report, part, f"matrix-{number}") for number, part in enumerate(parts, 1))
 
 
 def _matrix(report: FrameworkReport, asked: Sequence[_Asked], name: str) -> Matrix:
     coverage = report.coverage
     unit = unit_for(coverage.days, HEAT_COLUMNS)
     columns = bins(coverage.days, unit)
-    rows = [
-        _row(number, control, row, others, columns, begins=begins)
-        for number, (control, row, others, begins) in enumerate(asked)
-    ]
+    rows: list[MatrixRow] = []
+    for controls, group in groupby(asked, key=lambda each: each[0]):
+        own = list(group)
+        for (_, row, others), label in zip(own, _labels(controls, len(own)), strict=True):
+            rows.append(_row(len(rows), label, row, others, columns, begins=row is own[0][1]))
     marks = {cell.level for row in rows for cell in row.cells if not cell.level.isdigit()}
     return Matrix(
         id=name,
         title=f"Events by control, type and {unit}",
-        summary=f"{count(len(rows), 'row')}, one for each event type of each control, one column for each {unit}. "
+        summary=f"{count(len(rows), 'row')}, one for each event type of controls, one column for each {unit}. "
         "The words beside the rows say the same.",
         height=str(_ROW * len(rows) + 26),
         label_y=str(_ROW * len(rows) + 18),
@@ -126,19 +124,29 @@ def _matrix(report: FrameworkReport, asked: Sequence[_Asked], name: str) -> Matr
 
 
 def _asked(report: FrameworkReport) -> Iterator[_Asked]:
-    """Yield control, row, whether other sources sent the type, and whether the row is the first of its control."""
+    """Yield each row once, by the controls that ask for its type, in the order of the first of them."""
     by_type: dict[str, list[CoverageRow]] = {}
     for row in report.coverage.rows:
         by_type.setdefault(row.event_type, []).append(row)
+    controls_of: dict[str, list[str]] = {}
     for control in report.controls:
-        if not any(check.policy for check in control.checks):
-            continue
-        begins = True
-        for event_type in report.coverage.types_of.get(control.id, ()):
+        if any(check.policy for check in control.checks):
+            for event_type in report.coverage.types_of.get(control.id, ()):
+                controls_of.setdefault(event_type, []).append(control.id)
+    types_of: dict[tuple[str, ...], list[str]] = {}
+    for event_type, controls in controls_of.items():
+        types_of.setdefault(tuple(controls), []).append(event_type)
+    for asking, types in types_of.items():
+        for event_type in types:
             rows = by_type.get(event_type, [])
-            for row in rows:
-                yield control.id, row, len(rows) > 1, begins
-                begins = False
+            yield from ((asking, row, len(rows) > 1) for row in rows)
+
+
+def _labels(controls: Sequence[str], rows: int) -> Iterator[str]:
+    """Yield what stands beside each of so many rows: three controls, or more where the rows have no room for all."""
+    some = max(3, -(-len(controls) // rows))
+    for at in range(0, rows * some, some):
+        yield ", ".join(controls[at : at + some]) + ("," if at + some < len(controls) else "")
 
 
 def _row(
@@ -154,7 +162,7 @@ def _row(
         if level and not is_never
     ]
     return MatrixRow(
-        control=shown(control if begins else ""), name=shown(name), words=_words(row), is_never=is_never,
+        control=shown(control) if control else Text(""), name=shown(name), words=_words(row), is_never=is_never,
         y=str(y + 1), line_y=str(y), begins=begins, cells=tuple(cells),
     )  # fmt: skip
 

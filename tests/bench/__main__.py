@@ -62,6 +62,7 @@ def rows_asked(scale: float) -> tuple[Asked, ...]:
         Asked("backtest", f"backtest of 50 thresholds, ungrouped, {events}", 3),
         Asked("backtest-by-user", f"backtest of 50 thresholds by user, {events}", 3),
         Asked("frameworks-facts", f"counts by type, source, day and filled columns, {events}", most_seconds=0.8),
+        Asked("frameworks-alike", f"questions of the policies of two packs, {events}", 0.6),
         Asked("frameworks", f"two packs beside their policies, {events}", most_seconds=1.5),
         Asked(
             "site-index",

@@ -56,6 +56,7 @@ WORKS: Mapping[str, Callable[[], dict[str, Work]]] = {
     "many-alerts": lambda: many.alerts(source="cloudtrail"),
     "many-alerts-any-source": lambda: many.alerts(source=None),
     "frameworks-facts": frameworks.facts,
+    "frameworks-alike": frameworks.alike,
     "frameworks": frameworks.judged,
     "site-index": site.works,
     "breaches": lambda: rolling.works(by_user=False, everything=False),

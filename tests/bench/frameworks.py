@@ -1,7 +1,8 @@
-"""Frameworks: the one scan for all packs, and two packs judged beside the statements of their own policies.
+"""Frameworks: the one scan for all packs, what policies ask alike, and two packs judged beside their own policies.
 
-The rival of the scan is what one would write by hand, with the words for nothing compared on every row. That of the two
-packs is each by itself.
+The rival of the scan is what one would write by hand, with the words for nothing compared on every row. That of what
+policies ask alike is each policy by itself, in processor time. That of the two packs is each by itself; the scan that
+answers policies and packs together counts as their policies'.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     from auditlake.packs.effective import LakePacks
 
 TWO = ("eu-ai-act", "pci-dss-4")
+FEWEST = 5
+"""From how many policies on they are judged together, as by default."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +40,14 @@ def facts() -> dict[str, Work]:
     return {
         "ours": Work(_facts, lambda made: made.found, lambda made: made.seconds),
         "by hand": Work(_by_hand, lambda made: made.found, lambda made: made.seconds),
+    }
+
+
+def alike() -> dict[str, Work]:
+    """The questions of the policies of two packs, in processor time."""
+    return {
+        name: Work(partial(_asked, fewest=fewest), lambda made: made.found, lambda made: made.seconds)
+        for name, fewest in (("ours", FEWEST), ("each by itself", 1_000))
     }
 
 
@@ -109,6 +121,21 @@ def _by_hand(place: Place, _: Path) -> Timed:
     return Timed(seconds, sorted((kind, source, str(day), n, tuple(filled)) for kind, source, day, n, *filled in rows))
 
 
+def _asked(place: Place, _: Path, fewest: int) -> Timed:
+    from auditlake.policies.evaluate import evaluate
+    from auditlake.policies.question import Question
+    from auditlake.reports.build import build_report
+
+    policies, question = _packs(TWO).policies(), Question(AS_OF, SINCE, AS_OF)
+    with _reading(place) as (reading, _):
+        began = time.process_time()
+        answers = evaluate(
+            reading._engine, [(each, question) for each in policies], policies, fewest=fewest, shares_engine=True
+        )  # fmt: skip
+        found = [build_report(each) for each in answers]
+        return Timed(time.process_time() - began, found)
+
+
 def _together(place: Place, folder: Path) -> Timed:
     return _judged(place, folder, [TWO])
 
@@ -119,6 +146,7 @@ def _one_by_one(place: Place, folder: Path) -> Timed:
 
 def _judged(place: Place, folder: Path, groups: Sequence[Sequence[str]]) -> Timed:
     import auditlake
+    from auditlake.frameworks import run as frameworks
     from auditlake.frameworks.run import Where
     from auditlake.reports import run
     from auditlake.reports.compliance import ComplianceReport
@@ -130,6 +158,7 @@ def _judged(place: Place, folder: Path, groups: Sequence[Sequence[str]]) -> Time
     found = {}
     with (
         patch.object(run, "evaluate", aside.each(run.evaluate)), patch.object(run, "_report", aside.once(run._report)),
+        patch.object(frameworks, "shared", aside.once(frameworks.shared)),
         patch.object(ComplianceReport, "json", aside.once(ComplianceReport.json)),
     ):  # fmt: skip
         began = time.perf_counter()

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import auditlake
 from auditlake import AuditLake
 from auditlake.cli import main
+from auditlake.engine.duck_engine import DuckEngine
+from auditlake.engine.model import Row
 from auditlake.errors import PackError
 from auditlake.events.schema import BUILT_IN_TYPES
 from auditlake.frameworks.document import check_framework, framework_dict
 from auditlake.frameworks.judge import judge
 from auditlake.frameworks.records.model import Case
 from auditlake.packs.effective import SHIPPED, read_packs
+from auditlake.policies.shared import Shared, shared
 from auditlake.runs.model import Run
 from auditlake.testing import Clock
 from tests.frameworks.cases import QUESTION
@@ -154,6 +159,34 @@ def test_a_report_has_the_same_bytes_alone_and_with_others(lake: AuditLake) -> N
     assert list(json.loads(together["house"])["counts"]) == [
         "fail", "not_evaluated", "no_data", "exception", "pass", "not_applicable"
     ]  # fmt: skip
+
+
+def test_counts_that_come_with_policies_are_those_of_the_facts(
+    lake: AuditLake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is counted in one scan with what policies ask gives the bytes that the statement in the evidence gives."""
+    period = PERIOD | {"until": NOW - 4 * DAY}
+    alone = [each.json() for each in lake.frameworks.reports(**period)]
+    counted: list[Shared | None] = []
+
+    def of_any_number(*arguments: Any, **options: Any) -> Shared | None:
+        counted.append(shared(*arguments, **options, fewest=1))
+        return counted[-1]
+
+    monkeypatch.setattr("auditlake.frameworks.run.shared", of_any_number)
+    monkeypatch.setattr(DuckEngine, "rows", without(DuckEngine.rows, "name: cube("))
+    assert [each.json() for each in lake.frameworks.reports(**period)] == alone
+    assert any(counted)
+
+
+def without(rows: Callable[..., list[Row]], name: str) -> Callable[..., list[Row]]:
+    """Return what runs statements but one, which it refuses."""
+
+    def run(engine: DuckEngine, sql: str, *values: Any) -> list[Row]:
+        assert name not in sql
+        return rows(engine, sql, *values)
+
+    return run
 
 
 def test_the_command_writes_reports_and_records_the_answers(

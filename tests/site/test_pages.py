@@ -10,7 +10,7 @@ import pytest
 
 from auditlake.display.templates import render_bytes
 from auditlake.display.text import UNSEEN
-from auditlake.site.matrix import matrix_of
+from auditlake.site.matrix import matrices_of
 from auditlake.site.past import months_of, past_of
 from auditlake.site.strips import strips_of
 from auditlake.site.tally import spark_of, tally_of
@@ -57,16 +57,28 @@ def test_a_control_says_what_a_pass_does_not() -> None:
 
 def test_each_day_is_told_apart() -> None:
     """Shades go by row; other events, a silent source and a certificate have marks; a type never seen has a frame."""
-    matrix = matrix_of(REPORT)
-    assert matrix is not None
-    first, second, never, *others = matrix.rows
+    (matrix,) = matrices_of(REPORT)
+    first, second, never = matrix.rows
     assert [cell.level for cell in first.cells] == ["5", "1", "none", "source_silent", "taken", "1", "3"]
     assert {cell.level for cell in second.cells} == {"5"}
     assert (never.is_never, never.cells, never.words) == (True, (), "never seen")
     assert first.words == "190, none on 1 day, silent on 1, deleted on 1"
-    assert [row.begins for row in matrix.rows] == [True, False, False, True, False]
-    assert len(others) == 2
+    assert [(row.control.text, row.begins) for row in matrix.rows] == [("1, 5", True), ("", False), ("1", True)]
     assert matrix.marks == {"none", "source_silent", "taken", "never"}
+
+
+def test_each_type_has_one_row() -> None:
+    """What several controls ask for stands once, beside all of them; long pictures are cut for paper."""
+    controls, types = REPORT.controls, REPORT.coverage.types_of
+    first, second = [each.id for each in controls if any(check.policy for check in each.checks)][:2]
+    coverage = replace(REPORT.coverage, types_of=types | {second: types[first]})
+    alike = replace(REPORT, coverage=coverage)
+    (matrix,) = matrices_of(alike)
+    assert matrix.rows[0].control.text == f"{first}, {second}"
+    assert [(row.begins, row.control.text) for row in matrix.rows[1:]] == [(False, "")] * (len(matrix.rows) - 1)
+    parts = matrices_of(alike, 2)
+    assert [row.name for part in parts for row in part.rows] == [row.name for row in matrix.rows]
+    assert {part.rows[0].control.text for part in parts} == {f"{first}, {second}"}, "each part says whose rows it has"
 
 
 def test_intervals_lie_in_the_period() -> None:

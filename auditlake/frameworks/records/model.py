@@ -92,7 +92,7 @@ def result(
     slots: Sequence[Slot] = (),
     measures: Mapping[str, Any] | None = None,
 ) -> CheckResult:
-    """Return what a check gave: a failure if it found anything that nobody has accepted.
+    """Return what a check gave: a failure if it found anything that is not accepted.
 
     A policy that the lake cannot judge keeps it from passing.
 

@@ -18,13 +18,13 @@ from auditlake.runs.known import Known
 
 @dataclass(frozen=True, slots=True)
 class _Due:
-    """A finding that somebody had to deal with by as_of."""
+    """A finding that was to be dealt with by as_of."""
 
     policy: str
     finding: Finding
     by: datetime
     at: datetime | None
-    """When somebody did; None if nobody has."""
+    """When it was; None if it was not."""
 
 
 def check_response(check: RecordCheck, control: Control, case: Case) -> CheckResult:

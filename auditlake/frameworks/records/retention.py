@@ -67,7 +67,7 @@ def _taken(check: RecordCheck, case: Case, types: list[str]) -> Iterator[Found]:
 
 
 def _names(check: RecordCheck, case: Case, types: list[str]) -> Iterator[Found]:
-    """Yield the types with events that name somebody for longer than they may."""
+    """Yield the types with events that name a person for longer than they may."""
     named = case.facts.named.get(length_of(check.max), {}) if check.max else {}
     for name in types:
         if number := named.get(name):
