@@ -143,7 +143,8 @@ class LakeMemory:
             elif name == _SILENCES:
                 yield ask, self._of_whole_days(since, as_of)
             else:
-                yield ask, (*period, *(recent if name == _TOTALS and as_of == until else ()))
+                is_now = name == _TOTALS and as_of == until
+                yield ask, (*period, *(recent if is_now else ()), *(later if is_now and policy.scope else ()))
 
     def _heard_of(self, question: Question, window: int) -> tuple[tuple[int, int], ...]:
         """Return the stretches of time of :class:`merge.Heard`."""
@@ -174,13 +175,13 @@ class LakeMemory:
             known["field_counts"] = merge.fields(self._of_period((policy.id, _FIELDS), since, until))
         if _EPISODES in asks:
             found = merge.episodes(policy, self._of_period((policy.id, _EPISODES), since, until))
-            known["rolling_counts"] = found
+            now = {"current_counts": found.pop("current_counts")}
+            known["rolling_counts"] = found | (now if as_of == until else {})
             if as_of == until:
-                own = partial(self._of_period, (policy.id, _TOTALS))
-                counted = (own(since, until), own(window, as_of)) if _TOTALS in asks else (None, None)
-                known["threshold_totals"] = {
-                    **merge.totals(policy, heard, *counted), "current_counts": found["current_counts"],
-                }  # fmt: skip
+                _, *bounds = self._heard_of(question, window)
+                own = [self._of_period((policy.id, _TOTALS), *each) for each in bounds] if _TOTALS in asks else []
+                totals = merge.totals(policy, heard, own)
+                known["threshold_totals"] = totals | now
         return known
 
     def _of_period(self, key: _Key, since: int, until: int) -> merge.Answers:
@@ -192,7 +193,7 @@ class LakeMemory:
 
     def _fill(self, wanted: Iterable[tuple[_Ask, set[Part]]]) -> None:
         """Look up what is wanted, and ask what is not there."""
-        missing: dict[tuple[int, int], list[_Ask]] = {}
+        missing: dict[Part, list[_Ask]] = {}
         for ask, parts in wanted:
             answers = self._answers.setdefault((ask.file, ask.query), {})
             entries = self._entries(ask.file, ask.query, ask.digest)

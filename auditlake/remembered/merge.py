@@ -222,27 +222,26 @@ class Heard:
         return {"retention": [(0, kept, due)], "oldest_event": [(_instant(min(firsts, default=None)),)]}
 
 
-def totals(policy: Policy, heard: Heard, period: Answers | None, window: Answers | None) -> Rows:
+def totals(policy: Policy, heard: Heard, own: Sequence[Answers]) -> Rows:
     """Return the rows of ``threshold_totals`` and of the step beside it.
 
     Args:
         policy: The policy.
         heard: The events of all types.
-        period: Its own totals over the period; None where all events of its types count in one group.
-        window: Those of the last window.
+        own: Its own totals over the period, over the last window, and later than as_of as far as not all events of its
+            types are governed; none where all of these count in one group.
     """
     types = policy.required_events
-    if period is None or window is None:
-        counts = (heard.recent(types), 0, 0, heard.future(types), 0)
-    else:
-        (recent, _, _, _), (_, ungrouped, errors, valueless) = map(_sums, (window, period))
-        counts = (recent, ungrouped, errors, heard.future(types), valueless)
+    counts = (heard.recent(types), 0, 0, heard.future(types), 0)
+    if own:
+        (_, _, ungrouped, errors, valueless), (_, recent, *_), (later, *_) = map(_sums, own)
+        counts = (recent, ungrouped, errors, later if policy.scope else heard.future(types), valueless)
     return {"threshold_totals": [counts], "presence_now": [(heard.received_now(),)]}
 
 
 def _sums(answers: Answers) -> tuple[int, ...]:
     rows = [row for _, answer in answers for row in answer["totals_by_day"]]
-    return tuple(sum(row[place] for row in rows) for place in range(4))
+    return tuple(sum(row[place] for row in rows) for place in range(5))
 
 
 def fields(answers: Answers) -> Rows:
