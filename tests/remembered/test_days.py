@@ -1,4 +1,4 @@
-"""Answers of days put together are the answers over the whole period: for every kind of question, wherever it is cut."""
+"""Answers of days put together are the answers over the whole period: of every kind of question, wherever it is cut."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ import pytest
 from auditlake.disk.layout import Layout, part_path
 from auditlake.engine.duck import connect, view_events
 from auditlake.engine.duck_engine import DuckEngine
-from auditlake.events.schema import COLUMNS
+from auditlake.engine.sql_text import identifier
+from auditlake.events.schema import COLUMNS, FILE_COLUMNS
 from auditlake.policies.evaluate import Answers, evaluate, samples
 from auditlake.policies.loader import load_policy
 from auditlake.policies.model import Policy
@@ -39,7 +40,7 @@ MEASURES: Sequence[dict[str, Any]] = (
     {"distinct": ["ip_address", "event_type"]},
     {"sum": "details ->> '$.n'"},
     {"average": "details ->> '$.n'"},
-    {"together": [{"where": "event_type = 'login'"}, {"where": "event_type = 'logout'"}, {"where": "ip_address = '1'"}]},
+    {"together": [{"where": "event_type = 'login'"}, {"where": "user_id = 'a'"}, {"where": "ip_address = '1'"}]},
     {"together": [{"name": "a", "where": "event_type = 'login'"}, {"name": "b", "where": "ip_address = '1'"}],
      "condition": "a and not b"},
     {"sequence": [{"types": ["auth_failure"], "count": 2}, {"types": ["login"]}]},
@@ -119,15 +120,10 @@ def write(lake: Lake, rows: Sequence[Row]) -> Lake:
     files = []
     for day, own in by_day.items():
         draft = lake.layout.root / "draft.parquet"
-        listed = ", ".join(
-            f'cast(each."{name}" as {kind}) as "{name}"' if name in own[0] else f'cast(null as {kind}) as "{name}"'
-            for name, kind in COLUMNS.items()
-            if name != "event_date"
-        )
-        lake.connection.execute(
-            f"copy (select {listed} from (select unnest($1) as each) order by \"timestamp\") to '{draft}' (format parquet)",
-            [own],
-        )
+        given = {name: f"each.{identifier(name)}" if name in own[0] else "null" for name in FILE_COLUMNS}
+        columns = (f"cast({value} as {COLUMNS[name]}) as {identifier(name)}" for name, value in given.items())
+        query = f'select {", ".join(columns)} from (select unnest($1) as each) order by "timestamp"'
+        lake.connection.execute(f"copy ({query}) to '{draft}' (format parquet)", [own])
         data = draft.read_bytes()
         path = lake.layout.events / part_path(day, hashlib.sha256(data).hexdigest())
         path.parent.mkdir(parents=True, exist_ok=True)
