@@ -59,6 +59,7 @@ _UPKEEP = """\
 # How long nightly and prune keep the pages of reports; their JSON stays.
 # [reports]
 # keep_pages = "400d"
+# remember_mb = 256
 """
 
 
