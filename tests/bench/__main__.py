@@ -44,6 +44,8 @@ def rows_asked(scale: float) -> tuple[Asked, ...]:
         Asked("ingest", f"ingest of {lines}", 0.7, rate=True, memory_mb=1500, beside="plain"),
         Asked("ingest-without-ids", f"ingest of {lines} without ids", rate=True, beside="plain"),
         Asked("report", f"JSON report of three policies, {events}", 1.5),
+        Asked("nightly", f"thirteen reports, one new day, {events}, processor time", 0.1),
+        Asked("nightly-cold", f"thirteen reports, nothing remembered, {events}, processor time", 1.05),
         Asked("breaches", f"breaches, ungrouped, {events}", 1.5),
         Asked("breaches-by-user", f"breaches by user, {events}", 1.5),
         Asked("everything", f"episodes and daily peaks, ungrouped, {events}", 2),
