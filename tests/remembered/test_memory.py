@@ -128,7 +128,7 @@ def lived(folder: Path) -> tuple[AuditLake, Clock]:
     return lake, clock
 
 
-@settings(max_examples=2, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+@settings(max_examples=1, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
 @given(STEPS)
 def test_reports_do_not_depend_on_it(steps: list[Step]) -> None:
     """Whatever comes late, goes, is rewritten, changed or damaged: the bytes are those of a report without memory."""
