@@ -2,5 +2,5 @@
 
 Hides how a period is cut into days, where their answers lie, and how these become the rows of a policy's statements.
 The door: ``memory.LakeMemory``, ``files.forget``.
-Read first: ``memory.py``, then ``sql/policies/by_day.sql``.
+Read first: ``memory.py``.
 """

@@ -103,6 +103,7 @@ class LakeMemory:
         self._changed: set[str] = set()
         self._answers: dict[tuple[str, str], dict[Part, merge.Answer]] = {}
         self._opened: DuckEngine | None = None
+        self._heard_of: dict[tuple[int, int], merge.Heard] = {}
         self._failed: set[str] = set()
         """Policies that cannot be asked by the day: they are asked as any other."""
 
@@ -134,7 +135,7 @@ class LakeMemory:
         # The events of a day lie in its files.
         ever, period, recent, later = (
             [part for part in parts_of(*bounds) if part.day in self._files.days]
-            for bounds in self._heard_of(question, window)
+            for bounds in self._times(question, window)
         )
         yield of_all, (*ever, *period, *recent, *later)
         for name, ask in asks.items():
@@ -143,10 +144,17 @@ class LakeMemory:
             elif name == _SILENCES:
                 yield ask, self._of_whole_days(since, as_of)
             else:
-                yield ask, (*period, *(recent if name == _TOTALS and as_of == until else ()))
+                is_now = name == _TOTALS and as_of == until
+                yield ask, (*period, *(recent if is_now else ()), *(later if is_now and policy.scope else ()))
 
-    def _heard_of(self, question: Question, window: int) -> tuple[tuple[int, int], ...]:
-        """Return the stretches of time of :class:`merge.Heard`."""
+    def _heard(self, bounds: tuple[int, int]) -> merge.Heard:
+        """Return the events of all types in a stretch of time; several policies ask about the same."""
+        if bounds not in self._heard_of:
+            self._heard_of[bounds] = merge.Heard(self._of_period((OF_ALL, _EVENTS), *bounds))
+        return self._heard_of[bounds]
+
+    def _times(self, question: Question, window: int) -> tuple[tuple[int, int], ...]:
+        """Return the stretches of time of :class:`merge.Times`."""
         since, until, as_of = (micros(each) for each in (question.since, question.until, question.as_of))
         oldest, newest = min(self._files.days, default=0), max(self._files.days, default=0)
         return (oldest * DAY - 1, as_of), (since, until), (window, as_of), (as_of, newest * DAY + DAY - 1)
@@ -160,27 +168,27 @@ class LakeMemory:
         )
         since, until, as_of = (micros(each) for each in (question.since, question.until, question.as_of))
         window = _window_start(policy, question)
-        heard = merge.Heard(*(self._of_period((OF_ALL, _EVENTS), *each) for each in self._heard_of(question, window)))
+        times = merge.Times(*map(self._heard, self._times(question, window)))
         known: dict[str, Mapping[str, list[Row]]] = {}
         if policy.scope is None and (_SILENCES in asks or not policy.gap_rules):
             silences = None
             if _SILENCES in asks:
                 whole = ((since + 1) // DAY * DAY - 1, as_of)
                 silences = self._of_period((policy.id, _SILENCES), *whole)
-            known["required_types"] = heard.required_types(inquiry, silences)
+            known["required_types"] = merge.required_types(times, inquiry, silences)
         if policy.retention_period is not None and is_by_day(inquiry):
-            known["retention"] = heard.retention(inquiry)
+            known["retention"] = merge.retention(times, inquiry)
         if _FIELDS in asks:
             known["field_counts"] = merge.fields(self._of_period((policy.id, _FIELDS), since, until))
         if _EPISODES in asks:
             found = merge.episodes(policy, self._of_period((policy.id, _EPISODES), since, until))
-            known["rolling_counts"] = found
+            now = {"current_counts": found.pop("current_counts")}
+            known["rolling_counts"] = found | (now if as_of == until else {})
             if as_of == until:
-                own = partial(self._of_period, (policy.id, _TOTALS))
-                counted = (own(since, until), own(window, as_of)) if _TOTALS in asks else (None, None)
-                known["threshold_totals"] = {
-                    **merge.totals(policy, heard, *counted), "current_counts": found["current_counts"],
-                }  # fmt: skip
+                _, *bounds = self._times(question, window)
+                own = [self._of_period((policy.id, _TOTALS), *each) for each in bounds] if _TOTALS in asks else []
+                totals = merge.totals(policy, times, own)
+                known["threshold_totals"] = totals | now
         return known
 
     def _of_period(self, key: _Key, since: int, until: int) -> merge.Answers:
@@ -192,7 +200,7 @@ class LakeMemory:
 
     def _fill(self, wanted: Iterable[tuple[_Ask, set[Part]]]) -> None:
         """Look up what is wanted, and ask what is not there."""
-        missing: dict[tuple[int, int], list[_Ask]] = {}
+        missing: dict[Part, list[_Ask]] = {}
         for ask, parts in wanted:
             answers = self._answers.setdefault((ask.file, ask.query), {})
             entries = self._entries(ask.file, ask.query, ask.digest)

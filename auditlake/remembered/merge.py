@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from itertools import pairwise
+from typing import Any, NamedTuple
 
 from auditlake.engine.model import Row
 from auditlake.policies.kinds import measure_of
@@ -114,136 +115,130 @@ def value(given: Any) -> Any:
     return instant(given[AT]) if isinstance(given, dict) else given
 
 
-@dataclass(slots=True)
-class _Seen:
-    """What is known of the events of a type."""
+class Heard:
+    """The events of all types in a stretch of time, by type and day.
 
-    events: int = 0
-    ever: int = 0
-    first: int | None = None
-    last: int | None = None
-    by_day: dict[int, int] = field(default_factory=dict)
+    Args:
+        answers: What was said of them by the day.
+    """
+
+    def __init__(self, answers: Answers) -> None:
+        self._by_type: dict[str, list[_Day]] = {}
+        self.received = False
+        """Whether anything was received."""
+        for part, answer in answers:
+            for name, events, received, first, last in answer["events_by_day"]:
+                self._by_type.setdefault(name, []).append(_Day(part.day, events, first, last))
+                self.received = self.received or received > 0
+
+    def days(self, event_type: str) -> Sequence[_Day]:
+        """Return the days on which there are events of a type, in order."""
+        return self._by_type.get(event_type, ())
+
+    def number(self, types: Iterable[str]) -> int:
+        """Return how many events of some types there are."""
+        return sum(each.events for name in types for each in self.days(name))
+
+    def first(self, types: Iterable[str] | None = None) -> datetime | None:
+        """Return when the first event of some types was, or of all; None if there is none."""
+        days = (self.days(name)[:1] for name in (self._by_type if types is None else types))
+        return _instant(min((day.first for own in days for day in own), default=None))
+
+
+class _Day(NamedTuple):
+    """The events of a type on a day."""
+
+    day: int
+    events: int
+    first: int
+    last: int
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
-    """The events of all types by day: up to as_of, of the period, of the last window, and later than as_of."""
+class Times:
+    """The events of all types that a policy's answers depend on."""
 
-    ever: Answers
-    period: Answers
-    window: Answers
-    later: Answers
-
-    def received(self) -> bool:
-        """Return whether anything was received in the period."""
-        return _received(self.period)
-
-    def received_now(self) -> bool:
-        """Return whether anything was received in the last window."""
-        return _received(self.window)
-
-    def recent(self, types: Sequence[str]) -> int:
-        """Return how many events of some types there are in the last window."""
-        return _number(self.window, types)
-
-    def future(self, types: Sequence[str]) -> int:
-        """Return how many events of some types are later than as_of."""
-        return _number(self.later, types)
-
-    @property
-    def first(self) -> datetime | None:
-        """When the lake's first event was."""
-        firsts = (row[3] for _, answer in self.ever for row in answer["events_by_day"])
-        return _instant(min(firsts, default=None))
-
-    def required_types(self, inquiry: Inquiry, silences: Answers | None) -> Rows:
-        """Return the rows of ``required_types`` and of the steps beside it."""
-        policy = inquiry.policy
-        seen = self._seen(policy.required_events)
-        rows: Rows = {
-            "required_types": [
-                (name, each.events, _instant(each.first), _instant(each.last)) for name, each in seen.items()
-            ],
-            "type_day_counts": [(name, *day) for name, each in seen.items() for day in sorted(each.by_day.items())],
-            "presence": [(self.received(),)],
-            "first_event": [] if self.first is None else [(self.first,)],
-        }
-        if silences is not None:
-            rows["coverage_gaps"] = list(self._gaps(policy, inquiry.question, silences))
-        return rows
-
-    def _seen(self, types: Sequence[str]) -> dict[str, _Seen]:
-        seen = {name: _Seen() for name in sorted(types)}
-        for _, answer in self.ever:
-            for name, events, _, first, last in answer["events_by_day"]:
-                if each := seen.get(name):
-                    each.ever += events
-                    each.first = first if each.first is None else min(first, each.first)
-                    each.last = last if each.last is None else max(last, each.last)
-        for part, answer in self.period:
-            for name, events, *_ in answer["events_by_day"]:
-                if each := seen.get(name):
-                    each.events += events
-                    each.by_day[part.day] = events
-        return seen
-
-    def _gaps(self, policy: Policy, question: Question, silences: Answers) -> Iterable[Row]:
-        """Yield stretches longer than a type may be silent: within days, and from the last event of a day on."""
-        limits = {name: rule.longest.microseconds for name, rule in policy.gap_rules.items()}
-        as_of, since, until = (micros(each) for each in (question.as_of, question.since, question.until))
-        stretches: list[tuple[str, int, int | None]] = [
-            (name, start, end) for _, answer in silences for name, start, end in answer["silences_by_day"]
-        ]
-        last_of: dict[str, int] = {}
-        for _, answer in self.ever:
-            for name, _, _, first, last in answer["events_by_day"]:
-                if name in limits:
-                    if name in last_of:
-                        stretches.append((name, last_of[name], first))
-                    last_of[name] = last
-        stretches += [(name, last, None) for name, last in last_of.items()]
-        for name, start, end in sorted(stretches, key=lambda each: each[:2]):
-            reach = as_of if end is None else end
-            if reach - start > limits[name] and start < until and reach > since:
-                yield name, instant(start), _instant(end)
-
-    def retention(self, inquiry: Inquiry) -> Rows:
-        """Return the rows of ``retention`` where whole days are past retention, and nothing is on hold."""
-        values: Any = cutoffs_of(inquiry)
-        cutoff, types = micros(values["cutoff"]), inquiry.policy.required_events
-        cutoffs = {name: micros(each) for name, each in zip(types, values["type_cutoffs"], strict=True)}
-        kept, due = 0, 0
-        for part, answer in self.ever:
-            if part.day * DAY < cutoff:
-                for name, events, *_ in answer["events_by_day"]:
-                    if name in cutoffs:
-                        is_due = part.day * DAY < cutoffs[name]
-                        due, kept = due + events * is_due, kept + events * (not is_due)
-        firsts = (each.first for each in self._seen(types).values() if each.first is not None)
-        return {"retention": [(0, kept, due)], "oldest_event": [(_instant(min(firsts, default=None)),)]}
+    ever: Heard
+    """Up to as_of."""
+    period: Heard
+    window: Heard
+    """The last window before as_of."""
+    later: Heard
+    """Later than as_of."""
 
 
-def totals(policy: Policy, heard: Heard, period: Answers | None, window: Answers | None) -> Rows:
+def required_types(times: Times, inquiry: Inquiry, silences: Answers | None) -> Rows:
+    """Return the rows of ``required_types`` and of the steps beside it.
+
+    Args:
+        times: The events of all types.
+        inquiry: The policy, and what it is asked about.
+        silences: Its gaps within days; None where it asks for none.
+    """
+    types = sorted(inquiry.policy.required_events)
+    ends = {name: [days[0].first, days[-1].last] if (days := times.ever.days(name)) else [None, None] for name in types}
+    rows: Rows = {
+        "required_types": [(name, times.period.number([name]), *map(_instant, ends[name])) for name in types],
+        "type_day_counts": [(name, each.day, each.events) for name in types for each in times.period.days(name)],
+        "presence": [(times.period.received,)],
+        "first_event": [(first,) for first in (times.ever.first(),) if first is not None],
+    }
+    if silences is not None:
+        rows["coverage_gaps"] = list(_gaps(times.ever, inquiry.policy, inquiry.question, silences))
+    return rows
+
+
+def _gaps(ever: Heard, policy: Policy, question: Question, silences: Answers) -> Iterable[Row]:
+    """Yield stretches longer than a type may be silent: within days, and from the last event of a day on."""
+    limits = {name: rule.longest.microseconds for name, rule in policy.gap_rules.items()}
+    as_of, since, until = (micros(each) for each in (question.as_of, question.since, question.until))
+    stretches: list[tuple[str, int, int | None]] = [
+        (name, start, end) for _, answer in silences for name, start, end in answer["silences_by_day"]
+    ]
+    for name in limits:
+        days = ever.days(name)
+        stretches += [(name, each.last, after.first) for each, after in pairwise(days)]
+        stretches += [(name, each.last, None) for each in days[-1:]]
+    for name, start, end in sorted(stretches, key=lambda each: each[:2]):
+        reach = as_of if end is None else end
+        if reach - start > limits[name] and start < until and reach > since:
+            yield name, instant(start), _instant(end)
+
+
+def retention(times: Times, inquiry: Inquiry) -> Rows:
+    """Return the rows of ``retention`` where whole days are past retention, and nothing is on hold."""
+    values: Any = cutoffs_of(inquiry)
+    cutoff, types = micros(values["cutoff"]), inquiry.policy.required_events
+    kept, due = 0, 0
+    for name, own in zip(types, map(micros, values["type_cutoffs"]), strict=True):
+        for each in times.ever.days(name):
+            if each.day * DAY < cutoff:
+                is_due = each.day * DAY < own
+                due, kept = due + each.events * is_due, kept + each.events * (not is_due)
+    return {"retention": [(0, kept, due)], "oldest_event": [(times.ever.first(types),)]}
+
+
+def totals(policy: Policy, times: Times, own: Sequence[Answers]) -> Rows:
     """Return the rows of ``threshold_totals`` and of the step beside it.
 
     Args:
         policy: The policy.
-        heard: The events of all types.
-        period: Its own totals over the period; None where all events of its types count in one group.
-        window: Those of the last window.
+        times: The events of all types.
+        own: Its own totals over the period, over the last window, and later than as_of as far as not all events of its
+            types are governed; none where all of these count in one group.
     """
     types = policy.required_events
-    if period is None or window is None:
-        counts = (heard.recent(types), 0, 0, heard.future(types), 0)
-    else:
-        (recent, _, _, _), (_, ungrouped, errors, valueless) = map(_sums, (window, period))
-        counts = (recent, ungrouped, errors, heard.future(types), valueless)
-    return {"threshold_totals": [counts], "presence_now": [(heard.received_now(),)]}
+    future = times.later.number(types)
+    counts = (times.window.number(types), 0, 0, future, 0)
+    if own:
+        (_, _, ungrouped, errors, valueless), (_, recent, *_), (later, *_) = map(_sums, own)
+        counts = (recent, ungrouped, errors, later if policy.scope else future, valueless)
+    return {"threshold_totals": [counts], "presence_now": [(times.window.received,)]}
 
 
 def _sums(answers: Answers) -> tuple[int, ...]:
     rows = [row for _, answer in answers for row in answer["totals_by_day"]]
-    return tuple(sum(row[place] for row in rows) for place in range(4))
+    return tuple(sum(row[place] for row in rows) for place in range(5))
 
 
 def fields(answers: Answers) -> Rows:
@@ -258,14 +253,6 @@ def fields(answers: Answers) -> Rows:
             (*place, events, instant(first), instant(last)) for place, (events, first, last) in sorted(counts.items())
         ]
     }
-
-
-def _received(answers: Answers) -> bool:
-    return any(row[2] for _, answer in answers for row in answer["events_by_day"])
-
-
-def _number(answers: Answers, types: Sequence[str]) -> int:
-    return sum(row[1] for _, answer in answers for row in answer["events_by_day"] if row[0] in types)
 
 
 def _instant(moment: int | None) -> datetime | None:

@@ -41,23 +41,27 @@ def parts_of(since: int, until: int) -> Iterator[Part]:
         since = end
 
 
-def stretches(parts: Iterable[Part], bridged: int) -> Iterator[tuple[int, int]]:
-    """Yield stretches of time that parts make up, each to be asked about at once.
+def stretches(parts: Iterable[Part], bridged: int) -> list[Part]:
+    """Return the stretches of time that parts make up, each to be asked about at once.
 
     Args:
         parts: Parts, of which several may be of one day.
         bridged: Up to how many days between two parts are asked about as well.
     """
-    ends: dict[int, int] = {}
+    found = list[Part]()
     for part in sorted(set(parts)):
         # Only at midnights: each day of a stretch is to be a part that is wanted, or a whole one.
-        begins = (
-            since
-            for since, until in ends.items()
-            if 0 <= part.since - until <= bridged * DAY and not (until + 1) % DAY and not (part.since + 1) % DAY
+        near = (
+            place
+            for place, before in enumerate(found)
+            if 0 <= part.since - before.until <= bridged * DAY
+            and not ((before.until + 1) % DAY or (part.since + 1) % DAY)
         )
-        ends[next(begins, part.since)] = part.until
-    yield from ends.items()
+        if (place := next(near, None)) is None:
+            found.append(part)
+        else:
+            found[place] = Part(found[place].since, part.until)
+    return found
 
 
 def instant(micros: int) -> datetime:

@@ -61,6 +61,7 @@ _UPKEEP = """\
 # [reports]
 # keep_pages = "400d"
 # forms = ["pdf", "csv"]
+# remember_mb = 256
 """
 
 

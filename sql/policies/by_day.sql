@@ -157,10 +157,11 @@ join groups on pieces.g = groups.g
 order by pieces.day, groups.group_key, pieces.starts_at;
 
 -- name: totals_by_day($types, $since, $until)
--- What threshold_totals.sql counts, of each UTC day of (since, until].
--- returns: day, matching_events, ungrouped_events, where_errors, valueless_events
+-- What threshold_totals.sql counts, of each UTC day of (since, until]; `events` are all that are governed.
+-- returns: day, events, matching_events, ungrouped_events, where_errors, valueless_events
 select
   day,
+  count(*) as events,
   count(*) filter (verdict = 1) as matching_events,
   count(*) filter (verdict = 1 and not grouped) as ungrouped_events,
   count(*) filter (verdict is null or (verdict = 1 and failed)) as where_errors,

@@ -55,6 +55,8 @@ def rows_asked(scale: float) -> tuple[Asked, ...]:
         Asked("classes-reports", f"JSON report of three policies in classes, {events}, processor time", 1.05),
         Asked("classes-report", f"JSON report of a policy of one class, {events}, processor time", 0.6),
         Asked("classes-ingest", f"ingest of {lines} in classes, processor time", 0.95, rate=True),
+        Asked("nightly", f"thirteen reports, one new day, {events}, processor time", 0.1),
+        Asked("nightly-cold", f"thirteen reports, nothing remembered, {events}, processor time", 1.05),
         Asked("breaches", f"breaches, ungrouped, {events}", 1.5),
         Asked("breaches-by-user", f"breaches by user, {events}", 1.5),
         Asked("everything", f"episodes and daily peaks, ungrouped, {events}", 2),

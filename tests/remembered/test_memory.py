@@ -1,0 +1,235 @@
+"""A lake's memory: the same reports with and without it, whatever happens, and nothing of what was deleted in it."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from auditlake import AuditLake
+from auditlake.disk.lock import exclusive
+from auditlake.remembered import files
+from auditlake.remembered.files import forget
+from tests.lakes import FOUR
+from tests.retention.lakes import DAY, MIDNIGHT, NOW, US, Clock, bring, graced, made, put_policies, record
+
+POLICIES = {
+    "users": """
+name: Logins of a user
+description: Logins of a user
+required_events: [login, logout]
+retention_period: 20d
+alert_threshold: 1
+window: 24h
+group_by: [user_id]
+where: user_id <> 'user 9'
+max_gap: 30h
+""",
+    "all": FOUR["failed_logins"].replace("group_by: [user_id]\n", "").replace("[auth_failure]", "[logout]"),
+    "addresses": """
+name: Addresses
+description: Addresses
+required_events: [login]
+distinct: [action]
+alert_threshold: 2
+window: 36h
+coverage: proven
+""",
+    "chain": """
+name: Chain
+description: Out, then in
+required_events: [login, logout]
+sequence: [{types: [logout]}, {types: [login]}]
+window: 24h
+group_by: [user_id]
+""",
+}
+Step = tuple[str, Any]
+NUMBERS = st.lists(st.integers(0, 60), min_size=1, max_size=12)
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("ingest"), NUMBERS),
+        st.tuples(st.just("ingest"), NUMBERS),
+        st.tuples(st.just("days"), st.sampled_from([0.5, 1, 3])),
+        st.tuples(st.just("compact"), st.none()),
+        st.tuples(st.just("apply"), st.none()),
+        st.tuples(st.just("erase"), st.sampled_from(["user 0", "user 1"])),
+        st.tuples(st.just("policy"), st.sampled_from(["1", "2"])),
+        st.tuples(st.just("damage"), st.integers(0, 400)),
+        st.tuples(st.just("as of"), st.sampled_from([0.0, 0.25, 1.0, 3.5])),
+    ),
+    min_size=3,
+    max_size=6,
+)
+
+
+def events(numbers: Sequence[int]) -> list[dict[str, Any]]:
+    """Return the events of some numbers: some at midnight, or 1 µs before it."""
+    ahead = {number: (number % 24) * DAY + (number % 3) * US - (number % 2) * timedelta(hours=5) for number in numbers}
+    return [
+        record(number, MIDNIGHT - ahead[number], ("login", "logout")[number % 2], action=f"a{number % 4}")
+        for number in numbers
+    ]
+
+
+def said(lake: AuditLake, **options: Any) -> list[tuple[bytes, bytes]]:
+    """Return the JSON and the page of every report."""
+    return [(each.json(), each.html()) for each in lake.reports(**options)]
+
+
+def names(lake: AuditLake) -> bytes:
+    """Return all that is remembered."""
+    return b"".join(path.read_bytes() for path in sorted(lake.layout.remembered.glob("*.json")))
+
+
+def run(lake: AuditLake, clock: Clock, steps: Sequence[Step]) -> None:
+    """Take steps, and compare the reports after each."""
+    as_of = NOW
+    for step, what in steps:
+        if step == "ingest":
+            bring(lake, events(what), "more.jsonl")
+        elif step == "days":
+            clock.move(f"{int(24 * what)}h")
+            as_of = clock()
+        elif step == "compact":
+            lake.compact(grace_seconds=0)
+        elif step == "apply":
+            lake.retention.apply(accept_weaker="a test")
+        elif step == "erase":
+            lake.retention.erase(what, reason="r", ticket="t")
+            assert what.encode() not in names(lake)
+        elif step == "policy":
+            put_policies(
+                lake, {**POLICIES, "users": POLICIES["users"].replace("alert_threshold: 1", f"alert_threshold: {what}")}
+            )
+        elif step == "damage":
+            for path in sorted(lake.layout.remembered.glob("*.json"))[:2]:
+                content = bytearray(path.read_bytes())
+                content[what % len(content)] ^= 1
+                path.write_bytes(content)
+        else:
+            as_of = clock() - what * DAY
+        assert said(lake, as_of=as_of) == said(lake, as_of=as_of, cache=False), steps
+
+
+def lived(folder: Path) -> tuple[AuditLake, Clock]:
+    """Return a lake with some events that has reported once."""
+    clock = Clock(NOW)
+    lake = graced(made(folder / "lake", POLICIES, clock), "0h")
+    lake.retention.apply(accept_weaker="a lake of tests")
+    bring(lake, events(range(24)))
+    lake.reports()
+    return lake, clock
+
+
+@settings(max_examples=1, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+@given(STEPS)
+def test_reports_do_not_depend_on_it(steps: list[Step]) -> None:
+    """Whatever comes late, goes, is rewritten, changed or damaged: the bytes are those of a report without memory."""
+    with tempfile.TemporaryDirectory() as folder:
+        run(*lived(Path(folder)), steps)
+
+
+@pytest.mark.soak
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@given(STEPS)
+def test_of_many_histories(steps: list[Step]) -> None:
+    """The same of many."""
+    with tempfile.TemporaryDirectory() as folder:
+        run(*lived(Path(folder)), steps)
+
+
+def test_a_report_reads_what_is_new(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was reported is not read again: of a year with one new day, two days' files are opened."""
+    lake, _ = lived(tmp_path)
+    lake.reports(as_of="2026-03-31")
+    read: list[str] = []
+    monkeypatch.setattr("auditlake.remembered.memory.file_paths", lambda layout, found: read.extend(
+        str(file.day) for file in found) or [layout.events / file.path for file in found])  # fmt: skip
+    lake.reports(as_of="2026-03-31")
+    assert not read
+    bring(lake, [record(100, NOW - 3 * DAY)], "late.jsonl")
+    lake.reports("users", as_of="2026-03-31")
+    late = (NOW - 3 * DAY).date()
+    assert set(read) <= {str(late + n * timedelta(days=1)) for n in (-2, -1, 0, 1, 2)}
+    assert str(late) in read
+
+
+def test_names_go_in_the_same_deed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An erasure removes a name from memory before there is a certificate, even if its writer died after the commit."""
+    lake, _ = lived(tmp_path)
+    assert b"user 0" in names(lake)
+
+    def dead(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("auditlake.retention.cleanup.forget", dead)
+        lake.retention.erase("user 0", reason="r", ticket="t")
+    assert not list(lake.layout.certificates.glob("*erasure*"))
+    lake.retention.apply()
+    assert b"user 0" not in names(lake)
+    assert b"user 1" in names(lake), "what was made of other files stays"
+
+
+def test_a_report_under_way_remembers_nothing_of_what_is_gone(tmp_path: Path) -> None:
+    """A report that read an older snapshot than the newest one writes nothing down."""
+    lake, _ = lived(tmp_path)
+    before = {path.name: path.read_bytes() for path in lake.layout.remembered.glob("*.json")}
+    version = lake.snapshot().version
+    kept = files.read(lake.layout, "users")
+    lake.retention.erase("user 0", reason="r", ticket="t")
+    files.write(lake.layout, {"users": kept}, version, POLICIES, 10**9)
+    assert b"user 0" not in names(lake)
+    assert before.keys() >= {path.name for path in lake.layout.remembered.glob("*.json")}
+
+
+def test_a_damaged_file_is_not_believed(tmp_path: Path) -> None:
+    """Any changed byte makes a file none."""
+    lake, _ = lived(tmp_path)
+    path = lake.layout.remembered / "users.json"
+    whole = path.read_bytes()
+    for place in range(0, len(whole), 97):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        assert files.read(lake.layout, "users").is_empty
+
+
+def test_it_is_bounded_and_left_out_of_backups(tmp_path: Path) -> None:
+    """What has no room is not kept; files of policies that are gone go; a copy of the lake has none."""
+    lake, _ = lived(tmp_path)
+    lake.backup(tmp_path / "copy")
+    assert not (tmp_path / "copy" / ".remembered").exists()
+    put_policies(lake, {"all": POLICIES["all"]})
+    bring(lake, [record(100, NOW - DAY, "logout")], "late.jsonl")
+    lake.reports()
+    assert {path.stem for path in lake.layout.remembered.glob("*.json")} == {"all", files.OF_ALL}
+    files.write(lake.layout, {"all": files.read(lake.layout, "all")}, lake.snapshot().version, ["all"], 10)
+    unset = files.read(lake.layout, "all")
+    assert not unset.is_empty, "what was there stays"
+
+
+def test_another_process_is_not_waited_for(tmp_path: Path) -> None:
+    """Where another process writes its memory, a report leaves it alone and is made all the same."""
+    lake, _ = lived(tmp_path)
+    bring(lake, [record(100, NOW - DAY)], "late.jsonl")
+    before = names(lake)
+    with exclusive(lake.layout.remembered_lock, wait_seconds=0):
+        assert said(lake) == said(lake, cache=False)
+    assert names(lake) == before
+
+
+def test_no_memory_is_asked_for(tmp_path: Path) -> None:
+    """A report without memory neither reads nor writes it."""
+    lake, _ = lived(tmp_path)
+    for path in lake.layout.remembered.glob("*"):
+        path.unlink()
+    lake.reports(cache=False)
+    lake.evidence("users", tmp_path / "pack.zip")
+    assert not list(lake.layout.remembered.glob("*"))
+    forget(lake.layout, lake.snapshot())
