@@ -32,6 +32,8 @@ _DAY_US = 86_400_000_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _IN_A_SLICE = 30
 """How many events a slice is to have, more or less, where nothing groups them."""
+_PARTS = [1, 2, 4, 8, 24, 48, 144, 288, 720, 1440, 4320, 8640, 28_800, 86_400, 432_000, 864_000, 4_320_000, 8_640_000]
+"""Into how many slices a day, or the part of one that divides the window, may be cut."""
 _READ_TWICE = ("leaf", "governed", "judged", "kept", "levels", "type_days")
 
 
@@ -153,8 +155,6 @@ class _Questions:
             for g, start, end, peak, peak_at in self._run("counts", "episodes")
         ]
         now: list[Row] = [(self._key(g), events) for g, events in self._run("counts", "current_counts")]
-        if not self._policy.group_by and not now and self._policy.alert_threshold == 0:
-            now = []
         (totals,) = self._run("counts", "threshold_totals")
         return {
             "rolling_counts": sorted(episodes, key=lambda row: (row[1], row[0])),
@@ -203,9 +203,10 @@ def slice_us(policy: Policy, question: Question, rows: int) -> int:
     longest = gcd(_DAY_US, policy.window.microseconds)
     if policy.group_by:
         return longest
-    asked = max(1, (question.until - question.since) // timedelta(microseconds=1)) * _IN_A_SLICE // max(rows, 1)
-    parts = next((n for n in range(1, longest + 1) if longest % n == 0 and longest // n <= max(asked, 1)), longest)
-    return longest // parts
+    period = (question.until - question.since) // timedelta(microseconds=1)
+    most = period * _IN_A_SLICE // max(rows, 1)
+    lengths = [longest // parts for parts in _PARTS if longest % parts == 0]
+    return next((length for length in lengths if length <= most), lengths[-1])
 
 
 def _leaf(policy: Policy, question: Question, holds: Sequence[Hold]) -> Leaf:

@@ -173,7 +173,7 @@ def _evaluator(
             connection.execute("set python_enable_replacements = false")
             for batch in batches:
                 connection.register("events", pa.Table.from_batches([batch]))
-                yield from connection.execute(sql, parameters).to_arrow_table().to_batches()
+                yield from connection.sql(sql, params=parameters).to_arrow_table().to_batches()
                 connection.unregister("events")
 
     return evaluated
