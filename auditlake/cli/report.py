@@ -11,7 +11,7 @@ import click
 from auditlake.cli import completers
 from auditlake.cli.exit_codes import FAILED, NEGATIVE
 from auditlake.cli.export import print_text
-from auditlake.cli.options import BOUNDS, Folder, Words, instant, json_option, period_options, policy_argument
+from auditlake.cli.options import BOUNDS, Folder, Words, engine, instant, json_option, period_options, policy_argument
 from auditlake.cli.output import is_json, is_quiet, machine, opened, report_progress, say, table, warn
 from auditlake.errors import ReportError
 from auditlake.forms.model import FormOptions
@@ -63,6 +63,9 @@ OF_FRAMEWORKS = ("fail", "not_evaluated")
 )
 @click.option("--framework", "packs", multiple=True, metavar="ID", shell_complete=completers.packs,
               help="Judge this pack, with the policies that it needs; given again, several.")  # fmt: skip
+@click.option("--engine", type=engine, metavar="NAME",
+              help="What answers: duckdb, slices (DuckDB in less memory) or sc://HOST:PORT, a Spark Connect server; "
+                   "the report is the same. That of lake.toml by default.")  # fmt: skip
 @click.option("--all", "every_control", is_flag=True,
               help="Write a page for every control of a pack, not only for those with findings.")  # fmt: skip
 @click.option("--fail-on", type=Words(*STATUSES, *OF_FRAMEWORKS), default=(), metavar="STATUS,...",

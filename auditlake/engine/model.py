@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,8 +30,8 @@ class Engine(Protocol):
 
 
 class SliceEngine(Protocol):
-    """Runs the statements of ``sql/slices``, which say the same on every engine: whole numbers and texts, and no order but
-    what a window names. Instants are microseconds since 1970.
+    """Runs the statements of ``sql/slices``, which mean the same on every engine: whole numbers and texts, no order but
+    that of windows. Instants are microseconds since 1970.
     """
 
     name: str
@@ -71,6 +72,17 @@ class Leaf:
     """The columns of the group where the engine can say all of it by itself: no condition, no hold, no expression."""
     columns: tuple[str, ...]
     """The columns of events that it reads."""
+
+
+def engine_name(text: str) -> str:
+    """Return the name of an engine, if it is one.
+
+    Raises:
+        ValueError: It is none.
+    """
+    if text not in ("duckdb", "slices") and not re.fullmatch(r"sc://[^\s/?#@]+(/;?[^\s]*)?", text):
+        raise ValueError("expected duckdb, slices or sc://HOST:PORT")
+    return text
 
 
 class StatementError(QueryError):

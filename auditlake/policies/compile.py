@@ -106,7 +106,7 @@ def compile_policy(
 
 
 def compile_leaf(policy: Policy, question: Question, holds: Sequence[Hold] = ()) -> Step:
-    """Compile what engines of slices ask of each governed event: its type, instant, verdict, group, and whether it is held."""
+    """Compile what engines of slices ask of each governed event: type, instant, verdict, group, whether it is held."""
     key = key_sql(policy.group_by)
     text = key if len(policy.group_by) == 1 else f"cast(to_json({key}) as varchar)" if policy.group_by else "''"
     active = tuple(hold for hold in holds if hold.is_active(question.as_of))

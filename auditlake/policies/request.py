@@ -42,6 +42,9 @@ class ReportOptions(PeriodOptions, total=False):
     """Whether to gather also what only the HTML page shows, such as a few of the events behind each episode."""
     listen: Callable[[int, int, str], None]
     """Told how many reports are done, of how many, and which is next."""
+    engine: str | None
+    """What answers: ``duckdb``; ``slices``, which is DuckDB with less memory; or ``sc://host:port``, a server of Spark
+    Connect. That of lake.toml if None. A report is the same whichever it was."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +60,7 @@ class ReportRequest(PeriodRequest):
     entries: int | None = None
     pages: bool = True
     listen: Callable[[int, int, str], None] = lambda *_: None
+    engine: str | None = None
     arrived_by: int | None = None
     """Only events that a commit of this version or an earlier one brought; all of the snapshot if None."""
     again: bool = False

@@ -41,7 +41,7 @@ def open_spark(address: str) -> SparkEngine:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)  # of pandas, which is not used here
-            from pyspark.sql.connect.session import SparkSession
+            from pyspark.sql import SparkSession
     except ImportError as error:
         message = f"the engine {address} needs Spark's client: {error}"
         raise EngineError(message, hint="pip install 'auditlake[spark]'") from error
@@ -166,7 +166,11 @@ def _evaluator(
         import duckdb
         import pyarrow as pa
 
-        config = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false", "threads": 1}
+        config: dict[str, str | bool | int | float | list[str]] = {
+            "autoinstall_known_extensions": "false",
+            "autoload_known_extensions": "false",
+            "threads": 1,
+        }
         with duckdb.connect(":memory:", config=config) as connection:
             connection.execute("set TimeZone = 'UTC'")
             connection.execute("set disabled_optimizers = 'common_subexpressions'")
