@@ -25,7 +25,7 @@ class DuckSlices:
         connection: The DuckDB.
     """
 
-    name = "duckdb"
+    name = "slices"
 
     def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
         self._engine = DuckEngine(connection)

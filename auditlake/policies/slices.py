@@ -83,10 +83,11 @@ def evaluate_by_slices(
     Raises:
         EngineError: A policy asks what has no formulation by slices, or the engine failed.
     """
+    refused = [f"{policy.id} ({what})" for policy, _ in asked if (what := not_by_slices(policy)) is not None]
+    if refused:
+        message = f"the engine {engine.name} cannot be asked for {', '.join(refused)}"
+        raise EngineError(message, hint="name the other policies, or leave the engine out")
     for policy, question in asked:
-        if (what := not_by_slices(policy)) is not None:
-            message = f"{policy.id}: the engine {engine.name} cannot be asked for {what}"
-            raise EngineError(message, hint="leave the policy out, or leave the engine to auditlake")
         rows = _Questions(engine, files, policy, policies, holds, question).answered()
         queries = compile_policy(policy, policies, question, holds=holds)
         counts = tuple((query, len(rows[query.name])) for query in queries)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+import socket
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
-from auditlake.engine.model import Leaf, Row
+from auditlake.engine.model import Leaf, Row, engine_name
 from auditlake.errors import EngineError
 from auditlake.events.schema import COLUMNS
 
@@ -22,6 +24,10 @@ _PATTERN = re.compile(r"[\[\]{}*?\\]")
 _VALUE = re.compile(r"\$([a-z_]+)")
 _OF_SPARK = {"varchar": "string", "timestamptz": "timestamp", "bigint": "bigint", "blob": "binary", "date": "date"}
 _LEAF = "event_type string, t bigint, verdict int, g string, held int"
+_PORT = 15002
+"""Where Spark Connect listens unless its address says otherwise."""
+_SECONDS = 10.0
+"""How long a server may take to accept a connection."""
 _TOLD = 300
 """How much of a server's message is told."""
 
@@ -35,21 +41,32 @@ def open_spark(address: str) -> SparkEngine:
     Raises:
         EngineError: pyspark-client is not installed, or no such server answers.
     """
-    if not address.startswith("sc://"):
-        message = f"engine: expected duckdb or sc://HOST:PORT, got {address!r}"
-        raise EngineError(message, hint="sc:// is the address of a Spark Connect server")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FutureWarning)  # of pandas, which is not used here
+        where = urlsplit(engine_name(address))
+        # Spark's client asks again for minutes where nothing listens.
+        socket.create_connection((where.hostname or "", where.port or _PORT), timeout=_SECONDS).close()
+    except ValueError as error:
+        raise EngineError(f"engine: {error}, got {address!r}", hint="sc:// is a server of Spark Connect") from error
+    except OSError as error:
+        message = f"no server answers at {_shown(address)}: {error.strerror or error}"
+        raise EngineError(message, hint="start Spark Connect there, or leave --engine out") from error
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # of pandas, which is not used here
+        try:
             from pyspark.sql import SparkSession
-    except ImportError as error:
-        message = f"the engine {address} needs Spark's client: {error}"
-        raise EngineError(message, hint="pip install 'auditlake[spark]'") from error
-    with _told(f"no session with {address}"):
-        session = SparkSession.builder.remote(address).create()
-        session.conf.set("spark.sql.session.timeZone", "UTC")
-        session.sql("select 1").collect()
+        except ImportError as error:
+            message = f"the engine {_shown(address)} needs Spark's client: {error}"
+            raise EngineError(message, hint="pip install 'auditlake[spark]'") from error
+        with _told(f"no session with {_shown(address)}"):
+            session = SparkSession.builder.remote(address).create()
+            session.conf.set("spark.sql.session.timeZone", "UTC")
+            session.sql("select 1").collect()
     return SparkEngine(session)
+
+
+def _shown(address: str) -> str:
+    """Return an address without its parameters, which may hold a token."""
+    return address.partition("/;")[0]
 
 
 class _told:  # noqa: N801 - reads as a verb where it is used
