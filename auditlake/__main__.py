@@ -13,7 +13,7 @@ class _WithoutPandas(MetaPathFinder):
 
     def find_spec(self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None) -> None:  # noqa: ARG002
         """Refuse pandas, and leave every other module to the next finder."""
-        if fullname == "pandas":
+        if fullname == "pandas" and "pyspark" not in sys.modules:  # whose client does not start without it
             raise ModuleNotFoundError("the command line does without pandas", name=fullname)
 
 

@@ -22,6 +22,7 @@ from auditlake.alert_settings import (
 from auditlake.disk.files import read_text
 from auditlake.disk.layout import POLICY_ID, Layout
 from auditlake.disk.rights import Rights, keep
+from auditlake.engine.model import engine_name
 from auditlake.engine.paths import check_path
 from auditlake.errors import LakeError, LakeFormatError, LakeNotFoundError
 from auditlake.events.durations import Duration, parse_duration
@@ -45,8 +46,8 @@ CLASSES = 8
 """How many retention classes there may be, unless lake.toml says otherwise."""
 _GRACE_SECONDS = 86_400.0
 _REQUIRED = {"id", "created"}
-_SECTIONS = ("alerts", "desk", "files", "ledger", "nightly", "reports", "retention")
-_NAMES = {"event_types": "extra_types", "grace": "grace_seconds"}
+_SECTIONS = ("alerts", "desk", "engine", "files", "ledger", "nightly", "reports", "retention")
+_NAMES = {"event_types": "extra_types", "grace": "grace_seconds", "name": "engine"}
 """The settings that :class:`LakeConfig` calls otherwise than lake.toml does."""
 _MOST_RECORD = 1 << 30
 _MOST_FINDINGS = 100_000_000
@@ -159,6 +160,8 @@ class LakeConfig:
     """Who may read the lake's files."""
     reports: ReportSettings = field(default_factory=ReportSettings)
     """What becomes of old reports."""
+    engine: str = "duckdb"
+    """What answers policies unless a caller says otherwise: ``duckdb``, ``slices``, or ``sc://host:port``."""
 
     @property
     def event_types(self) -> frozenset[str]:
@@ -235,6 +238,7 @@ def _parse(layout: Layout, raw: Mapping[str, Any]) -> LakeConfig:
         collect=tuple(CollectPlace(**_settings(layout, each, _COLLECT_READERS, "collect.")) for each in places),
         nightly=NightlySettings(**_settings(layout, sections["nightly"], _NIGHTLY_READERS, "nightly.")),
         reports=ReportSettings(**_settings(layout, sections["reports"], _REPORT_READERS, "reports.")),
+        **_settings(layout, sections["engine"], _ENGINE_READERS, "engine."),
     )
 
 
@@ -415,6 +419,11 @@ _REPORT_READERS: _Readers = {
     "remember_mb": ("a whole number of megabytes from 0 to 1000000", _whole(0, 1_000_000)),
 }
 """The section ``[reports]``."""
+
+_ENGINE_READERS: _Readers = {
+    "name": ("'duckdb', 'slices', or an address such as 'sc://localhost:15002'", engine_name),
+}
+"""The section ``[engine]``."""
 
 _LEDGER_READERS: _Readers = {"key": ("a path", _text)}
 """The section ``[ledger]``."""

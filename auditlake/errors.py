@@ -190,6 +190,10 @@ class QueryError(AuditLakeError):
     """SQL that could not be run."""
 
 
+class EngineError(QueryError):
+    """An engine other than DuckDB cannot be reached, or cannot answer."""
+
+
 class RefusedError(QueryError):
     """SQL that an auditor may not run; nothing of it ran."""
 

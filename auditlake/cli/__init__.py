@@ -27,7 +27,8 @@ VERBS = tuple(
     Verb(name.replace("_", "-"), section, file)
     for section, places in {
         "Events in": "lake.init ingest.ingest routine.collect log.log log.tail ingest.flush source.source source.remap",
-        "Questions": "events.events ocsf.export stats.stats sql.sql sql.query shell.shell desk.desk connect.connect",
+        "Questions": "events.events ocsf.export stats.stats sql.sql sql.query shell.shell desk.desk connect.connect "
+        "engine.engine",
         "Reports and findings": "report.report template.template runs.runs schedule.schedule changes.changes "
         "finding.finding finding.review control.control decision.decision policy.policy pack.pack sigma.sigma "
         "watch.watch evidence.evidence evidence.reperform",

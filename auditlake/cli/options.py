@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from auditlake.cli import completers
+from auditlake.engine.model import engine_name
 from auditlake.events.times import parse_bound
 
 BOUNDS = (
@@ -68,6 +69,10 @@ class Kind(click.ParamType[Any]):
 
 instant = Kind("time", parse_bound)
 """An instant or a date, in UTC without an offset. A date stays one: the command knows which end of it is meant."""
+
+
+engine = Kind("engine", engine_name)
+"""The name of an engine, or its address."""
 
 
 @partial(Kind, "numbers")

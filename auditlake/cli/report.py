@@ -16,6 +16,7 @@ from auditlake.cli.options import (
     Folder,
     Words,
     cache_option,
+    engine,
     instant,
     json_option,
     period_options,
@@ -72,6 +73,9 @@ OF_FRAMEWORKS = ("fail", "not_evaluated")
 )
 @click.option("--framework", "packs", multiple=True, metavar="ID", shell_complete=completers.packs,
               help="Judge this pack, with the policies that it needs; given again, several.")  # fmt: skip
+@click.option("--engine", type=engine, metavar="NAME",
+              help="What answers: duckdb, slices (DuckDB in less memory) or sc://HOST:PORT, a Spark Connect server; "
+                   "the report is the same. That of lake.toml by default.")  # fmt: skip
 @click.option("--all", "every_control", is_flag=True,
               help="Write a page for every control of a pack, not only for those with findings.")  # fmt: skip
 @click.option("--fail-on", type=Words(*STATUSES, *OF_FRAMEWORKS), default=(), metavar="STATUS,...",

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from auditlake.disk.layout import Layout
     from auditlake.policies.compile import CompiledQuery
     from auditlake.sigma.model import Outcome
+    from auditlake.spark.check import EngineCheck
 
 
 def classes_of(layout: Layout, config: LakeConfig) -> Callable[[], Mapping[str, str]]:
@@ -152,6 +153,31 @@ class Policies(Facet):
         from auditlake.sigma.importer import check_rules
 
         return check_rules(self._context, [*map(Path, paths)], window=window, sources=sources)
+
+    def check_engine(self, name: str | None = None) -> EngineCheck:
+        """Try an engine on the newest files of the lake, and say which policies it can be asked for.
+
+        Args:
+            name: ``slices``, or the address of a server of Spark Connect; that of lake.toml if None.
+
+        Raises:
+            EngineError: The engine is ``duckdb``, which is asked for everything.
+        """
+        from auditlake.engine.duck import connect, rows, view_events
+        from auditlake.errors import EngineError
+        from auditlake.policies.slices import not_by_slices
+        from auditlake.spark.check import EngineCheck, check_engine
+        from auditlake.store.snapshot import file_paths, read_snapshot
+
+        layout, chosen = self._context.layout, name or self._context.config.engine
+        if chosen == "duckdb":
+            raise EngineError("duckdb is asked for everything", hint="name slices, or sc://HOST:PORT")
+        files = file_paths(layout, sorted(read_snapshot(layout).files, key=lambda file: file.day)[-1:])
+        with connect() as connection:
+            view_events(connection, files)
+            found = dict(rows(connection, "select event_type, count(*) from events group by event_type"))
+        policies = {policy.id: not_by_slices(policy) for policy in self.all(tolerant=True)}
+        return EngineCheck(chosen, check_engine(chosen, files, sum(found.values()), sorted(found)), policies)
 
     def check(self, *named: str) -> tuple[CheckResult, ...]:
         """Run the tests inside policies.

@@ -145,6 +145,16 @@ def _by_day(policy: Policy, question: Question) -> Iterator[Query]:
     return (query for kind in kinds.KINDS if kind.is_asked(policy) for query in kind.by_day(inquiry))
 
 
+def compile_leaf(policy: Policy, question: Question, holds: Sequence[Hold] = ()) -> Step:
+    """Compile what engines of slices ask of each governed event: type, instant, verdict, group, whether it is held."""
+    key = key_sql(policy.group_by)
+    text = key if len(policy.group_by) == 1 else f"cast(to_json({key}) as varchar)" if policy.group_by else "''"
+    active = tuple(hold for hold in holds if hold.is_active(question.as_of))
+    query = Query("leaf", (statement("slices/leaf.sql", "leaf"),), {}, {"text_of_group": text})
+    (step,) = _query(query, policy, question, holds=active).steps
+    return step
+
+
 def moments_of(policies: Sequence[Policy], *, fewest: int = 2) -> Step:
     """Return the step ``moments`` of policies judged together: a table where they are so many at least."""
     if len(policies) < fewest:

@@ -330,9 +330,19 @@ def samples(engine: Engine, policy: Policy, question: Question, most: int, *, co
 
     To be called right after :func:`evaluate` on the same engine: it reads the temporary tables that are left.
     """
-    events: dict[tuple[tuple[str, ...], datetime], list[Row]] = {}
     first, last = samples_of(policy, question, most, counted=counted).steps
     run_step(engine, first)
-    for key, start, *event in run_step(engine, last):
+    return samples_shown(engine, last)
+
+
+def samples_shown(engine: Engine, step: Step) -> Mapping[tuple[tuple[str, ...], datetime], list[Row]]:
+    """Return a few of the events behind the episodes in the engine's table ``shown``, by group key and start.
+
+    Args:
+        engine: The engine, with ``events`` and ``shown``.
+        step: The statement that finds them.
+    """
+    events: dict[tuple[tuple[str, ...], datetime], list[Row]] = {}
+    for key, start, *event in run_step(engine, step):
         events.setdefault((group_values(key), start), []).append(tuple(event))
     return events

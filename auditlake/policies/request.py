@@ -45,6 +45,9 @@ class ReportOptions(PeriodOptions, total=False):
     said. The report is the same."""
     listen: Callable[[int, int, str], None]
     """Told how many reports are done, of how many, and which is next."""
+    engine: str | None
+    """What answers: ``duckdb``; ``slices``, which is DuckDB with less memory; or ``sc://host:port``, a server of Spark
+    Connect. That of lake.toml if None. A report is the same whichever it was."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +64,7 @@ class ReportRequest(PeriodRequest):
     pages: bool = True
     cache: bool = True
     listen: Callable[[int, int, str], None] = lambda *_: None
+    engine: str | None = None
     arrived_by: int | None = None
     """Only events that a commit of this version or an earlier one brought; all of the snapshot if None."""
     again: bool = False

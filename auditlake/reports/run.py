@@ -12,12 +12,10 @@ from typing import Protocol
 
 from auditlake.context import LakeContext
 from auditlake.engine.duck_engine import DuckEngine
-from auditlake.engine.model import Engine
 from auditlake.events.times import as_end, as_instant_or_none, judged_as_of
 from auditlake.findings.journal import Line, concerning, first_entries, read
 from auditlake.packs.effective import LakePacks, lake_packs, lake_policies
-from auditlake.policies.deleted_days import deletions
-from auditlake.policies.evaluate import Answers, Memory, evaluate, samples
+from auditlake.policies.evaluate import Answers
 from auditlake.policies.files import chosen, refuse_unreadable
 from auditlake.policies.holds import Hold
 from auditlake.policies.loader import load_policies
@@ -26,11 +24,10 @@ from auditlake.policies.question import Question, default_since, question
 from auditlake.policies.request import ReportRequest
 from auditlake.policies.shared import Shared
 from auditlake.query.view import ask, judging_engine
-from auditlake.remembered.memory import LakeMemory
 from auditlake.reports.build import build_detail, build_report
 from auditlake.reports.compliance import ComplianceReport
+from auditlake.reports.evaluators import Evaluator, evaluator
 from auditlake.reports.model import Detail, Report
-from auditlake.reports.sentences import SHOWN_EPISODES
 from auditlake.store.model import Snapshot
 
 Listen = Callable[[int, int, str], None]
@@ -136,10 +133,11 @@ def judging(
     named = () if policy_ids is None else chosen(policies, policy_ids)
     asked = tuple((each, question(lasting(each), request, instant, config.report_period)) for each in named)
     version = flush() if request.snapshot is None else request.snapshot
-    with judging_engine(context, version, arrived_by=request.arrived_by) as (engine, snapshot):
+    with (
+        judging_engine(context, version, arrived_by=request.arrived_by) as (engine, snapshot),
+        evaluator(context, request, engine, snapshot, policies, holds) as answering,
+    ):
         journal = tuple(first_entries(read(context.layout), request.entries))
-
-        memory = _memory(context, request, engine, snapshot, policies, holds)
 
         def judge(
             asked: Sequence[tuple[Policy, Question]], listen: Listen, *, alike: Shared | None = None
@@ -148,14 +146,10 @@ def judging(
             if not asked:
                 return ()
             listen(0, len(asked), asked[0][0].id)
-            deleted = deletions(context.layout, snapshot.version, [policy for policy, _ in asked])
-            judged = evaluate(
-                engine, asked, policies, holds, shares_engine=shares_engine, deleted=deleted, alike=alike,
-                memory=memory,
-            )  # fmt: skip
+            judged = answering.answers(asked, shares_engine=shares_engine, alike=alike)
             for done, answers in enumerate(judged, 1):
                 usual = default_since(lasting(answers.policy), instant, config.report_period)
-                reports.append(_report(context, request, engine, snapshot, journal, answers, usual, memory))
+                reports.append(_report(context, request, answering, snapshot, journal, answers, usual))
                 listen(done, len(asked), asked[done][0].id if done < len(asked) else "")
             return tuple(reports)
 
@@ -165,12 +159,11 @@ def judging(
 def _report(
     context: LakeContext,
     request: ReportRequest,
-    engine: Engine,
+    answering: Evaluator,
     snapshot: Snapshot,
     journal: Sequence[Line],
     answers: Answers,
     usual_since: datetime,
-    memory: Memory | None,
 ) -> ComplianceReport:
     config, policy, about = context.config, answers.policy, answers.question
     report = build_report(
@@ -179,7 +172,7 @@ def _report(
     )  # fmt: skip
     return ComplianceReport(
         report,
-        _detail(engine, answers, report, memory) if request.pages else None,
+        _detail(answering, answers, report) if request.pages else None,
         usual_period=(about.since, about.until) == (usual_since, about.as_of),
         max_findings=config.max_findings,
         asked=answers.asked,
@@ -187,29 +180,7 @@ def _report(
     )
 
 
-def _memory(
-    context: LakeContext,
-    request: ReportRequest,
-    engine: DuckEngine,
-    snapshot: Snapshot,
-    policies: Sequence[Policy],
-    holds: Sequence[Hold],
-) -> LakeMemory | None:
-    """Return the lake's memory; None where it is not asked, or an older snapshot or other policies are."""
-    most = context.config.reports.remember_mb * 1_000_000
-    is_usual = request.snapshot is None and request.arrived_by is None and request.policies is None
-    if not (request.cache and most and is_usual):
-        return None
-    return LakeMemory(context.layout, snapshot, engine.connection, policies, holds, most)
-
-
-def _detail(engine: Engine, answers: Answers, report: Report, memory: Memory | None) -> Detail:
-    """Gather what only the page shows, from the memory or the temporary tables that gave the answers."""
-    if report.threshold is None or not report.threshold.episodes:
-        return build_detail(answers, report, {})
-    policy = answers.asked or answers.policy
-    if answers.known and memory is not None:
-        return build_detail(answers, report, memory.samples(answers, SHOWN_EPISODES))
-    return build_detail(
-        answers, report, samples(engine, policy, answers.question, SHOWN_EPISODES, counted=answers.counted)
-    )
+def _detail(evaluator: Evaluator, answers: Answers, report: Report) -> Detail:
+    """Gather what only the page shows."""
+    has_episodes = report.threshold is not None and report.threshold.episodes
+    return build_detail(answers, report, evaluator.samples(answers) if has_episodes else {})

@@ -131,6 +131,8 @@ def entry_dict(entry: Entry) -> dict[str, Any]:
     values = asdict(entry)
     if isinstance(entry, Declaration):
         values["schedules"] = {name: _schedule_dict(each) for name, each in entry.schedules.items()}
+    if isinstance(entry, Run) and entry.engine == "duckdb":
+        del values["engine"]
     return {"kind": kind, **_plain(values)}
 
 

@@ -134,6 +134,8 @@ class Run:
     """When it was due; None where no instant was declared."""
     catch_up: bool = False
     """Whether it makes up for a run that was missed."""
+    engine: str = "duckdb"
+    """What answered the policies, without the address of a server. Reports do not say it, since they are the same."""
 
     @property
     def began(self) -> datetime:

@@ -129,15 +129,21 @@ class Readable:
     """Only rows of batches up to this one belong to it; None if every row of the files does."""
 
 
-def readable(layout: Layout, snapshot: Snapshot) -> Readable:
+def readable(layout: Layout, snapshot: Snapshot, *, arrived_by: int | None = None) -> Readable:
     """Return the files to read a snapshot from: its own, or the newest ones of days that compaction has rewritten.
+
+    Args:
+        layout: The lake.
+        snapshot: The snapshot.
+        arrived_by: Only the events that this version or an earlier one brought; all of the snapshot if None.
 
     Raises:
         SnapshotError: Files of it are gone, and not only through compaction.
     """
     lost = {file.day for file, _ in _wrong(layout, snapshot.files)}
+    last = None if arrived_by is None else last_batch(layout, min(arrived_by, snapshot.version))
     if not lost:
-        return Readable(snapshot.files, None)
+        return Readable(snapshot.files, last)
     newest = read_snapshot(layout)
     there = newest.table.of_days(lost)
     if wrong := next((what for _, what in _wrong(layout, there)), None):
@@ -148,7 +154,8 @@ def readable(layout: Layout, snapshot: Snapshot) -> Readable:
         message = f"snapshot {snapshot.version} cannot be read exactly: version {version} {what}"
         raise SnapshotError(message, hint="read a newer snapshot")
     files = [*(file for file in snapshot.files if file.day not in lost), *there]
-    return Readable(tuple(sorted(files, key=lambda file: file.path)), last_batch(layout, snapshot.version))
+    whole = last_batch(layout, snapshot.version)
+    return Readable(tuple(sorted(files, key=lambda file: file.path)), whole if last is None else last)
 
 
 def _wrong(layout: Layout, files: Iterable[DataFile]) -> Iterator[tuple[DataFile, str]]:
@@ -223,7 +230,6 @@ def view_snapshot(
     """
     from auditlake.engine.duck import EventsView, view_events
 
-    source = readable(layout, snapshot)
-    last = source.last_batch if arrived_by is None else last_batch(layout, min(arrived_by, snapshot.version))
-    show = partial(view_events, connection, columns=columns, last_batch=last, beside=beside)
+    source = readable(layout, snapshot, arrived_by=arrived_by)
+    show = partial(view_events, connection, columns=columns, last_batch=source.last_batch, beside=beside)
     return EventsView(chooser(layout, snapshot.version, source.files), show, asked)

@@ -1,0 +1,120 @@
+"""What answers the policies of a report: DuckDB with what is remembered of earlier days, or an engine of slices."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from auditlake.context import LakeContext
+from auditlake.engine.duck import beside, view_events
+from auditlake.engine.duck_engine import DuckEngine
+from auditlake.engine.model import SliceEngine
+from auditlake.policies.deleted_days import deletions
+from auditlake.policies.evaluate import Answers, Samples, evaluate, samples
+from auditlake.policies.holds import Hold
+from auditlake.policies.model import Policy
+from auditlake.policies.question import Question
+from auditlake.policies.request import ReportRequest
+from auditlake.policies.shared import Shared
+from auditlake.policies.slices import SliceFiles, Stretch, evaluate_by_slices, samples_by_slices
+from auditlake.remembered.memory import LakeMemory
+from auditlake.reports.sentences import SHOWN_EPISODES
+from auditlake.spark.open import open_slices
+from auditlake.store.model import Snapshot
+from auditlake.store.snapshot import file_paths, readable
+
+
+class Evaluator:
+    """DuckDB, asked by the statements of ``sql/policies`` for what is not remembered.
+
+    Args:
+        context: The lake.
+        request: What is asked of reports.
+        engine: The DuckDB, with ``events``.
+        snapshot: What it shows.
+        policies: Every policy of the lake.
+        holds: Every legal hold of the lake.
+    """
+
+    def __init__(
+        self, context: LakeContext, request: ReportRequest, engine: DuckEngine, snapshot: Snapshot,
+        policies: Sequence[Policy], holds: Sequence[Hold],
+    ) -> None:  # fmt: skip
+        self._context, self._engine, self._snapshot = context, engine, snapshot
+        self._policies, self._holds = policies, holds
+        most = context.config.reports.remember_mb * 1_000_000
+        is_usual = request.snapshot is None and request.arrived_by is None and request.policies is None
+        self._memory = (
+            LakeMemory(context.layout, snapshot, engine.connection, policies, holds, most)
+            if request.cache and most and is_usual else None
+        )  # fmt: skip
+
+    def answers(
+        self, asked: Sequence[tuple[Policy, Question]], *, shares_engine: bool, alike: Shared | None
+    ) -> Iterator[Answers]:
+        """Return the answers of policies, one after the other; the arguments are those of ``evaluate``."""
+        deleted = deletions(self._context.layout, self._snapshot.version, [policy for policy, _ in asked])
+        return evaluate(
+            self._engine, asked, self._policies, self._holds, shares_engine=shares_engine, deleted=deleted, alike=alike,
+            memory=self._memory,
+        )  # fmt: skip
+
+    def samples(self, answers: Answers) -> Samples:
+        """Return a few of the events behind the first episodes of the last answers."""
+        if answers.known and self._memory is not None:
+            return self._memory.samples(answers, SHOWN_EPISODES)
+        policy = answers.asked or answers.policy
+        return samples(self._engine, policy, answers.question, SHOWN_EPISODES, counted=answers.counted)
+
+
+class _BySlices(Evaluator):
+    """An engine of slices; DuckDB looks up only the few events that a page shows."""
+
+    def __init__(
+        self, context: LakeContext, request: ReportRequest, engine: DuckEngine, snapshot: Snapshot,
+        policies: Sequence[Policy], holds: Sequence[Hold], slices: SliceEngine,
+    ) -> None:  # fmt: skip
+        super().__init__(context, request, engine, snapshot, policies, holds)
+        self._slices = slices
+        self._source = readable(context.layout, snapshot, arrived_by=request.arrived_by)
+
+    def answers(
+        self, asked: Sequence[tuple[Policy, Question]], *, shares_engine: bool, alike: Shared | None  # noqa: ARG002
+    ) -> Iterator[Answers]:  # fmt: skip
+        """Return the answers of policies, one after the other."""
+        layout, source = self._context.layout, self._source
+        deleted = deletions(layout, self._snapshot.version, [policy for policy, _ in asked])
+        files = SliceFiles(file_paths(layout, source.files), self._snapshot.rows, source.last_batch)
+        return evaluate_by_slices(self._slices, files, asked, self._policies, self._holds, deleted=deleted)
+
+    def samples(self, answers: Answers) -> Samples:
+        """Return a few of the events behind the first episodes of the last answers."""
+        source = self._source
+
+        def view(stretches: Sequence[Stretch]) -> None:
+            days = [(start.date(), end.date()) for start, end in stretches]
+            near = [file for file in source.files if any(start <= file.day <= end for start, end in days)]
+            view_events(local, file_paths(self._context.layout, near), last_batch=source.last_batch)
+
+        with beside(self._engine.connection) as local:
+            return samples_by_slices(self._slices, DuckEngine(local), answers, SHOWN_EPISODES, view)
+
+
+@contextmanager
+def evaluator(
+    context: LakeContext, request: ReportRequest, engine: DuckEngine, snapshot: Snapshot, policies: Sequence[Policy],
+    holds: Sequence[Hold],
+) -> Iterator[Evaluator]:  # fmt: skip
+    """Open what answers, for as long as it is used; the arguments are those of :class:`Evaluator`.
+
+    Raises:
+        EngineError: The engine that was asked for cannot be reached.
+    """
+    name = request.engine or context.config.engine
+    if name == "duckdb":
+        yield Evaluator(context, request, engine, snapshot, policies, holds)
+        return
+    with TemporaryDirectory(prefix="auditlake-") as spill, open_slices(name, Path(spill)) as slices:
+        yield _BySlices(context, request, engine, snapshot, policies, holds, slices)

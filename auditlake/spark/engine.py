@@ -1,0 +1,200 @@
+"""A Spark session as an engine of slices."""
+
+from __future__ import annotations
+
+import re
+import socket
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from auditlake.engine.model import Leaf, Row, engine_name
+from auditlake.errors import EngineError
+from auditlake.events.schema import COLUMNS
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from pyspark.sql import DataFrame, SparkSession
+
+_PATTERN = re.compile(r"[\[\]{}*?\\]")
+"""What Spark takes for a pattern in a path."""
+_VALUE = re.compile(r"\$([a-z_]+)")
+_OF_SPARK = {"varchar": "string", "timestamptz": "timestamp", "bigint": "bigint", "blob": "binary", "date": "date"}
+_LEAF = "event_type string, t bigint, verdict int, g string, held int"
+_PORT = 15002
+"""Where Spark Connect listens unless its address says otherwise."""
+_SECONDS = 10.0
+"""How long a server may take to accept a connection."""
+_TOLD = 300
+"""How much of a server's message is told."""
+
+
+def open_spark(address: str) -> SparkEngine:
+    """Open a session with a server.
+
+    Args:
+        address: Where it listens: ``sc://host:port``, with the parameters of Spark Connect.
+
+    Raises:
+        EngineError: pyspark-client is not installed, or no such server answers.
+    """
+    try:
+        where = urlsplit(engine_name(address))
+        # Spark's client asks again for minutes where nothing listens.
+        socket.create_connection((where.hostname or "", where.port or _PORT), timeout=_SECONDS).close()
+    except ValueError as error:
+        raise EngineError(f"engine: {error}, got {address!r}", hint="sc:// is a server of Spark Connect") from error
+    except OSError as error:
+        message = f"no server answers at {_shown(address)}: {error.strerror or error}"
+        raise EngineError(message, hint="start Spark Connect there, or leave --engine out") from error
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # of pandas, which is not used here
+        try:
+            from pyspark.sql import SparkSession
+        except ImportError as error:
+            message = f"the engine {_shown(address)} needs Spark's client: {error}"
+            raise EngineError(message, hint="pip install 'auditlake[spark]'") from error
+        with _told(f"no session with {_shown(address)}"):
+            session = SparkSession.builder.remote(address).create()
+            session.conf.set("spark.sql.session.timeZone", "UTC")
+            session.sql("select 1").collect()
+    return SparkEngine(session)
+
+
+def _shown(address: str) -> str:
+    """Return an address without its parameters, which may hold a token."""
+    return address.partition("/;")[0]
+
+
+class _told:  # noqa: N801 - reads as a verb where it is used
+    """Turns whatever Spark's client raises into an :class:`EngineError`."""
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, Exception) and not isinstance(error, EngineError):
+            said = " ".join(str(error).split())[:_TOLD]
+            hint = "auditlake engine check says what works there"
+            raise EngineError(f"{self._what}: {said or type(error).__name__}", hint=hint) from error
+
+
+class SparkEngine:
+    """An engine of slices on a session of Spark Connect.
+
+    Args:
+        session: The session, in UTC.
+    """
+
+    name = "spark"
+
+    def __init__(self, session: SparkSession) -> None:
+        self._session = session
+        self._kept: list[DataFrame] = []
+
+    def leaf(self, leaf: Leaf, files: Sequence[Path], last_batch: int | None) -> None:
+        """Make ``leaf`` and ``everything`` of the files, which executors read where they lie."""
+        from pyspark.sql import functions as f
+
+        events = self._events([str(path) for path in files], last_batch)
+        own = f.when(f.col("source") == "auditlake.self", 1).otherwise(0)
+        everything = events.select(f.unix_micros("timestamp").alias("t"), own.alias("is_own"))
+        with _told("the events cannot be read"):
+            everything.createOrReplaceTempView("everything")
+            governed = events.filter(f.col("event_type").isin(list(leaf.types)))
+            made = self._plain(governed, leaf.group_by) if leaf.group_by is not None else _by_duckdb(governed, leaf)
+            self._keep(made).createOrReplaceTempView("leaf")
+
+    def _events(self, paths: list[str], last_batch: int | None) -> DataFrame:
+        if odd := next(filter(_PATTERN.search, paths), None):
+            message = f"Spark takes {odd!r} for a pattern"
+            raise EngineError(message, hint="the path of the lake must be without []{}*?\\ for this engine")
+        named = {name: kind for name, kind in COLUMNS.items() if name != "event_date"}
+        schema = ", ".join(f"`{name}` {_OF_SPARK[kind]}" for name, kind in named.items())
+        with _told("the events cannot be read"):
+            if not paths:
+                return self._session.createDataFrame([], schema=schema)
+            # Partitions are not looked for: a folder far above the lake may be named like one.
+            events = self._session.read.schema(schema).option("recursiveFileLookup", "true").parquet(*paths)
+            return events if last_batch is None else events.filter(events["batch"] <= last_batch)
+
+    def _plain(self, governed: DataFrame, group_by: tuple[str, ...]) -> DataFrame:
+        from pyspark.sql import functions as f
+
+        group = f.lit("") if not group_by else f.col(group_by[0])
+        t, one, none = f.unix_micros("timestamp"), f.lit(1), f.lit(0)
+        return governed.select("event_type", t.alias("t"), one.alias("verdict"), group.alias("g"), none.alias("held"))
+
+    def _keep(self, frame: DataFrame) -> DataFrame:
+        with suppress(Exception):  # where a server cannot keep what it made, it makes it again
+            frame = frame.persist()
+            self._kept.append(frame)
+        return frame
+
+    def table(self, name: str, columns: Mapping[str, str], rows: Sequence[Row]) -> None:
+        """Make a small table of rows."""
+        schema = ", ".join(f"`{column}` {kind}" for column, kind in columns.items())
+        with _told(f"the table {name} cannot be made"):
+            self._session.createDataFrame([*rows], schema=schema).createOrReplaceTempView(name)
+
+    def define(self, name: str, sql: str, parameters: Mapping[str, object], *, is_kept: bool) -> None:
+        """Make a view of what a statement returns; one that is read twice is kept."""
+        with _told(f"the statement {name} failed"):
+            frame = self._session.sql(*_spelled(sql, parameters))
+            (self._keep(frame) if is_kept else frame).createOrReplaceTempView(name)
+
+    def rows(self, sql: str, parameters: Mapping[str, object] | None = None) -> list[Row]:
+        """Run a statement and return its rows."""
+        with _told("a statement failed"):
+            table = self._session.sql(*_spelled(sql, parameters or {})).toArrow()
+        return [tuple(row.values()) for row in table.rename_columns([*map(str, range(table.num_columns))]).to_pylist()]
+
+    def close(self) -> None:
+        """Give back what was kept, and end the session."""
+        with suppress(Exception):
+            for frame in self._kept:
+                frame.unpersist()
+        with suppress(Exception):
+            self._session.stop()
+
+
+def _spelled(sql: str, parameters: Mapping[str, object]) -> tuple[str, dict[str, Any]]:
+    """Return a statement with its values named as Spark has them."""
+    return _VALUE.sub(r":\1", sql), dict(parameters)
+
+
+def _by_duckdb(governed: DataFrame, leaf: Leaf) -> DataFrame:
+    """Return the leaf as DuckDB makes it within the executors, of one batch of events after the other."""
+    return governed.select(*leaf.columns).mapInArrow(_evaluator(leaf.sql, dict(leaf.parameters)), _LEAF)
+
+
+def _evaluator(
+    sql: str, parameters: dict[str, object]
+) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+    """Return the function that executors run; it travels by value, so that they need DuckDB and Arrow alone."""
+
+    def evaluated(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        import duckdb
+        import pyarrow as pa
+
+        config: dict[str, str | bool | int | float | list[str]] = {
+            "autoinstall_known_extensions": "false",
+            "autoload_known_extensions": "false",
+            "threads": 1,
+        }
+        with duckdb.connect(":memory:", config=config) as connection:
+            connection.execute("set TimeZone = 'UTC'")
+            connection.execute("set disabled_optimizers = 'common_subexpressions'")
+            connection.execute("set python_enable_replacements = false")
+            for batch in batches:
+                connection.register("events", pa.Table.from_batches([batch]))
+                yield from connection.sql(sql, params=parameters).to_arrow_table().to_batches()
+                connection.unregister("events")
+
+    return evaluated

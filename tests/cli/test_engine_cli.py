@@ -1,0 +1,92 @@
+"""Another engine answers policies: named on the command line or in lake.toml, and the reports are the same."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+import auditlake
+from auditlake import AuditLake
+from auditlake.cli import cli
+from auditlake.errors import EngineError, LakeFormatError
+from tests.lakes import create
+from tests.retention.lakes import bring, put_policies, record
+
+NOW = datetime(2026, 4, 1, 12, tzinfo=UTC)
+HEAD = "name: n\ndescription: d\nrequired_events: [login]\n"
+POLICIES = {
+    "all": HEAD + "alert_threshold: 4\nretention_period: 30d\nmax_gap: 2d\n",
+    "by_user": HEAD + "alert_threshold: 2\ngroup_by: [user_id]\nwindow: 36h\n",
+    "by_both": HEAD + "alert_threshold: 2\ngroup_by: [user_id, action]\nwhere: \"action <> 'x'\"\n",
+}
+ASKED = ("report", *POLICIES, "--as-of", "2026-04-01T12:00:00Z", "--last", "60d")
+
+
+@pytest.fixture(scope="module")
+def lake(tmp_path_factory: pytest.TempPathFactory) -> AuditLake:
+    """A lake with some days of events and three policies that can be asked by slices, and one that cannot."""
+    lake = create(tmp_path_factory.mktemp("engines") / "lake", clock=lambda: NOW)
+    put_policies(lake, POLICIES | {"addresses": HEAD + "alert_threshold: 3\ndistinct: ip_address\n"})
+    bring(lake, [record(n, NOW - timedelta(hours=7 * (n % 40), minutes=n), "login") for n in range(90)])
+    return lake
+
+
+def run(lake: AuditLake, *arguments: str) -> tuple[int, str]:
+    done = CliRunner().invoke(cli, ["--lake", str(lake.layout.root), *arguments])
+    return done.exit_code, done.output
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.name != "index.html"}
+
+
+def test_reports_are_the_same(lake: AuditLake, tmp_path: Path) -> None:
+    """JSON and pages by slices are those of the usual statements to the byte; the run's line says what answered."""
+    assert run(lake, *ASKED, "--out", str(tmp_path / "usual"))[0] == 0
+    assert run(lake, *ASKED, "--out", str(tmp_path / "slices"), "--engine", "slices")[0] == 0
+
+    assert len(files(tmp_path / "usual")) == 9
+    assert files(tmp_path / "slices") == files(tmp_path / "usual")
+    lines = [json.loads(line) for line in lake.layout.run_journal.read_text().splitlines()[-2:]]
+    assert [line.get("engine") for line in lines] == [None, "slices"]
+    assert [each.engine for each in auditlake.open(lake.layout.root).runs.all()[-2:]] == ["duckdb", "slices"]
+
+
+def test_what_it_cannot_be_asked_for_is_named(lake: AuditLake) -> None:
+    """A policy without a formulation by slices is refused by name, before anything is asked."""
+    with pytest.raises(EngineError, match=r"^the engine slices cannot be asked for addresses \(the measure "):
+        lake.reports(engine="slices")
+
+
+def test_the_check(lake: AuditLake) -> None:
+    """The check says what works and which policies can be asked; no server at all is a no with its reason."""
+    code, text = run(lake, "engine", "check", "slices", "--json")
+    found = json.loads(text)
+    assert (code, [each["works"] for each in found["checks"]]) == (0, [True] * 3)
+    assert {each["policy"]: each["why"] for each in found["policies"]} == {
+        **dict.fromkeys(POLICIES, ""), "addresses": "the measure distinct",
+    }  # fmt: skip
+    code, text = run(lake, "engine", "check", "sc://127.0.0.1:1")
+    assert code == 1
+    assert "no server answers at sc://127.0.0.1:1: " in text
+    with pytest.raises(EngineError, match="duckdb is asked for everything"):
+        lake.policies.check_engine()
+
+
+def test_lake_toml_names_it(lake: AuditLake, tmp_path: Path) -> None:
+    """The section [engine] names one; what is none is refused with what there is."""
+    config = lake.layout.config
+    text = config.read_text()
+    try:
+        config.write_text(f'{text}\n[engine]\nname = "slices"\n')
+        assert run(lake, *ASKED, "--out", str(tmp_path))[0] == 0
+        assert auditlake.open(lake.layout.root).runs.all()[-1].engine == "slices"
+        config.write_text(f'{text}\n[engine]\nname = "spark"\n')
+        with pytest.raises(LakeFormatError, match=r"engine\.name: expected 'duckdb', 'slices', or an address such as"):
+            auditlake.open(lake.layout.root)
+    finally:
+        config.write_text(text)
