@@ -76,8 +76,10 @@ class Turn:
         """
         from auditlake.store.id_index import IdIndex  # with DuckDB
 
-        self._ids = self._ids or IdIndex(self.layout, self.snapshot, connection)
-        self._ids.follow(self.snapshot, connection)
+        if self._ids is None:
+            self._ids = IdIndex(self.layout, self.snapshot, connection)
+        else:
+            self._ids.follow(self.snapshot, connection)
         return self._ids
 
     def recorded(self, batches: Collection[int]) -> RecordedParts:
