@@ -30,6 +30,7 @@
     └── QueryError              SQL that could not be run
         ├── RefusedError             SQL that an auditor may not run
         ├── StoppedError             a query that came to a limit and was stopped
+        ├── EngineError              an engine other than DuckDB that cannot be reached, or cannot answer
         ├── SandboxError             no sandbox can be had here, so nothing of it runs
         └── DeskError                a desk that cannot be opened or reached, is full, or has closed
 

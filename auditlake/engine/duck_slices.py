@@ -11,11 +11,7 @@ from auditlake.engine import duck
 from auditlake.engine.duck_engine import DuckEngine
 from auditlake.engine.model import Leaf, Row
 from auditlake.engine.sql_text import identifier
-
-_EVERYTHING = """
-    select epoch_us("timestamp") as t, case when source = 'auditlake.self' then 1 else 0 end as is_own from events
-"""
-_TYPES = {"bigint": "bigint", "string": "varchar"}
+from auditlake.engine.statements import statement
 
 
 class DuckSlices:
@@ -33,16 +29,17 @@ class DuckSlices:
     def leaf(self, leaf: Leaf, files: Sequence[Path], last_batch: int | None) -> None:
         """Make ``leaf``, a table, and the view ``everything``."""
         duck.view_events(self._engine.connection, files, last_batch=last_batch)
-        self._engine.rows(f"create or replace temp view everything as {_EVERYTHING}")
+        self._engine.rows(statement("slices/leaf.sql", "everything").text)
         self.define("leaf", leaf.sql, leaf.parameters, is_kept=True)
 
     def table(self, name: str, columns: Mapping[str, str], rows: Sequence[Row]) -> None:
         """Make a table of rows."""
-        listed = ", ".join(f"{identifier(column)} {_TYPES[kind]}" for column, kind in columns.items())
-        self._engine.rows(f"create or replace temp table {identifier(name)} ({listed})")
-        places = ", ".join("?" for _ in columns)
-        if rows:
-            self._engine.connection.executemany(f"insert into {identifier(name)} values ({places})", [*map(list, rows)])
+        import pyarrow as pa
+
+        kinds = {"bigint": pa.int64(), "string": pa.string()}
+        values = {column: [row[at] for row in rows] for at, column in enumerate(columns)}
+        schema = pa.schema([(column, kinds[kind]) for column, kind in columns.items()])
+        duck.keep_rows(self._engine.connection, name, pa.table(values, schema=schema))
 
     def define(self, name: str, sql: str, parameters: Mapping[str, object], *, is_kept: bool) -> None:  # noqa: ARG002
         """Make a table of what a statement returns."""

@@ -35,7 +35,7 @@ _IN_A_SLICE = 30
 """How many events a slice is to have, more or less, where nothing groups them."""
 _PARTS = [1, 2, 4, 8, 24, 48, 144, 288, 720, 1440, 4320, 8640, 28_800, 86_400, 432_000, 864_000, 4_320_000, 8_640_000]
 """Into how many slices a day, or the part of one that divides the window, may be cut."""
-_READ_TWICE = ("leaf", "governed", "judged", "kept", "levels", "episodes", "type_days")
+_READ_TWICE = ("leaf", "governed", "judged", "kept", "levels", "episodes")
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,18 +108,18 @@ def samples_by_slices(
     """
     policy, question = answers.policy, answers.question
     rows = answers.rows["rolling_counts"][:most]
-    texts = {tuple(_key(policy, g)): g for (g,) in engine.rows("select distinct g from episodes")}
+    parts = statements("slices/shown.sql")
+    texts = {tuple(_key(policy, g)): g for (g,) in engine.rows(parts["groups"].text)}
     shown = [(n, texts[tuple(row[0])], _us(row[6])) for n, row in enumerate(rows, 1)]
     engine.table("shown", {"episode": "bigint", "g": "string", "peak_at": "bigint"}, shown)
-    found: dict[int, int] = dict(engine.rows(statements("slices/shown.sql")["fifth"].text))
+    found: dict[int, int] = dict(engine.rows(parts["fifth"].text))
     earliest = _us(earlier(question.since, timedelta(microseconds=policy.window.microseconds))) + 1
     begins = [found.get(n, earliest) for n, *_ in shown]
     view([(_at(start), _at(peak_at)) for start, (_, _, peak_at) in zip(begins, shown, strict=True)])
-    part = statements("slices/shown.sql")["shown"]
-    is_single = len(policy.group_by) == 1
-    sql = part.text.replace("list_of_keys", f"cast($keys as varchar[]{'' if is_single else '[]'})")
-    local.rows(sql, {"keys": [row[0] for row in rows], "starts": [_us(row[1]) for row in rows], "from_ts": begins,
-                     "peak_ats": [peak_at for *_, peak_at in shown]})  # fmt: skip
+    part = parts["shown" if len(policy.group_by) == 1 else "shown_by_several"]
+    values: dict[str, object] = {"keys": [row[0] for row in rows], "starts": [_us(row[1]) for row in rows], "from_ts": begins,
+              "peak_ats": [peak_at for *_, peak_at in shown]}  # fmt: skip
+    local.rows(part.text, part.bind(values))
     return samples_shown(local, samples_of(policy, question, most).steps[-1])
 
 
@@ -156,7 +156,7 @@ class _Questions:
         return rows
 
     def _facts(self) -> dict[str, list[Row]]:
-        days = self._define("facts", "type_days").rows("select * from type_days")
+        days = self._run("facts", "type_days")
         ((received, received_now, first),) = self._run("facts", "presence")
         types: list[Row] = []
         for name in sorted(set(self._policy.required_events)):
@@ -168,7 +168,8 @@ class _Questions:
         rows: dict[str, list[Row]] = {
             "required_types": types,
             "type_day_counts": list(counted),
-            "presence": [(bool(received), _instant(first))],
+            "presence": [(bool(received),)],
+            "first_event": [(_at(first),)] if first is not None else [],
         }
         if self._policy.alert_threshold is not None:
             rows["presence_now"] = [(bool(received_now),)]
@@ -183,7 +184,7 @@ class _Questions:
         since = _us(self._question.since)
         episodes: list[Row] = [
             (_key(self._policy, g), _at(start), _instant(end), end is None, start <= since, peak, _at(peak_at))
-            for g, start, end, peak, peak_at in self._engine.rows("select g, starts, ends, peak, peak_at from episodes")
+            for g, start, end, peak, peak_at in self._run("counts", "found")
         ]
         now: list[Row] = [(_key(self._policy, g), events) for g, events in self._run("counts", "current_counts")]
         (totals,) = self._run("counts", "threshold_totals")

@@ -8,16 +8,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from auditlake.engine.model import Leaf
+from auditlake.engine.statements import statement
 from auditlake.errors import AuditLakeError
 from auditlake.spark.open import open_slices
 
 _SESSION, _FILES, _CONDITIONS = "a session", "reads the lake's files", "conditions, in DuckDB where files are read"
 _COLUMNS = ("event_type", "timestamp", "user_id")
-_LEAF = """
-select event_type, epoch_us("timestamp") as t, try(cast(user_id is null or user_id is not null as integer)) as verdict,
-  '' as g, 0 as held
-from events
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +46,16 @@ def check_engine(name: str, files: Sequence[Path], rows: int, types: Sequence[st
         types: The event types in them.
     """
     done: list[Check] = []
+    trial = statement("slices/leaf.sql", "trial")
     what = _SESSION
     try:
         with TemporaryDirectory(prefix="auditlake-") as spill, open_slices(name, Path(spill)) as engine:
             done.append(Check(what, works=True))
             for what, group_by in ((_FILES, ()), (_CONDITIONS, None)):
-                engine.leaf(Leaf(tuple(types), _LEAF, {}, group_by, _COLUMNS), files, None)
-                ((found,),) = engine.rows("select count(*) from leaf where verdict = 1")
+                engine.leaf(
+                    Leaf(tuple(types), trial.text, trial.bind({"types": list(types)}), group_by, _COLUMNS), files, None
+                )
+                ((found,),) = engine.rows(statement("slices/leaf.sql", "matched").text)
                 is_right = found == rows
                 done.append(Check(what, is_right, "" if is_right else f"expected {rows:,} events, got {found:,}"))
     except AuditLakeError as error:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 import socket
+import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -50,7 +51,7 @@ def open_spark(address: str) -> SparkEngine:
     except OSError as error:
         message = f"no server answers at {_shown(address)}: {error.strerror or error}"
         raise EngineError(message, hint="start Spark Connect there, or leave --engine out") from error
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), _main_of_file():
         warnings.simplefilter("ignore", FutureWarning)  # of pandas, which is not used here
         try:
             from pyspark.sql import SparkSession
@@ -62,6 +63,20 @@ def open_spark(address: str) -> SparkEngine:
             session.conf.set("spark.sql.session.timeZone", "UTC")
             session.sql("select 1").collect()
     return SparkEngine(session)
+
+
+@contextmanager
+def _main_of_file() -> Iterator[None]:
+    """Give the main module a file if it has none: Spark's client takes ``python -c`` for its own tests, and exits."""
+    main = sys.modules["__main__"]
+    if hasattr(main, "__file__"):
+        yield
+        return
+    main.__file__ = ""
+    try:
+        yield
+    finally:
+        del main.__file__
 
 
 def _shown(address: str) -> str:

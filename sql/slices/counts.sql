@@ -176,7 +176,6 @@ group by g, slice, piece;
 -- name: episodes()
 -- A piece numbered above 0 begins an episode. Its peak is the highest count, and the earliest instant of it; without an
 -- end it is high at the period's end.
--- returns: g, starts, ends, peak, peak_at
 select
   g,
   min(starts) as starts,
@@ -196,6 +195,11 @@ from (
   ) as numbered
 ) as ranked
 group by g, episode;
+
+-- name: found()
+-- returns: g, starts, ends, peak, peak_at
+select g, starts, ends, peak, peak_at
+from episodes;
 
 -- name: day_peaks()
 -- The highest count of stretches of days: of what is carried on, over days without any change as well, and of what was

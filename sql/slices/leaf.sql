@@ -12,3 +12,28 @@ select
   cast(on_hold as integer) as held
 from events
 where list_contains($types, event_type);
+
+-- name: everything()
+-- When each event of the lake was, and whether it is one of auditlake's own; other engines make it by their own means.
+create or replace temp view everything as
+select
+  epoch_us("timestamp") as t,
+  case when source = 'auditlake.self' then 1 else 0 end as is_own
+from events;
+
+-- name: trial($types)
+-- A leaf that is the same whatever the events are, to try an engine with.
+select
+  event_type,
+  epoch_us("timestamp") as t,
+  try(cast(user_id is null or user_id is not null as integer)) as verdict,
+  '' as g,
+  0 as held
+from events
+where list_contains($types, event_type);
+
+-- name: matched()
+-- returns: events
+select count(*) as events
+from leaf
+where verdict = 1;
