@@ -163,19 +163,18 @@ class Policies(Facet):
         Raises:
             EngineError: The engine is ``duckdb``, which is asked for everything.
         """
-        from auditlake.engine.duck import connect, rows, view_events
         from auditlake.errors import EngineError
         from auditlake.policies.slices import not_by_slices
         from auditlake.spark.check import EngineCheck, check_engine
+        from auditlake.store.file_types import types_in
         from auditlake.store.snapshot import file_paths, read_snapshot
 
         layout, chosen = self._context.layout, name or self._context.config.engine
         if chosen == "duckdb":
             raise EngineError("duckdb is asked for everything", hint="name slices, or sc://HOST:PORT")
-        files = file_paths(layout, sorted(read_snapshot(layout).files, key=lambda file: file.day)[-1:])
-        with connect() as connection:
-            view_events(connection, files)
-            found = dict(rows(connection, "select event_type, count(*) from events group by event_type"))
+        newest = sorted(read_snapshot(layout).files, key=lambda file: file.day)[-1:]
+        found = dict(pair for file in newest for pair in types_in(layout, file) or ())
+        files = file_paths(layout, newest)
         policies = {policy.id: not_by_slices(policy) for policy in self.all(tolerant=True)}
         return EngineCheck(chosen, check_engine(chosen, files, sum(found.values()), sorted(found)), policies)
 

@@ -117,8 +117,10 @@ def samples_by_slices(
     begins = [found.get(n, earliest) for n, *_ in shown]
     view([(_at(start), _at(peak_at)) for start, (_, _, peak_at) in zip(begins, shown, strict=True)])
     part = parts["shown" if len(policy.group_by) == 1 else "shown_by_several"]
-    values: dict[str, object] = {"keys": [row[0] for row in rows], "starts": [_us(row[1]) for row in rows], "from_ts": begins,
-              "peak_ats": [peak_at for *_, peak_at in shown]}  # fmt: skip
+    values: dict[str, object] = {
+        "keys": [row[0] for row in rows], "starts": [_us(row[1]) for row in rows], "from_ts": begins,
+        "peak_ats": [peak_at for *_, peak_at in shown],
+    }  # fmt: skip
     local.rows(part.text, part.bind(values))
     return samples_shown(local, samples_of(policy, question, most).steps[-1])
 

@@ -126,7 +126,7 @@ def _line(days: Sequence[_Day]) -> TrendLine:
     findings, still_open = [stood[1] for _, _, stood in days], [stood[2] for _, _, stood in days]
     first, last, most = days[0][0], days[-1][0], max(findings)
     at_most = f"at most {count(most, 'finding')} at once" if most else "none with a finding"
-    words = f"{count(len(days), 'day')} with a run from {first} to {last}, {at_most}"
+    words = f"{count(len(days), 'day')} with a run between {first} and {last}, {at_most}"
     ordinals = [day.toordinal() - first.toordinal() for day, _, _ in days]
     all_strokes, open_strokes = ("".join(_strokes(ordinals, each, max(1, most))) for each in (findings, still_open))
     return TrendLine(all_strokes, open_strokes, words)

@@ -70,8 +70,9 @@ def _first(place: Place, scratch: Path) -> bytes:
     return subprocess.run([sys.executable, *words], check=True, stdout=subprocess.PIPE).stdout
 
 
-def _first_copied(place: Place, _: Path) -> bytes:
-    files = [str(path) for path in place.day_files if path.parent == place.day_files[0].parent]
+def _first_copied(place: Place, scratch: Path) -> bytes:
+    days = place.day_files
+    files = [str(path) for path in days if path.parent == days[0].parent]
     copy = (
         f"copy (select {_COLUMNS} from read_parquet({files}) order by all limit {FIRST}) to '/dev/stdout' (format csv)"
     )
