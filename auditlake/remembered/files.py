@@ -163,7 +163,7 @@ def write(layout: Layout, changed: Mapping[str, Remembered], version: int, polic
             for name, each in changed.items():
                 content = _bytes(each)
                 if sum(sizes.values()) - sizes.get(name, 0) + len(content) <= most:
-                    write_whole(_path(layout, name), content, private=True, synced=False)
+                    write_whole(_path(layout, name), content, synced=False)
                     sizes[name] = len(content)
 
 
@@ -190,7 +190,7 @@ def forget(layout: Layout, snapshot: Snapshot) -> None:
             if remembered.is_empty:
                 remove_file(path, within=layout.root)
             elif has_gone:
-                write_whole(path, _bytes(remembered), private=True)
+                write_whole(path, _bytes(remembered))
 
 
 def _paths(layout: Layout) -> list[Path]:

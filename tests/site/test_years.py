@@ -219,7 +219,7 @@ def test_a_policy_over_time(layout: Layout) -> None:
     write_index(layout.reports, layout)
     path = layout.reports / f"compliance_{POLICY}_trend.html"
     page, source = Words(path.read_bytes()), path.read_text()
-    assert "57 days with a run from 2025-12-20 to 2026-02-15, at most 1 finding at once" in page.text
+    assert "57 days with a run between 2025-12-20 and 2026-02-15, at most 1 finding at once" in page.text
     drawn = source.partition('<svg class="trend"')[2].partition("</svg>")[0]
     assert [line.count("M") for line in re.findall(r' d="([^"]*)"', drawn)] == [2, 2]
     for row in ("Feb 2026 Compliant112026-02-15", "Jan 2026 Compliant112026-01-31", "Dec 2025 Compliant112025-12-31"):
