@@ -18,7 +18,7 @@ from auditlake.policies.model import Policy
 from auditlake.policies.question import Question
 from auditlake.policies.request import ReportRequest
 from auditlake.policies.shared import Shared
-from auditlake.policies.slices import SliceFiles, Stretch, evaluate_by_slices, samples_by_slices
+from auditlake.policies.slices import SliceFiles, Stretch, evaluate_by_slices, not_by_slices, samples_by_slices
 from auditlake.remembered.memory import LakeMemory
 from auditlake.reports.sentences import SHOWN_EPISODES
 from auditlake.spark.open import open_slices
@@ -70,27 +70,37 @@ class Evaluator:
 
 
 class _BySlices(Evaluator):
-    """An engine of slices; DuckDB looks up only the few events that a page shows."""
+    """An engine of slices; DuckDB looks up the few events that a page shows.
+
+    Where lake.toml names the engine, DuckDB also answers what has no formulation by slices; where the caller does, that
+    is refused.
+    """
 
     def __init__(
         self, context: LakeContext, request: ReportRequest, engine: DuckEngine, snapshot: Snapshot,
         policies: Sequence[Policy], holds: Sequence[Hold], slices: SliceEngine,
     ) -> None:  # fmt: skip
         super().__init__(context, request, engine, snapshot, policies, holds)
-        self._slices = slices
+        self._slices, self._is_named = slices, request.engine is not None
         self._source = readable(context.layout, snapshot, arrived_by=request.arrived_by)
 
     def answers(
-        self, asked: Sequence[tuple[Policy, Question]], *, shares_engine: bool, alike: Shared | None  # noqa: ARG002
-    ) -> Iterator[Answers]:  # fmt: skip
+        self, asked: Sequence[tuple[Policy, Question]], *, shares_engine: bool, alike: Shared | None
+    ) -> Iterator[Answers]:
         """Return the answers of policies, one after the other."""
         layout, source = self._context.layout, self._source
-        deleted = deletions(layout, self._snapshot.version, [policy for policy, _ in asked])
+        others = [pair for pair in asked if not (self._is_named or not_by_slices(pair[0]) is None)]
+        own = [pair for pair in asked if pair not in others]
+        deleted = deletions(layout, self._snapshot.version, [policy for policy, _ in own])
         files = SliceFiles(file_paths(layout, source.files), self._snapshot.rows, source.last_batch)
-        return evaluate_by_slices(self._slices, files, asked, self._policies, self._holds, deleted=deleted)
+        by_slices = evaluate_by_slices(self._slices, files, own, self._policies, self._holds, deleted=deleted)
+        by_duckdb = super().answers(others, shares_engine=shares_engine, alike=alike) if others else iter(())
+        return (next(by_duckdb if pair in others else by_slices) for pair in asked)
 
     def samples(self, answers: Answers) -> Samples:
         """Return a few of the events behind the first episodes of the last answers."""
+        if not_by_slices(answers.policy) is not None:
+            return super().samples(answers)
         source = self._source
 
         def view(stretches: Sequence[Stretch]) -> None:

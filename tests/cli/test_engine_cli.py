@@ -83,12 +83,16 @@ def test_the_check(lake: AuditLake) -> None:
 
 
 def test_lake_toml_names_it(lake: AuditLake, tmp_path: Path) -> None:
-    """The section [engine] names one; what is none is refused with what there is."""
+    """The section [engine] names one, and DuckDB answers the rest; what is none is refused with what there is."""
     config = lake.layout.config
     text = config.read_text()
     try:
         config.write_text(f'{text}\n[engine]\nname = "slices"\n')
-        assert run(lake, *ASKED, "--out", str(tmp_path))[0] == 0
+        everything = ("report", *ASKED[-4:])
+        assert run(lake, *everything, "--out", str(tmp_path / "usual"), "--engine", "duckdb")[0] == 0
+        assert run(lake, *everything, "--out", str(tmp_path / "set"))[0] == 0
+        assert len(files(tmp_path / "usual")) == 12
+        assert files(tmp_path / "set") == files(tmp_path / "usual")
         assert auditlake.open(lake.layout.root).runs.all()[-1].engine == "slices"
         config.write_text(f'{text}\n[engine]\nname = "spark"\n')
         with pytest.raises(LakeFormatError, match=r"engine\.name: expected 'duckdb', 'slices', or an address such as"):
