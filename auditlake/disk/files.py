@@ -126,6 +126,18 @@ def remove_file(path: Path, *, within: Path) -> None:
         os.unlink(name, dir_fd=folder)
 
 
+def remove_any(path: Path, *, within: Path) -> None:
+    """Remove a file of a lake, or whatever else lies in its place.
+
+    Raises:
+        OSError: As for :func:`remove_file`.
+    """
+    try:
+        remove_file(path, within=within)
+    except IsADirectoryError:
+        remove_tree(path, within=within)
+
+
 def remove_tree(path: Path, *, within: Path) -> None:
     """Remove a folder of a lake with all that is in it, as far as that can be done; links are not followed.
 

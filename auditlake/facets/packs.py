@@ -227,7 +227,7 @@ class Packs(Facet):
             reports = []
             for packs in (change.before, change.after):
                 with frameworks.judged(
-                    (), [diff.pack_id], only=True, where=Where(packs), as_of=now, pages=False
+                    (), [diff.pack_id], only=True, where=Where(packs), as_of=now, pages=False, cache=False
                 ) as made:
                     if made.faults:
                         raise PackError(tuple(each for why in made.faults.values() for each in why))

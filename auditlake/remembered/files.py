@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
@@ -18,8 +19,8 @@ from typing import Any
 
 import orjson
 
-from auditlake.disk.durable import write_whole
-from auditlake.disk.files import check_folder, read_file, remove_file
+from auditlake.disk.durable import sync_folder, write_whole
+from auditlake.disk.files import check_folder, open_file, read_file, remove_any, remove_file
 from auditlake.disk.layout import Layout
 from auditlake.disk.lock import LOCK_SECONDS, exclusive
 from auditlake.disk.rights import make_folder
@@ -30,6 +31,8 @@ from auditlake.store.model import DataFile, Snapshot
 OF_ALL = "_events"
 """The name of the file that is about no policy; an id of a policy never begins so."""
 _SUFFIX = ".json"
+_MOST_DAYS = 80_000
+"""The most days that an answer is made of: a window has at most 200 years."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,10 +124,21 @@ def read(layout: Layout, name: str) -> Remembered:
         if hashlib.sha256(content).hexdigest().encode() == digest:
             questions = orjson.loads(content)
             return Remembered({
-                question: (asked, {place: Entry(*entry) for place, entry in entries.items()})
+                question: (asked, {place: _entry(*entry) for place, entry in entries.items()})
                 for question, (asked, entries) in questions.items()
             })  # fmt: skip
     return Remembered({})
+
+
+def _entry(key: Any, first: Any, last: Any, answer: Any) -> Entry:
+    """Return an entry of a file, which anybody may have written.
+
+    Raises:
+        ValueError: It is none.
+    """
+    if not (isinstance(key, str) and type(first) is type(last) is int and 0 <= last - first <= _MOST_DAYS):
+        raise ValueError("no entry")
+    return Entry(key, first, last, answer)
 
 
 def _bytes(remembered: Remembered) -> bytes:
@@ -135,7 +149,9 @@ def _bytes(remembered: Remembered) -> bytes:
     return hashlib.sha256(content).hexdigest().encode() + b"\n" + content
 
 
-def write(layout: Layout, changed: Mapping[str, Remembered], version: int, policies: Iterable[str], most: int) -> None:
+def write(
+    layout: Layout, changed: Mapping[str, Remembered], version: int, files: DayFiles, policies: Iterable[str], most: int
+) -> None:
     """Write files that have changed, unless the lake has: what was taken from it since may be in them.
 
     It is no fault if nothing can be written.
@@ -144,6 +160,7 @@ def write(layout: Layout, changed: Mapping[str, Remembered], version: int, polic
         layout: The lake.
         changed: The files, by name.
         version: The snapshot that they were made of.
+        files: Its data files. What was made of others goes: it was read before a deletion took it away.
         policies: The ids of all policies: files of others go.
         most: How many bytes all files may have; what has no room is not kept.
     """
@@ -161,6 +178,7 @@ def write(layout: Layout, changed: Mapping[str, Remembered], version: int, polic
                 remove_file(_path(layout, name), within=layout.root)
                 del sizes[name]
             for name, each in changed.items():
+                each.keep_live(files)
                 content = _bytes(each)
                 if sum(sizes.values()) - sizes.get(name, 0) + len(content) <= most:
                     write_whole(_path(layout, name), content, synced=False)
@@ -187,10 +205,17 @@ def forget(layout: Layout, snapshot: Snapshot) -> None:
         for path in _paths(layout):
             remembered = read(layout, path.stem)
             has_gone = remembered.keep_live(files)
-            if remembered.is_empty:
-                remove_file(path, within=layout.root)
-            elif has_gone:
-                write_whole(path, _bytes(remembered))
+            try:
+                if remembered.is_empty:
+                    remove_any(path, within=layout.root)
+                elif has_gone:
+                    write_whole(path, _bytes(remembered))
+                else:
+                    with open_file(path, within=layout.root) as file:  # a report may have written it without a sync
+                        os.fsync(file.fileno())
+            except OSError:  # the disk is full: it can be found again, and must not stay
+                remove_any(path, within=layout.root)
+        sync_folder(layout.remembered)
 
 
 def _paths(layout: Layout) -> list[Path]:

@@ -119,11 +119,12 @@ class LakeMemory:
             for ask, parts in self._wanted(policy, question, asks[policy.id], of_all):
                 wanted.setdefault((ask.file, ask.query), (ask, set()))[1].update(parts)
         self._fill(wanted.values())
-        known = {
-            policy.id: self._known(policy, question, asks[policy.id])
-            for policy, question in sound
-            if policy.id not in self._failed
-        }
+        known: dict[str, Known] = {}
+        for policy, question in sound:
+            if policy.id not in self._failed:
+                # Whoever can write to the lake may have put anything there: then the policy is asked as any other.
+                with suppress(TypeError, ValueError, KeyError, AttributeError, IndexError):
+                    known[policy.id] = self._known(policy, question, asks[policy.id])
         self._write()
         return known
 
@@ -324,7 +325,7 @@ class LakeMemory:
         if self._changed:
             changed = {name: self._read[name] for name in sorted(self._changed)}
             names = (policy.id for policy in self._policies)
-            write(self._layout, changed, self._snapshot.version, names, self._most)
+            write(self._layout, changed, self._snapshot.version, self._files, names, self._most)
             self._changed.clear()
 
     def _engine(self, days: Iterable[int]) -> DuckEngine:

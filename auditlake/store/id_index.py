@@ -25,7 +25,7 @@ import pyarrow as pa
 from pyarrow import compute
 
 from auditlake.disk.durable import sync_folder
-from auditlake.disk.files import check_folder, remove_file, remove_tree
+from auditlake.disk.files import check_folder
 from auditlake.disk.layout import Layout, part_day_and_digest
 from auditlake.disk.rights import make_folder
 from auditlake.engine.duck import beside, rows, view_events
@@ -111,7 +111,7 @@ class IdIndex:
 
         with suppress(OSError, duckdb.Error, LakeFormatError):
             for path in self._damaged:
-                _remove(self._layout, path)
+                remove_any(path)
             self._damaged = []
             months: dict[str, list[DataFile]] = defaultdict(list)
             for file in self.missing:
@@ -142,7 +142,7 @@ class IdIndex:
         for segment in replaced:
             self._segments.remove(segment)
             if segment.path != path:
-                _remove(self._layout, segment.path)
+                remove_any(segment.path)
         self._segments.append(read_segment(path, self._layout.root, self._hashing))
 
     def _distrust(self, segment: Segment) -> None:
@@ -158,16 +158,18 @@ def forget_ids(layout: Layout, snapshot: Snapshot) -> None:
         OSError: The disk refused.
     """
     segments, damaged = read_segments(layout, None)
+    damaged += layout.ids.glob(".*.draft")  # of a writer that died
     for segment in segments:
         if not _is_live(segment, snapshot.table).all():
-            with suppress(DamagedSegmentError):
+            # Of a disk that is full the rest is made again.
+            with suppress(DamagedSegmentError, OSError):
                 left = _live(segment, snapshot.table)
                 if len(left.files):
                     write_segment(layout, segment.hashing, segment.month, left.files, left.keyed, left.keys)
             damaged.append(segment.path)
     for path in damaged:
-        _remove(layout, path)
-    if damaged:
+        remove_any(path)
+    if layout.ids.exists():  # what was removed without a sync before is gone then, too
         sync_folder(layout.ids)
 
 
@@ -219,14 +221,6 @@ def _read(connection: duckdb.DuckDBPyConnection, layout: Layout, files: Sequence
         np.array([file.path.encode() for file in files], f"S{PATH_BYTES}"), keyed.astype(np.uint32),
         np.sort(columns["hash"] << np.uint64(FILE_BITS) | numbers),
     )  # fmt: skip
-
-
-def _remove(layout: Layout, path: Path) -> None:
-    """Remove a segment, or what has the name of one."""
-    try:
-        remove_file(path, within=layout.root)
-    except IsADirectoryError:
-        remove_tree(path, within=layout.root)
 
 
 def _stretches(files: Sequence[DataFile]) -> Iterator[list[DataFile]]:

@@ -148,7 +148,7 @@ def read_segments(layout: Layout, hashing: int | None) -> tuple[list[Segment], l
                     segments.append(read_segment(path, layout.root, hashing))
                 except FileNotFoundError:
                     continue  # a writer has merged it
-                except (OSError, ValueError, KeyError, TypeError):
+                except (OSError, ValueError, KeyError, TypeError, RecursionError):
                     damaged.append(path)
     return segments, damaged
 
