@@ -47,7 +47,7 @@ CLASSES = 8
 _GRACE_SECONDS = 86_400.0
 _REQUIRED = {"id", "created"}
 _SECTIONS = ("alerts", "desk", "engine", "files", "ledger", "nightly", "reports", "retention")
-_NAMES = {"event_types": "extra_types", "grace": "grace_seconds", "name": "engine"}
+_NAMES = {"event_types": "extra_types", "grace": "grace_seconds"}
 """The settings that :class:`LakeConfig` calls otherwise than lake.toml does."""
 _MOST_RECORD = 1 << 30
 _MOST_FINDINGS = 100_000_000
@@ -238,7 +238,7 @@ def _parse(layout: Layout, raw: Mapping[str, Any]) -> LakeConfig:
         collect=tuple(CollectPlace(**_settings(layout, each, _COLLECT_READERS, "collect.")) for each in places),
         nightly=NightlySettings(**_settings(layout, sections["nightly"], _NIGHTLY_READERS, "nightly.")),
         reports=ReportSettings(**_settings(layout, sections["reports"], _REPORT_READERS, "reports.")),
-        **_settings(layout, sections["engine"], _ENGINE_READERS, "engine."),
+        engine=_settings(layout, sections["engine"], _ENGINE_READERS, "engine.").get("name", "duckdb"),
     )
 
 
@@ -452,7 +452,8 @@ _DESK_READERS: _Readers = {
 
 
 _MAY_BE_SECRET = {
-    "alerts.webhook", "collect.path", *(f"alerts.sinks.{key}" for key in SINK_READERS if key not in {"kind", "port"})
+    "alerts.webhook", "engine.name", "collect.path",
+    *(f"alerts.sinks.{key}" for key in SINK_READERS if key not in {"kind", "port"}),
 }  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from auditlake.cli.output import machine, opened, say, table
 
 @click.group()
 def engine() -> None:
-    """Let a cluster answer policies: Spark, or any server of Spark Connect.
+    """Let a cluster answer policies, by Spark Connect.
 
     `auditlake report --engine sc://HOST:PORT` and the section [engine] of lake.toml name one. What a report says does
     not depend on it.

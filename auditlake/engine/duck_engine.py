@@ -77,10 +77,11 @@ class DuckEngine:
         if self._events is None:
             return
         kind, name, query = made(sql)
-        if kind:
-            (self._views.add if kind == "view" else self._views.discard)(name)
         text = _ELSEWHERE.sub("", query).lower()
-        if kind == "view" or not any(each in text for each in self._views):
+        is_of_events = any(each in text for each in self._views)
+        if kind:
+            (self._views.add if kind == "view" and is_of_events else self._views.discard)(name)
+        if kind == "view" or not is_of_events:
             return  # it reads none of it
         asked = None
         with suppress(RecursionError):

@@ -80,7 +80,7 @@ def engine_name(text: str) -> str:
     Raises:
         ValueError: It is none.
     """
-    if text not in ("duckdb", "slices") and not re.fullmatch(r"sc://[^\s/?#@]+(/;?[^\s]*)?", text):
+    if text not in ("duckdb", "slices") and not re.fullmatch(r"sc://[^\s/?#@;]+(/(;[^\s]*)?)?", text):
         raise ValueError("expected duckdb, slices or sc://HOST:PORT")
     return text
 

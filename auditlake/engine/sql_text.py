@@ -32,7 +32,7 @@ def select_events(
         last_batch: Leave out rows of later batches.
         beside: A table with all columns whose rows it gives too.
     """
-    listed_columns = ", ".join(_DAY if column == "event_date" and files else identifier(column) for column in columns)
+    listed_columns = ", ".join(map(_column if files else identifier, columns))
     if files:
         listed = ", ".join(map(literal, files))
         origin = f"read_parquet([{listed}], hive_partitioning = false)"
@@ -44,3 +44,11 @@ def select_events(
     if beside is not None:
         origin += f" union all select {', '.join(map(identifier, columns))} from {identifier(beside)}"
     return f"select {listed_columns} from {origin}"
+
+
+def _column(name: str) -> str:
+    """Return a column as it is read of files: those of other programs may have instants without their zone, UTC."""
+    if name == "event_date":
+        return _DAY
+    quoted = identifier(name)
+    return f"cast({quoted} as timestamptz) as {quoted}" if COLUMNS.get(name) == "timestamptz" else quoted

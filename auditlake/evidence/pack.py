@@ -94,7 +94,9 @@ def write_evidence(
         ReportError: The file is there already, or cannot be written.
     """
     with (
-        judge(policy_ids, pack_ids or None, only=not policy_ids, **{**options, "cache": False}) as made,
+        judge(
+            policy_ids, pack_ids or None, only=not policy_ids, **{**options, "cache": False, "engine": "duckdb"}
+        ) as made,
         TemporaryDirectory(prefix="auditlake-pack-") as name,
     ):
         for why in made.faults.values():

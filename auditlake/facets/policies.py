@@ -176,7 +176,9 @@ class Policies(Facet):
         found = dict(pair for file in newest for pair in types_in(layout, file) or ())
         files = file_paths(layout, newest)
         policies = {policy.id: not_by_slices(policy) for policy in self.all(tolerant=True)}
-        return EngineCheck(chosen, check_engine(chosen, files, sum(found.values()), sorted(found)), policies)
+        return EngineCheck(
+            chosen.partition("/;")[0], check_engine(chosen, files, sum(found.values()), sorted(found)), policies
+        )
 
     def check(self, *named: str) -> tuple[CheckResult, ...]:
         """Run the tests inside policies.

@@ -75,11 +75,14 @@ def _signer(context: LakeContext, pack: Unpacked) -> tuple[Signer, str]:
         return "own", ""
     if (entry := earlier_keys(context.layout).get(key)) is None:
         return "unknown", f"the lake knows no key {key}, which signed the pack: compare it with those that were kept"
+    if not pack.entries:
+        return "unknown", "an earlier key of the lake signed the pack, which has no checkpoint that says when"
     if pack.entries > entry:
         counted = count(pack.entries, "entry", "entries")
         since = f"its checkpoint counts {counted}, and another key followed at entry {entry}"
         return "unknown", f"an earlier key of the lake signed the pack after its time: {since}"
-    return "earlier", f"an earlier key of the lake signed the pack in its time: another followed at entry {entry}"
+    kept = f"another followed at entry {entry}, and whoever kept the earlier one can sign with it still"
+    return "earlier", f"an earlier key of the lake signed the pack: {kept}"
 
 
 def _any(

@@ -186,7 +186,7 @@ class _Mapping:
         objects: list[int] = cleared.tolist()
         for record in np.setdiff1d(missing, cleared, assume_unique=True).tolist():
             _, batch, i = self._buffer.find(record)
-            raw = batch.raw(i) if batch.originals is None else batch.text[i].as_py().encode()
+            raw = batch.raw(i) if batch.originals is None else batch.text_of(np.array([i]))[0].as_py().encode()
             if verdict := why_not_an_object(raw):
                 refused.append(refusal(record, *verdict, raw))
             else:

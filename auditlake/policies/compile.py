@@ -160,9 +160,9 @@ def moments_of(policies: Sequence[Policy], *, fewest: int = 2) -> Step:
     if len(policies) < fewest:
         part = moments()
         return Step(part.name, part.text, {})
-    part = statement("policies/moments.sql", "moments_in_memory")
+    part = statement("policies/moments.sql", "instants_in_memory")
     types = sorted({name for policy in policies for name in policy.required_events})
-    return Step(part.name, part.text, {"types": types})
+    return Step(part.name, part.text, {"types": types}, makes_table=True)
 
 
 def compile_backtest(

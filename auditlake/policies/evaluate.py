@@ -288,6 +288,8 @@ class Runner:
     def _take_moments(self) -> None:
         if self._moments is not None:
             run_step(self.engine, self._moments)
+            if self._moments.makes_table:
+                self.engine.rows(statement("policies/moments.sql", "moments_kept").text)
             self._moments = None
 
     def _step(self, step: Step, script: _Script, *, is_own: bool) -> list[Row]:

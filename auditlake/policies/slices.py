@@ -83,15 +83,24 @@ def evaluate_by_slices(
     Raises:
         EngineError: A policy asks what has no formulation by slices, or the engine failed.
     """
-    refused = [f"{policy.id} ({what})" for policy, _ in asked if (what := not_by_slices(policy)) is not None]
-    if refused:
-        message = f"the engine {engine.name} cannot be asked for {', '.join(refused)}"
-        raise EngineError(message, hint="name the other policies, or leave the engine out")
+    refuse_what_has_no_slices(engine, asked)
     for policy, question in asked:
         rows = _Questions(engine, files, policy, policies, holds, question).answered()
         queries = compile_policy(policy, policies, question, holds=holds)
         counts = tuple((query, len(rows[query.name])) for query in queries)
         yield Answers(policy, policies, question, rows, counts, asked=policy, deleted=deleted)
+
+
+def refuse_what_has_no_slices(engine: SliceEngine, asked: Sequence[tuple[Policy, Question]]) -> None:
+    """Name the policies that ask what has no formulation by slices.
+
+    Raises:
+        EngineError: There are some.
+    """
+    refused = [f"{policy.id} ({what})" for policy, _ in asked if (what := not_by_slices(policy)) is not None]
+    if refused:
+        message = f"the engine {engine.name} cannot be asked for {', '.join(refused)}"
+        raise EngineError(message, hint="name the other policies, or leave the engine out")
 
 
 def samples_by_slices(

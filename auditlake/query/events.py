@@ -84,7 +84,9 @@ class Events(Rows):
     fetchall = Table.fetchall
 
     def __len__(self) -> int:
-        return sum(batch.num_rows for batch in self.to_batches())
+        if self._length is None:
+            self._length = sum(batch.num_rows for batch in self.to_batches())
+        return self._length
 
     def _head(self, many: int) -> pa.Table:
         most = many if (limit := self.parameters["limit"]) is None else min(many, limit)
@@ -107,7 +109,7 @@ class Events(Rows):
         while days and left != 0:
             files, last = _stretch(days, longer)
             found = 0
-            for until in (*self._cuts(connection, files, longer), last):
+            for until in (*self._cuts(connection, files, longer, after, last), last):
                 bounds = {"start": _later(start, after), "end": _earlier(end, until), "limit": left}
                 with self._explained():
                     table = connection.sql(self.sql, params=self.parameters | bounds).to_arrow_table()
@@ -118,14 +120,20 @@ class Events(Rows):
             longer = min(2 * longer, _LONGEST) if found * _SCARCE < _rows(files) else 1
 
     def _cuts(
-        self, connection: duckdb.DuckDBPyConnection, files: Sequence[DataFile], longer: int
-    ) -> Iterator[datetime]:
-        """Show some files as ``events``, and yield the instants after which to part what is too much at once."""
+        self, connection: duckdb.DuckDBPyConnection, files: Sequence[DataFile], longer: int,
+        first: datetime | None, last: datetime | None,
+    ) -> Iterator[datetime]:  # fmt: skip
+        """Show some files as ``events``, and yield the instants after which to part what is too much at once.
+
+        What is in the table beside the files may lie before their first instant, or after their last: no cut does.
+        """
         with self._explained():
             self._view(connection, files)
             if (parts := max(_rows(files) // STRETCH_ROWS, _size(files) // STRETCH_BYTES) // longer) > 1:
                 cut = statement("queries/events.sql", "cuts")
-                yield from (at for (at,) in rows(connection, cut.text, {"size": _rows(files) // parts}))
+                for (at,) in rows(connection, cut.text, {"size": _rows(files) // parts}):
+                    if (first is None or at >= first) and (last is None or at < last):
+                        yield at
 
     def _cursor(self) -> duckdb.DuckDBPyConnection:
         """Return a connection with views of its own, and the table beside the files."""

@@ -48,9 +48,9 @@ def matching(
         else:
             snapshot, table = read_snapshot(context.layout, version), None
         source = readable(context.layout, snapshot)
-        if (types := values.get("event_type")) is not None:
+        if (types := values.get("types")) is not None:
             known = contents_of(context.layout, snapshot.version, source.files)
-            chosen = set(files_for(known, [Asked(types=frozenset(types))]))
+            chosen = set(files_for(known, [Asked(types=frozenset(types))], is_whole=False))
             source = replace(source, files=[file for file in source.files if file.path in chosen])
         origin = Origin(context.layout, source, table)
     return Events(connection, values, partial(failure, context.layout, "the query"), origin)

@@ -375,4 +375,6 @@ def _encoded(value: Any) -> Any:
     """Return a value as JSON has it; a number of 128 bits as text."""
     if isinstance(value, datetime):
         return {merge.AT: micros(value)}
+    if isinstance(value, list | tuple):
+        return [_encoded(each) for each in value]
     return str(value) if isinstance(value, Decimal) else value

@@ -112,6 +112,8 @@ def _tallied(answers: Answers) -> dict[Any, int]:
 
 def value(given: Any) -> Any:
     """Return a value of a row, of what JSON has in its place."""
+    if isinstance(given, list):
+        return [value(each) for each in given]
     return instant(given[AT]) if isinstance(given, dict) else given
 
 

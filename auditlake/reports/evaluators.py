@@ -11,15 +11,23 @@ from auditlake.context import LakeContext
 from auditlake.disk.layout import part_day_and_digest
 from auditlake.engine.duck import beside, view_events
 from auditlake.engine.duck_engine import DuckEngine
-from auditlake.engine.model import SliceEngine
-from auditlake.policies.deleted_days import deletions
+from auditlake.engine.model import SliceEngine, StatementError
+from auditlake.policies.condition import ConditionError
+from auditlake.policies.deleted_days import Deletion, deletions
 from auditlake.policies.evaluate import Answers, Samples, evaluate, samples
 from auditlake.policies.holds import Hold
 from auditlake.policies.model import Policy
 from auditlake.policies.question import Question
 from auditlake.policies.request import ReportRequest
 from auditlake.policies.shared import Shared
-from auditlake.policies.slices import SliceFiles, Stretch, evaluate_by_slices, not_by_slices, samples_by_slices
+from auditlake.policies.slices import (
+    SliceFiles,
+    Stretch,
+    evaluate_by_slices,
+    not_by_slices,
+    refuse_what_has_no_slices,
+    samples_by_slices,
+)
 from auditlake.remembered.memory import LakeMemory
 from auditlake.reports.sentences import SHOWN_EPISODES
 from auditlake.spark.open import open_slices
@@ -91,6 +99,8 @@ class _BySlices(Evaluator):
     ) -> None:  # fmt: skip
         super().__init__(context, request, engine, snapshot, policies, holds)
         self._slices, self._is_named = slices, request.engine is not None
+        self._apart: DuckEngine | None = None
+        """What answered the last policy, if its condition fails."""
         self._source = readable(context.layout, snapshot, arrived_by=request.arrived_by)
 
     def answers(
@@ -98,16 +108,43 @@ class _BySlices(Evaluator):
     ) -> Iterator[Answers]:
         """Return the answers of policies, one after the other."""
         layout, source = self._context.layout, self._source
-        others = [pair for pair in asked if not (self._is_named or not_by_slices(pair[0]) is None)]
+        others = [
+            (policy, question)
+            for policy, question in asked
+            if policy.fault is not None or (not self._is_named and not_by_slices(policy) is not None)
+        ]
         own = [pair for pair in asked if pair not in others]
         deleted = deletions(layout, self._snapshot.version, [policy for policy, _ in own])
         files = SliceFiles(file_paths(layout, source.files), self._snapshot.rows, source.last_batch)
-        by_slices = evaluate_by_slices(self._slices, files, own, self._policies, self._holds, deleted=deleted)
         by_duckdb = super().answers(others, shares_engine=shares_engine, alike=alike) if others else iter(())
-        return (next(by_duckdb if pair in others else by_slices) for pair in asked)
+        refuse_what_has_no_slices(self._slices, own)
+        for pair in asked:
+            self._apart = None
+            if pair in others:
+                yield next(by_duckdb)
+                continue
+            try:
+                (answers,) = evaluate_by_slices(
+                    self._slices, files, [pair], self._policies, self._holds, deleted=deleted
+                )  # fmt: skip
+            except (StatementError, ConditionError):
+                answers = self._answered_apart(pair, deleted)
+            yield answers
+
+    def _answered_apart(self, pair: tuple[Policy, Question], deleted: Sequence[Deletion]) -> Answers:
+        """Return the answers of a policy whose condition fails: DuckDB says where, on a connection of its own."""
+        local = beside(self._engine.connection)
+        view_events(
+            local, file_paths(self._context.layout, self._source.files), last_batch=self._source.last_batch
+        )  # fmt: skip
+        self._apart = DuckEngine(local)
+        return next(evaluate(self._apart, [pair], self._policies, self._holds, deleted=deleted))
 
     def samples(self, answers: Answers) -> Samples:
         """Return a few of the events behind the first episodes of the last answers."""
+        if self._apart is not None:
+            policy = answers.asked or answers.policy
+            return samples(self._apart, policy, answers.question, SHOWN_EPISODES, counted=answers.counted)
         if not_by_slices(answers.policy) is not None:
             return super().samples(answers)
         source = self._source
@@ -131,7 +168,7 @@ def evaluator(
     Raises:
         EngineError: The engine that was asked for cannot be reached.
     """
-    name = request.engine or context.config.engine
+    name = request.engine or ("duckdb" if request.again else context.config.engine)
     if name == "duckdb":
         yield Evaluator(context, request, engine, snapshot, policies, holds)
         return

@@ -111,7 +111,7 @@ class Narrowing:
             used: The views that it reads.
         """
         asked = None if self._others & set(used) else asked_by(self._connection, text, values)
-        files = self._all if asked is None else files_for(self._files, asked)
+        files = self._all if asked is None else files_for(self._files, asked, is_whole=False)
         if files != self._shown:
             read = select_events([f"./{file}" for file in files], PUBLIC_COLUMNS, self._last_batch)
             make_view(self._connection, "_read", read)

@@ -121,7 +121,7 @@ class AuditSession:
                 layout, config, clock, principal=self.principal, session=self.id, snapshot=self.snapshot,
                 account=account,
             )  # fmt: skip
-            chosen = chooser(layout, self.snapshot, can_read.files)
+            chosen = chooser(layout, self.snapshot, can_read.files, is_whole=False)
             sight = Sight(self.snapshot, self.as_of, clock(), chosen, can_read.last_batch, masking, waiting)
             self._tables = Tables(layout, config, sight, self._log.lines)
             self._lock = Lock()

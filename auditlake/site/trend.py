@@ -104,7 +104,13 @@ def trend_pages(folder: Folder, entries: Sequence[IndexEntry], runs: RunsOfYear)
 def _days(runs: RunsOfYear, policy_ids: set[str]) -> dict[str, list[_Day]]:
     """Return the days on which each policy was judged, in order."""
     found: dict[str, dict[date, _Day]] = {each: {} for each in policy_ids}
-    judged = [(each.as_of, each, said) for each, said in runs.lately() if each.state == "ok" and each.as_of]
+    first = min((each.finished for each, _ in runs.lately()), default=None)
+    begins = None if first is None else first.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    # One that was judged as of long ago says nothing of lately.
+    judged = [
+        (each.as_of, each, said) for each, said in runs.lately()
+        if each.state == "ok" and each.as_of and (begins is None or each.as_of >= begins)
+    ]  # fmt: skip
     for as_of, run, said in sorted(judged, key=lambda each: (each[0], each[1].number)):
         day = as_of.date()
         for policy_id, stood in said.policies.items():

@@ -47,7 +47,8 @@ def open_spark(address: str) -> SparkEngine:
         # Spark's client asks again for minutes where nothing listens.
         socket.create_connection((where.hostname or "", where.port or _PORT), timeout=_SECONDS).close()
     except ValueError as error:
-        raise EngineError(f"engine: {error}, got {address!r}", hint="sc:// is a server of Spark Connect") from error
+        message = f"engine: {error}, got {_shown(address)!r}"
+        raise EngineError(message, hint="sc:// is a server of Spark Connect") from error
     except OSError as error:
         message = f"no server answers at {_shown(address)}: {error.strerror or error}"
         raise EngineError(message, hint="start Spark Connect there, or leave --engine out") from error
@@ -58,11 +59,11 @@ def open_spark(address: str) -> SparkEngine:
         except ImportError as error:
             message = f"the engine {_shown(address)} needs Spark's client: {error}"
             raise EngineError(message, hint="pip install 'auditlake[spark]'") from error
-        with _told(f"no session with {_shown(address)}"):
+        with _told(f"no session with {_shown(address)}", address):
             session = SparkSession.builder.remote(address).create()
             session.conf.set("spark.sql.session.timeZone", "UTC")
             session.sql("select 1").collect()
-    return SparkEngine(session)
+    return SparkEngine(session, address)
 
 
 @contextmanager
@@ -81,21 +82,27 @@ def _main_of_file() -> Iterator[None]:
 
 def _shown(address: str) -> str:
     """Return an address without its parameters, which may hold a token."""
-    return address.partition("/;")[0]
+    scheme, separator, rest = address.partition("://")
+    return f"{scheme}{separator}{re.split('[/;?#]', rest)[0]}"
 
 
 class _told:  # noqa: N801 - reads as a verb where it is used
     """Turns whatever Spark's client raises into an :class:`EngineError`."""
 
-    def __init__(self, what: str) -> None:
-        self._what = what
+    def __init__(self, what: str, address: str = "") -> None:
+        self._what, self._address = what, address
 
     def __enter__(self) -> None:
         return None
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         if isinstance(error, Exception) and not isinstance(error, EngineError):
-            said = " ".join(str(error).split())[:_TOLD]
+            said = " ".join(str(error).split())
+            for secret in sorted(
+                re.split("[/;]|[a-z_]+=", self._address.partition("://")[2])[1:], key=len, reverse=True
+            ):
+                said = said.replace(secret, "…") if secret else said
+            said = said[:_TOLD]
             hint = "auditlake engine check says what works there"
             raise EngineError(f"{self._what}: {said or type(error).__name__}", hint=hint) from error
 
@@ -105,12 +112,13 @@ class SparkEngine:
 
     Args:
         session: The session, in UTC.
+        address: That of the server: it is kept out of messages.
     """
 
     name = "spark"
 
-    def __init__(self, session: SparkSession) -> None:
-        self._session = session
+    def __init__(self, session: SparkSession, address: str = "") -> None:
+        self._session, self._address = session, address
         self._kept: list[DataFrame] = []
 
     def leaf(self, leaf: Leaf, files: Sequence[Path], last_batch: int | None) -> None:
@@ -120,7 +128,7 @@ class SparkEngine:
         events = self._events([str(path) for path in files], last_batch)
         own = f.when(f.col("source") == "auditlake.self", 1).otherwise(0)
         everything = events.select(f.unix_micros("timestamp").alias("t"), own.alias("is_own"))
-        with _told("the events cannot be read"):
+        with _told("the events cannot be read", self._address):
             everything.createOrReplaceTempView("everything")
             governed = events.filter(f.col("event_type").isin(list(leaf.types)))
             made = self._plain(governed, leaf.group_by) if leaf.group_by is not None else _by_duckdb(governed, leaf)
@@ -132,7 +140,7 @@ class SparkEngine:
             raise EngineError(message, hint="the path of the lake must be without []{}*?\\ for this engine")
         named = {name: kind for name, kind in COLUMNS.items() if name != "event_date"}
         schema = ", ".join(f"`{name}` {_OF_SPARK[kind]}" for name, kind in named.items())
-        with _told("the events cannot be read"):
+        with _told("the events cannot be read", self._address):
             if not paths:
                 return self._session.createDataFrame([], schema=schema)
             # Partitions are not looked for: a folder far above the lake may be named like one.
@@ -155,18 +163,18 @@ class SparkEngine:
     def table(self, name: str, columns: Mapping[str, str], rows: Sequence[Row]) -> None:
         """Make a small table of rows."""
         schema = ", ".join(f"`{column}` {kind}" for column, kind in columns.items())
-        with _told(f"the table {name} cannot be made"):
+        with _told(f"the table {name} cannot be made", self._address):
             self._session.createDataFrame([*rows], schema=schema).createOrReplaceTempView(name)
 
     def define(self, name: str, sql: str, parameters: Mapping[str, object], *, is_kept: bool) -> None:
         """Make a view of what a statement returns; one that is read twice is kept."""
-        with _told(f"the statement {name} failed"):
+        with _told(f"the statement {name} failed", self._address):
             frame = self._session.sql(*_spelled(sql, parameters))
             (self._keep(frame) if is_kept else frame).createOrReplaceTempView(name)
 
     def rows(self, sql: str, parameters: Mapping[str, object] | None = None) -> list[Row]:
         """Run a statement and return its rows."""
-        with _told("a statement failed"):
+        with _told("a statement failed", self._address):
             table = self._session.sql(*_spelled(sql, parameters or {})).toArrow()
         return [tuple(row.values()) for row in table.rename_columns([*map(str, range(table.num_columns))]).to_pylist()]
 

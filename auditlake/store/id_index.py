@@ -25,7 +25,7 @@ import pyarrow as pa
 from pyarrow import compute
 
 from auditlake.disk.durable import sync_folder
-from auditlake.disk.files import check_folder
+from auditlake.disk.files import check_folder, remove_any
 from auditlake.disk.layout import Layout, part_day_and_digest
 from auditlake.disk.rights import make_folder
 from auditlake.engine.duck import beside, rows, view_events
@@ -111,7 +111,7 @@ class IdIndex:
 
         with suppress(OSError, duckdb.Error, LakeFormatError):
             for path in self._damaged:
-                remove_any(path)
+                remove_any(path, within=self._layout.root)
             self._damaged = []
             months: dict[str, list[DataFile]] = defaultdict(list)
             for file in self.missing:
@@ -142,7 +142,7 @@ class IdIndex:
         for segment in replaced:
             self._segments.remove(segment)
             if segment.path != path:
-                remove_any(segment.path)
+                remove_any(segment.path, within=self._layout.root)
         self._segments.append(read_segment(path, self._layout.root, self._hashing))
 
     def _distrust(self, segment: Segment) -> None:
@@ -168,7 +168,7 @@ def forget_ids(layout: Layout, snapshot: Snapshot) -> None:
                     write_segment(layout, segment.hashing, segment.month, left.files, left.keyed, left.keys)
             damaged.append(segment.path)
     for path in damaged:
-        remove_any(path)
+        remove_any(path, within=layout.root)
     if layout.ids.exists():  # what was removed without a sync before is gone then, too
         sync_folder(layout.ids)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path
@@ -38,13 +38,16 @@ class Contents:
         )
 
 
-def chooser(layout: Layout, version: int, files: Sequence[DataFile]) -> Callable[[Sequence[Asked] | None], list[Path]]:
+def chooser(
+    layout: Layout, version: int, files: Sequence[DataFile], *, is_whole: bool
+) -> Callable[[Sequence[Asked] | None], list[Path]]:
     """Return what gives the paths of those files that matter to what is asked; of all of them if that is None.
 
     Args:
         layout: The lake.
         version: The version of the table whose log says which types are in them; it is asked when it matters first.
         files: The files, as :func:`auditlake.store.snapshot.readable` has seen that they are there.
+        is_whole: As for :func:`files_for`.
     """
 
     @cache
@@ -55,7 +58,7 @@ def chooser(layout: Layout, version: int, files: Sequence[DataFile]) -> Callable
         if asked is None:
             return [layout.events / file.path for file in files]
         known = contents(typed=any(each.types is not None for each in asked)) if asked else ()
-        return [layout.events / path for path in files_for(known, asked)]
+        return [layout.events / path for path in files_for(known, asked, is_whole=is_whole)]
 
     return chosen
 
@@ -66,9 +69,16 @@ def contents_of(layout: Layout, version: int | None, files: Iterable[DataFile]) 
     return tuple(Contents(file.path, types.get(file.path), file.first, file.last) for file in files)
 
 
-def files_for(files: Sequence[Contents], asked: Iterable[Asked]) -> list[str]:
-    """Return the paths of those files in which events may be that matter to any of several questions, in order."""
-    found = {path for each in asked for path in _for_one(files, each)}
+def files_for(files: Sequence[Contents], asked: Iterable[Asked], *, is_whole: bool) -> list[str]:
+    """Return the paths of those files in which events may be that matter to any of several questions, in order.
+
+    Args:
+        files: The files.
+        asked: The questions.
+        is_whole: Whether all events of the files are shown: else a file may have none, so where the first one of all is
+            cannot be told.
+    """
+    found = {path for each in asked for path in _for_one(files, each if is_whole else replace(each, is_first=False))}
     return [file.path for file in files if file.path in found]
 
 

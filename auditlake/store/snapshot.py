@@ -232,4 +232,5 @@ def view_snapshot(
 
     source = readable(layout, snapshot, arrived_by=arrived_by)
     show = partial(view_events, connection, columns=columns, last_batch=source.last_batch, beside=beside)
-    return EventsView(chooser(layout, snapshot.version, source.files), show, asked)
+    chosen = chooser(layout, snapshot.version, source.files, is_whole=source.last_batch is None)
+    return EventsView(chosen, show, asked)

@@ -5,9 +5,15 @@ create or replace temp view moments as
 select event_type, "timestamp"
 from events;
 
--- name: moments_in_memory($types)
+-- name: instants_in_memory($types)
 -- The same, kept: the types of every policy that is asked. Each later step names its own types.
-create or replace temp table moments as
+create or replace temp table instants_in_memory as
 select event_type, "timestamp"
 from events
 where list_contains($types, event_type);
+
+-- name: moments_kept()
+-- What was kept, by the name that later steps read; always a view, so that one run may follow another.
+create or replace temp view moments as
+select event_type, "timestamp"
+from instants_in_memory;

@@ -35,7 +35,8 @@ def test_from_nothing_to_a_report(run: Run, events: Path, tmp_path: Path) -> Non
     assert reported.code == 0
     assert "failed_logins" in reported.out
     names = sorted(file.name for file in (tmp_path / "lake" / "reports").iterdir())
-    assert len(names) == 3 * len(SETS["starter"]) + 1, "JSON, a page, and the way to the latest of each; the index"
+    parts = "JSON, a page, one over time, and the way to the latest of each; the index"
+    assert len(names) == 4 * len(SETS["starter"]) + 1, parts
     assert "compliance_failed_logins_20261124T120000Z_v1.json" in names
 
 

@@ -67,6 +67,32 @@ def test_what_it_cannot_be_asked_for_is_named(lake: AuditLake) -> None:
         lake.reports(engine="slices")
 
 
+def test_a_condition_that_fails_stops_no_other(lake: AuditLake, tmp_path: Path) -> None:
+    """DuckDB says of which events it fails, as without the engine; the other policies are judged."""
+    bad = HEAD + "alert_threshold: 2\nwhere: \"cast(action as integer) > 1 or nullif('', 1.5) is null\"\n"
+    lake.layout.policy("bad").write_text(bad)
+    try:
+        asked = ("report", "bad", *ASKED[1:])
+        done = [run(lake, *asked, "--out", str(tmp_path / name), "--engine", name)[0] for name in ("duckdb", "slices")]
+        assert done[0] == done[1]
+        assert files(tmp_path / "slices") == files(tmp_path / "duckdb")
+    finally:
+        lake.layout.policy("bad").unlink()
+
+
+def test_evidence_does_not_depend_on_it(lake: AuditLake, tmp_path: Path) -> None:
+    """A pack of several policies has the events behind findings, whatever lake.toml names."""
+    config = lake.layout.config
+    text = config.read_text()
+    try:
+        config.write_text(f'{text}\n[engine]\nname = "sc://127.0.0.1:1"\n')
+        opened = auditlake.open(lake.layout.root, clock=lambda: NOW)
+        pack = opened.evidence(["all", "by_user"], tmp_path / "p.zip", as_of=NOW, last="60d")
+        assert sum(pack.events.values()) > 0
+    finally:
+        config.write_text(text)
+
+
 def test_the_check(lake: AuditLake) -> None:
     """The check says what works and which policies can be asked; no server at all is a no with its reason."""
     code, text = run(lake, "engine", "check", "slices", "--json")
@@ -78,6 +104,8 @@ def test_the_check(lake: AuditLake) -> None:
     code, text = run(lake, "engine", "check", "sc://127.0.0.1:1")
     assert code == 1
     assert "no server answers at sc://127.0.0.1:1: " in text
+    code, text = run(lake, "engine", "check", "sc://127.0.0.1:1/;token=c2VjcmV0cw==", "--json")
+    assert (code, "c2VjcmV0cw" in text) == (1, False)
     with pytest.raises(EngineError, match="duckdb is asked for everything"):
         lake.policies.check_engine()
 

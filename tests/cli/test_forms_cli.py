@@ -64,11 +64,11 @@ def test_every_form_of_policies_and_frameworks(run: Run, lake: AuditLake) -> Non
         for name, ending in WRITTEN.items():
             data = Path(f"{stem}.{ending}").read_bytes()
             assert schemas.FAULTS.get(name, lambda _: [])(data) == []
-    others = re.compile("^index|_latest.html$")
+    others = re.compile("^index|_(latest|trend).html$")
     before = {path: path.read_bytes() for path in lake.layout.reports.iterdir() if not others.search(path.name)}
     assert run(*asked).json == first
     assert {path: path.read_bytes() for path in before} == before
-    written = {path for path in lake.layout.reports.glob("[cf]*.*") if not path.name.endswith("_latest.html")}
+    written = {path for path in lake.layout.reports.glob("[cf]*.*") if not others.search(path.name)}
     assert written == {*report_files(lake.layout)}
     assert all(REPORT_FILE.match(path.name) or FRAMEWORK_FILE.match(path.name) for path in before)
     folder = Folder.at(lake.layout.reports)
