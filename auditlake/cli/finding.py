@@ -154,7 +154,7 @@ class Reviews(click.Group):
 
 @click.group(cls=Reviews)
 def review() -> None:
-    """Sign a policy's report off, or those of a framework, and list who did.
+    """Sign a report of a policy or framework off, and list who did.
 
     `auditlake review POLICY --note TEXT` is short for `auditlake review sign POLICY --note TEXT`.
     """

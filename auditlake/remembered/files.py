@@ -203,19 +203,23 @@ def forget(layout: Layout, snapshot: Snapshot) -> None:
         for draft in layout.remembered.glob(".*.draft"):  # of a writer that died
             remove_file(draft, within=layout.root)
         for path in _paths(layout):
-            remembered = read(layout, path.stem)
-            has_gone = remembered.keep_live(files)
             try:
-                if remembered.is_empty:
-                    remove_any(path, within=layout.root)
-                elif has_gone:
-                    write_whole(path, _bytes(remembered))
-                else:
-                    with open_file(path, within=layout.root) as file:  # a report may have written it without a sync
-                        os.fsync(file.fileno())
+                _forget_in(layout, path, files)
             except OSError:  # the disk is full: it can be found again, and must not stay
                 remove_any(path, within=layout.root)
         sync_folder(layout.remembered)
+
+
+def _forget_in(layout: Layout, path: Path, files: DayFiles) -> None:
+    remembered = read(layout, path.stem)
+    has_gone = remembered.keep_live(files)
+    if remembered.is_empty:
+        remove_any(path, within=layout.root)
+    elif has_gone:
+        write_whole(path, _bytes(remembered))
+    else:
+        with open_file(path, within=layout.root) as file:  # a report may have written it without a sync
+            os.fsync(file.fileno())
 
 
 def _paths(layout: Layout) -> list[Path]:

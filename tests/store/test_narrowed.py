@@ -89,11 +89,11 @@ def test_answers_do_not_depend_on_it(lake: AuditLake, question: str, monkeypatch
     """Whatever is asked, the answer is that of a reader who opens every file."""
     answer = ASKED[question](lake)
 
-    def all_of_them(layout: Any, _: int, files: Any) -> Any:
+    def all_of_them(layout: Any, _: int, files: Any, **_options: Any) -> Any:
         return lambda _: [layout.events / file.path for file in files]
 
     monkeypatch.setattr(snapshot, "chooser", all_of_them)
-    monkeypatch.setattr(query_view, "files_for", lambda files, _: [file.path for file in files])
+    monkeypatch.setattr(query_view, "files_for", lambda files, *_, **__: [file.path for file in files])
     assert answer == ASKED[question](lake)
 
 
