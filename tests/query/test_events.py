@@ -51,6 +51,21 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reading, "STRETCH_BYTES", 30_000)
 
 
+def test_what_is_not_flushed_is_cut_with_its_own_days(tmp_path: Path, short: None) -> None:
+    """Many events that wait to be flushed, of days before and after a crowded one: each comes once, in order."""
+    lake = make_lake(tmp_path / "lake", clock=Clock(NOW))
+    lake.ingest(
+        [auditlake.AuditEvent("login", FIRST + timedelta(days=5, minutes=n), event_id=f"e{n}") for n in range(300)]
+    )
+    for number in range(120):
+        at = FIRST + timedelta(days=3 + number % 2 * 4, minutes=number)
+        lake.log(event_type="login", timestamp=at, event_id=f"late{number}")
+    found = [(row[2], row[0]) for row in lake.events().fetchall()]
+    lake._trail.close()
+    assert (len(found), len({each for _, each in found})) == (420, 420)
+    assert [at for at, _ in found] == sorted(at for at, _ in found)
+
+
 def bound(low: int, high: int) -> st.SearchStrategy[Any]:
     """No bound, or an instant on a grid of hours, or a microsecond beside it."""
     exact = st.integers(low, high).map(lambda hours: FIRST + hours * HOUR)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import tempfile
 from collections.abc import Sequence
 from datetime import timedelta
@@ -18,6 +20,7 @@ from auditlake.remembered import files
 from auditlake.remembered.files import forget
 from tests.lakes import FOUR
 from tests.retention.lakes import DAY, MIDNIGHT, NOW, US, Clock, bring, graced, made, put_policies, record
+from tests.retention.test_foreign import add
 
 POLICIES = {
     "users": """
@@ -86,6 +89,10 @@ def said(lake: AuditLake, **options: Any) -> list[tuple[bytes, bytes]]:
 def names(lake: AuditLake) -> bytes:
     """Return all that is remembered."""
     return b"".join(path.read_bytes() for path in sorted(lake.layout.remembered.glob("*.json")))
+
+
+def _now(lake: AuditLake) -> tuple[int, files.DayFiles]:
+    return lake.snapshot().version, files.DayFiles(lake.snapshot())
 
 
 def run(lake: AuditLake, clock: Clock, steps: Sequence[Step]) -> None:
@@ -179,14 +186,20 @@ def test_names_go_in_the_same_deed(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 def test_a_report_under_way_remembers_nothing_of_what_is_gone(tmp_path: Path) -> None:
-    """A report that read an older snapshot than the newest one writes nothing down."""
+    """A report that read an older snapshot than the newest one writes nothing down, and one that opened the newest one
+    before the deletion had forgotten writes nothing of what it read.
+    """
     lake, _ = lived(tmp_path)
     before = {path.name: path.read_bytes() for path in lake.layout.remembered.glob("*.json")}
-    version = lake.snapshot().version
+    then = lake.snapshot()
     kept = files.read(lake.layout, "users")
     lake.retention.erase("user 0", reason="r", ticket="t")
-    files.write(lake.layout, {"users": kept}, version, POLICIES, 10**9)
+    files.write(lake.layout, {"users": kept}, then.version, files.DayFiles(then), POLICIES, 10**9)
     assert b"user 0" not in names(lake)
+    now = lake.snapshot()
+    files.write(lake.layout, {"users": kept}, now.version, files.DayFiles(now), POLICIES, 10**9)
+    assert b"user 0" not in names(lake)
+    assert b"user 1" in names(lake)
     assert before.keys() >= {path.name for path in lake.layout.remembered.glob("*.json")}
 
 
@@ -200,6 +213,31 @@ def test_a_damaged_file_is_not_believed(tmp_path: Path) -> None:
         assert files.read(lake.layout, "users").is_empty
 
 
+@pytest.mark.parametrize("odd", [None, [], {"episodes_by_day": None}, {"episodes_by_day": [[1]]}, "x"])
+def test_odd_content_is_no_answer(odd: Any, tmp_path: Path) -> None:
+    """Whatever a hand put into a file under its right digest, reports are made, and a deletion is not in its way."""
+    lake, _ = lived(tmp_path)
+    for path in lake.layout.remembered.glob("*.json"):
+        questions = json.loads(path.read_bytes().split(b"\n", 1)[1])
+        for _, entries in questions.values():
+            for entry in entries.values():
+                entry[3] = odd
+        content = json.dumps(questions).encode()
+        path.write_bytes(hashlib.sha256(content).hexdigest().encode() + b"\n" + content)
+    assert [each.report.error for each in lake.reports()] == [None] * len(POLICIES)
+    path.write_bytes(path.read_bytes().replace(b'"', b"'"))
+    (lake.layout.remembered / "folder.json").mkdir()
+    lake.retention.erase("user 0", reason="r", ticket="t")
+    assert b"user 0" not in names(lake)
+
+
+def test_files_of_another_program_are_not_remembered(tmp_path: Path) -> None:
+    """They may have events of other days: a lake that has one remembers nothing."""
+    lake, _ = lived(tmp_path)
+    add(lake, (NOW - 9 * DAY).date(), ("other", "login", NOW - DAY), stats=1)
+    assert said(lake) == said(lake, cache=False)
+
+
 def test_it_is_bounded_and_left_out_of_backups(tmp_path: Path) -> None:
     """What has no room is not kept; files of policies that are gone go; a copy of the lake has none."""
     lake, _ = lived(tmp_path)
@@ -209,7 +247,7 @@ def test_it_is_bounded_and_left_out_of_backups(tmp_path: Path) -> None:
     bring(lake, [record(100, NOW - DAY, "logout")], "late.jsonl")
     lake.reports()
     assert {path.stem for path in lake.layout.remembered.glob("*.json")} == {"all", files.OF_ALL}
-    files.write(lake.layout, {"all": files.read(lake.layout, "all")}, lake.snapshot().version, ["all"], 10)
+    files.write(lake.layout, {"all": files.read(lake.layout, "all")}, *_now(lake), ["all"], 10)
     unset = files.read(lake.layout, "all")
     assert not unset.is_empty, "what was there stays"
 

@@ -25,7 +25,9 @@ def lake(tmp_path: Path) -> AuditLake:
     return lake
 
 
-def add(lake: AuditLake, day: date, *rows: tuple[str, str, datetime], stats: int | None = None) -> None:
+def add(
+    lake: AuditLake, day: date, *rows: tuple[str, str, datetime], stats: int | None = None, int96: bool = False
+) -> None:
     """A file of a partition with events of any times, as another program commits it; with its row count, or without."""
     schema = pq.read_schema(lake.layout.events / lake.snapshot().files[0].path)
     name = f"event_date={day}/part-00000-{len(rows)}.c000.snappy.parquet"
@@ -37,6 +39,7 @@ def add(lake: AuditLake, day: date, *rows: tuple[str, str, datetime], stats: int
             each.name: pa.array(columns.get(each.name, [None] * len(rows)), each.type) for each in schema
         }),
         path,
+        use_deprecated_int96_timestamps=int96,
     )  # fmt: skip
     action = {
         "path": name, "size": path.stat().st_size, "partitionValues": {"event_date": str(day)}, "dataChange": True,
@@ -60,6 +63,20 @@ def test_a_partition_with_rows_of_another_day(kind: str, lake: AuditLake) -> Non
     assert ids(lake) == ["e1", "other", "this"]
     said = json.loads(certificate_paths(lake.layout, done.certificate or "")[0].read_bytes())
     assert (said["deleted"], [each["deleted"] for each in said["partitions"]]) == (2, [1, 1])
+
+
+def test_instants_without_a_zone(lake: AuditLake) -> None:
+    """A file whose instants have no zone, as Spark writes them, is read as UTC and changes no other file."""
+    bring(lake, [record(n, NOW - n * DAY / 4) for n in range(2, 60)], "more.jsonl")
+    before = lake.events().fetchall()
+    add(lake, (NOW - 2 * DAY).date(), ("spark", "login", NOW - 2 * DAY), stats=1, int96=True)
+    assert len(lake.events().fetchall()) == len(before) + 1
+    ((kind, at),) = lake.sql("select typeof(timestamp), timestamp from events where event_id = 'spark'").fetchall()
+    assert (kind, at) == ("TIMESTAMP WITH TIME ZONE", NOW - 2 * DAY)
+    lake.retention.apply(accept_weaker="tests")
+    kinds = {pq.read_schema(lake.layout.events / each.path).field("timestamp").type for each in lake.snapshot().files
+             if "snappy" not in each.path}  # fmt: skip
+    assert kinds == {pa.timestamp("us", "UTC")}
 
 
 def test_a_dropped_partition_counts_all_its_rows(lake: AuditLake) -> None:

@@ -13,9 +13,11 @@ import pytest
 import auditlake
 from auditlake import AuditLake
 from auditlake.engine import duck
+from auditlake.engine.statements import statement
 from auditlake.ingest import day_files
 from auditlake.query import events as query_events
 from auditlake.query import view as query_view
+from auditlake.query.view import judging_engine
 from auditlake.store import snapshot
 from auditlake.store.file_types import file_types
 from tests.lakes import create
@@ -119,6 +121,20 @@ def test_only_files_that_can_matter_are_opened(tmp_path: Path, shown: set[Path])
     first = f"event_date={(NOON - timedelta(days=2)).date()}/"
     assert not any(path.startswith(first) for path in opened("events of a time"))
     assert opened("all") == held.keys()
+
+
+def test_the_first_of_all_needs_all(tmp_path: Path) -> None:
+    """Where only what arrived by a version counts, a file may have no event at all: the first one is still found."""
+    lake = create(tmp_path / "lake", clock=lambda: NOON)
+    lake.ingest([auditlake.AuditEvent("login", NOON - timedelta(days=1), event_id="recent")])
+    version = lake.snapshot().version
+    lake.ingest([auditlake.AuditEvent("login", NOON - timedelta(days=9), event_id="older")])
+    part = statement("policies/required_types.sql", "first_event")
+    with judging_engine(lake._context, lake.snapshot().version, arrived_by=version) as (engine, _):
+        assert engine.rows(part.text, part.bind({"as_of": NOON})) == [(NOON - timedelta(days=1),)]
+    lake.compact(grace_seconds=0)
+    first = "select event_id from events order by timestamp limit 1"
+    assert lake.sql(first, snapshot=version).fetchall() == [("recent",)]
 
 
 def test_a_policy_opens_files_of_its_types(tmp_path: Path, shown: set[Path], monkeypatch: pytest.MonkeyPatch) -> None:
