@@ -177,7 +177,8 @@ def test_narrowed_answers_are_the_same(case: Case) -> None:
 
         def chosen(asked: Any) -> list[Path]:
             return [
-                Path(path) for path in ([file.path for file in files] if asked is None else files_for(files, asked))
+                Path(path)
+                for path in ([file.path for file in files] if asked is None else files_for(files, asked, is_whole=True))
             ]
 
         plain = DuckEngine(connection)

@@ -94,7 +94,7 @@ def test_slices_equal_oracle_at_length(duck: SliceEngine, tmp_path_factory: pyte
 
 
 @given(case=cases())
-@settings(max_examples=5, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=3, deadline=None, suppress_health_check=list(HealthCheck))
 def test_spark_equals_oracle(sail: SliceEngine, tmp_path_factory: pytest.TempPathFactory, case: Case) -> None:
     """The same through Spark Connect, with conditions that DuckDB evaluates in the executors."""
     check(sail, case, tmp_path_factory.getbasetemp() / "sail.parquet")

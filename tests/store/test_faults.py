@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 from collections.abc import Callable, Iterator
@@ -126,6 +127,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     if os.geteuid() != 0 or subprocess.run(mounted, capture_output=True, check=False).returncode:
         pytest.skip("only root may mount a small disk, and not everywhere")
     yield folder
+    gc.collect()  # what an ingest mapped into memory is closed with the object
     subprocess.run(["umount", str(folder)], check=True)
 
 
