@@ -68,16 +68,15 @@ def open_spark(address: str) -> SparkEngine:
 
 @contextmanager
 def _main_of_file() -> Iterator[None]:
-    """Give the main module a file if it has none: Spark's client takes ``python -c`` for its own tests, and exits."""
+    """Give the main module a file and a spec if it has none: Spark's client takes ``python -c`` for its own tests."""
     main = sys.modules["__main__"]
-    if hasattr(main, "__file__"):
-        yield
-        return
-    main.__file__ = ""
+    missing = {name: value for name, value in (("__file__", ""), ("__spec__", None)) if not hasattr(main, name)}
+    vars(main).update(missing)
     try:
         yield
     finally:
-        del main.__file__
+        for name in missing:
+            delattr(main, name)
 
 
 def _shown(address: str) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from uuid import uuid4
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -65,6 +66,7 @@ def check(engine: SliceEngine, case: Case, path: Path) -> None:
         name: pa.array([getattr(event, name, None) for event in case.events], _ARROW.get(COLUMNS[name], pa.string()))
         for name in FILE_COLUMNS
     }
+    path = path.with_name(f"{uuid4()}.parquet")  # DuckDB remembers the footer of a file by its name and time
     pq.write_table(pa.table(columns), path)
     question = Question(case.as_of, case.since, case.until)
     files = SliceFiles([path] if case.events else [], len(case.events))
