@@ -81,7 +81,7 @@ def _signer(context: LakeContext, pack: Unpacked) -> tuple[Signer, str]:
         counted = count(pack.entries, "entry", "entries")
         since = f"its checkpoint counts {counted}, and another key followed at entry {entry}"
         return "unknown", f"an earlier key of the lake signed the pack after its time: {since}"
-    kept = f"another followed at entry {entry}, and whoever kept the earlier one can sign with it still"
+    kept = f"another followed at entry {entry}, and a person who kept the earlier key can still sign with it"
     return "earlier", f"an earlier key of the lake signed the pack: {kept}"
 
 

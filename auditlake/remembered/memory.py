@@ -122,7 +122,7 @@ class LakeMemory:
         known: dict[str, Known] = {}
         for policy, question in sound:
             if policy.id not in self._failed:
-                # Whoever can write to the lake may have put anything there: then the policy is asked as any other.
+                # Another program may have written anything there: then the policy is asked as any other.
                 with suppress(TypeError, ValueError, KeyError, AttributeError, IndexError):
                     known[policy.id] = self._known(policy, question, asks[policy.id])
         self._write()

@@ -115,12 +115,7 @@ def judging(
         packs: The packs whose policies are judged beside the lake's own; the lake's if None.
     """
     config = context.config
-    if request.policies is None:
-        packs = lake_packs(context.layout, config.event_types, is_later=True) if packs is None else packs
-        policies = lake_policies(context.layout, config.event_types, tolerant=True, is_later=True, packs=packs)
-    else:
-        packs = LakePacks()
-        policies = load_policies(Path(request.policies), config.event_types, tolerant=True, follow=True, is_later=True)
+    policies, packs = _policies(context, request, packs)
     refuse_unreadable([policy for policy in policies if policy.id in (policy_ids or ())])
     as_of = request.as_of
     instant = as_end(as_of) if request.again and as_of is not None else judged_as_of(as_of, context.now)
@@ -154,6 +149,18 @@ def judging(
             return tuple(reports)
 
         yield Judging(engine, policies, packs, asked, instant, snapshot, journal, judge)
+
+
+def _policies(
+    context: LakeContext, request: ReportRequest, packs: LakePacks | None
+) -> tuple[tuple[Policy, ...], LakePacks]:
+    """Return every policy that is judged by, and the packs that some of them are of."""
+    layout, types = context.layout, context.config.event_types
+    if request.policies is not None:
+        folder = Path(request.policies)
+        return load_policies(folder, types, tolerant=True, follow=True, is_later=True), LakePacks()
+    packs = lake_packs(layout, types, is_later=True) if packs is None else packs
+    return lake_policies(layout, types, tolerant=True, is_later=True, packs=packs), packs
 
 
 def _report(

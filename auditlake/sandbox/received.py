@@ -57,7 +57,7 @@ class _Place(io.RawIOBase):
     """A place of its own in a file that others read too."""
 
     def __init__(self, of: Received, descriptor: int) -> None:
-        self._of = of  # which closes the file when nobody has it any more
+        self._of = of  # the file is closed when the last reader drops it
         self._descriptor = descriptor
         self._at = 0
 

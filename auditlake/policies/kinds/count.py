@@ -41,7 +41,7 @@ class CountKind(ThresholdKind):
         yield self._count("threshold_totals", _totals(policy), policy, question)
 
     def by_day(self, inquiry: Inquiry) -> Iterable[Query]:
-        """Return the same, without totals where all events count in one group: their number is known anyhow."""
+        """Return the same, without totals where all events count in one group: their number is known from the days."""
         is_counted = _is_plain(inquiry.policy) and inquiry.policy.scope is None
         for query in super().by_day(inquiry):
             if query.name == "episodes_by_day":
