@@ -122,8 +122,8 @@ def samples_by_slices(
     shown = [(n, texts[tuple(row[0])], _us(row[6])) for n, row in enumerate(rows, 1)]
     engine.table("shown", {"episode": "bigint", "g": "string", "peak_at": "bigint"}, shown)
     found: dict[int, int] = dict(engine.rows(parts["fifth"].text))
-    earliest = _us(earlier(question.since, timedelta(microseconds=policy.window.microseconds))) + 1
-    begins = [found.get(n, earliest) for n, *_ in shown]
+    window = policy.window.microseconds
+    begins = [max(found.get(n, 0), peak_at - window + 1) for n, _, peak_at in shown]
     view([(_at(start), _at(peak_at)) for start, (_, _, peak_at) in zip(begins, shown, strict=True)])
     part = parts["shown" if len(policy.group_by) == 1 else "shown_by_several"]
     values: dict[str, object] = {

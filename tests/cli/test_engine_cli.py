@@ -21,6 +21,7 @@ HEAD = "name: n\ndescription: d\nrequired_events: [login]\n"
 POLICIES = {
     "all": HEAD + "alert_threshold: 4\nretention_period: 30d\nmax_gap: 2d\n",
     "by_user": HEAD + "alert_threshold: 2\ngroup_by: [user_id]\nwindow: 36h\n",
+    "few": HEAD + "alert_threshold: 1\nwindow: 1h\n",
     "by_both": HEAD + "alert_threshold: 2\ngroup_by: [user_id, action]\nwhere: \"action <> 'x'\"\n",
 }
 ASKED = ("report", *POLICIES, "--as-of", "2026-04-01T12:00:00Z", "--last", "60d")
@@ -54,7 +55,7 @@ def test_reports_are_the_same(lake: AuditLake, tmp_path: Path) -> None:
     assert run(lake, *ASKED, "--out", str(tmp_path / "usual"))[0] == 0
     assert run(lake, *ASKED, "--out", str(tmp_path / "slices"), "--engine", "slices")[0] == 0
 
-    assert len(files(tmp_path / "usual")) == 9
+    assert len(files(tmp_path / "usual")) == 12
     assert files(tmp_path / "slices") == files(tmp_path / "usual")
     lines = [json.loads(line) for line in lake.layout.run_journal.read_text().splitlines()[-2:]]
     assert [line.get("engine") for line in lines] == [None, "slices"]
@@ -119,7 +120,7 @@ def test_lake_toml_names_it(lake: AuditLake, tmp_path: Path) -> None:
         everything = ("report", *ASKED[-4:])
         assert run(lake, *everything, "--out", str(tmp_path / "usual"), "--engine", "duckdb")[0] == 0
         assert run(lake, *everything, "--out", str(tmp_path / "set"))[0] == 0
-        assert len(files(tmp_path / "usual")) == 12
+        assert len(files(tmp_path / "usual")) == 15
         assert files(tmp_path / "set") == files(tmp_path / "usual")
         assert auditlake.open(lake.layout.root).runs.all()[-1].engine == "slices"
         config.write_text(f'{text}\n[engine]\nname = "spark"\n')
