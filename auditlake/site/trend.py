@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from itertools import groupby
 from typing import ClassVar
 
@@ -23,6 +23,7 @@ from auditlake.site.entries import Folder, IndexEntry
 from auditlake.site.words import NOTHING
 
 _LEAST_MONTHS = 3
+_YEAR = timedelta(days=366)
 _WIDTH, _HEIGHT, _MARGIN = 600, 64, 3
 _WORDS: Mapping[str, str] = {f"{status}": word for status, word in VERDICTS.items()}
 
@@ -102,17 +103,14 @@ def trend_pages(folder: Folder, entries: Sequence[IndexEntry], runs: RunsOfYear)
 
 
 def _days(runs: RunsOfYear, policy_ids: set[str]) -> dict[str, list[_Day]]:
-    """Return the days on which each policy was judged, in order."""
+    """Return the days of the last year on which each policy was judged, in order."""
     found: dict[str, dict[date, _Day]] = {each: {} for each in policy_ids}
-    first = min((each.finished for each, _ in runs.lately()), default=None)
-    begins = None if first is None else first.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
-    # One that was judged as of long ago says nothing of lately.
-    judged = [
-        (each.as_of, each, said) for each, said in runs.lately()
-        if each.state == "ok" and each.as_of and (begins is None or each.as_of >= begins)
-    ]  # fmt: skip
+    judged = [(each.as_of, each, said) for each, said in runs.lately() if each.state == "ok" and each.as_of]
+    newest = max((as_of.date() for as_of, _, _ in judged), default=date.min)
     for as_of, run, said in sorted(judged, key=lambda each: (each[0], each[1].number)):
         day = as_of.date()
+        if newest - day > _YEAR:  # one look back to long ago would leave no room for the rest
+            continue
         for policy_id, stood in said.policies.items():
             if policy_id in found:
                 found[policy_id][day] = (day, run, stood)

@@ -238,6 +238,19 @@ def test_a_policy_over_time(layout: Layout) -> None:
     assert "Feb 2026 Violation" in months
     assert "Jan 2026no run" in months
     assert "Dec 2025 Compliant" in months
+
+
+def test_a_look_back_to_long_ago_is_no_part_of_the_line(layout: Layout) -> None:
+    """Months that were judged afterwards are on a policy's page over time; a day long ago leaves it as it was."""
+    path = layout.reports / f"compliance_{POLICY}_trend.html"
+    nights = [night(1, 54), night(2, 55, as_of=FIRST - 200 * DAY)]
+    journal(layout, [*nights])
+    write_index(layout.reports, layout)
+    before = path.read_bytes()
+    assert "2 days with a run" in Words(before).text
+    journal(layout, [*nights, night(3, 56, as_of=FIRST - 20_000 * DAY)])
+    write_index(layout.reports, layout)
+    assert path.read_bytes() == before
     for each in layout.reports.glob("compliance_*_v*"):
         each.unlink()
     write_index(layout.reports, layout)
