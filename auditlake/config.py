@@ -34,6 +34,8 @@ FORMAT_VERSION = 1
 """The layout that this program writes and reads."""
 REMEMBER_MB = 256
 """How many megabytes a lake remembers unless lake.toml says otherwise."""
+SUMMARIES_MB = 256
+"""How many megabytes of summaries of data files a lake keeps unless lake.toml says otherwise."""
 MAX_FINDINGS = 10_000
 """How many findings a report lists itself, unless lake.toml says otherwise."""
 
@@ -122,6 +124,8 @@ class ReportSettings:
     remember_mb: int = REMEMBER_MB
     """How many megabytes of what was found of earlier days are kept, so that a report need not find it again; none if
     0."""
+    summaries_mb: int = SUMMARIES_MB
+    """How many megabytes of counts of data files are kept, so that a report need not read their rows; none if 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -417,6 +421,7 @@ _REPORT_READERS: _Readers = {
     "keep_pages": ("a length of time such as '400d'", partial(parse_duration, field="retention_period")),
     "forms": (f"a list of some of {', '.join(FORMS)}", _forms),
     "remember_mb": ("a whole number of megabytes from 0 to 1000000", _whole(0, 1_000_000)),
+    "summaries_mb": ("a whole number of megabytes from 0 to 1000000", _whole(0, 1_000_000)),
 }
 """The section ``[reports]``."""
 

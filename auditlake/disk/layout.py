@@ -28,6 +28,7 @@
       .lock  .batch             the writers' lock, and the last batch number given out
       .collect  .nightly        the locks of those who collect, and of those who run any schedule
       .remembered/              what policies were found to say of each day; derived, and made again where it is gone
+      .summaries/               counts of each data file; made of these, and made again where it is not there
       .history                  what the versions of the table were, so that not every log entry has to be read
       .ids/                     which data files may hold an id; made of these, and made again where it is not there
 """
@@ -192,6 +193,16 @@ class Layout:
     def remembered_lock(self) -> Path:
         """The file whose flock lets one process at a time change what is remembered."""
         return self.remembered / ".lock"
+
+    @property
+    def summaries(self) -> Path:
+        """Counts of each data file; made when there is something."""
+        return self.root / ".summaries"
+
+    @property
+    def summaries_lock(self) -> Path:
+        """The file whose flock lets one process at a time change the summaries."""
+        return self.summaries / ".lock"
 
     @property
     def history(self) -> Path:

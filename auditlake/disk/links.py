@@ -20,7 +20,8 @@ SLOT = re.compile(r"(\d{2}|[1-9]\d{2,})\Z", re.ASCII)
 """The name of a slot's folder."""
 SEGMENT = re.compile(r"(\d{10})\.jsonl\Z", re.ASCII)
 """The name of a segment's file."""
-_MORE = ("findings", "alerts", "queries", "runs", "set-aside", "sources", "packs", ".ids", ".remembered")
+_MORE = ("findings", "alerts", "queries", "runs", "set-aside", "sources", "packs", ".ids", ".remembered",
+         ".summaries")  # fmt: skip
 """Folders that are made when there is something for them."""
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +21,21 @@ if TYPE_CHECKING:
 _ELSEWHERE = re.compile(r"\bown_events as events\b", re.IGNORECASE)
 """A sieve's table, which statements read in the place of the view."""
 _OF_STATEMENTS = (duckdb.ProgrammingError, duckdb.NotSupportedError, duckdb.DataError)
+
+
+@contextmanager
+def statement_errors() -> Iterator[None]:
+    """Raise DuckDB's errors of a statement as those of the protocol, within this.
+
+    Raises:
+        StatementError: The statement cannot be evaluated on these events.
+    """
+    try:
+        yield
+    except duckdb.OutOfRangeException as error:
+        raise RangeError(error) from error
+    except _OF_STATEMENTS as error:
+        raise StatementError(error) from error
 
 
 class DuckEngine:
@@ -59,13 +74,9 @@ class DuckEngine:
         Raises:
             StatementError: It cannot be evaluated on these events.
         """
-        try:
+        with statement_errors():
             self._narrow(sql, parameters or {})
             return duck.rows(self._connection, sql, parameters)
-        except duckdb.OutOfRangeException as error:
-            raise RangeError(error) from error
-        except _OF_STATEMENTS as error:
-            raise StatementError(error) from error
 
     def arrow(self, sql: str, parameters: Mapping[str, object]) -> pa.Table:
         """Run one statement and return its rows as an Arrow table; errors are DuckDB's."""

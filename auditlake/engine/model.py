@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -27,6 +27,35 @@ class Engine(Protocol):
 
     def close(self) -> None:
         """Give back what the engine holds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """A statement that counts the events of each data file by itself: its rows are kept, since files never change."""
+
+    name: str
+    """The temporary table that its rows are laid out in."""
+    sql: str
+    """The statement over ``events``, which has the column ``file_index`` beside those of an event: the number of the
+    row's data file. That is the first column that it gives, and one by which it groups. Values stand in the text, no
+    instant of a question among them; numbers have at most 64 bits."""
+
+
+class Summaries(Protocol):
+    """What is known of the data files of a snapshot without their rows."""
+
+    def lay_out(self, summary: Summary, days: Collection[int] | None = None) -> None:
+        """Make the temporary table of a summary: the rows of several files, to be put together by counting again.
+
+        It has the columns of the statement with ``day``, the file's, in the place of the first.
+
+        Args:
+            summary: The statement, and the name of the table.
+            days: The days whose files count, since 1970; all if None.
+
+        Raises:
+            StatementError: The statement cannot be evaluated on these events.
+        """
 
 
 class SliceEngine(Protocol):

@@ -28,7 +28,7 @@ def select_events(
 
     Args:
         files: The files, below folders ``event_date=…``, as :mod:`auditlake.engine.paths` spells them.
-        columns: What it gives.
+        columns: What it gives: columns of events, and ``file_index``, the place of an event's file among them.
         last_batch: Leave out rows of later batches.
         beside: A table with all columns whose rows it gives too.
     """
@@ -39,7 +39,8 @@ def select_events(
         if last_batch is not None:
             origin += f" where batch <= {last_batch:d}"
     else:
-        typed = ", ".join(f"cast(null as {kind}) as {identifier(column)}" for column, kind in COLUMNS.items())
+        kinds = (COLUMNS | {"file_index": "ubigint"}).items()
+        typed = ", ".join(f"cast(null as {kind}) as {identifier(column)}" for column, kind in kinds)
         origin = f"(select {typed}) where false"
     if beside is not None:
         origin += f" union all select {', '.join(map(identifier, columns))} from {identifier(beside)}"

@@ -8,7 +8,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from auditlake.context import LakeContext
-from auditlake.disk.layout import part_day_and_digest
 from auditlake.engine.duck import beside, view_events
 from auditlake.engine.duck_engine import DuckEngine
 from auditlake.engine.model import SliceEngine, StatementError
@@ -32,7 +31,7 @@ from auditlake.remembered.memory import LakeMemory
 from auditlake.reports.sentences import SHOWN_EPISODES
 from auditlake.spark.open import open_slices
 from auditlake.store.model import Snapshot
-from auditlake.store.snapshot import file_paths, readable
+from auditlake.store.snapshot import file_paths, is_as_named, readable
 
 
 class Evaluator:
@@ -55,7 +54,7 @@ class Evaluator:
         self._policies, self._holds = policies, holds
         most = context.config.reports.remember_mb * 1_000_000
         is_usual = request.snapshot is None and request.arrived_by is None and request.policies is None
-        is_asked = request.cache and most and is_usual and _is_remembered(context, snapshot)
+        is_asked = request.cache and most and is_usual and is_as_named(context.layout, snapshot)
         self._memory = (
             LakeMemory(context.layout, snapshot, engine.connection, policies, holds, most) if is_asked else None
         )
@@ -76,14 +75,6 @@ class Evaluator:
             return self._memory.samples(answers, SHOWN_EPISODES)
         policy = answers.asked or answers.policy
         return samples(self._engine, policy, answers.question, SHOWN_EPISODES, counted=answers.counted)
-
-
-def _is_remembered(context: LakeContext, snapshot: Snapshot) -> bool:
-    """Return whether the files of a snapshot say what answers were made of: those of another program may have events of
-    other days and any name, and where a compaction has overtaken the snapshot others are read in their place.
-    """
-    own = all(part_day_and_digest(path) is not None for path in snapshot.table.paths)
-    return own and readable(context.layout, snapshot).last_batch is None
 
 
 class _BySlices(Evaluator):

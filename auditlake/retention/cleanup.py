@@ -27,6 +27,7 @@ from auditlake.store.compact import unlink_unused
 from auditlake.store.deltalog import Commits, removals
 from auditlake.store.id_index import forget_ids
 from auditlake.store.turn import Turn
+from auditlake.summaries.segments import forget_summaries
 
 
 class Cleanup:
@@ -66,6 +67,7 @@ class Cleanup:
         ]
         if unfinished:
             forget(layout, turn.snapshot)
+            forget_summaries(layout, turn.snapshot)
         for version in unfinished:
             _remove_leftovers(layout, version, certificates[version], turn.commits.history.quarantine)
             _remove_superseded(layout, turn.commits.metadata(version) or {})

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from auditlake.disk.files import check_folder, descriptor_of, open_file
-from auditlake.disk.layout import Layout
+from auditlake.disk.layout import Layout, part_day_and_digest
 from auditlake.engine.paths import for_delta
 from auditlake.errors import LakeFormatError, SnapshotError
 from auditlake.events.schema import COLUMNS
@@ -156,6 +156,16 @@ def readable(layout: Layout, snapshot: Snapshot, *, arrived_by: int | None = Non
     files = [*(file for file in snapshot.files if file.day not in lost), *there]
     whole = last_batch(layout, snapshot.version)
     return Readable(tuple(sorted(files, key=lambda file: file.path)), whole if last is None else last)
+
+
+def is_as_named(layout: Layout, snapshot: Snapshot) -> bool:
+    """Return whether a snapshot's files are there, each with events of its own day and a name of its content.
+
+    Those of another program may have events of other days and any name, and where a compaction has overtaken the
+    snapshot others are read in their place.
+    """
+    own = all(part_day_and_digest(path) is not None for path in snapshot.table.paths)
+    return own and readable(layout, snapshot).last_batch is None
 
 
 def _wrong(layout: Layout, files: Iterable[DataFile]) -> Iterator[tuple[DataFile, str]]:

@@ -62,6 +62,7 @@ _UPKEEP = """\
 # keep_pages = "400d"
 # forms = ["pdf", "csv"]
 # remember_mb = 256
+# summaries_mb = 256
 """
 
 

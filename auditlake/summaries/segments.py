@@ -1,0 +1,216 @@
+"""Where summaries lie: for each statement a folder ``LAKE/.summaries/DIGEST``, with segments named by their SHA-256.
+
+A segment is a Parquet file with the rows that the statement gave of some data files. Its metadata lists the paths of
+these, which are made of their digests; ``file_index`` numbers them. So a row is never out of date: its file is part of
+a snapshot, or the row is passed over. A segment that is not what its name says is none.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+from pyarrow import compute, parquet
+
+from auditlake.disk.durable import sync_folder, write_whole
+from auditlake.disk.files import check_folder, open_file, read_file, remove_any, remove_tree
+from auditlake.disk.layout import Layout
+from auditlake.disk.lock import LOCK_SECONDS, exclusive
+from auditlake.disk.rights import make_folder
+from auditlake.errors import LakeBusyError
+from auditlake.store.files import Files
+from auditlake.store.model import Snapshot
+
+NUMBER = "file_index"
+"""The column with the number of the data file."""
+_FILES = b"auditlake.files"
+"""The key of the metadata that lists the data files."""
+_SUFFIX = ".parquet"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Segment:
+    """Rows that a statement gave of some data files."""
+
+    files: pa.Array
+    """The paths of the data files, by their numbers."""
+    rows: pa.Table
+    """The rows; the first column is the number."""
+    path: Path | None = None
+    """Where it lies; None if it was made here."""
+
+    @property
+    def size(self) -> int:
+        """How much work it is to write: rows and files."""
+        return len(self.rows) + len(self.files)
+
+
+def of_files(segments: Iterable[Segment], files: Files) -> Segment:
+    """Return the rows of some data files, each file once; what lies in several segments is the same in each."""
+    parts = list(_parts(segments, files))
+    paths = [each.files for each in parts]
+    return Segment(
+        pa.concat_arrays(paths) if paths else pa.array([], pa.string()), pa.concat_tables([each.rows for each in parts])
+    )
+
+
+def _parts(segments: Iterable[Segment], files: Files) -> Iterator[Segment]:
+    first, left = 0, files.table["path"].combine_chunks()
+    for each in segments:
+        meant = each.files.filter(compute.is_in(each.files, left))
+        becomes = compute.add(compute.index_in(each.files, meant), pa.scalar(first, pa.int32()))
+        number = becomes.cast(pa.uint32()).take(each.rows[NUMBER].combine_chunks())
+        rows = each.rows.set_column(0, NUMBER, number)
+        yield Segment(meant, rows if len(meant) == len(each.files) else rows.filter(compute.is_valid(number)))
+        left = left.filter(compute.invert(compute.is_in(left, meant)))
+        first += len(meant)
+
+
+def read_segments(layout: Layout, digest: str, known: Sequence[Segment] = ()) -> list[Segment]:
+    """Return the segments of a statement, the largest first; a damaged one is none.
+
+    Args:
+        layout: The lake.
+        digest: Of the statement.
+        known: Segments that need not be read again.
+    """
+    read = {each.path: each for each in known if each.path}
+    there = (read.get(path) or _read(layout, path) for path in _paths(layout.summaries / digest))
+    return sorted((each for each in there if each is not None), key=lambda each: each.size, reverse=True)
+
+
+def _read(layout: Layout, path: Path) -> Segment | None:
+    with suppress(OSError, ValueError, KeyError, TypeError, AttributeError, pa.ArrowException):
+        data = read_file(path, within=layout.root)
+        if hashlib.sha256(data).hexdigest() == path.stem:
+            file = parquet.ParquetFile(pa.BufferReader(data))
+            rows = file.read(use_threads=False).combine_chunks()
+            files = pa.array(json.loads(file.metadata.metadata[_FILES]), pa.string())
+            highest = compute.max(rows[NUMBER]).as_py() if len(rows) else -1
+            if rows.column_names[0] == NUMBER and not rows[NUMBER].null_count and 0 <= highest + 1 <= len(files):
+                return Segment(files, rows, path)
+    return None
+
+
+def _written(layout: Layout, digest: str, segment: Segment) -> tuple[Path, bytes]:
+    """Return a segment as a file."""
+    numbers = [each.name for each in segment.rows.schema if pa.types.is_integer(each.type)]
+    texts = [name for name in segment.rows.column_names if name not in numbers]
+    sink = pa.BufferOutputStream()
+    with parquet.ParquetWriter(
+        sink, segment.rows.schema, compression="zstd", store_schema=False, use_dictionary=texts,
+        column_encoding=dict.fromkeys(numbers, "DELTA_BINARY_PACKED"),
+    ) as writer:  # fmt: skip
+        writer.write_table(segment.rows)
+        writer.add_key_value_metadata({_FILES: json.dumps(segment.files.to_pylist())})
+    data = sink.getvalue().to_pybytes()
+    return layout.summaries / digest / f"{hashlib.sha256(data).hexdigest()}{_SUFFIX}", data
+
+
+def keep(layout: Layout, digest: str, new: Segment, known: Sequence[Segment], snapshot: Snapshot, most: int) -> None:
+    """Write the rows of data files that were missing, together with those of segments that are no larger.
+
+    It is no fault if nothing can be written, and nothing is if the lake has changed: a deletion commits first, and then
+    takes the lock to forget.
+
+    Args:
+        layout: The lake.
+        digest: Of the statement.
+        new: What the statement gave of data files that no segment had.
+        known: The segments that were read before.
+        snapshot: Whose data files they are.
+        most: How many bytes all summaries may have: those of the statements go whose last use is the longest ago.
+    """
+    with suppress(OSError, LakeBusyError):
+        folder = layout.summaries / digest
+        if not layout.summaries.exists():
+            make_folder(layout.summaries)
+        check_folder(layout.summaries, within=layout.root)
+        with exclusive(layout.summaries_lock, wait_seconds=0):
+            if layout.commit(snapshot.version + 1).exists():
+                return
+            there = read_segments(layout, digest, known)
+            taken, stay = [new], list[Segment]()
+            for each in reversed(there):
+                (taken if each.size <= sum(part.size for part in taken) else stay).append(each)
+            left = snapshot.table
+            for each in stay:  # another process may have counted the same meanwhile
+                left = left.without(each.files)
+            path, data = _written(layout, digest, of_files(taken, left))
+            staying = {each.path for each in stay if each.path}
+            if _make_room(layout, folder, len(data) + _size(staying), most):
+                make_folder(folder)
+                write_whole(path, data, synced=False)
+                for old in set(_paths(folder)) - staying - {path}:  # taken in, or damaged
+                    remove_any(old, within=layout.root)
+
+
+def _make_room(layout: Layout, own: Path, size: int, most: int) -> bool:
+    """Remove summaries that were not used for the longest time until there is room for others; False if never."""
+    others = sorted((each for each in _folders(layout) if each != own), key=lambda each: each.stat().st_mtime_ns)
+    sizes = [_size(_paths(each)) for each in others]
+    for at, each in enumerate(others):
+        if size > most or size + sum(sizes[at:]) <= most:
+            break
+        remove_tree(each, within=layout.root)
+    return size <= most
+
+
+def use(layout: Layout, digest: str) -> None:
+    """Write down that the summaries of a statement were used now, where the lake can be written."""
+    with suppress(OSError):
+        os.utime(layout.summaries / digest)
+
+
+def forget_summaries(layout: Layout, snapshot: Snapshot) -> None:
+    """Remove the rows of data files that are not part of the newest snapshot: they counted what was to go.
+
+    Args:
+        layout: The lake.
+        snapshot: The newest snapshot.
+
+    Raises:
+        LakeBusyError: Another process held the lock for too long.
+    """
+    if not layout.summaries.exists():
+        return
+    check_folder(layout.summaries, within=layout.root)
+    with exclusive(layout.summaries_lock, wait_seconds=LOCK_SECONDS):
+        for folder in _folders(layout):
+            for path in (*_paths(folder), *folder.glob(".*.draft")):  # the latter of a writer that died
+                _forget_in(layout, path, snapshot.table)
+            sync_folder(folder)  # what others removed without a sync is gone then, too
+        sync_folder(layout.summaries)
+
+
+def _forget_in(layout: Layout, path: Path, files: Files) -> None:
+    segment = _read(layout, path)
+    if segment is not None and compute.all(compute.is_in(segment.files, files.table["path"].combine_chunks())).as_py():
+        with open_file(path, within=layout.root) as file:  # a report may have written it without a sync
+            os.fsync(file.fileno())
+        return
+    # Of a disk that is full the rest is counted again.
+    with suppress(OSError):
+        if segment is not None and len((left := of_files([segment], files)).files):
+            write_whole(*_written(layout, path.parent.name, left))
+    remove_any(path, within=layout.root)
+
+
+def _folders(layout: Layout) -> list[Path]:
+    with suppress(FileNotFoundError):
+        return sorted(path for path in layout.summaries.iterdir() if path.is_dir() and not path.is_symlink())
+    return []
+
+
+def _paths(folder: Path) -> list[Path]:
+    return sorted(folder.glob(f"[0-9a-f]*{_SUFFIX}"))
+
+
+def _size(paths: Iterable[Path]) -> int:
+    return sum(path.stat().st_size for path in paths)

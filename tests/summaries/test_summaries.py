@@ -1,0 +1,306 @@
+"""Counts of data files: those of their rows, whatever happens to a lake, and nothing of what was deleted in them."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections import Counter
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pyarrow import parquet
+
+from auditlake import AuditLake
+from auditlake.disk.lock import exclusive
+from auditlake.engine.duck import connect
+from auditlake.engine.model import StatementError, Summary
+from auditlake.engine.statements import statement
+from auditlake.store.model import Snapshot
+from auditlake.summaries import segments
+from auditlake.summaries.lake import LakeSummaries, lake_summaries, statement_digest
+from auditlake.summaries.segments import forget_summaries
+from tests.remembered.test_memory import NUMBERS, events
+from tests.retention.lakes import DAY, MIDNIGHT, NOW, Clock, bring, graced, made, record
+from tests.retention.test_foreign import add
+
+POLICY = {
+    "short": "name: S\ndescription: S\nrequired_events: [login, logout]\nretention_period: 15d\n",
+}
+MINUTES = Summary("minutes", statement("summaries/minutes.sql", "minutes").text)
+USERS = Summary("users", "select file_index, user_id, count(*) as events from events group by file_index, user_id")
+ROOM = 10**8
+Step = tuple[str, Any]
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("ingest"), NUMBERS),
+        st.tuples(st.just("ingest"), NUMBERS),
+        st.tuples(st.just("days"), st.sampled_from([1, 3])),
+        st.tuples(st.just("compact"), st.none()),
+        st.tuples(st.just("apply"), st.none()),
+        st.tuples(st.just("erase"), st.sampled_from(["user 0", "user 1"])),
+        st.tuples(st.just("damage"), st.integers(0, 400)),
+        st.tuples(st.just("together"), NUMBERS),
+    ),
+    min_size=3,
+    max_size=8,
+)
+
+
+def rows(
+    lake: AuditLake, summary: Summary, days: Collection[int] | None = None, **options: Any
+) -> list[tuple[Any, ...]]:
+    """Return what a summary lays out."""
+    with connect(threads=1) as connection:
+        known = LakeSummaries(lake.layout, options.get("of", lake.snapshot()), connection, options.get("most", ROOM))
+        known.lay_out(summary, days)
+        return connection.sql(f"from {summary.name}").fetchall()
+
+
+def oracle(lake: AuditLake) -> tuple[dict[Any, Any], Counter[Any]]:
+    """Return what both summaries are to say once they are put together, counted event by event."""
+    minutes: dict[Any, list[int]] = {}
+    users = Counter[Any]()
+    for kind, source, at, user in lake.sql("select event_type, source, epoch_us(timestamp), user_id from events"):
+        minutes.setdefault((at // (86_400 * 10**6), kind, source, at // 60_000_000), []).append(at)
+        users[at // (86_400 * 10**6), user] += 1
+    return {key: (len(all_), min(all_), max(all_)) for key, all_ in minutes.items()}, users
+
+
+def put_together(lake: AuditLake, days: Collection[int] | None = None) -> tuple[dict[Any, Any], Counter[Any]]:
+    """Return what both summaries say of each day."""
+    minutes: dict[Any, tuple[int, int, int]] = {}
+    for *key, count, first, last in rows(lake, MINUTES, days):
+        before = minutes.get(tuple(key), (0, first, last))
+        minutes[tuple(key)] = (before[0] + count, min(before[1], first), max(before[2], last))
+    users = Counter[Any]()
+    for day, user, count in rows(lake, USERS, days):
+        users[day, user] += count
+    return minutes, users
+
+
+def files(lake: AuditLake) -> list[Path]:
+    """Return all segments."""
+    return sorted(lake.layout.summaries.glob("*/*.parquet"))
+
+
+def names(lake: AuditLake) -> set[str]:
+    """Return all users that segments name."""
+    found = [parquet.read_table(path) for path in files(lake)]
+    return {name for each in found if "user_id" in each.column_names for name in each["user_id"].to_pylist()}
+
+
+def lived(folder: Path) -> tuple[AuditLake, Clock]:
+    """Return a lake with some events whose files were counted once."""
+    clock = Clock(NOW)
+    lake = graced(made(folder / "lake", POLICY, clock), "0h")
+    lake.retention.apply(accept_weaker="a lake of tests")
+    bring(lake, events(range(24)))
+    put_together(lake)
+    return lake, clock
+
+
+def run(lake: AuditLake, clock: Clock, steps: Sequence[Step]) -> None:
+    """Take steps, and compare what is counted after each."""
+    for step, what in steps:
+        if step == "ingest":
+            bring(lake, events(what), "more.jsonl")
+        elif step == "days":
+            clock.move(f"{24 * what}h")
+        elif step == "compact":
+            lake.compact(grace_seconds=0)
+        elif step == "apply":
+            lake.retention.apply(accept_weaker="a test")
+        elif step == "erase":
+            lake.retention.erase(what, reason="r", ticket="t")
+            assert what not in names(lake)
+        elif step == "damage":
+            for path in files(lake)[:1]:
+                content = bytearray(path.read_bytes())
+                content[what % len(content)] ^= 1
+                path.write_bytes(content)
+        else:  # two processes count the same files at once: neither knows what the other writes
+            with connect(threads=1) as one, connect(threads=1) as other:
+                bring(lake, events(what), "more.jsonl")
+                own = [LakeSummaries(lake.layout, lake.snapshot(), each, ROOM) for each in (one, other)]
+                for each in own:
+                    each._known = {digest(MINUTES): [], digest(USERS): []}
+                    each.lay_out(USERS)
+        assert put_together(lake) == oracle(lake), steps
+
+
+def digest(summary: Summary) -> str:
+    """Return the name of the folder of a summary."""
+    return statement_digest(summary)
+
+
+@settings(max_examples=2, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+@given(STEPS)
+def test_counts_are_those_of_the_rows(steps: list[Step]) -> None:
+    """Whatever comes late, goes, is rewritten or damaged: the counts are those of the events that are there."""
+    with tempfile.TemporaryDirectory() as folder:
+        run(*lived(Path(folder)), steps)
+
+
+@pytest.mark.soak
+@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+@given(STEPS)
+def test_of_many_histories(steps: list[Step]) -> None:
+    """The same of many."""
+    with tempfile.TemporaryDirectory() as folder:
+        run(*lived(Path(folder)), steps)
+
+
+def test_only_some_days_are_laid_out(tmp_path: Path) -> None:
+    """Rows are of the days that were asked for, and other days are not counted for it."""
+    lake, _ = lived(tmp_path)
+    day = rows(lake, MINUTES)[0][0]
+    minutes, users = oracle(lake)
+    assert put_together(lake, [day, day + 1_000]) == (
+        {key: each for key, each in minutes.items() if key[0] == day},
+        Counter({key: each for key, each in users.items() if key[0] == day}),
+    )
+    assert put_together(lake, []) == ({}, Counter())
+
+
+def test_an_empty_lake_has_empty_tables(tmp_path: Path) -> None:
+    """A lake without events gives a table without rows, and keeps nothing."""
+    lake = made(tmp_path / "lake", POLICY)
+    assert rows(lake, MINUTES) == []
+    assert not files(lake)
+
+
+def test_each_file_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only files that are new are read, all at once, and a summary is a few segments however often events come."""
+    lake, _ = lived(tmp_path)
+    read: list[int] = []
+    paths = "auditlake.summaries.lake.file_paths"
+    monkeypatch.setattr(paths, lambda layout, some: read.append(len(some)) or [layout.events / f.path for f in some])
+    put_together(lake)
+    assert read == []
+    for number in range(12):
+        bring(lake, [record(100 + number, NOW - number * DAY)], "late.jsonl")
+        rows(lake, MINUTES)
+    assert read == [1] * 12
+    assert len([path for path in files(lake) if path.parent.name == digest(MINUTES)]) <= 4
+
+
+def test_names_go_in_the_same_deed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An erasure removes a name from summaries before there is a certificate, even if its writer died in between."""
+    lake, _ = lived(tmp_path)
+    assert "user 0" in names(lake)
+
+    def dead(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("auditlake.retention.cleanup.forget_summaries", dead)
+        lake.retention.erase("user 0", reason="r", ticket="t")
+    assert not list(lake.layout.certificates.glob("*erasure*"))
+    (draft := files(lake)[0].with_name(".left.draft")).write_bytes(b"user 0")
+    lake.retention.apply()
+    assert "user 0" not in names(lake)
+    assert not draft.exists()
+    assert "user 1" in names(lake), "what was counted in other files stays"
+
+
+def test_a_count_under_way_keeps_nothing_of_what_is_gone(tmp_path: Path) -> None:
+    """Who counted an older snapshot than the newest one keeps nothing."""
+    lake, _ = lived(tmp_path)
+    then = lake.snapshot()
+    kept = segments.read_segments(lake.layout, digest(USERS))
+    lake.retention.erase("user 0", reason="r", ticket="t")
+    segments.keep(lake.layout, digest(USERS), kept[0], (), then, ROOM)
+    assert "user 0" not in names(lake)
+    segments.keep(lake.layout, digest(USERS), kept[0], (), lake.snapshot(), ROOM)
+    assert "user 0" not in names(lake), "files that are gone are passed over"
+
+
+def test_another_process_is_not_waited_for(tmp_path: Path) -> None:
+    """Where another process writes, and where nothing can be written, counts are right and nothing is kept."""
+    lake, _ = lived(tmp_path)
+    bring(lake, [record(100, NOW - DAY)], "late.jsonl")
+    before = files(lake)
+    with exclusive(lake.layout.summaries_lock, wait_seconds=0):
+        assert put_together(lake) == oracle(lake)
+    assert files(lake) == before
+    for path in before:
+        path.unlink()
+        path.parent.rmdir()
+        path.parent.write_bytes(b"no folder")
+    assert put_together(lake) == oracle(lake)
+
+
+def test_a_damaged_segment_is_none(tmp_path: Path) -> None:
+    """Any changed byte makes a segment none, and the next one who counts writes it anew."""
+    lake, _ = lived(tmp_path)
+    path = next(path for path in files(lake) if path.parent.name == digest(USERS))
+    whole = path.read_bytes()
+    for place in range(0, len(whole), 97):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        assert segments.read_segments(lake.layout, digest(USERS)) == []
+    rows(lake, USERS)
+    assert path.read_bytes() == whole
+
+
+@pytest.mark.parametrize("numbers", [[0, 1, 999], [0, None, 1], ["a", "b", "c"]])
+def test_odd_content_is_none(numbers: list[Any], tmp_path: Path) -> None:
+    """What a hand put there under its right digest is none if it numbers files that are not listed."""
+    lake, _ = lived(tmp_path)
+    path = next(path for path in files(lake) if path.parent.name == digest(USERS))
+    table = parquet.ParquetFile(path)
+    odd = table.read().slice(0, 3).set_column(0, "file_index", pa.array(numbers))
+    with parquet.ParquetWriter(path, odd.schema) as writer:
+        writer.write_table(odd)
+        writer.add_key_value_metadata(table.metadata.metadata)
+    path.rename(path.with_stem(hashlib.sha256(path.read_bytes()).hexdigest()))
+    assert put_together(lake) == oracle(lake)
+
+
+def test_they_are_bounded_and_left_out_of_backups(tmp_path: Path) -> None:
+    """What has no room is not kept, and what was not used for the longest time makes room; a backup has none."""
+    lake, _ = lived(tmp_path)
+    lake.backup(tmp_path / "copy")
+    assert not (tmp_path / "copy" / ".summaries").exists()
+    size = sum(path.stat().st_size for path in files(lake))
+    other = Summary("users", USERS.sql.replace("count(*)", "count(action)"))
+    rows(lake, other, most=10)
+    assert not (lake.layout.summaries / digest(other)).exists()
+    assert len(files(lake)) == 2, "what has no room at all takes none from others"
+    rows(lake, MINUTES)
+    rows(lake, other, most=size + 10)
+    assert {path.parent.name for path in files(lake)} == {digest(MINUTES), digest(other)}
+
+
+def test_files_of_another_program_are_not_counted(tmp_path: Path) -> None:
+    """They may have events of other days and names that say nothing: a lake that has one has no summaries."""
+    lake, _ = lived(tmp_path)
+    with connect() as connection:
+        assert lake_summaries(lake.layout, lake.snapshot(), connection, ROOM) is not None
+        assert lake_summaries(lake.layout, lake.snapshot(), connection, 0) is None
+        add(lake, (NOW - 9 * DAY).date(), ("other", "login", NOW - DAY), stats=1)
+        assert lake_summaries(lake.layout, lake.snapshot(), connection, ROOM) is None
+
+
+def test_a_statement_that_fails_says_so(tmp_path: Path) -> None:
+    """A statement that cannot be evaluated on the events raises, and nothing is kept of it."""
+    lake, _ = lived(tmp_path)
+    wrong = Summary("wrong", "select file_index, cast(action as bigint) as number from events group by all")
+    with pytest.raises(StatementError):
+        rows(lake, wrong)
+    assert len(files(lake)) == 2
+
+
+def test_forgetting_needs_no_summaries(tmp_path: Path) -> None:
+    """A lake without summaries has nothing to forget, and one of which all files are gone has no segment left."""
+    lake = made(tmp_path / "lake", POLICY)
+    forget_summaries(lake.layout, lake.snapshot())
+    bring(lake, [record(1, MIDNIGHT - DAY)])
+    rows(lake, USERS)
+    assert files(lake)
+    forget_summaries(lake.layout, Snapshot(lake.snapshot().version, ()))
+    assert not files(lake)
