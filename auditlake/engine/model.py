@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -39,19 +40,25 @@ class Summary:
     """The statement over ``events``, which has the column ``file_index`` beside those of an event: the number of the
     row's data file. That is the first column that it gives, and one by which it groups. Values stand in the text, no
     instant of a question among them; numbers have at most 64 bits."""
+    macros: tuple[str, ...] = ()
+    """Statements that make the macros which it calls."""
 
 
 class Summaries(Protocol):
     """What is known of the data files of a snapshot without their rows."""
 
-    def lay_out(self, summary: Summary, days: Collection[int] | None = None) -> None:
+    def lay_out(
+        self, summary: Summary, days: Collection[int] | None = None, instants: Sequence[datetime] = ()
+    ) -> None:  # fmt: skip
         """Make the temporary table of a summary: the rows of several files, to be put together by counting again.
 
-        It has the columns of the statement with ``day``, the file's, in the place of the first.
+        In the place of the statement's first column it has ``day``, the file's, and ``stretch``: how many of the
+        instants lie before the events that a row counts. No row counts events before and after an instant.
 
         Args:
             summary: The statement, and the name of the table.
             days: The days whose files count, since 1970; all if None.
+            instants: What is told apart, in order. An event at an instant counts as before it.
 
         Raises:
             StatementError: The statement cannot be evaluated on these events.

@@ -140,7 +140,7 @@ class _Run:
         """Return reports of policies; what they ask alike is counted together with what the packs ask of all events."""
         packs = [self._packs.get(each) for each in self._pack_ids if each not in self._packs.faults]
         everything = Everything(self._question, asked_by(packs).columns)
-        alike = shared(self._engine, asked, everything=everything)
+        alike = shared(self._engine, asked, everything=everything, summaries=self._lake.summaries)
         self._alike = alike or self._alike
         return self._lake.judge(asked, self._request.listen, alike=alike)
 

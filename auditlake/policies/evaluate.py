@@ -11,7 +11,7 @@ from functools import partial
 from itertools import accumulate
 from typing import Protocol
 
-from auditlake.engine.model import Engine, RangeError, Row, StatementError
+from auditlake.engine.model import Engine, RangeError, Row, StatementError, Summaries
 from auditlake.engine.statements import statement
 from auditlake.policies.compile import (
     OF_ANYTHING,
@@ -102,6 +102,7 @@ def evaluate(
     deleted: Sequence[Deletion] = (),
     alike: Shared | None = None,
     memory: Memory | None = None,
+    summaries: Summaries | None = None,
 ) -> Iterator[Answers]:
     """Run all queries of policies, one after the other; what they ask alike is read in one scan where they are many.
 
@@ -121,13 +122,15 @@ def evaluate(
         deleted: What the lake has lost.
         alike: What was counted for these policies already.
         memory: What may be known of them.
+        summaries: What may be known of the engine's events without their rows.
     """
     known = memory.recall(asked) if memory else {}
     unheard, uncounted = (
         [pair for pair in asked if name not in known.get(pair[0].id, ())]
         for name in ("required_types", "rolling_counts")
     )
-    alike, together = alike or shared(engine, unheard, fewest=fewest), sieve(engine, uncounted, fewest=fewest)
+    alike = alike or shared(engine, unheard, fewest=fewest, summaries=summaries)
+    together = sieve(engine, uncounted, fewest=fewest)
     others = [policy for policy, _ in asked if alike is None or not alike.has_moments(policy)]
     moments = moments_of(others, fewest=0 if shares_engine else 2)
     runner = Runner(engine, moments, alike, with_queries=with_queries)

@@ -1,7 +1,7 @@
 """What policies that are judged together ask alike is read once: the counts of types, days, fields and scopes.
 
-One scan counts the governed events by all that any of the policies tells apart. What a policy asks of these counts has
-the name and the rows of the statement that answers it by itself, over ``events``.
+One summary counts the governed events of each data file by all that any of the policies tells apart. What a policy asks
+of these counts has the name and the rows of the statement that answers it by itself, over ``events``.
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from auditlake.engine.model import Engine, StatementError
+from auditlake.engine.model import Engine, StatementError, Summaries, Summary
 from auditlake.engine.sql_text import literal
 from auditlake.engine.statements import statement, statements
+from auditlake.engine.summed import RowSummaries
 from auditlake.policies.compile import CompiledQuery, Step, fill_slots
 from auditlake.policies.condition import ConditionError, condition_tree
 from auditlake.policies.kinds.coverage import gaps_of
@@ -91,7 +92,8 @@ class Shared:
     """The counts that answer what policies ask alike.
 
     Args:
-        engine: The engine, with ``events``. It has the table ``shared`` as long as this is in use.
+        engine: The engine. It has the table ``shared`` as long as this is in use.
+        summaries: What counts its events.
         alike: What the policies tell apart.
         ids: The policies.
 
@@ -100,17 +102,14 @@ class Shared:
         ConditionError: A scope cannot be written down.
     """
 
-    def __init__(self, engine: Engine, alike: _Alike, ids: frozenset[str]) -> None:
+    def __init__(self, engine: Engine, summaries: Summaries, alike: _Alike, ids: frozenset[str]) -> None:
         self._ids, self._parts, self.everything = ids, statements(_FILE), alike.everything
         self._scopes = {scope: _EVERY << at for at, scope in enumerate(alike.scopes, 1)}
         self._of_all = {(each, PLACEHOLDERS): None for each in alike.everything.columns} if alike.everything else {}
         self._columns = {each: _ALWAYS << at for at, each in enumerate(self._of_all | _places(alike.fields), 1)}
-        since, latest = min(each.since for each in alike.questions), max(each.as_of for each in alike.questions)
-        values: dict[str, object] = {"since": since, "latest": latest}
-        instants = {f"instant_{at}": instant for at, instant in enumerate(_instants(alike))}
-        part = self._parts["shared"]
-        engine.rows(statement("policies/is_filled.sql", "is_filled").text)
-        engine.step(part.name, fill_slots(part, self._slots(alike)), part.bind(values) | instants)
+        part, macro = self._parts["shared"], statement("policies/is_filled.sql", "is_filled").text
+        counted = Summary(part.name, fill_slots(part, self._slots(alike)), (macro,))
+        summaries.lay_out(counted, instants=_instants(alike))
         engine.rows(self._parts["shared_moments"].text)
 
     def answers(self, policy: Policy) -> bool:
@@ -179,14 +178,12 @@ class Shared:
                 met = f"coalesce(is_filled({column}), false)"  # the same, and faster
             wanted = "true" if (column, words) in self._of_all else _is_one_of(types)
             bits[is_place].append(_bit(wanted, met, self._columns[column, words]))
-        instants = (f'cast("timestamp" > $instant_{at} as int)' for at, _ in enumerate(_instants(alike)))
         parts = " ".join(
             f'when {literal(name)} then epoch_us("timestamp") // {length}' for name, length in alike.silences.items()
         )
         within_scope = (_bit(types, f"coalesce({met}, true)", bit) for types, met, bit in scopes)
         return {
             "is_asked_about": "true" if alike.everything else _is_one_of(alike.types),
-            "stretch_of_event": _sum(instants),
             "part_of_day": f"case event_type {parts} else 0 end" if parts else "0",
             "scopes_of_event": _sum([str(_EVERY), *within_scope]),
             "unknown_of_event": _sum(_bit(types, f"{met} is null", bit) for types, met, bit in scopes),
@@ -209,6 +206,7 @@ def shared(
     *,
     fewest: int = FEWEST,
     everything: Everything | None = None,
+    summaries: Summaries | None = None,
 ) -> Shared | None:
     """Count what policies ask alike; None where too few do, or where it cannot be counted for all of them at once.
 
@@ -217,6 +215,7 @@ def shared(
         asked: Each policy with the instants that it is asked about.
         fewest: From how many policies on it is worth a scan.
         everything: What is asked of all events as well.
+        summaries: What counts the engine's events; its rows themselves if None.
     """
     if len(asked) < fewest:
         return None
@@ -225,7 +224,7 @@ def shared(
         alike.questions.add(everything.question)
     ids = frozenset(policy.id for policy, question in asked if policy.fault is None and alike.add(policy, question))
     with suppress(StatementError, ConditionError):
-        return Shared(engine, alike, ids) if len(ids) >= fewest else None
+        return Shared(engine, summaries or RowSummaries(engine), alike, ids) if len(ids) >= fewest else None
     return None
 
 

@@ -10,7 +10,8 @@ from tempfile import TemporaryDirectory
 from auditlake.context import LakeContext
 from auditlake.engine.duck import beside, view_events
 from auditlake.engine.duck_engine import DuckEngine
-from auditlake.engine.model import SliceEngine, StatementError
+from auditlake.engine.model import SliceEngine, StatementError, Summaries
+from auditlake.engine.summed import RowSummaries
 from auditlake.policies.condition import ConditionError
 from auditlake.policies.deleted_days import Deletion, deletions
 from auditlake.policies.evaluate import Answers, Samples, evaluate, samples
@@ -32,6 +33,7 @@ from auditlake.reports.sentences import SHOWN_EPISODES
 from auditlake.spark.open import open_slices
 from auditlake.store.model import Snapshot
 from auditlake.store.snapshot import file_paths, is_as_named, readable
+from auditlake.summaries.lake import LakeSummaries
 
 
 class Evaluator:
@@ -52,12 +54,19 @@ class Evaluator:
     ) -> None:  # fmt: skip
         self._context, self._engine, self._snapshot = context, engine, snapshot
         self._policies, self._holds = policies, holds
-        most = context.config.reports.remember_mb * 1_000_000
-        is_usual = request.snapshot is None and request.arrived_by is None and request.policies is None
-        is_asked = request.cache and most and is_usual and is_as_named(context.layout, snapshot)
+        settings, is_usual = context.config.reports, request.snapshot is None and request.arrived_by is None
+        is_asked = request.cache and is_usual and is_as_named(context.layout, snapshot)
+        most, room = settings.remember_mb * 1_000_000, settings.summaries_mb * 1_000_000
         self._memory = (
-            LakeMemory(context.layout, snapshot, engine.connection, policies, holds, most) if is_asked else None
+            LakeMemory(context.layout, snapshot, engine.connection, policies, holds, most)
+            if is_asked and most and request.policies is None else None
+        )  # fmt: skip
+        self.summaries: Summaries = (
+            LakeSummaries(context.layout, snapshot, engine.connection, room)
+            if is_asked and room
+            else RowSummaries(engine)
         )
+        """What counts the events of the snapshot."""
 
     def answers(
         self, asked: Sequence[tuple[Policy, Question]], *, shares_engine: bool, alike: Shared | None
@@ -66,7 +75,7 @@ class Evaluator:
         deleted = deletions(self._context.layout, self._snapshot.version, [policy for policy, _ in asked])
         return evaluate(
             self._engine, asked, self._policies, self._holds, shares_engine=shares_engine, deleted=deleted, alike=alike,
-            memory=self._memory,
+            memory=self._memory, summaries=self.summaries,
         )  # fmt: skip
 
     def samples(self, answers: Answers) -> Samples:

@@ -12,6 +12,7 @@ from typing import Protocol
 
 from auditlake.context import LakeContext
 from auditlake.engine.duck_engine import DuckEngine
+from auditlake.engine.model import Summaries
 from auditlake.events.times import as_end, as_instant_or_none, judged_as_of
 from auditlake.findings.journal import Line, concerning, first_entries, read
 from auditlake.packs.effective import LakePacks, lake_packs, lake_policies
@@ -59,6 +60,8 @@ class Judging:
     snapshot: Snapshot
     journal: tuple[Line, ...]
     """The entries of the journal of findings that count."""
+    summaries: Summaries
+    """What counts the events of the snapshot."""
     judge: Judge
     """Makes reports of policies, each about the instants that it is given with."""
 
@@ -148,7 +151,7 @@ def judging(
                 listen(done, len(asked), asked[done][0].id if done < len(asked) else "")
             return tuple(reports)
 
-        yield Judging(engine, policies, packs, asked, instant, snapshot, journal, judge)
+        yield Judging(engine, policies, packs, asked, instant, snapshot, journal, answering.summaries, judge)
 
 
 def _policies(

@@ -1,41 +1,39 @@
 -- What policies that are judged together ask alike, counted once for all of them: each statement but the first stands for
 -- the one of its name that a policy has by itself, and gives the same rows.
 
--- name: shared($since, $latest)
--- The events up to $latest, counted by all that any of the policies tells apart. The slots are filled by
--- auditlake/policies/shared.py: `is_asked_about` with whether the event is of a type that counts; `stretch_of_event` with how many of the instants that are asked about lie before the event,
--- so that a row lies wholly before or behind each; `part_of_day` with a stretch shorter than any silence that is asked
--- about, so that no such silence lies within a row; `scopes_of_event` with a bit for each scope that has the event in it;
--- `unknown_of_event` with a bit for each of which that cannot be told. Of events after $since: `filled_texts` with a bit
--- for each column of text that is filled; `reads_json` with whether a field has none of those filled, and places within
--- JSON as well; `values_of_details` and `values_of_metadata` with the texts at such places, and `filled_places` with a
--- bit for each of them that is filled.
-create or replace temp table shared as
+-- name: shared()
+-- The events of each data file, counted by all that any of the policies tells apart: a summary, without instants. The slots
+-- are filled by auditlake/policies/shared.py: `is_asked_about` with whether the event is of a type that counts;
+-- `part_of_day` with a stretch shorter than any silence that is asked about, so that no such silence lies within a row;
+-- `scopes_of_event` with a bit for each scope that has the event in it; `unknown_of_event` with a bit for each of which
+-- that cannot be told; `filled_texts` with a bit for each column of text that is filled; `reads_json` with whether a field
+-- has none of those filled, and places within JSON as well; `values_of_details` and `values_of_metadata` with the texts
+-- at such places, and `filled_places` with a bit for each of them that is filled.
+-- The table `shared` that is made of it has `day` and `stretch` in the place of the first column.
+-- returns: file_index, event_type, source, part, in_scope, unknown, filled, events, first_seen, last_seen
 with governed as (
   select
     *,
-    case when "timestamp" > $since then filled_texts else 0 end as texts
+    filled_texts as texts
   from events
   where is_asked_about
-    and "timestamp" <= $latest
 ),
 
 opened as (
   select
     *,
-    case when "timestamp" > $since and reads_json then values_of_details end as details_values,
-    case when "timestamp" > $since and reads_json then values_of_metadata end as metadata_values
+    case when reads_json then values_of_details end as details_values,
+    case when reads_json then values_of_metadata end as metadata_values
   from governed
 ),
 
 judged as (
   select
+    file_index,
     event_type,
     source,
     "timestamp",
-    epoch_us("timestamp") // 86400000000 as day,
     part_of_day as part,
-    stretch_of_event as stretch,
     scopes_of_event as in_scope,
     unknown_of_event as unknown,
     texts + filled_places as filled
@@ -43,9 +41,10 @@ judged as (
 )
 
 select
+  file_index,
   event_type,
   source,
-  day,
+  part,
   in_scope,
   unknown,
   filled,
@@ -53,7 +52,8 @@ select
   min("timestamp") as first_seen,
   max("timestamp") as last_seen
 from judged
-group by event_type, source, day, part, stretch, in_scope, unknown, filled;
+group by file_index, event_type, source, part, in_scope, unknown, filled
+order by file_index, event_type, source, part, in_scope, unknown, filled;
 
 -- name: shared_moments()
 -- The instants between which silences lie: the first and the last event of each row in a scope.

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
-from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Iterable
+from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ import pytest
 import auditlake
 from auditlake import AuditLake
 from auditlake.cli import main
+from auditlake.disk.layout import Layout
 from auditlake.engine.duck_engine import DuckEngine
 from auditlake.engine.model import Row
 from auditlake.errors import PackError
@@ -25,6 +28,8 @@ from auditlake.frameworks.records.model import Case
 from auditlake.packs.effective import SHIPPED, read_packs
 from auditlake.policies.shared import Shared, shared
 from auditlake.runs.model import Run
+from auditlake.store.model import DataFile
+from auditlake.store.snapshot import file_paths
 from auditlake.testing import Clock
 from tests.frameworks.cases import QUESTION
 from tests.frameworks.test_precedence import EVIDENCE
@@ -177,6 +182,28 @@ def test_counts_that_come_with_policies_are_those_of_the_facts(
     monkeypatch.setattr(DuckEngine, "rows", without(DuckEngine.rows, "name: cube("))
     assert [each.json() for each in lake.frameworks.reports(**period)] == alone
     assert any(counted)
+
+
+def test_counts_of_data_files_are_kept(lake: AuditLake, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A report has the same bytes whether counts of data files were made by it, before it, or not at all; once they are
+    made, rows are read of the days alone that the period cuts.
+    """
+    read: list[date] = []
+
+    def paths(layout: Layout, some: Iterable[DataFile]) -> list[Path]:
+        read.extend(each.day for each in some)
+        return file_paths(layout, [*some])
+
+    shutil.rmtree(lake.layout.summaries, ignore_errors=True)
+    monkeypatch.setattr("auditlake.summaries.lake.file_paths", paths)
+    monkeypatch.setattr("auditlake.frameworks.run.shared", partial(shared, fewest=1))
+    alone = [each.json() for each in lake.frameworks.reports(**PERIOD, cache=False)]
+    assert not read
+    assert [each.json() for each in lake.frameworks.reports(**PERIOD)] == alone
+    assert {file.day for file in lake.snapshot().files} == {*read}
+    read.clear()
+    assert [each.json() for each in lake.frameworks.reports(**PERIOD)] == alone
+    assert {*read} <= {each.date() for each in (PERIOD["since"], NOW)}
 
 
 def without(rows: Callable[..., list[Row]], name: str) -> Callable[..., list[Row]]:

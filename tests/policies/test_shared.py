@@ -151,7 +151,7 @@ def test_one_scan_serves_all(engine: DuckEngine) -> None:
     asked = [(each, _QUESTION) for each in policies]
     answers = [*evaluate(Reading(engine.connection), asked, policies, shares_engine=True)]
     assert [each.error for each in answers] == [None] * 5
-    assert read == ["shared", "presence", "first_event"], "no type is asked for moments by itself"
+    assert read == ["numbered_events", "presence", "first_event"], "no type is asked for moments by itself"
 
 
 def test_what_would_be_as_many_rows_as_events_is_left_to_each(engine: DuckEngine) -> None:

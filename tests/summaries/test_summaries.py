@@ -6,6 +6,7 @@ import hashlib
 import tempfile
 from collections import Counter
 from collections.abc import Collection, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,11 @@ from pyarrow import parquet
 
 from auditlake import AuditLake
 from auditlake.disk.lock import exclusive
-from auditlake.engine.duck import connect
+from auditlake.engine.duck import connect, view_events
+from auditlake.engine.duck_engine import DuckEngine
 from auditlake.engine.model import StatementError, Summary
 from auditlake.engine.statements import statement
+from auditlake.engine.summed import DAY_US, RowSummaries, micros
 from auditlake.store.model import Snapshot
 from auditlake.summaries import segments
 from auditlake.summaries.lake import LakeSummaries, lake_summaries, statement_digest
@@ -33,6 +36,11 @@ POLICY = {
 }
 MINUTES = Summary("minutes", statement("summaries/minutes.sql", "minutes").text)
 USERS = Summary("users", "select file_index, user_id, count(*) as events from events group by file_index, user_id")
+TOGETHER = {
+    "minutes": "select * exclude (events, first_event, last_event), cast(sum(events) as bigint), min(first_event), "
+               "max(last_event) from minutes group by all",
+    "users": "select * exclude (events), cast(sum(events) as bigint) from users group by all",
+}  # fmt: skip
 ROOM = 10**8
 Step = tuple[str, Any]
 STEPS = st.lists(
@@ -52,35 +60,33 @@ STEPS = st.lists(
 
 
 def rows(
-    lake: AuditLake, summary: Summary, days: Collection[int] | None = None, **options: Any
-) -> list[tuple[Any, ...]]:
-    """Return what a summary lays out."""
+    lake: AuditLake, summary: Summary, days: Collection[int] | None = None, *,
+    instants: Sequence[datetime] = (), most: int = ROOM, kept: bool = True,
+) -> set[tuple[Any, ...]]:  # fmt: skip
+    """Return what a summary says of each day and stretch, put together; counted anew unless it is ``kept``."""
     with connect(threads=1) as connection:
-        known = LakeSummaries(lake.layout, options.get("of", lake.snapshot()), connection, options.get("most", ROOM))
-        known.lay_out(summary, days)
-        return connection.sql(f"from {summary.name}").fetchall()
+        view_events(connection, [lake.layout.events / file.path for file in lake.snapshot().files])
+        known = LakeSummaries(lake.layout, lake.snapshot(), connection, most)
+        (known if kept else RowSummaries(DuckEngine(connection))).lay_out(summary, days, instants)
+        return {*connection.sql(TOGETHER[summary.name]).fetchall()}
 
 
-def oracle(lake: AuditLake) -> tuple[dict[Any, Any], Counter[Any]]:
-    """Return what both summaries are to say once they are put together, counted event by event."""
+def oracle(lake: AuditLake, instants: Sequence[datetime] = ()) -> tuple[set[Any], set[Any]]:
+    """Return what both summaries are to say, counted event by event."""
     minutes: dict[Any, list[int]] = {}
     users = Counter[Any]()
     for kind, source, at, user in lake.sql("select event_type, source, epoch_us(timestamp), user_id from events"):
-        minutes.setdefault((at // (86_400 * 10**6), kind, source, at // 60_000_000), []).append(at)
-        users[at // (86_400 * 10**6), user] += 1
-    return {key: (len(all_), min(all_), max(all_)) for key, all_ in minutes.items()}, users
+        place = at // DAY_US, sum(micros(each) < at for each in instants)
+        minutes.setdefault((*place, kind, source, at // 60_000_000), []).append(at)
+        users[*place, user] += 1
+    return (
+        {(*key, len(own), min(own), max(own)) for key, own in minutes.items()}, {(*key, n) for key, n in users.items()}
+    )  # fmt: skip
 
 
-def put_together(lake: AuditLake, days: Collection[int] | None = None) -> tuple[dict[Any, Any], Counter[Any]]:
-    """Return what both summaries say of each day."""
-    minutes: dict[Any, tuple[int, int, int]] = {}
-    for *key, count, first, last in rows(lake, MINUTES, days):
-        before = minutes.get(tuple(key), (0, first, last))
-        minutes[tuple(key)] = (before[0] + count, min(before[1], first), max(before[2], last))
-    users = Counter[Any]()
-    for day, user, count in rows(lake, USERS, days):
-        users[day, user] += count
-    return minutes, users
+def both(lake: AuditLake, days: Collection[int] | None = None, **options: Any) -> tuple[set[Any], set[Any]]:
+    """Return what both summaries say."""
+    return rows(lake, MINUTES, days, **options), rows(lake, USERS, days, **options)
 
 
 def files(lake: AuditLake) -> list[Path]:
@@ -100,7 +106,7 @@ def lived(folder: Path) -> tuple[AuditLake, Clock]:
     lake = graced(made(folder / "lake", POLICY, clock), "0h")
     lake.retention.apply(accept_weaker="a lake of tests")
     bring(lake, events(range(24)))
-    put_together(lake)
+    both(lake)
     return lake, clock
 
 
@@ -130,7 +136,10 @@ def run(lake: AuditLake, clock: Clock, steps: Sequence[Step]) -> None:
                 for each in own:
                     each._known = {digest(MINUTES): [], digest(USERS): []}
                     each.lay_out(USERS)
-        assert put_together(lake) == oracle(lake), steps
+        assert both(lake) == oracle(lake), steps
+        cut = sorted({events([n])[0]["timestamp"] for n in range(0, 24, 5)} | {MIDNIGHT.isoformat()})
+        instants = [datetime.fromisoformat(each) for each in cut]
+        assert both(lake, instants=instants) == oracle(lake, instants) == both(lake, instants=instants, kept=False)
 
 
 def digest(summary: Summary) -> str:
@@ -158,19 +167,16 @@ def test_of_many_histories(steps: list[Step]) -> None:
 def test_only_some_days_are_laid_out(tmp_path: Path) -> None:
     """Rows are of the days that were asked for, and other days are not counted for it."""
     lake, _ = lived(tmp_path)
-    day = rows(lake, MINUTES)[0][0]
-    minutes, users = oracle(lake)
-    assert put_together(lake, [day, day + 1_000]) == (
-        {key: each for key, each in minutes.items() if key[0] == day},
-        Counter({key: each for key, each in users.items() if key[0] == day}),
-    )
-    assert put_together(lake, []) == ({}, Counter())
+    day = min(rows(lake, MINUTES))[0]
+    expected = tuple({row for row in each if row[0] == day} for each in oracle(lake))
+    assert both(lake, [day, day + 1_000]) == expected == both(lake, [day, day + 1_000], kept=False)
+    assert both(lake, []) == (set(), set()) == both(lake, [], kept=False)
 
 
 def test_an_empty_lake_has_empty_tables(tmp_path: Path) -> None:
     """A lake without events gives a table without rows, and keeps nothing."""
     lake = made(tmp_path / "lake", POLICY)
-    assert rows(lake, MINUTES) == []
+    assert rows(lake, MINUTES) == set()
     assert not files(lake)
 
 
@@ -180,7 +186,7 @@ def test_each_file_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     read: list[int] = []
     paths = "auditlake.summaries.lake.file_paths"
     monkeypatch.setattr(paths, lambda layout, some: read.append(len(some)) or [layout.events / f.path for f in some])
-    put_together(lake)
+    both(lake)
     assert read == []
     for number in range(12):
         bring(lake, [record(100 + number, NOW - number * DAY)], "late.jsonl")
@@ -226,13 +232,13 @@ def test_another_process_is_not_waited_for(tmp_path: Path) -> None:
     bring(lake, [record(100, NOW - DAY)], "late.jsonl")
     before = files(lake)
     with exclusive(lake.layout.summaries_lock, wait_seconds=0):
-        assert put_together(lake) == oracle(lake)
+        assert both(lake) == oracle(lake)
     assert files(lake) == before
     for path in before:
         path.unlink()
         path.parent.rmdir()
         path.parent.write_bytes(b"no folder")
-    assert put_together(lake) == oracle(lake)
+    assert both(lake) == oracle(lake)
 
 
 def test_a_damaged_segment_is_none(tmp_path: Path) -> None:
@@ -258,7 +264,7 @@ def test_odd_content_is_none(numbers: list[Any], tmp_path: Path) -> None:
         writer.write_table(odd)
         writer.add_key_value_metadata(table.metadata.metadata)
     path.rename(path.with_stem(hashlib.sha256(path.read_bytes()).hexdigest()))
-    assert put_together(lake) == oracle(lake)
+    assert both(lake) == oracle(lake)
 
 
 def test_they_are_bounded_and_left_out_of_backups(tmp_path: Path) -> None:
@@ -289,7 +295,7 @@ def test_files_of_another_program_are_not_counted(tmp_path: Path) -> None:
 def test_a_statement_that_fails_says_so(tmp_path: Path) -> None:
     """A statement that cannot be evaluated on the events raises, and nothing is kept of it."""
     lake, _ = lived(tmp_path)
-    wrong = Summary("wrong", "select file_index, cast(action as bigint) as number from events group by all")
+    wrong = Summary("users", "select file_index, cast(action as bigint) as number from events group by all")
     with pytest.raises(StatementError):
         rows(lake, wrong)
     assert len(files(lake)) == 2
