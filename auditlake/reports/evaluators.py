@@ -11,6 +11,7 @@ from auditlake.context import LakeContext
 from auditlake.engine.duck import beside, view_events
 from auditlake.engine.duck_engine import DuckEngine
 from auditlake.engine.model import SliceEngine, StatementError
+from auditlake.policies.bounds import Bounds
 from auditlake.policies.condition import ConditionError
 from auditlake.policies.deleted_days import Deletion, deletions
 from auditlake.policies.evaluate import Answers, Samples, evaluate, samples
@@ -32,6 +33,7 @@ from auditlake.reports.sentences import SHOWN_EPISODES
 from auditlake.spark.open import open_slices
 from auditlake.store.model import Snapshot
 from auditlake.store.snapshot import file_paths, is_as_named, readable
+from auditlake.summaries.day_rows import LakeRows
 
 
 class Evaluator:
@@ -56,8 +58,15 @@ class Evaluator:
         is_usual = request.snapshot is None and request.arrived_by is None and request.policies is None
         is_asked = request.cache and most and is_usual and is_as_named(context.layout, snapshot)
         self._memory = (
-            LakeMemory(context.layout, snapshot, engine.connection, policies, holds, most) if is_asked else None
+            LakeMemory(context.layout, snapshot, engine.connection, policies, holds, most, self._bounds())
+            if is_asked
+            else None
         )
+
+    def _bounds(self) -> Bounds | None:
+        """Return what asks for counts first; None where no summaries are kept."""
+        most = self._context.config.reports.summaries_mb * 1_000_000
+        return Bounds(LakeRows(self._context.layout, self._snapshot, self._engine.connection, most)) if most else None
 
     def answers(
         self, asked: Sequence[tuple[Policy, Question]], *, shares_engine: bool, alike: Shared | None
