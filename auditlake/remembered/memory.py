@@ -22,6 +22,7 @@ from auditlake.engine.duck import beside
 from auditlake.engine.duck_engine import DuckEngine
 from auditlake.engine.model import Row, StatementError
 from auditlake.engine.statements import statement
+from auditlake.policies.bounds import Bounds
 from auditlake.policies.compile import CompiledQuery, compile_by_day, moments_of, samples_again, told_by_day
 from auditlake.policies.condition import ConditionError
 from auditlake.policies.evaluate import Answers as PolicyAnswers
@@ -86,11 +87,12 @@ class LakeMemory:
         policies: Every policy of the lake.
         holds: Every legal hold of the lake.
         most: How many bytes may be remembered.
+        bounds: What may find episodes from counts first; None: they are found by the rows.
     """
 
     def __init__(
         self, layout: Layout, snapshot: Snapshot, connection: duckdb.DuckDBPyConnection, policies: Sequence[Policy],
-        holds: Sequence[Hold], most: int,
+        holds: Sequence[Hold], most: int, bounds: Bounds | None = None,
     ) -> None:  # fmt: skip
         self._layout = layout
         self._snapshot = snapshot
@@ -99,6 +101,7 @@ class LakeMemory:
         self._policies = policies
         self._holds = holds
         self._most = most
+        self._bounds = bounds
         self._read: dict[str, Remembered] = {}
         self._changed: set[str] = set()
         self._answers: dict[tuple[str, str], dict[Part, merge.Answer]] = {}
@@ -223,13 +226,21 @@ class LakeMemory:
         policies: dict[str, Policy] = {}
         for ask in asks:
             if ask.policy is None:
-                part = statement("policies/by_day.sql", _EVENTS)
-                rows = engine.rows(part.text, part.bind({"since": question.since, "until": question.until}))
+                rows = self._bounds.events_by_day(question) if self._bounds is not None else None
+                if rows is None:
+                    part = statement("policies/by_day.sql", _EVENTS)
+                    rows = engine.rows(part.text, part.bind({"since": question.since, "until": question.until}))
                 self._take(ask, since, until, {_EVENTS: rows})
             elif ask.policy.id not in self._failed:
                 names.setdefault(ask.policy.id, set()).add(ask.query)
                 policies[ask.policy.id] = ask.policy
         by_key = {(ask.file, ask.query): ask for ask in asks}
+        if self._bounds is not None:
+            for name in [name for name in policies if _EPISODES in names[name]]:
+                if (found := self._bounds.by_day(policies[name], question)) is not None:
+                    self._take(by_key[name, _EPISODES], since, until, found)
+                    names[name].remove(_EPISODES)
+            policies = {name: policy for name, policy in policies.items() if names[name]}
         runner = Runner(engine, moments_of(list(policies.values()), fewest=0), with_queries=False)
         counting = [(policy, question) for policy in policies.values() if names[policy.id] & {_EPISODES, _TOTALS}]
         together = sieve(engine, counting)

@@ -12,6 +12,7 @@ from auditlake.engine.duck import beside, view_events
 from auditlake.engine.duck_engine import DuckEngine
 from auditlake.engine.model import SliceEngine, StatementError, Summaries
 from auditlake.engine.summed import RowSummaries
+from auditlake.policies.bounds import Bounds
 from auditlake.policies.condition import ConditionError
 from auditlake.policies.deleted_days import Deletion, deletions
 from auditlake.policies.evaluate import Answers, Samples, evaluate, samples
@@ -33,6 +34,7 @@ from auditlake.reports.sentences import SHOWN_EPISODES
 from auditlake.spark.open import open_slices
 from auditlake.store.model import Snapshot
 from auditlake.store.snapshot import file_paths, is_as_named, readable
+from auditlake.summaries.day_rows import LakeRows
 from auditlake.summaries.lake import LakeSummaries
 
 
@@ -58,7 +60,7 @@ class Evaluator:
         is_asked = request.cache and is_usual and is_as_named(context.layout, snapshot)
         most, room = settings.remember_mb * 1_000_000, settings.summaries_mb * 1_000_000
         self._memory = (
-            LakeMemory(context.layout, snapshot, engine.connection, policies, holds, most)
+            LakeMemory(context.layout, snapshot, engine.connection, policies, holds, most, self._bounds())
             if is_asked and most and request.policies is None else None
         )  # fmt: skip
         self.summaries: Summaries = (
@@ -67,6 +69,11 @@ class Evaluator:
             else RowSummaries(engine)
         )
         """What counts the events of the snapshot."""
+
+    def _bounds(self) -> Bounds | None:
+        """Return what asks for counts first; None where no summaries are kept."""
+        most = self._context.config.reports.summaries_mb * 1_000_000
+        return Bounds(LakeRows(self._context.layout, self._snapshot, self._engine.connection, most)) if most else None
 
     def answers(
         self, asked: Sequence[tuple[Policy, Question]], *, shares_engine: bool, alike: Shared | None
