@@ -117,7 +117,7 @@ def _summary(outcomes: Sequence[Outcome], events: dict[str, int], would_be: str)
     if absent := sum(bool(each.absent) for each in outcomes):
         yield f"{absent:,} of them are about a logsource that no source of this lake has"
     for source in sorted(source for source, number in events.items() if not number):
-        yield f"no event of {source} yet, so nobody knows whether its fields are there"
+        yield f"no event of {source} yet, so it is unknown whether its fields are there"
 
 
 def _as_dict(outcome: Outcome) -> dict[str, Any]:
