@@ -4,7 +4,8 @@
 -- name: shared($since, $latest)
 -- The events up to $latest, counted by all that any of the policies tells apart. The slots are filled by
 -- auditlake/policies/shared.py: `is_asked_about` with whether the event is of a type that counts; `stretch_of_event` with how many of the instants that are asked about lie before the event,
--- so that a row lies wholly before or behind each; `part_of_day` with a stretch shorter than any silence that is asked
+-- so that a row lies wholly before or behind each; `scoped_details` and `scoped_metadata` with the texts at the places
+-- within JSON that scopes read; `part_of_day` with a stretch shorter than any silence that is asked
 -- about, so that no such silence lies within a row; `scopes_of_event` with a bit for each scope that has the event in it;
 -- `unknown_of_event` with a bit for each of which that cannot be told. Of events after $since: `filled_texts` with a bit
 -- for each column of text that is filled; `reads_json` with whether a field has none of those filled, and places within
@@ -14,6 +15,8 @@ create or replace temp table shared as
 with governed as (
   select
     *,
+    scoped_details as details_scoped,
+    scoped_metadata as metadata_scoped,
     case when "timestamp" > $since then filled_texts else 0 end as texts
   from events
   where is_asked_about
