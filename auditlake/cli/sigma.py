@@ -87,20 +87,23 @@ def _show(outcomes: Sequence[Outcome], *, total: Sequence[Outcome] | None = None
     events = {seen.source: seen.events for each in every if not each.absent for seen in each.fields}
     if machine(rules=[_as_dict(each) for each in every], events=events):
         return
+    rules_of = Counter(each.path for each in every)
     for each in outcomes:
-        for line in _lines(each):
+        for line in _lines(each, is_alone=rules_of[each.path] == 1):
             click.echo(visible(line))
     if not is_quiet():
         for line in _summary(every, events, dry_run):
             say(line)
 
 
-def _lines(outcome: Outcome) -> Iterable[str]:
-    """Yield what is told of one rule: its outcome, and below it what a reader must know."""
+def _lines(outcome: Outcome, *, is_alone: bool) -> Iterable[str]:
+    """Yield what is told of one rule: its outcome, and below it what a reader must know; its title tells it from others
+    of its file.
+    """
     policy = f" as {outcome.policy_id}" if outcome.policy_id and outcome.state != "gone" else ""
     why = f": {outcome.reason}" if outcome.reason else ""
-    name = outcome.policy_id if outcome.state == "gone" else outcome.path
-    yield f"{name}: {_SAID[outcome.state]}{policy}{why}"
+    path = outcome.path if is_alone else f"{outcome.path} ({outcome.title})"
+    yield f"{outcome.policy_id if outcome.state == 'gone' else path}: {_SAID[outcome.state]}{policy}{why}"
     yield from (f"  {note}" for note in (*outcome.notes, *outcome.absent))
     yield from (f"  {seen}" for seen in outcome.unseen if seen.events)
     if outcome.can_match is False:
@@ -117,7 +120,7 @@ def _summary(outcomes: Sequence[Outcome], events: dict[str, int], would_be: str)
     if absent := sum(bool(each.absent) for each in outcomes):
         yield f"{absent:,} of them are about a logsource that no source of this lake has"
     for source in sorted(source for source, number in events.items() if not number):
-        yield f"no event of {source} yet, so nobody knows whether its fields are there"
+        yield f"no event of {source} yet, so it is unknown whether its fields are there"
 
 
 def _as_dict(outcome: Outcome) -> dict[str, Any]:

@@ -18,8 +18,8 @@ from auditlake.engine.parse_tree import Node, parse
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_ELSEWHERE = re.compile(r"\bown_events as events\b", re.IGNORECASE)
-"""A sieve's table, which statements read in the place of the view."""
+_ELSEWHERE = re.compile(r"\b(own|read)_events as events\b", re.IGNORECASE)
+"""A sieve's tables, which statements read in the place of the view."""
 _OF_STATEMENTS = (duckdb.ProgrammingError, duckdb.NotSupportedError, duckdb.DataError)
 
 

@@ -24,11 +24,15 @@ if TYPE_CHECKING:
 _SLOTS = ("predicate", "key_of_group", "on_hold", "holds_of_event")
 """The identifiers that are filled in for every policy; a kind may have more."""
 _OF_POLICY = _SLOTS[:2]
+OWN_EVENTS = "own_events"
+"""A sieve's table of the events that one policy counts or fails on."""
 _MET = "case when failed then cast('failed on ' || event_id as boolean) else met end"
-"""What stands for a policy's condition over the table ``own_events``: what it was, and an error where it was one."""
+"""What stands for a policy's condition over that table: what it was, and an error where it was one."""
+_OF_LONG_AGO = '"timestamp" <= $history_start'
+"""What statements have that ask, of a few subjects, for events older than any that a sieve reads."""
 _STEPS = "steps_of_event"
 """The slot of statements that look only at events of some step; where a policy has no condition, these are its own."""
-_NARROWED = ("events", "moments", "fresh", "numbered")
+_NARROWED = ("events", "moments", "fresh", "numbered", OWN_EVENTS)
 """The relations of which a policy with a scope reads only what is in scope: ``fresh`` is a batch of live events,
 ``numbered`` the events on which a condition is tried."""
 OF_ANYTHING = ("presence", "presence_now", "first_event")
@@ -84,7 +88,7 @@ class CompiledQuery:
 
 def compile_policy(
     policy: Policy, policies: Sequence[Policy], question: Question, *, holds: Sequence[Hold] = (), wide: bool = False,
-    only: str | None = None, counted: bool = False,
+    only: str | None = None, table: str | None = None,
 ) -> tuple[CompiledQuery, ...]:  # fmt: skip
     """Return all queries of a policy, in the order in which they run: those of the questions that it asks.
 
@@ -97,12 +101,12 @@ def compile_policy(
         holds: The legal holds of the lake; those that have ended by as_of do not count.
         wide: Count time and group in 128 bits: needed where 63 bits overflow, and slower.
         only: The name of the one query that is wanted; all of them if None.
-        counted: Read the table ``own_events`` of a sieve instead of ``events`` wherever the policy's condition decides.
+        table: The table of a sieve to read instead of ``events`` wherever the policy's condition or groups decide.
     """
     active = tuple(hold for hold in holds if hold.is_active(question.as_of))
     inquiry = Inquiry(policy, policies, question, active)
     return tuple(
-        _query(query, policy, question, holds=active, wide=wide, counted=counted)
+        _query(query, policy, question, holds=active, wide=wide, table=table)
         for kind in kinds.KINDS
         if kind.is_asked(policy)
         for query in kind.queries(inquiry)
@@ -111,7 +115,7 @@ def compile_policy(
 
 
 def compile_by_day(
-    policy: Policy, question: Question, *, only: Collection[str], wide: bool = False, counted: bool = False
+    policy: Policy, question: Question, *, only: Collection[str], wide: bool = False, table: str | None = None
 ) -> tuple[CompiledQuery, ...]:
     """Return what is asked of each UTC day of the question's period; the rows of each begin with their day.
 
@@ -120,10 +124,10 @@ def compile_by_day(
         question: The period.
         only: The names of the queries that are wanted.
         wide: As for :func:`compile_policy`.
-        counted: As for :func:`compile_policy`.
+        table: As for :func:`compile_policy`.
     """
     return tuple(
-        _query(query, policy, question, wide=wide, counted=counted)
+        _query(query, policy, question, wide=wide, table=table)
         for query in _by_day(policy, question)
         if query.name in only
     )
@@ -175,7 +179,7 @@ def compile_backtest(
 
 def _query(
     query: Query, policy: Policy, question: Question, *, holds: tuple[Hold, ...] = (), wide: bool = False,
-    counted: bool = False,
+    table: str | None = None,
 ) -> CompiledQuery:  # fmt: skip
     values = {
         "types": list(policy.required_events),
@@ -184,8 +188,9 @@ def _query(
         "until": question.until,
         **query.values,
     }
+    is_own, has_condition = table == OWN_EVENTS, policy.where is not None or policy.scope is not None
     # A sieve judges steps on their own only if none of them fails.
-    own_slots = query.slots if policy.where or not counted else {**query.slots, "has_failed": "false"}
+    own_slots = {**query.slots, "has_failed": "false"} if is_own and not has_condition else query.slots
     slots, scope = tuple(own_slots.items()), policy.scope if query.is_scoped else None
     judging = (*_OF_POLICY, *query.slots) if query.is_narrowed else _OF_POLICY
 
@@ -194,9 +199,10 @@ def _query(
         widened = wide and part.name == query.widened
         is_judging = any(slot in part.text for slot in judging)
         own = holds if "on_hold" in part.text else ()
-        is_sieved = counted and (is_judging if policy.where else _STEPS in part.text)
-        read = _reading_own_events(part) if is_sieved else part
-        where = _MET if is_sieved and policy.where else policy.where
+        is_decided = is_judging if has_condition or not is_own else _STEPS in part.text
+        is_sieved = table is not None and is_decided and _OF_LONG_AGO not in part.text
+        read = _reading(part, str(table)) if is_sieved else part
+        where = _MET if is_sieved and is_own and has_condition else policy.where
         within = None if part.name in (*OF_ANYTHING, "scope_unknown") else scope
         filling = _Filling(where, policy.group_by, own, slots, within, is_read=is_sieved)
         text = _fill(read, filling, wide=widened)
@@ -225,9 +231,9 @@ def fill_slots(part: Statement, slots: Mapping[str, str]) -> str:
 
 
 @cache
-def _reading_own_events(part: Statement) -> Statement:
-    """Return the statement, reading ``own_events`` where it reads ``events``."""
-    return replace(part, text=re.sub(r"\b(from|join) events\b", r"\1 own_events as events", part.text))
+def _reading(part: Statement, table: str) -> Statement:
+    """Return the statement, reading a sieve's table where it reads ``events``."""
+    return replace(part, text=re.sub(r"\b(from|join) events\b", rf"\1 {table} as events", part.text))
 
 
 def _fill(part: Statement, filling: _Filling, *, wide: bool = False) -> str:
@@ -283,7 +289,7 @@ def _written(part: Statement, filling: _Filling, *, wide: bool = False) -> str:
         if isinstance(node, exp.Column) and node.name in slots and not node.table:
             return slots[node.name].copy()
         if filling.scope and isinstance(node, exp.Table) and node.name in narrowed:
-            return _in_scope(node, filling.scope)
+            return _in_scope(node, filling.scope, is_read=filling.is_read)
         if wide and isinstance(node, exp.DataType) and node.is_type("bigint"):
             return exp.DataType.build("hugeint", dialect="duckdb")
         return node
@@ -291,14 +297,15 @@ def _written(part: Statement, filling: _Filling, *, wide: bool = False) -> str:
     return tree.transform(filled).sql(dialect="duckdb", pretty=True)
 
 
-def _in_scope(table: exp.Table, scope: str) -> exp.Expr:
+def _in_scope(table: exp.Table, scope: str, *, is_read: bool) -> exp.Expr:
     """Return what of a relation is in scope: also what cannot be told to be outside."""
     from sqlglot import exp, select
 
-    met = exp.func("coalesce", exp.Try(this=condition_tree(scope)), exp.true())
+    condition = over_columns(condition_tree(scope)) if is_read else condition_tree(scope)
+    met = exp.func("coalesce", exp.Try(this=condition), exp.true())
     is_moments = table.name == MOMENTS
     columns = [exp.column("event_type"), exp.column("timestamp", quoted=True)] if is_moments else [exp.Star()]
-    read = select(*columns).from_("events" if is_moments else table.name).where(met)
+    read = select(*columns).from_("events" if is_moments else table.copy()).where(met)
     return read.subquery(table.alias_or_name)
 
 
@@ -357,13 +364,13 @@ def filled(part: Statement, policy: Policy) -> str:
     return _fill(part, _Filling(policy.where, policy.group_by, scope=policy.scope))
 
 
-def samples_of(policy: Policy, question: Question, most: int, *, counted: bool = False) -> CompiledQuery:
+def samples_of(policy: Policy, question: Question, most: int, *, table: str | None = None) -> CompiledQuery:
     """Return a few events of the first ``shown`` episodes; only after the rolling counts, on one engine."""
     kind, whole = kinds.measure_of(policy), policy.measure != "count"
     values = {**values_of(policy, question), **kind.values(policy, question), "shown": most, "whole_window": whole}
     shown = kind.machine(policy)["shown"]
     samples = Query("samples", (shown, statement("policies/samples.sql", "samples")), values)
-    return _query(samples, policy, question, counted=counted)
+    return _query(samples, policy, question, table=table)
 
 
 def samples_again(policy: Policy, question: Question) -> CompiledQuery:

@@ -31,7 +31,7 @@ from auditlake.policies.kinds.threshold import group_values
 from auditlake.policies.model import Policy
 from auditlake.policies.question import Question
 from auditlake.policies.shared import Shared, shared
-from auditlake.policies.sieve import FEWEST, Sieve, sieve
+from auditlake.policies.sieve import FEWEST, OwnEvents, Sieve, sieve
 
 Known = Mapping[str, Mapping[str, list[Row]]]
 """The rows of every step of some queries of a policy, by the query's name."""
@@ -64,8 +64,8 @@ class Answers:
     """Why the policy could not be judged: then these are the answers to its other questions than the threshold."""
     asked: Policy | None = None
     """What was asked: the policy, or one like it that passes over the events on which its condition fails."""
-    counted: bool = False
-    """Whether its condition was judged together with others': then the engine's table ``own_events`` has its events."""
+    table: str | None = None
+    """The engine's table that has its events, where its condition was judged together with others'."""
     deleted: Sequence[Deletion] = ()
     """What the lake has lost, for questions that look far back."""
     known: bool = False
@@ -150,24 +150,23 @@ def _evaluate(
 ) -> Answers:
     engine = runner.engine
 
-    def answers(asked: Policy, error: str | None, whose: str | None = None, known: Known | None = None) -> Answers:
+    def answers(asked: Policy, error: str | None, own: OwnEvents | None = None, known: Known | None = None) -> Answers:
         compiled = partial(compile_policy, asked, policies, question, holds=holds)
-        queries, rows = runner.answers(compiled, whose, known, asked=(asked, question))
+        queries, rows = runner.answers(compiled, own, known, asked=(asked, question))
         counts = tuple((query, len(rows[query.name])) for query in queries)
         judged = policy if error is None else asked
         were_known = "rolling_counts" in (known or ())
-        counted = whose is not None
-        return Answers(judged, policies, question, rows, counts, error, asked, counted=counted, known=were_known)
+        table = own.table if own is not None and own.is_whole else None
+        return Answers(judged, policies, question, rows, counts, error, asked, table=table, known=were_known)
 
     if known:
         # What is left may fail: then it is asked as any other is.
         with suppress(StatementError, ConditionError):
             return answers(policy, None, known=known)
-    if together is not None and together.holds(policy):
-        together.lay_out(policy)
+    if together is not None and (own := together.lay_out(policy)) is not None:
         # What it groups by may fail, or cannot be written down: then it is judged by itself, which tells it.
         with suppress(StatementError, ConditionError):
-            return answers(policy, None, policy.id if together.counts(policy) else "")
+            return answers(policy, None, own)
     if policy.fault is not None:
         return answers(_unasked(policy), policy.fault)
     try:
@@ -238,7 +237,7 @@ class Runner:
     def answers(
         self,
         compiled: Callable[..., tuple[CompiledQuery, ...]],
-        whose: str | None = None,
+        own: OwnEvents | None = None,
         known: Known | None = None,
         *,
         asked: tuple[Policy, Question] | None = None,
@@ -246,13 +245,13 @@ class Runner:
         """Return queries, and the rows of each of their steps.
 
         Args:
-            compiled: Compiles them: in 128 bits if ``wide``, and over ``own_events``, the table of a sieve.
-            whose: Whose events that table has: a policy's id, or an empty text for events that meet no condition;
-                None if there is no such table.
+            compiled: Compiles them: in 128 bits if ``wide``, and over the ``table`` of a sieve.
+            own: That table, if there is one.
             known: What need not be run.
             asked: The policy and the instants that they are about, where what was counted at once may answer them.
         """
-        run = compiled if whose is None else partial(compiled, counted=True)
+        run = compiled if own is None else partial(compiled, table=own.table)
+        whose = own.whose if own else None
         told = compiled if self._with_queries else run
         if asked is not None and self._alike is not None and self._alike.answers(asked[0]):
             run = partial(self._alike.reading, run, *asked)
@@ -330,12 +329,12 @@ def run_step(engine: Engine, step: Step) -> list[Row]:
     return engine.step(step.name, step.sql, step.parameters)
 
 
-def samples(engine: Engine, policy: Policy, question: Question, most: int, *, counted: bool = False) -> Samples:
+def samples(engine: Engine, policy: Policy, question: Question, most: int, *, table: str | None = None) -> Samples:
     """Return a few of the events behind the first ``shown`` episodes, by group key and start.
 
     To be called right after :func:`evaluate` on the same engine: it reads the temporary tables that are left.
     """
-    first, last = samples_of(policy, question, most, counted=counted).steps
+    first, last = samples_of(policy, question, most, table=table).steps
     run_step(engine, first)
     return samples_shown(engine, last)
 

@@ -116,7 +116,7 @@ class Policy:
     clause: str | None = None
     """What asks for the lengths of retention, to be shown where they contradict those of others."""
     basis: Basis | None = None
-    """What these lengths are: in the clause, common practice, set by risk, or somebody's default."""
+    """What these lengths are: in the clause, common practice, set by risk, or a default of others."""
     severity: Severity = "medium"
     controls: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Framework name to control ids."""
@@ -159,7 +159,7 @@ class Policy:
 
     @property
     def is_binding(self) -> bool:
-        """Whether its lengths of retention are more than common practice or somebody's default."""
+        """Whether its lengths of retention are more than common practice or a default of others."""
         return self.basis not in ("customary", "default")
 
     @property

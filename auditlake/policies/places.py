@@ -7,6 +7,7 @@ places becomes one over columns.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -49,13 +50,20 @@ def read_by(text: str) -> tuple[frozenset[Place], frozenset[str]]:
     return frozenset(places), frozenset(column.name for column in rest.find_all(exp.Column))
 
 
-def over_columns(tree: exp.Expr) -> exp.Expr:
-    """Return an expression that reads columns in place of the places that were read."""
-    from sqlglot import exp
+def over_columns(tree: exp.Expr, values: Mapping[Place, str] | None = None) -> exp.Expr:
+    """Return an expression that reads columns in place of the places that were read.
+
+    Args:
+        tree: The expression.
+        values: The SQL of what was read at each place; by default a column that is named by :func:`column_of`.
+    """
+    from sqlglot import exp, parse_one
 
     def read(node: exp.Expr) -> exp.Expr:
         place = _place_of(node)
-        return exp.column(column_of(place), quoted=True) if place else node
+        if place is None:
+            return node
+        return parse_one(values[place], dialect="duckdb") if values else exp.column(column_of(place), quoted=True)
 
     return tree.transform(read)
 

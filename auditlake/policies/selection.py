@@ -17,10 +17,10 @@ _SAFE = frozenset("~~ !~~ ~~* !~~* contains starts_with ends_with prefix suffix 
 
 
 def has_condition(policy: Policy) -> bool:
-    """Return whether a policy counts only some events: those of its condition, or of steps that read places and fail
-    on none.
+    """Return whether a policy counts only some events: those of its condition, in its scope, or of steps that read
+    places and fail on none.
     """
-    if policy.where is not None:
+    if policy.where is not None or policy.scope is not None:
         return True
     looked_at = kinds.measure_of(policy).looked_at(policy)
     conditions = [where for _, where in looked_at if where is not None]
@@ -34,9 +34,12 @@ def has_condition(policy: Policy) -> bool:
 
 
 def node_of(policy: Policy) -> Node:
-    """Return the condition of a policy, or that an event is of any of its steps."""
-    if policy.where is not None:
-        return condition_node(policy.where)
+    """Return the condition of a policy, within its scope, or that an event is of any of its steps."""
+    where = condition_node(policy.where) if policy.where is not None else None
+    if policy.scope is not None:
+        return _conjunction("AND", [_within(policy.scope), *(terms_of(where) if where else [])])
+    if where is not None:
+        return where
     steps = [
         _conjunction("AND", [*([_of_types(types)] if types else []), *terms_of(condition_node(where))])
         for types, where in kinds.measure_of(policy).looked_at(policy)
@@ -49,6 +52,13 @@ def _conjunction(name: str, children: list[Node]) -> Node:
     if len(children) == 1:
         return children[0]
     return {"class": "CONJUNCTION", "type": f"CONJUNCTION_{name}", "alias": "", "children": children}
+
+
+def _within(scope: str) -> Node:
+    """Return whether an event is in a scope: also one that cannot be told to be outside."""
+    node = condition_node(scope)
+    tried = node if _is_safe(node) else {"class": "OPERATOR", "type": "OPERATOR_TRY", "alias": "", "children": [node]}
+    return {"class": "OPERATOR", "type": "OPERATOR_COALESCE", "alias": "", "children": [tried, condition_node("true")]}
 
 
 def _of_types(types: Sequence[str]) -> Node:
@@ -109,6 +119,8 @@ def _is_call(node: Node) -> bool:
 
 def _is_safe(node: Node) -> bool:
     """Return whether a condition fails on no event, whatever is in it."""
+    if node["type"] == "OPERATOR_TRY":
+        return True
     if node["class"] == "CONJUNCTION" or node["type"] in ("OPERATOR_NOT", "OPERATOR_COALESCE"):
         return all(map(_is_safe, node["children"]))
     if node["class"] == "COMPARISON":

@@ -7,7 +7,7 @@ of these counts has the name and the rows of the statement that answers it by it
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -22,6 +22,7 @@ from auditlake.policies.kinds.coverage import gaps_of
 from auditlake.policies.kinds.fields import ALWAYS, JSON, filled, values_at
 from auditlake.policies.kinds.model import MOMENTS
 from auditlake.policies.model import PLACEHOLDERS, Policy
+from auditlake.policies.places import Place, over_columns, read_by
 from auditlake.policies.question import Question
 
 FEWEST = 5
@@ -161,10 +162,10 @@ class Shared:
 
     def _slots(self, alike: _Alike) -> dict[str, str]:
         """Return the SQL that fills the slots of the scan."""
-        scopes = [
-            (_is_one_of(types), f"try({condition_tree(scope).sql(dialect='duckdb')})", self._scopes[scope])
-            for scope, types in alike.scopes.items()
-        ]
+        places = sorted({place for scope in alike.scopes for place in read_by(scope)[0]})
+        scoped = {name: [path for column, path in places if column == name] for name in JSON}
+        read = {(name, path): f"{name}_scoped[{at}]" for name in JSON for at, path in enumerate(scoped[name], 1)}
+        scopes = [(_is_one_of(types), _met(scope, read), self._scopes[scope]) for scope, types in alike.scopes.items()]
         types_of: dict[_Column, set[str]] = {each: set() for each in self._of_all}
         for columns, types in alike.fields.items():
             for each in _places([columns]):
@@ -190,6 +191,7 @@ class Shared:
             "filled_texts": _sum(bits[False]), "filled_places": _sum(bits[True]),
             "reads_json": " or ".join(self._reads(*each) for each in alike.fields.items()) or "false",
             **{f"values_of_{name}": values_at(name, paths) for name, paths in within.items()},
+            **{f"scoped_{name}": values_at(name, paths) for name, paths in scoped.items()},
         }  # fmt: skip
 
     def _reads(self, columns: _Columns, types: set[str]) -> str:
@@ -235,6 +237,17 @@ def _fields(policy: Policy) -> Iterator[_Columns]:
 def _places(fields: Iterable[_Columns]) -> dict[_Column, None]:
     """Return the columns that fields look into; none where one of those that are always filled is enough."""
     return {(each, words): None for columns, words in fields if not {*ALWAYS} & {*columns} for each in columns}
+
+
+def _met(scope: str, read: Mapping[Place, str]) -> str:
+    """Return the SQL of whether an event is in a scope, null where that cannot be told, over what was read of it."""
+    tree = condition_tree(scope)
+    by_itself, columns = tree.sql(dialect="duckdb"), sorted({column for column, _ in read_by(scope)[0]})
+    if not columns:
+        return f"try({by_itself})"
+    is_read = " and ".join(f"({name} is null or {name}_scoped is not null)" for name in columns)
+    over_read = over_columns(tree, read).sql(dialect="duckdb")
+    return f"case when {is_read} then try({over_read}) else try({by_itself}) end"
 
 
 def _is_place(column: str) -> bool:

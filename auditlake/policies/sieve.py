@@ -1,9 +1,13 @@
 """One scan for many policies: which events any of them counts, with each path of ``details`` read once for all of them.
 
-What a policy's own statements read afterwards is the table ``own_events``: the few events that meet its condition, or
-on which it fails, each with what its groups, its values and the conditions of its steps read in ``details``. So its
-answers are those that it gives by itself, and a policy that no event meets costs next to nothing. What looks back
-further than a window, as ``first_seen`` does, is judged by itself.
+What a policy's own statements read afterwards is the table ``own_events``: the few events in its scope that meet its
+condition, or on which it fails, each with what its groups, its values and the conditions of its steps read in
+``details``. So its answers are those that it gives by itself, and a policy that no event meets costs next to nothing.
+Events that only policies matter to that look back further than a window, as ``first_seen`` does, are asked about by
+those alone.
+
+Policies that count every event, and group by places in ``details`` or measure them, share a scan of their own: the
+table ``read_events`` has what they read of each event.
 """
 
 from __future__ import annotations
@@ -19,9 +23,19 @@ from auditlake.engine.parse_tree import Node, bare, walk
 from auditlake.engine.sql_text import literal
 from auditlake.engine.statements import Statement, statement
 from auditlake.policies import kinds
+from auditlake.policies.compile import OWN_EVENTS
 from auditlake.policies.condition import COLUMNS, spelled
+from auditlake.policies.extraction import (
+    READ_EVENTS,
+    extracted,
+    listed_columns,
+    read_all,
+    read_later,
+    reads_places,
+    with_slots,
+)
 from auditlake.policies.model import Policy
-from auditlake.policies.places import JSON, Place, column_of, read_by
+from auditlake.policies.places import JSON, Place, column_of
 from auditlake.policies.question import BEFORE_ALL, Question, earlier
 from auditlake.policies.selection import arguments_of, has_condition, node_of, only_source, place_in, terms_of
 
@@ -29,7 +43,6 @@ FEWEST = 5
 """From how many policies with a condition on they are judged together."""
 _OF_A_MARK = 31
 """How many policies share one number of 64 bits."""
-_SLOT = re.compile(r"\bslot_[a-z_]+\b")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +57,20 @@ class Bits:
     """By how many bits it is shifted."""
 
 
+@dataclass(frozen=True, slots=True)
+class OwnEvents:
+    """What a policy's statements read in the place of ``events``."""
+
+    table: str
+    whose: str
+    """A policy's id; an empty text for events that meet no condition."""
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it has every column that pages show, beside those that are JSON."""
+        return self.table == OWN_EVENTS
+
+
 _NOWHERE = Bits(None, 0, 0)
 
 
@@ -52,54 +79,68 @@ class _Paths:
     """The paths that are read of the events of a source, each with its column."""
 
     columns: dict[Place, str] = field(default_factory=dict)
+    far: int = 0
+    """How many of the first are read of older events as well."""
+    whole: set[str] = field(default_factory=set)
+    """The columns of JSON that conditions read otherwise: these fail where the column is no JSON."""
 
     def column(self, place: Place) -> str:
         return self.columns.setdefault(place, f"{place[0]}_{sum(at[0] == place[0] for at in self.columns) + 1}")
 
-    def of(self, column: str) -> list[str]:
-        return [path for name, path in self.columns if name == column]
+    def of(self, column: str, *, is_far: bool = False) -> list[str]:
+        return [path for name, path in list(self.columns)[: self.far if is_far else None] if name == column]
 
 
 class Sieve:
     """What one scan found for policies that are asked together: for each, whether any event matters to it.
 
     Args:
-        engine: The engine, with ``events``. It has the table ``sieved`` as long as this is in use.
+        engine: The engine, with ``events``. It has the tables ``sieved`` and ``read_events`` as long as this is in use.
         asked: Policies with a condition, each with the instants that it is asked about.
+        reading: Policies without one that read places, likewise.
     """
 
-    def __init__(self, engine: Engine, asked: Sequence[tuple[Policy, Question]]) -> None:
+    def __init__(
+        self, engine: Engine, asked: Sequence[tuple[Policy, Question]], reading: Sequence[tuple[Policy, Question]] = ()
+    ) -> None:
         self._engine = engine
-        self._as_of = min(question.as_of for _, question in asked)
+        self._as_of = min((question.as_of for _, question in asked), default=BEFORE_ALL)
         self._places: dict[str, Bits] = {}
         self._marks: dict[tuple[str | None, int], int] = {}
         self._laid_out: Bits | None = None
-        values = {
-            "types": sorted({name for policy, _ in asked for name in policy.required_events}),
-            "after": min(_reaches(policy, question) for policy, question in asked),
-            "as_of": self._as_of,
-        }
-        for judged in _sound(engine, [policy for policy, _ in asked], values):
-            self._places = judged
+        self._read: frozenset[str] = frozenset()
+        if asked:
+            for judged in _sound(engine, [policy for policy, _ in asked], self._values(asked)):
+                self._places = judged
         if self._places:
             self._marks = _whole(self._run("counted_by"))
+        if reading and read_all(engine, [policy for policy, _ in reading], self._values(reading)):
+            self._read = frozenset(policy.id for policy, _ in reading)
 
-    def holds(self, policy: Policy) -> bool:
-        """Return whether it judged the policy's condition on every event."""
-        return policy.id in self._places
+    def _values(self, asked: Sequence[tuple[Policy, Question]]) -> dict[str, object]:
+        near = [_reaches(*pair) for pair in asked if not kinds.measure_of(pair[0]).looks_far_back]
+        after = min(_reaches(*pair) for pair in asked)
+        types = sorted({name for policy, _ in asked for name in policy.required_events})
+        return {"types": types, "after": after, "near": min(near, default=after), "as_of": self._as_of}
 
     def counts(self, policy: Policy) -> bool:
         """Return whether any event meets the policy's condition, or lets it fail."""
         return _any(self._marks, self._places[policy.id])
 
-    def lay_out(self, policy: Policy) -> None:
-        """Make the table ``own_events``: what statements that are filled for it read instead of ``events``."""
+    def lay_out(self, policy: Policy) -> OwnEvents | None:
+        """Make the table that statements which are filled for a policy read instead of ``events``; None where it was
+        not judged on every event.
+        """
+        if policy.id in self._read:
+            return OwnEvents(READ_EVENTS, policy.id)
+        if policy.id not in self._places:
+            return None
         place = self._places[policy.id] if self.counts(policy) else _NOWHERE
-        if place is self._laid_out:
-            return
-        self._laid_out = place
-        values = {"source": place.source, "number": place.number, "shift": place.shift, "as_of": self._as_of}
-        self._run("own_events", values)
+        if place is not self._laid_out:
+            self._laid_out = place
+            values = {"source": place.source, "number": place.number, "shift": place.shift, "as_of": self._as_of}
+            self._run("own_events", values)
+        return OwnEvents(OWN_EVENTS, "" if place is _NOWHERE else policy.id)
 
     def _run(self, name: str, values: Mapping[str, object] | None = None) -> list[Row]:
         part = statement("policies/sieve.sql", name)
@@ -107,21 +148,18 @@ class Sieve:
 
 
 def sieve(engine: Engine, asked: Sequence[tuple[Policy, Question]], *, fewest: int = FEWEST) -> Sieve | None:
-    """Judge the conditions of policies in one scan; None where too few have one.
+    """Judge the conditions of policies in one scan; None where too few have one, or read places without one.
 
     Args:
         engine: The engine, with ``events``.
         asked: Each policy with the instants that it is asked about.
-        fewest: From how many policies with a condition on it is worth a scan.
+        fewest: From how many policies of either sort on it is worth a scan.
     """
-    conditioned = [
-        (policy, question)
-        for policy, question in asked
-        if policy.alert_threshold is not None and policy.fault is None and policy.scope is None
-        and not kinds.measure_of(policy).looks_far_back
-        and has_condition(policy)
-    ]  # fmt: skip
-    return Sieve(engine, conditioned) if len(conditioned) >= fewest else None
+    measured = [pair for pair in asked if pair[0].alert_threshold is not None and pair[0].fault is None]
+    conditioned = [pair for pair in measured if has_condition(pair[0])]
+    reading = [pair for pair in measured if not has_condition(pair[0]) and reads_places(pair[0])]
+    worth = [pairs if len(pairs) >= fewest else [] for pairs in (conditioned, reading)]
+    return Sieve(engine, *worth) if any(worth) else None
 
 
 class Sifter:
@@ -156,7 +194,7 @@ class _Scan:
         self._part = statement("policies/sieve.sql", "sieved")
         self._text, self._places = _filled(self._part, policies, keeps=False), _places(policies)
         types = sorted({name for policy in policies for name in policy.required_events})
-        ever = {"after": BEFORE_ALL, "as_of": datetime.max.replace(tzinfo=UTC)}
+        ever = {"after": BEFORE_ALL, "near": BEFORE_ALL, "as_of": datetime.max.replace(tzinfo=UTC)}
         self._values = self._part.bind({"types": types, **ever})
 
     def left_out(self, engine: Engine) -> frozenset[str]:
@@ -188,7 +226,8 @@ def _any(marks: Mapping[tuple[str | None, int], int], place: Bits) -> bool:
 def _reaches(policy: Policy, question: Question) -> datetime:
     """Return the instant before which no event matters to a policy's counts."""
     window = timedelta(microseconds=policy.window.microseconds)
-    return min(earlier(question.since, window), earlier(question.as_of, window))
+    measure, near = kinds.measure_of(policy), min(earlier(question.since, window), earlier(question.as_of, window))
+    return min(near, measure.history_start(policy, question)) if measure.looks_far_back else near
 
 
 def _sound(engine: Engine, policies: Sequence[Policy], values: dict[str, object]) -> Iterator[dict[str, Bits]]:
@@ -240,6 +279,11 @@ class _Judged:
     """What of an event must be one of some texts for it to be met; None: nothing is known of it."""
     texts: tuple[str, ...] = ()
 
+    @property
+    def is_far(self) -> bool:
+        """Whether it is asked of older events as well."""
+        return kinds.measure_of(self.policy).looks_far_back
+
 
 def _places(policies: Sequence[Policy]) -> dict[str, Bits]:
     """Return where the marks have the verdict on each policy."""
@@ -252,10 +296,13 @@ def _places(policies: Sequence[Policy]) -> dict[str, Bits]:
 
 
 def _marks(policies: Sequence[Policy]) -> dict[str | None, list[tuple[int, Sequence[_Judged]]]]:
-    """Return the numbered marks of each source: those of any source come first, and those of one key stand together."""
-    by_source: dict[str | None, dict[str, list[_Judged]]] = {None: {}}
-    for each in map(_judged, policies):
-        by_source.setdefault(each.source, {}).setdefault(json.dumps(bare(each.key)), []).append(each)
+    """Return the numbered marks of each source: those of any source come first, those that older events are asked for
+    come before others, and those of one key stand together.
+    """
+    by_source: dict[str | None, dict[tuple[bool, str], list[_Judged]]] = {None: {}}
+    for each in sorted(map(_judged, policies), key=lambda each: not each.is_far):
+        key = (each.is_far, json.dumps(bare(each.key)))
+        by_source.setdefault(each.source, {}).setdefault(key, []).append(each)
     marks: dict[str | None, list[tuple[int, Sequence[_Judged]]]] = {}
     for source, by_key in by_source.items():
         first = 1 + (len(marks[None]) if source else 0)
@@ -265,7 +312,8 @@ def _marks(policies: Sequence[Policy]) -> dict[str | None, list[tuple[int, Seque
 
 def _judged(policy: Policy) -> _Judged:
     node = node_of(policy)
-    if (source := only_source(node)) is None:
+    # What is in scope is counted of all later events, of any source: so its places are read in all of them.
+    if policy.scope is not None or (source := only_source(node)) is None:
         return _Judged(policy, node, None, None)
     keys = [key for term in terms_of(node) if (key := _key(term)) and key[0].get("column_names") != ["source"]]
     # The last is what rules vary in most: source, service, then what was done.
@@ -292,18 +340,22 @@ def _filled(part: Statement, policies: Sequence[Policy], *, keeps: bool = True) 
     by_source = _marks(policies)
     paths = {source: _Paths() for source in by_source}
     texts: dict[str | None, list[str]] = {}
+    tried: list[str] = []
     kept: dict[Place, dict[str | None, str]] = {}
     for source, marks in by_source.items():
-        paths[source].columns |= paths[None].columns
-        tried: list[str] = []
-        texts[source] = []
+        own, texts[source] = paths[source], []
+        own.columns |= paths[None].columns
+        own.whole |= paths[None].whole
+        own.far = len(own.columns)
         for number, mark in marks:
-            key = mark[0].key
-            nodes = [_reading(node, paths[source]) for node in [*(each.node for each in mark), *([key] if key else [])]]
+            key, is_far = mark[0].key, mark[0].is_far
+            nodes = [_reading(node, own) for node in [*(each.node for each in mark), *([key] if key else [])]]
             spellings = spelled(nodes)
+            own.whole |= {column for column in JSON if any(re.search(rf"\b{column}\b", text) for text in spellings)}
             if source is None:
                 first = (number - 1) * _OF_A_MARK
-                tried += [f"try(coalesce({text}, false)) as tried_{first + at}" for at, text in enumerate(spellings)]
+                tried += [f"try(coalesce({_asked(text, is_far=is_far)}, false)) as tried_{first + at}"
+                          for at, text in enumerate(spellings)]  # fmt: skip
                 bits = [f"case when tried_{first + at} then {1 << 2 * at} when tried_{first + at} is null "
                         f"then {2 << 2 * at} else 0 end" for at in range(len(mark))]  # fmt: skip
             else:
@@ -312,38 +364,30 @@ def _filled(part: Statement, policies: Sequence[Policy], *, keeps: bool = True) 
             if key:
                 bits = _by_text(spellings[-1], [*zip((each.texts for each in mark), bits, strict=True)])
             sum_of = " + ".join(f"cast({each} as bigint)" for each in bits)
-            texts[source].append(sum_of)
-        for place in sorted({place for _, mark in marks for each in mark for place in _later(each.policy)[0] if keeps}):
-            kept.setdefault(place, {})[source] = paths[source].column(place)
-        if source is None:
-            slot_tried = _listed(tried)
+            texts[source].append(_asked(sum_of, is_far=is_far or source is None))
+            for place in sorted({place for each in mark for place in read_later(each.policy)[0] if keeps}):
+                kept.setdefault(place, {})[source] = own.column(place)
+            if is_far:
+                own.far = len(own.columns)
     names = sorted({name for each in paths.values() for name in each.columns.values()})
     branches = " ".join(f"when {literal(source)} then {_list(each)}" for source, each in texts.items() if source)
     slots = {
         "slot_details": _values("details", paths),
         "slot_metadata": _values("metadata", paths),
-        "slot_paths": _listed(
+        "slot_paths": listed_columns(
             f"{column}_values[{at}] as {name}" for name in names for column, _, at in [name.partition("_")]
         ),
-        "slot_lowered": _listed(f"lower({name}) as lower_{name}" for name in names),
-        "slot_tried": slot_tried,
+        "slot_lowered": listed_columns(f"lower({name}) as lower_{name}" for name in names),
+        "slot_tried": listed_columns(tried),
         "slot_marks": f"{_list(texts[None])} || {f'case source {branches} else {_list([])} end' if branches else '[]'}",
-        "slot_kept": _listed((*_kept(policies, keeps=keeps), *map(_kept_place, kept.items()))),
+        "slot_kept": listed_columns((*_kept(policies, keeps=keeps), *map(_kept_place, kept.items()))),
     }
-    body = "\n".join(line for line in part.text.splitlines() if not line.startswith("--"))
-    return _SLOT.sub(lambda match: slots[match[0]], body)
-
-
-def _later(policy: Policy) -> tuple[frozenset[Place], frozenset[str]]:
-    """Return the places that the statements of a policy read beside its condition, and the columns."""
-    texts = (*policy.group_by, *kinds.measure_of(policy).expressions(policy))
-    read = [read_by(text) for text in texts]
-    return frozenset().union(*(places for places, _ in read)), frozenset().union(*(columns for _, columns in read))
+    return with_slots(part, slots)
 
 
 def _kept(policies: Sequence[Policy], *, keeps: bool) -> list[str]:
     """Return the columns that the statements of policies read later; what is JSON is most of an event."""
-    read = frozenset[str]().union(*(_later(policy)[1] for policy in policies if keeps))
+    read = frozenset[str]().union(*(read_later(policy)[1] for policy in policies if keeps))
     return [f'"{name}"' for name in COLUMNS if name not in JSON or name in read]
 
 
@@ -381,6 +425,11 @@ def _by_text(key: str, bits: Sequence[tuple[tuple[str, ...], str]]) -> list[str]
     ]
 
 
+def _asked(sql: str, *, is_far: bool) -> str:
+    """Return the SQL of what is asked of older events if they matter to it, and is 0 or false of them if not."""
+    return sql if is_far else f"case when is_near then {sql} end"
+
+
 def _list(marks: Sequence[str]) -> str:
     return f"cast([{', '.join(marks)}] as bigint[])"
 
@@ -388,20 +437,15 @@ def _list(marks: Sequence[str]) -> str:
 def _values(column: str, paths: dict[str | None, _Paths]) -> str:
     """Return the values at the paths of each source, in order; null where the column's text cannot be read."""
 
-    def read(listed: list[str]) -> str:
-        if not listed:
-            return f"case when {column} is null or json_valid({column}) then cast([] as varchar[]) end"
-        return f"try(json_extract_string({column}, [{', '.join(map(literal, listed))}]))"
+    def read(own: _Paths) -> str:
+        near, far = (
+            extracted(column, own.of(column, is_far=is_far), is_needed=column in own.whole) for is_far in (False, True)
+        )
+        return near if near == far else f"case when is_near then {near} else {far} end"
 
-    branches = " ".join(
-        f"when {literal(source)} then {read(each.of(column))}" for source, each in paths.items() if source
-    )
-    other = read(paths[None].of(column))
+    branches = " ".join(f"when {literal(source)} then {read(each)}" for source, each in paths.items() if source)
+    other = extracted(column, paths[None].of(column), is_needed=column in paths[None].whole)
     return f"case source {branches} else {other} end" if branches else other
-
-
-def _listed(columns: Iterable[str]) -> str:
-    return ", ".join(columns) or "null as nothing"
 
 
 # Conditions

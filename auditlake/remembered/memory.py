@@ -246,12 +246,9 @@ class LakeMemory:
         together = sieve(engine, counting)
         for policy in policies.values():
             asked = partial(compile_by_day, policy, question, only=names[policy.id])
-            whose = None
-            if together is not None and together.holds(policy) and (policy, question) in counting:
-                together.lay_out(policy)
-                whose = policy.id if together.counts(policy) else ""
+            own = together.lay_out(policy) if together is not None and (policy, question) in counting else None
             try:
-                queries, rows_of = runner.answers(asked, whose)
+                queries, rows_of = runner.answers(asked, own)
             except (StatementError, ConditionError):
                 self._failed.add(policy.id)
                 continue

@@ -90,7 +90,7 @@ class Evaluator:
         if answers.known and self._memory is not None:
             return self._memory.samples(answers, SHOWN_EPISODES)
         policy = answers.asked or answers.policy
-        return samples(self._engine, policy, answers.question, SHOWN_EPISODES, counted=answers.counted)
+        return samples(self._engine, policy, answers.question, SHOWN_EPISODES, table=answers.table)
 
 
 class _BySlices(Evaluator):
@@ -151,7 +151,7 @@ class _BySlices(Evaluator):
         """Return a few of the events behind the first episodes of the last answers."""
         if self._apart is not None:
             policy = answers.asked or answers.policy
-            return samples(self._apart, policy, answers.question, SHOWN_EPISODES, counted=answers.counted)
+            return samples(self._apart, policy, answers.question, SHOWN_EPISODES, table=answers.table)
         if not_by_slices(answers.policy) is not None:
             return super().samples(answers)
         source = self._source

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from sigma import conditions as tree
@@ -32,6 +32,11 @@ _OPERATORS = {
 }  # fmt: skip
 _SPECIAL = re.compile(r"[.*+?^$()\[\]{}|\\]")
 _JOINED = r"\x1f"
+_HIDDEN = re.compile(
+    f"{UNSEEN.pattern[:-1]}\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200d\u2028\u2029\u2060-\u206f"
+    "\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U000e0000-\U000e0fff]"
+)
+"""A character without a look of its own: also those that an expression may have, such as U+200B."""
 
 
 class Converter:
@@ -234,7 +239,7 @@ def _text_tests(folded: str, plain: str, values: Iterable[list[Any]], like: str 
             call = {(True, True): "contains", (False, True): "starts_with", (True, False): "ends_with"}[ends]
             others[f"{call}({folded}, {_spelled(texts[0])})"] = None
         else:
-            others[f"{plain} {like} {literal(_like(parts))} escape '\\'"] = None
+            others[_wildcards(plain, like, parts)] = None
     if equal:
         listed = ", ".join(distinct := dict.fromkeys(equal))
         if len(distinct) > _MOST_IN:
@@ -242,6 +247,15 @@ def _text_tests(folded: str, plain: str, values: Iterable[list[Any]], like: str 
         else:
             yield f"{folded} in ({listed})" if len(distinct) > 1 else f"{folded} = {listed}"
     yield from others
+
+
+def _wildcards(plain: str, like: str, parts: Sequence[Any]) -> str:
+    """Return that a text is a value with wildcards inside; a pattern of LIKE cannot have numbers of characters."""
+    pattern = _like(parts)
+    if not _HIDDEN.search(pattern):
+        return f"{plain} {like} {literal(pattern)} escape '\\'"
+    flags, text = "is" if like == "ilike" else "s", _regular(parts, {_ANY: ".*", _ONE: "."})
+    return f"regexp_matches({plain}, {literal(_plainly(f'(?{flags})^{text}$'))})"
 
 
 def _like(parts: Iterable[Any]) -> str:
@@ -256,9 +270,13 @@ def _in_list(spot: Spot, patterns: str) -> str:
 
 def _pattern(value: Any) -> str:
     """Return the regular expression of one text for an element of a list."""
-    spelled = {_ANY: rf"[^{_JOINED}]*", _ONE: rf"[^{_JOINED}]"}
-    text = "".join(_SPECIAL.sub(r"\\\g<0>", part) if isinstance(part, str) else spelled[part] for part in _parts(value))
+    text = _regular(_parts(value), {_ANY: rf"[^{_JOINED}]*", _ONE: rf"[^{_JOINED}]"})
     return text if isinstance(value, types.SigmaCasedString) else f"(?i:{text})"
+
+
+def _regular(parts: Iterable[Any], wildcards: Mapping[Any, str]) -> str:
+    """Return the regular expression of texts and wildcards."""
+    return "".join(_SPECIAL.sub(r"\\\g<0>", part) if isinstance(part, str) else wildcards[part] for part in parts)
 
 
 def _regex(value: Any) -> str:
@@ -268,12 +286,12 @@ def _regex(value: Any) -> str:
 
 def _plainly(pattern: str) -> str:
     """Return a regular expression with the numbers of characters that a reader would not see."""
-    return UNSEEN.sub(lambda unseen: rf"\x{{{ord(unseen[0]):x}}}", pattern)
+    return _HIDDEN.sub(lambda unseen: rf"\x{{{ord(unseen[0]):x}}}", pattern)
 
 
 def _spelled(text: str) -> str:
     """Return a text in SQL, with the numbers of characters that a reader would not see."""
-    seen, unseen = UNSEEN.split(text), UNSEEN.findall(text)
+    seen, unseen = _HIDDEN.split(text), _HIDDEN.findall(text)
     parts = [literal(seen[0])]
     for each, after in zip(unseen, seen[1:], strict=True):
         parts += [f"chr({ord(each)})", *([literal(after)] if after else [])]

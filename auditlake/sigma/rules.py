@@ -75,7 +75,8 @@ def _rules_of(path: Path, shown: str) -> Iterator[Rule]:
     try:
         documents = [each for each in yaml.load_all(content, Loader=_LOADER) if each is not None]
     except (yaml.YAMLError, UnicodeDecodeError, ValueError, RecursionError) as error:
-        yield Rule(None, path.stem, "", (origin,), fault=f"it is no YAML: {' '.join(str(error).split())}")
+        why = " ".join(str(error).replace(' in "<byte string>",', " at").split())
+        yield Rule(None, path.stem, "", (origin,), fault=f"it is no YAML: {why}")
         return
     if any(isinstance(each, Mapping) and {*_KEYS} & {*each} for each in documents):
         yield from _parsed(documents, path.stem, origin)

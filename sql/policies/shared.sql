@@ -6,7 +6,8 @@
 -- are filled by auditlake/policies/shared.py: `is_asked_about` with whether the event is of a type that counts;
 -- `part_of_day` with a stretch shorter than any silence that is asked about, so that no such silence lies within a row;
 -- `scopes_of_event` with a bit for each scope that has the event in it; `unknown_of_event` with a bit for each of which
--- that cannot be told; `filled_texts` with a bit for each column of text that is filled; `reads_json` with whether a field
+-- that cannot be told; `scoped_details` and `scoped_metadata` with the texts at the places within JSON that scopes read;
+-- `filled_texts` with a bit for each column of text that is filled; `reads_json` with whether a field
 -- has none of those filled, and places within JSON as well; `values_of_details` and `values_of_metadata` with the texts
 -- at such places, and `filled_places` with a bit for each of them that is filled.
 -- The table `shared` that is made of it has `day` and `stretch` in the place of the first column.
@@ -14,6 +15,8 @@
 with governed as (
   select
     *,
+    scoped_details as details_scoped,
+    scoped_metadata as metadata_scoped,
     filled_texts as texts
   from events
   where is_asked_about

@@ -1,20 +1,27 @@
--- name: sieved($types, $after, $as_of)
+-- name: sieved($types, $after, $near, $as_of)
 -- The events that any of several policies counts, or on which the condition of any fails, found in one scan: each path of
 -- details and metadata that a condition names is read once, and every condition is evaluated over what was read. Events
--- later than $as_of are kept for their number.
+-- later than $as_of are kept for their number. Those up to $near matter only to policies that look far back.
 -- The slots are filled by auditlake/policies/sieve.py: slot_details and slot_metadata with the values at the paths that the
 -- policies of the event's source name, slot_paths with a column for each, slot_lowered with the same in lower case,
 -- slot_tried with the conditions that may fail, slot_marks with numbers of two bits for each policy: 1 where its condition
 -- is met, 2 where that fails; slot_kept with the columns that the policies read later.
 create or replace temp table sieved as
-with extracted as (
+with asked as (
+  select
+    *,
+    "timestamp" > $near as is_near
+  from events
+  where list_contains($types, event_type)
+    and "timestamp" > $after
+),
+
+extracted as (
   select
     *,
     slot_details as details_values,
     slot_metadata as metadata_values
-  from events
-  where list_contains($types, event_type)
-    and "timestamp" > $after
+  from asked
 ),
 
 named as (
@@ -54,6 +61,30 @@ select
     end
   ) as marks
 from marked;
+
+-- name: read_events($types, $after)
+-- Of every event what policies without a condition group by and measure, each path of details and metadata read once. The
+-- slots slot_details and slot_metadata are filled with the values at the paths, slot_kept with the columns.
+create or replace temp table read_events as
+select
+  slot_kept,
+  (details is null or details_values is not null) and (metadata is null or metadata_values is not null) as is_readable
+from (
+  select
+    *,
+    slot_details as details_values,
+    slot_metadata as metadata_values
+  from events
+  where list_contains($types, event_type)
+    and "timestamp" > $after
+);
+
+-- name: unread()
+-- How many of these events could not be read.
+-- returns: events
+select count(*) as events
+from read_events
+where not is_readable;
 
 -- name: sources()
 -- The sources of all events.

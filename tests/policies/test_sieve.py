@@ -97,6 +97,12 @@ def _kinds(rng: Random) -> Iterator[dict[str, Any]]:
         yield group | {"dormant": {"entity": [rng.choice(values)], "silence": "2h"}}
 
 
+_SCOPES = (
+    "source = 'trail'", "details ->> '$.who' = 'x'", "cast(details ->> '$.n' as integer) > 0",
+    "resource = 'r1' or metadata ->> '$.a.b' = 'value'", "lower(details ->> '$.name') <> 'stop'",
+)  # fmt: skip
+
+
 def _of_every_kind(rng: Random, number: int) -> list[Policy]:
     """Return policies of one kind after the other, each with a condition of its own."""
     wheres = rng.sample(_CONDITIONS, number)
@@ -105,7 +111,8 @@ def _of_every_kind(rng: Random, number: int) -> list[Policy]:
     return [
         _policy(number, where if has_where[number] else None, _TYPES if "api_call" in str(keys)
                 else rng.choice(types if "login" not in str(keys) else types[1:]),
-                **({"window": rng.choice(("1h", "24h", "72h"))} | keys))
+                **({"window": rng.choice(("1h", "24h", "72h"))} | keys
+                   | rng.choice([{}, {}, {"scope": rng.choice(_SCOPES)}])))
         for number, (where, keys) in enumerate(zip(wheres, _kinds(rng), strict=False))
     ]  # fmt: skip
 
@@ -120,7 +127,7 @@ def _told(engine: DuckEngine, asked: list[tuple[Policy, Question]], fewest: int)
     """Return what reports and their pages say of policies."""
     answers = evaluate(engine, asked, [policy for policy, _ in asked], fewest=fewest)
     return [
-        (build_report(each), samples(engine, each.policy, each.question, 3, counted=each.counted)
+        (build_report(each), samples(engine, each.policy, each.question, 3, table=each.table)
          if each.rows["rolling_counts"] else None)
         for each in answers
     ]  # fmt: skip
@@ -173,7 +180,7 @@ def test_what_is_asked_of_details_is_read_once(engine: DuckEngine, kind: str) ->
     recorder = _Recorder(engine.connection)
     answers = list(evaluate(recorder, asked, [policy for policy, _ in asked], fewest=1))
 
-    assert all(each.counted for each in answers), "none fell back to being judged by itself"
+    assert {each.table for each in answers} == {"own_events"}, "none fell back to being judged by itself"
     readers = {name for name, sql in recorder.asked if "->>" in sql or "json_extract" in sql}
     assert readers == {"sieved"}
     assert [name for name, _ in recorder.asked].count("sieved") == 1
@@ -195,7 +202,7 @@ def test_steps_without_a_condition_are_judged_together(engine: DuckEngine, kind:
     recorder = _Recorder(engine.connection)
     answers = list(evaluate(recorder, asked, [policy for policy, _ in asked], fewest=1))
 
-    assert [each.counted for each in answers] == [True, True, False, False]
+    assert [each.table for each in answers] == ["own_events", "own_events", None, None]
     assert answers[0].rows["rolling_counts"]
     recorder.asked.clear()
     list(evaluate(recorder, asked[:2], [policy for policy, _ in asked], fewest=1))
@@ -213,20 +220,82 @@ def test_each_condition_is_judged(engine: DuckEngine) -> None:
 
 
 def test_a_measure_says_how_far_it_looks_back() -> None:
-    """The scan reads one window before the period: what binds more is left to itself."""
+    """Older events than one window before the period are read for those alone that bind more."""
     far = {kind.name for kind in kinds.measures() if kind.looks_far_back}
     bound = {path.stem for path in (ROOT / "sql" / "policies").glob("*.sql") if "$history_start" in path.read_text()}
     assert far == bound == {"first_seen", "dormant", "baseline"}
 
 
 def test_what_looks_far_back_has_its_past(engine: DuckEngine) -> None:
-    """A baseline is judged by seasons before its window, which the scan for the others does not read."""
+    """A baseline is judged by seasons before its window, of which the others are not asked."""
     keys = {"bucket": "1h", "season": "1h", "seasons": 8, "at_least": 8, "ratio": 1}
     far = _policy(0, "source = 'trail'", baseline=keys, alert_threshold=1)
     question = Question(_AS_OF, _AS_OF - timedelta(hours=2), _AS_OF)
     policies = [far, *(_policy(number, _CONDITIONS[number], window="1h") for number in range(1, 6))]
-    report, _ = _told(engine, [(each, question) for each in policies], 5)[0]
-    assert (report.threshold.recent_events, report.threshold.unjudged) == (2, 0)
+    asked = [(each, question) for each in policies]
+    recorder = _Recorder(engine.connection)
+    answers = list(evaluate(recorder, asked, policies))
+    assert {each.table for each in answers} == {"own_events"}
+    threshold = build_report(answers[0]).threshold
+    assert (threshold.recent_events, threshold.unjudged) == (2, 0)
+    assert _told(engine, asked, 5) == _told(engine, asked, 8)
+
+    def asked_of(until: datetime) -> list[tuple[str, int]]:
+        later = f"event_id is not null and \"timestamp\" <= '{until.isoformat()}'"
+        return engine.rows(f"select source, count(*) from sieved where {later} group by all order by all")
+
+    list(evaluate(engine, asked, policies))
+    assert [source for source, _ in asked_of(_AS_OF - timedelta(hours=4))] == ["trail"], "of the baseline's alone"
+
+
+@pytest.mark.parametrize("kind", ["first_seen", "dormant", "baseline"])
+def test_what_looks_far_back_is_read_once(engine: DuckEngine, kind: str) -> None:
+    """Only of a few subjects are still older events asked for, by each policy itself."""
+    keys: dict[str, Any] = {
+        "first_seen": {"first_seen": {"value": ["details ->> '$.name'"], "entity": ["user_id"], "memory": "12h"}},
+        "dormant": {"dormant": {"entity": ["details ->> '$.n'"], "silence": "2h"}},
+        "baseline": {"baseline": {"bucket": "1h", "season": "6h", "seasons": 3, "at_least": 1, "ratio": 1.5},
+                     "alert_threshold": 1, "group_by": ["details ->> '$.who'"]},
+    }[kind]  # fmt: skip
+    asked = [(_policy(number, where, **keys), _QUESTION)
+             for number, where in enumerate(("source = 'trail'", "source = 'other'", "user_id = 'ann'"))]  # fmt: skip
+    recorder = _Recorder(engine.connection)
+    answers = list(evaluate(recorder, asked, [policy for policy, _ in asked], fewest=1))
+    assert {each.table for each in answers} == {"own_events"}
+    readers = {name for name, sql in recorder.asked if "->>" in sql or "json_extract" in sql}
+    assert readers - {"returns", "returns_from_long_ago"} == {"sieved"}
+    assert _told(engine, asked, 1) == _told(engine, asked, 4)
+
+
+def test_a_scope_is_judged_with_the_condition(engine: DuckEngine) -> None:
+    """What is in scope is read once as well, with a condition or without; what cannot be told is in scope."""
+    group = ["details ->> '$.who'"]
+    wheres = (None, None, *_CONDITIONS[:3])
+    asked = [(_policy(number, where, scope=scope, group_by=group[: number % 2]), _QUESTION)
+             for number, (where, scope) in enumerate(zip(wheres, _SCOPES, strict=True))]  # fmt: skip
+    recorder = _Recorder(engine.connection)
+    answers = list(evaluate(recorder, asked, [policy for policy, _ in asked]))
+    assert {each.table for each in answers} == {"own_events"}
+    assert {name for name, sql in recorder.asked if "->>" in sql or "json_extract" in sql} == {"sieved", "shared"}
+    assert _told(engine, asked, 1) == _told(engine, asked, len(asked) + 1)
+
+
+def test_policies_without_a_condition_read_places_once(engine: DuckEngine) -> None:
+    """Each counts every event, over what one scan read for all of them."""
+    name, number = "details ->> '$.name'", "cast(details ->> '$.n' as integer)"
+    steps = [{"where": f"{number} > 0"}, {"types": ["logout"]}]
+    keys: list[dict[str, Any]] = [
+        {"group_by": [name]}, {"distinct": [name, "metadata ->> '$.a.b'"]}, {"sum": number, "alert_threshold": 2},
+        {"together": steps}, {"sequence": steps},
+        {"first_seen": {"value": [name], "entity": ["user_id"], "memory": "12h"}},
+        {"dormant": {"entity": [name], "silence": "2h"}},
+    ]  # fmt: skip
+    asked = [(_policy(at, None, **each), _QUESTION) for at, each in enumerate(keys)]
+    recorder = _Recorder(engine.connection)
+    list(evaluate(recorder, asked, [policy for policy, _ in asked]))
+    readers = {name for name, sql in recorder.asked if "->>" in sql or "json_extract" in sql}
+    assert readers - {"returns", "returns_from_long_ago"} == {"read_events"}
+    assert _told(engine, asked, 1) == _told(engine, asked, len(asked) + 1)
 
 
 def test_a_batch_matters_to_those_whose_condition_it_meets(engine: DuckEngine) -> None:
@@ -246,5 +315,5 @@ def test_what_cannot_be_read_is_left_to_each(engine: DuckEngine) -> None:
              for number, where in enumerate(_CONDITIONS)]  # fmt: skip
     together = sieve(DuckEngine(connection), asked)
     assert together is not None
-    assert not any(together.holds(policy) for policy, _ in asked)
+    assert [together.lay_out(policy) for policy, _ in asked] == [None] * len(asked)
     connection.execute("rollback")

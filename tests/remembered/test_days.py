@@ -150,7 +150,7 @@ def said(lake: Lake, asked: Sequence[tuple[Policy, Question]], *, known: bool) -
 def _samples(engine: DuckEngine, answers: Answers, memory: LakeMemory | None) -> Any:
     if answers.known and memory is not None:
         return memory.samples(answers, 5)
-    return samples(engine, answers.asked or answers.policy, answers.question, 5, counted=answers.counted)
+    return samples(engine, answers.asked or answers.policy, answers.question, 5, table=answers.table)
 
 
 def question(rng: Random) -> Question:

@@ -239,3 +239,18 @@ def test_command_line(lake: AuditLake, folder: Path, outcomes: dict[str, Outcome
     assert {each["path"]: each["state"] for each in printed.json["rules"]} == {
         path: "same" if each.policy_id else "refused" for path, each in outcomes.items()
     }  # fmt: skip
+
+
+def test_rules_of_one_file_are_told_by_their_titles(lake: AuditLake, rules: Writer, run: Run) -> None:
+    """A file may have several rules; one that has a single rule is enough by its name."""
+    base = "title: {0}\nlogsource: {{product: okta, service: okta}}\ndetection: {{s: {{eventType: x}}, condition: s}}\n"
+    both = "---\n".join([base.format("One"), base.format("Other")])
+    folder = rules({"both.yml": both, "single.yml": base.format("Single"), "broken.yml": "title: [\n"})
+    told = run("--lake", lake.layout.root, "sigma", "import", "--dry-run", folder).out.splitlines()
+
+    assert [line.split(": new")[0] for line in told if ": new" in line] == [
+        "both.yml (One)", "both.yml (Other)", "single.yml",
+    ]  # fmt: skip
+    (broken,) = (line for line in told if line.startswith("broken.yml"))
+    assert broken.endswith(" at line 2, column 1")
+    assert "byte string" not in broken

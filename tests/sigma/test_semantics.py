@@ -37,6 +37,11 @@ CASES: dict[str, Case] = {
     "contains unseen": ({"f|contains": "\u202e"}, [{"f": "x\u202ey"}], [{"f": "xy"}, {}]),
     "unseen in a pattern": ({"f|re": "[\u202a-\u202e]x"}, [{"f": "\u202bx"}], [{"f": "x"}, {}]),
     "unseen in a list": ({"names": "a\u202e*"}, [{"people": [{"name": "A\u202ex"}]}], [PEOPLE]),
+    "unseen and wildcards": ({"f": "a.\u202e*?d"}, [{"f": "A.\u202e\nxD"}],
+        [{"f": "a.\u202ed"}, {"f": "ax\u202exd"}, {}]),
+    "cased, unseen, wildcards": ({"f|cased": "a*\u200bd"}, [{"f": "ab\u200bd"}], [{"f": "ab\u200bD"}, {"f": "abd"}]),
+    "a space without width": ({"f": "a\u200bb"}, [{"f": "A\u200bB"}], [{"f": "ab"}, {"f": "a b"}]),
+    "unseen in an expression": ({"f|re": "x\u200b+\ufeff"}, [{"f": "x\u200b\u200b\ufeff"}], [{"f": "x"}]),
     "quote": ({"f": "it's"}, [{"f": "IT'S"}], [{"f": "its"}]),
     "letters beyond ASCII": ({"f": "ÄÉΣΣ"}, [{"f": "äéσσ"}, {"f": "ÄÉΣΣ"}], [{"f": "aeσσ"}]),
     "cased": ({"f|cased": "Ab"}, [{"f": "Ab"}], [{"f": "ab"}, {}]),
@@ -181,6 +186,17 @@ def test_refused(name: str) -> None:
 
     with pytest.raises(RefusedRule, match=reason):
         sql_for(rule_of({"one": detection, "condition": "one"}))
+
+
+@pytest.mark.parametrize("hidden", [*"\u00ad\u200b\u200d\u202e\u2060\u2028\ufe0f\ufeff\U000e0041"])
+def test_what_a_reader_would_not_see_is_spelled_out(hidden: str) -> None:
+    """A policy's condition shows its number instead."""
+    values = {"f": "a{}b", "f|contains": "a*{}b", "f|cased": "a?{}*b", "f|re": "a.*{}b", "names": "{}*"}
+    for key, value in values.items():
+        condition = sql_for(rule_of({"one": {key: value.format(hidden)}, "condition": "one"}))
+        check_condition(condition)
+        assert hidden not in condition
+        assert f"chr({ord(hidden)})" in condition or f"\\x{{{ord(hidden):x}}}" in condition
 
 
 def test_plain_paths() -> None:

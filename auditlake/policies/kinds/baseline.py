@@ -109,17 +109,26 @@ class BaselineKind(ThresholdKind):
         """Return the buckets that are judged, by number, and how they are compared."""
         own = policy.more["baseline"]
         bucket, is_below = own["bucket"].microseconds, own["direction"] == "below"
-        season = own["season"].microseconds // bucket
         zero = self._zero(policy)
-        # A bucket that ends with `since` is judged too: a run that goes on from it has begun before the period.
-        first = (_us(question.since) - 1 - zero) // bucket
-        reach = zero + (first - season * (own["seasons"] + 1)) * bucket
         return {
-            "zero": zero, "bucket_us": bucket, "season": season, "seasons": own["seasons"],
-            "at_least": own["at_least"], "hundredths": int(own["ratio"] * 100), "is_below": is_below, "first": first,
+            "zero": zero, "bucket_us": bucket, "season": own["season"].microseconds // bucket,
+            "seasons": own["seasons"], "at_least": own["at_least"], "hundredths": int(own["ratio"] * 100),
+            "is_below": is_below, "first": self._first(policy, question),
             "last": (_us(question.until) - zero) // bucket - is_below,
-            "history_start": max(BEFORE_ALL, _START + timedelta(microseconds=max(reach, -1)) - _MICROSECOND),
+            "history_start": self.history_start(policy, question),
         }  # fmt: skip
+
+    def history_start(self, policy: Policy, question: Question) -> datetime:
+        """Return the instant before the first bucket of the seasons that the first judged bucket is compared with."""
+        own = policy.more["baseline"]
+        bucket, season = own["bucket"].microseconds, own["season"].microseconds
+        reach = self._zero(policy) + self._first(policy, question) * bucket - season * (own["seasons"] + 1)
+        return max(BEFORE_ALL, _START + timedelta(microseconds=max(reach, -1)) - _MICROSECOND)
+
+    def _first(self, policy: Policy, question: Question) -> int:
+        """Return the first judged bucket: one that ends with `since` is judged too, as a run may go on from it."""
+        bucket: int = policy.more["baseline"]["bucket"].microseconds
+        return (_us(question.since) - 1 - self._zero(policy)) // bucket
 
     def about(self, rows: Sequence[Row], policy: Policy) -> Mapping[str, Any]:
         """Return what is usual, from which number on a bucket is unusual, and the numbers of the seasons before."""

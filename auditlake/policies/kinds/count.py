@@ -42,11 +42,10 @@ class CountKind(ThresholdKind):
 
     def by_day(self, inquiry: Inquiry) -> Iterable[Query]:
         """Return the same, without totals where all events count in one group: their number is known from the days."""
-        is_counted = _is_plain(inquiry.policy) and inquiry.policy.scope is None
         for query in super().by_day(inquiry):
             if query.name == "episodes_by_day":
                 yield replace(query, widened="arrivals")
-            elif not is_counted:
+            elif not _is_plain(inquiry.policy):
                 yield query
 
     def found(self, policy: Policy) -> Iterable[Statement]:
@@ -71,7 +70,7 @@ class CountKind(ThresholdKind):
 
 def _is_plain(policy: Policy) -> bool:
     """Return whether every governed event counts in one group: then type and time are all that the count needs."""
-    return policy.where is None and not policy.group_by
+    return policy.where is None and policy.scope is None and not policy.group_by
 
 
 def _arrivals(policy: Policy) -> Iterator[Statement]:

@@ -33,7 +33,7 @@ _SCHEMA = {
 
 
 class FirstSeenKind(SubjectKind):
-    """Values that an entity, or anybody, did not have for as long as is remembered."""
+    """Values that an entity, or any, did not have for as long as is remembered."""
 
     name = "first_seen"
     asked_by = "first_seen"

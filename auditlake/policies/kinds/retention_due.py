@@ -52,7 +52,7 @@ class RetentionDueKind(Kind):
             "What asks for these lengths; shown where they contradict those of another policy."},
             needs=("retention_period", "max_retention", "hot")),
         Key("basis", {"enum": get_args(Basis), "description":
-            "What these lengths are: in the clause, common practice, set by risk, or somebody's default."},
+            "What these lengths are: in the clause, common practice, set by risk, or a default of others."},
             needs=("clause",)),
     )  # fmt: skip
     asked_by = "retention_period"

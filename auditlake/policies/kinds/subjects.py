@@ -59,10 +59,14 @@ class SubjectKind(ThresholdKind):
     def values(self, policy: Policy, question: Question) -> Mapping[str, object]:
         """Return how long nothing is seen, and how far that makes the question look back."""
         own = policy.more[self.name]
-        silence = own[self.silence].microseconds
-        back = timedelta(microseconds=silence + policy.window.microseconds)
         lengths = {f"{name}_us": value.microseconds for name, value in own.items() if isinstance(value, Duration)}
-        return {**lengths, "silence_us": silence, "history_start": earlier(question.since, back)}
+        start = self.history_start(policy, question)
+        return {**lengths, "silence_us": own[self.silence].microseconds, "history_start": start}
+
+    def history_start(self, policy: Policy, question: Question) -> datetime:
+        """Return the instant a silence and a window before the period; of a few subjects older events are read too."""
+        silence: Duration = policy.more[self.name][self.silence]
+        return earlier(question.since, timedelta(microseconds=silence.microseconds + policy.window.microseconds))
 
     def asked(self, policy: Policy) -> dict[str, Any]:
         """Return the values and lengths as they were written."""

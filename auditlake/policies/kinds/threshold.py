@@ -185,6 +185,10 @@ class ThresholdKind(Kind):
         """Return the values that only its own statements bind."""
         return {}
 
+    def history_start(self, policy: Policy, question: Question) -> datetime:
+        """Return the instant after which all events lie that a measure reads which looks far back."""
+        raise NotImplementedError
+
     def about(self, rows: Sequence[Row], policy: Policy) -> Mapping[str, Any]:
         """Return the evidence of one episode, from its rows of ``evidence`` without group and start."""
         return {}
