@@ -55,10 +55,8 @@ class Evaluator:
         self._policies, self._holds = policies, holds
         most = context.config.reports.remember_mb * 1_000_000
         is_usual = request.snapshot is None and request.arrived_by is None and request.policies is None
-        is_asked = request.cache and most and is_usual and _is_remembered(context, snapshot)
-        self._memory = (
-            LakeMemory(context.layout, snapshot, engine.connection, policies, holds, most) if is_asked else None
-        )
+        is_asked = request.cache and most and is_usual and _is_remembered(engine, snapshot)
+        self._memory = LakeMemory(context.layout, snapshot, engine, policies, holds, most) if is_asked else None
 
     def answers(
         self, asked: Sequence[tuple[Policy, Question]], *, shares_engine: bool, alike: Shared | None
@@ -78,12 +76,12 @@ class Evaluator:
         return samples(self._engine, policy, answers.question, SHOWN_EPISODES, counted=answers.counted)
 
 
-def _is_remembered(context: LakeContext, snapshot: Snapshot) -> bool:
+def _is_remembered(engine: DuckEngine, snapshot: Snapshot) -> bool:
     """Return whether the files of a snapshot say what answers were made of: those of another program may have events of
     other days and any name, and where a compaction has overtaken the snapshot others are read in their place.
     """
     own = all(part_day_and_digest(path) is not None for path in snapshot.table.paths)
-    return own and readable(context.layout, snapshot).last_batch is None
+    return own and engine.shows_files_whole
 
 
 class _BySlices(Evaluator):
