@@ -90,5 +90,5 @@ def _live(table: DeltaTable) -> tuple[int, pa.Table]:
     """Return the version and the files of a table."""
     import pyarrow as pa
 
-    actions = pa.RecordBatchReader.from_stream(table.get_add_actions()).read_all()
+    actions = pa.table(table.get_add_actions())
     return table.version(), actions.select(["path", "size_bytes", "num_records"]).sort_by("path")

@@ -53,8 +53,7 @@ def _files(layout: Layout, table: DeltaTable) -> Files:
     import pyarrow as pa
     from pyarrow import compute
 
-    # Not pa.table, which imports pandas where that is installed: a quarter of a second.
-    actions = pa.RecordBatchReader.from_stream(table.get_add_actions()).read_all()
+    actions = pa.table(table.get_add_actions())
     paths = actions["path"]
     if compute.any(compute.match_substring(paths, "%")).as_py():
         paths = pa.array([unquote(path) for path in paths.to_pylist()], pa.string())
