@@ -54,6 +54,8 @@ def _settled(connection: duckdb.DuckDBPyConnection, *, exact_try: bool = True) -
     connection.execute("set TimeZone = 'UTC'")
     # Data files never change, and a report asks the same ones many times.
     connection.execute("set parquet_metadata_cache = true")
+    # They are small and local as well: to plan ahead what is read takes longer than to read it.
+    connection.execute("set disable_parquet_prefetching = true")
     if exact_try:
         connection.execute("set disabled_optimizers = 'common_subexpressions'")
     with suppress(duckdb.InvalidInputException):  # in Jupyter without ipywidgets it is off and cannot be set
@@ -159,6 +161,7 @@ class EventsView:
         chosen: Returns the files that can matter to what is asked; all if that is None.
         show: Makes the view of some of the files.
         asked: What it shows at first; all if None.
+        is_whole: Whether it shows all rows of a file.
     """
 
     def __init__(
@@ -166,7 +169,10 @@ class EventsView:
         chosen: Callable[[Sequence[Asked] | None], Sequence[Path]],
         show: Callable[[Sequence[Path]], None],
         asked: Sequence[Asked] | None = None,
+        *,
+        is_whole: bool = True,
     ) -> None:
+        self.is_whole = is_whole
         self._chosen, self._show = chosen, show
         self._shown: Sequence[Path] | None = None
         self.narrow(asked)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ import duckdb
 
 from auditlake.engine import duck
 from auditlake.engine.model import RangeError, Row, StatementError
-from auditlake.engine.narrowing import EVENTS, asked_of, made
+from auditlake.engine.narrowing import EVENTS, Asked, asked_of, made
 from auditlake.engine.parse_tree import Node, parse
 
 if TYPE_CHECKING:
@@ -59,6 +60,19 @@ class DuckEngine:
         if self._events is not None:
             self._events.narrow(None)
         return self._connection
+
+    @property
+    def shows_files_whole(self) -> bool:
+        """Return whether the view ``events`` shows all rows of its files."""
+        return self._events is not None and self._events.is_whole
+
+    def beside(self) -> DuckEngine:
+        """Open an engine on another connection to the same DuckDB, which has no view ``events`` yet."""
+        return DuckEngine(duck.beside(self._connection))
+
+    def show(self, chosen: Callable[[Sequence[Asked] | None], Sequence[Path]]) -> None:
+        """Make the view ``events`` of other files; ``chosen`` is that of :class:`auditlake.engine.duck.EventsView`."""
+        self._events = duck.EventsView(chosen, partial(duck.view_events, self._connection), ())
 
     def leaf(self, files: Sequence[Path]) -> None:
         """Make the view ``events`` of exactly these data files."""

@@ -10,6 +10,7 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pyarrow as pa
 from pyarrow import compute
 
@@ -19,7 +20,7 @@ from auditlake.events.schema import FILE_COLUMNS
 from auditlake.events.times import day_of
 from auditlake.ingest.day_buffer import DayBuffer, Piece, landing
 from auditlake.ledger import hashing
-from auditlake.store.dayfile import write_classes
+from auditlake.store.dayfile import class_numbers, write_classes
 from auditlake.store.model import DataFile
 
 if TYPE_CHECKING:
@@ -74,12 +75,14 @@ class DayFiles:
         return tuple(file for _, file in written)
 
     def _piece(self, piece: Piece, number: int) -> list[tuple[Path, DataFile]]:
-        """Write the rows of a piece that land, in the order of time, a file for each of their retention classes."""
+        """Write the rows of a piece that land: a file for each of their retention classes, in the order of time."""
         with self.connection.cursor() as cursor:
             rows = landing(cursor, self.staged.read(cursor, piece))
         if not len(rows):
             return []
-        rows = rows.take(compute.sort_indices(rows, [("timestamp", "ascending"), ("seq", "ascending")]))
+        order = compute.sort_indices(rows, [("timestamp", "ascending"), ("seq", "ascending")]).to_numpy()
+        _, numbers = class_numbers(rows, self.classes)
+        rows = rows.take(pa.array(order[np.argsort(numbers[order], kind="stable")]))
         at = pa.repeat(pa.scalar(self.now, pa.timestamp("us", "UTC")), len(rows))
         rows = rows.append_column("ingested_at", at)
         rows = rows.append_column("batch", pa.repeat(pa.scalar(self.batch, pa.int64()), len(rows)))

@@ -113,10 +113,14 @@ def canonical_json(value: Any) -> bytes:
 
 
 def _refuse_fractions(value: Any) -> None:
-    if isinstance(value, float):
-        raise LedgerError(f"an entry of the ledger cannot hold {value!r}: only whole numbers")
-    for inner in value.values() if isinstance(value, Mapping) else value if isinstance(value, list | tuple) else ():
-        _refuse_fractions(inner)
+    values = [value]
+    for each in values:  # which grows: an entry may have a hundred thousand
+        if isinstance(each, dict):
+            values += each.values()
+        elif isinstance(each, list | tuple):
+            values += each
+        elif isinstance(each, float):
+            raise LedgerError(f"an entry of the ledger cannot hold {each!r}: only whole numbers")
 
 
 def dump(entry: Entry) -> Dumped:

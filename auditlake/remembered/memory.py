@@ -12,13 +12,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import duckdb
 
 from auditlake.disk.layout import Layout
-from auditlake.engine.duck import beside
 from auditlake.engine.duck_engine import DuckEngine
 from auditlake.engine.model import Row, StatementError
 from auditlake.engine.statements import statement
@@ -37,7 +36,9 @@ from auditlake.policies.sieve import sieve
 from auditlake.remembered import merge
 from auditlake.remembered.files import OF_ALL, DayFiles, Entries, Entry, Remembered, question_digest, read, write
 from auditlake.remembered.parts import DAY, Part, instant, micros, parts_of, stretches
+from auditlake.store.file_types import type_names
 from auditlake.store.model import Snapshot
+from auditlake.store.narrowed import chooser
 from auditlake.store.snapshot import file_paths
 
 FORM = 1
@@ -51,6 +52,8 @@ _Key = tuple[str, str]
 """The file and the query of an :class:`_Ask`."""
 _SOME_DAY = Question(*map(instant, (2 * DAY - 1, DAY - 1, 2 * DAY - 1)))
 """What statements are compiled about to tell them apart."""
+_MANY = 8
+"""Where one of so many files of the lake would be read, the log is asked which of them can matter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +86,7 @@ class LakeMemory:
     Args:
         layout: The lake.
         snapshot: The newest snapshot.
-        connection: The DuckDB that it opens a connection beside.
+        engine: The engine beside which it opens one of its own.
         policies: Every policy of the lake.
         holds: Every legal hold of the lake.
         most: How many bytes may be remembered.
@@ -91,13 +94,13 @@ class LakeMemory:
     """
 
     def __init__(
-        self, layout: Layout, snapshot: Snapshot, connection: duckdb.DuckDBPyConnection, policies: Sequence[Policy],
-        holds: Sequence[Hold], most: int, bounds: Bounds | None = None,
+        self, layout: Layout, snapshot: Snapshot, engine: DuckEngine, policies: Sequence[Policy], holds: Sequence[Hold],
+        most: int, bounds: Bounds | None = None,
     ) -> None:  # fmt: skip
         self._layout = layout
         self._snapshot = snapshot
         self._files = DayFiles(snapshot)
-        self._connection = connection
+        self._beside = engine
         self._policies = policies
         self._holds = holds
         self._most = most
@@ -339,10 +342,21 @@ class LakeMemory:
     def _engine(self, days: Iterable[int]) -> DuckEngine:
         """Return an engine with the events of some days; it is the same one each time."""
         if self._opened is None:
-            self._opened = DuckEngine(beside(self._connection))
+            self._opened = self._beside.beside()
         files = [file for day in sorted(days) for file in self._files.files(day)]
-        self._opened.leaf(file_paths(self._layout, files))
+        paths = file_paths(self._layout, files)
+        if len(files) * _MANY < len(self._snapshot.files):
+            self._opened.show(lambda _: paths)
+        else:
+            chosen = chooser(
+                self._layout, self._snapshot.version, files, is_whole=True, types=lambda: self._types_of_files
+            )  # fmt: skip
+            self._opened.show(chosen)
         return self._opened
+
+    @cached_property
+    def _types_of_files(self) -> Mapping[str, frozenset[str]]:
+        return type_names(self._layout, self._snapshot.version)
 
 
 def _asks_of(policy: Policy) -> dict[str, _Ask]:

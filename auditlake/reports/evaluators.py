@@ -8,6 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from auditlake.context import LakeContext
+from auditlake.disk.layout import part_day_and_digest
 from auditlake.engine.duck import beside, view_events
 from auditlake.engine.duck_engine import DuckEngine
 from auditlake.engine.model import SliceEngine, StatementError, Summaries
@@ -33,7 +34,7 @@ from auditlake.remembered.memory import LakeMemory
 from auditlake.reports.sentences import SHOWN_EPISODES
 from auditlake.spark.open import open_slices
 from auditlake.store.model import Snapshot
-from auditlake.store.snapshot import file_paths, is_as_named, readable
+from auditlake.store.snapshot import file_paths, readable
 from auditlake.summaries.day_rows import LakeRows
 from auditlake.summaries.lake import LakeSummaries
 
@@ -57,10 +58,10 @@ class Evaluator:
         self._context, self._engine, self._snapshot = context, engine, snapshot
         self._policies, self._holds = policies, holds
         settings, is_usual = context.config.reports, request.snapshot is None and request.arrived_by is None
-        is_asked = request.cache and is_usual and is_as_named(context.layout, snapshot)
+        is_asked = request.cache and is_usual and _is_as_named(engine, snapshot)
         most, room = settings.remember_mb * 1_000_000, settings.summaries_mb * 1_000_000
         self._memory = (
-            LakeMemory(context.layout, snapshot, engine.connection, policies, holds, most, self._bounds())
+            LakeMemory(context.layout, snapshot, engine, policies, holds, most, self._bounds())
             if is_asked and most and request.policies is None else None
         )  # fmt: skip
         self.summaries: Summaries = (
@@ -91,6 +92,14 @@ class Evaluator:
             return self._memory.samples(answers, SHOWN_EPISODES)
         policy = answers.asked or answers.policy
         return samples(self._engine, policy, answers.question, SHOWN_EPISODES, table=answers.table)
+
+
+def _is_as_named(engine: DuckEngine, snapshot: Snapshot) -> bool:
+    """Return whether the files of a snapshot say what answers were made of: those of another program may have events of
+    other days and any name, and where a compaction has overtaken the snapshot others are read in their place.
+    """
+    own = all(part_day_and_digest(path) is not None for path in snapshot.table.paths)
+    return own and engine.shows_files_whole
 
 
 class _BySlices(Evaluator):

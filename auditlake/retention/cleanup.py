@@ -24,7 +24,7 @@ from auditlake.remembered.files import forget
 from auditlake.retention.certificate import certificate_id, render_certificate_json, render_certificate_page
 from auditlake.retention.operation import Done
 from auditlake.store.compact import unlink_unused
-from auditlake.store.deltalog import Commits, removals
+from auditlake.store.deltalog import RETENTION, Commits, committed_at, removals
 from auditlake.store.id_index import forget_ids
 from auditlake.store.turn import Turn
 from auditlake.summaries.segments import forget_summaries
@@ -52,32 +52,54 @@ class Cleanup:
         Returns:
             How many data files were removed.
         """
-        turn, layout = self._turn, self._turn.layout
-        commits = sorted(turn.commits.of_retention())
-        if not commits:
+        turn, layout, commits = self._turn, self._turn.layout, self._turn.commits
+        if not commits.retention_versions:
             return 0
         if done is not None:
             self._documents[done.version] = done.document
-        certificates = {version: own["certificate"] for version, own in commits if own.get("certificate")}
-        documents = {version: self._document(version, each) for version, each in certificates.items()}
+        uncertified = self._uncertified()
         unfinished = [
             version
-            for version, document in documents.items()
-            if not certificate_paths(layout, certificate_id(document))[1].exists()
+            for version in uncertified
+            if not certificate_paths(layout, certificate_id(self._documents[version]))[1].exists()
         ]
+        for version in unfinished:
+            _remove_leftovers(layout, version, uncertified[version], commits.history.quarantine)
+            _remove_superseded(layout, commits.metadata(version) or {})
         if unfinished:
             forget(layout, turn.snapshot)
             forget_summaries(layout, turn.snapshot)
-        for version in unfinished:
-            _remove_leftovers(layout, version, certificates[version], turn.commits.history.quarantine)
-            _remove_superseded(layout, turn.commits.metadata(version) or {})
         blank(layout, followed(layout))
-        removed = _removed(turn.commits, [version for version, _ in commits])
-        unlinked = unlink_unused(layout, turn.snapshot, self._grace_seconds, only=removed)
-        forget_ids(layout, turn.snapshot)
-        for version, document in documents.items():
-            _write_certificate(layout, certificates[version], document)
+        finished = (version for version in commits.retention_versions if version < min(unfinished, default=version + 1))
+        unlinked = unlink_unused(
+            layout, turn.snapshot, self._grace_seconds, only=_removed(commits, next(finished, None))
+        )  # fmt: skip
+        if unfinished:
+            forget_ids(layout, turn.snapshot)
+        for version, certificate in uncertified.items():
+            _write_certificate(layout, certificate, self._documents[version])
         return unlinked
+
+    def _uncertified(self) -> dict[int, Mapping[str, Any]]:
+        """Return the certificates that are not there whole, by the version of their commit, in order.
+
+        Each commit is made after what earlier ones left is finished. So those before the newest are looked at only as
+        far as certificates are missing: their number does not grow with the history of a lake.
+        """
+        layout, versions = self._turn.layout, self._turn.commits.retention_versions
+        names = {path.name for path in layout.certificates.glob("*")}
+        missing = len(versions) - sum(f"{name.removesuffix('.json')}.html" in names for name in names)
+        found: dict[int, Mapping[str, Any]] = {}
+        for version, own in self._turn.commits.of_retention():
+            if version < versions[0] and missing <= 0:
+                break
+            if not (certificate := own.get("certificate")):
+                continue
+            name = certificate_id(self._document(version, certificate))
+            if not all(path.exists() for path in certificate_paths(layout, name)):
+                found[version] = certificate
+                missing -= 1
+        return dict(sorted(found.items()))
 
     def carried_out(self, plan: str) -> str | None:
         """Return the certificate's id of the commit that carried out a plan, by its digest; None if none has."""
@@ -140,22 +162,36 @@ def _remove_superseded(layout: Layout, own: Mapping[str, Any]) -> None:
             sync_folder(layout.ledger / folder)
 
 
-def _removed(commits: Commits, versions: list[int]) -> frozenset[str]:
+def _removed(commits: Commits, finished: int | None) -> dict[str, float]:
     """Return the files that retention commits removed, and older ones of the same days that others had replaced.
 
     Others are compaction and other programs: no snapshot from before a deletion is read from a day that it changed, and
     those files may hold the same rows. What was removed from a day after its last such commit does not hold them.
+
+    Args:
+        commits: The commits of the lake.
+        finished: A retention commit after which all that was to go then has gone, as those before it; None if none is.
+
+    Returns:
+        When each was removed, by path, in seconds since 1970: those that may be there still, and perhaps others.
     """
-    gone: set[str] = set()
-    last_of: dict[date, int] = {}
-    for version in versions:
-        for path in removals(commits.layout, version):
-            gone.add(path)
-            if day := partition_day(path):
-                last_of[day] = version
-    for version in range(1, max(last_of.values(), default=0)):
-        own = commits.metadata(version)
-        if own is None or own.get("kind") == "compact":
-            replaced = ((path, partition_day(path)) for path in removals(commits.layout, version))
-            gone.update(path for path, day in replaced if day and version < last_of.get(day, 0))
-    return frozenset(gone)
+    own = (commits.metadata(finished) if finished is not None else None) or {}
+    grace, since = own.get("certificate", {}).get("grace_seconds"), None
+    if finished is not None and grace is not None and (at := committed_at(commits.layout, finished)) is not None:
+        since = at - grace - 1  # whole seconds are recorded
+    gone: dict[str, float] = {}
+    days: set[date | None] = set()
+    for version in range(max(commits.retention_versions), 0, -1):
+        if since is not None and version < (finished or 0):
+            at = committed_at(commits.layout, version)
+            if at is not None and at < since:
+                break
+        kind = (commits.metadata(version) or {}).get("kind")
+        if kind in RETENTION:
+            removed = removals(commits.layout, version)
+            days.update(map(partition_day, removed))
+            gone |= removed
+        elif kind in (None, "compact"):
+            replaced = removals(commits.layout, version)
+            gone |= {path: at for path, at in replaced.items() if (day := partition_day(path)) and day in days}
+    return gone

@@ -213,7 +213,9 @@ def _rewrite(
     return pairs
 
 
-def unlink_unused(layout: Layout, live: Snapshot, grace_seconds: float, *, only: Collection[str] | None = None) -> int:
+def unlink_unused(
+    layout: Layout, live: Snapshot, grace_seconds: float, *, only: Mapping[str, float] | None = None
+) -> int:
     """Remove files that the newest snapshot does not have: replaced ones, and those of dead writers.
 
     The caller holds the lake's lock, so that no process is between renaming a file and committing it.
@@ -222,22 +224,25 @@ def unlink_unused(layout: Layout, live: Snapshot, grace_seconds: float, *, only:
         layout: The lake.
         live: Its newest snapshot.
         grace_seconds: How long they stay after they were removed.
-        only: Only these, by path, whichever program named them; all that auditlake named if None.
+        only: Only these, whichever program named them, by path with when they were removed in seconds since 1970; all
+            that auditlake named if None.
     """
-    live_paths = {file.path for file in live.files}
+    live_paths = set(live.table.paths)
     if only is None:
         days = [day for day in layout.events.glob("event_date=*") if not day.is_symlink()]
         names = (path.relative_to(layout.events).as_posix() for day in days for path in day.glob("part-*.parquet"))
-        unused = [name for name in names if part_day_and_digest(name)]
+        unused = [name for name in names if part_day_and_digest(name) and name not in live_paths]
+        removed = removal_times(layout) if unused else {}
+        times = {
+            name: removed[name] if name in removed else (layout.events / name).lstat().st_mtime for name in unused
+        }  # fmt: skip
     else:
-        unused = [name for name in only if partition_day(name) and is_file(layout.events / name, within=layout.root)]
-    chosen = sorted(name for name in unused if name not in live_paths)
-    removed = removal_times(layout) if chosen else {}
+        times = {name: at for name, at in only.items() if partition_day(name) and name not in live_paths}
     gone = []
-    for name in chosen:
+    for name in sorted(name for name, at in times.items() if time.time() - at >= grace_seconds):
         path = layout.events / name
         # A link goes as the link that it is; below a linked day, nothing is the lake's.
-        if time.time() - removed.get(name, path.lstat().st_mtime) >= grace_seconds:
+        if only is None or is_file(path, within=layout.root):
             remove_file(path, within=layout.root)
             gone.append(path)
     _sync_after_unlinks(layout, {path.parent for path in gone})

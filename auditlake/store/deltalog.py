@@ -97,6 +97,10 @@ def _entry(layout: Layout, path: Path) -> Iterator[dict[str, Any]]:
         raise LakeFormatError(message, hint="what it committed is not known; restore it from a backup") from error
 
 
+RETENTION = ("retention", "erase", "remap")
+"""The kinds of the commits of deletions, erasures and remaps."""
+
+
 class Commits:
     """The commits up to a version, each log entry read once as far as there is room.
 
@@ -123,10 +127,15 @@ class Commits:
             _follow(quarantine, version, own or {})
         return History(self.newest, others, quarantine)
 
+    @property
+    def retention_versions(self) -> list[int]:
+        """The versions that are deletions, erasures and remaps, the newest first."""
+        return sorted((version for version, kind in self.history.others.items() if kind in RETENTION), reverse=True)
+
     def of_retention(self) -> Iterator[tuple[int, dict[str, Any]]]:
         """Yield the deletions, erasures and remaps with their metadata, the newest first."""
-        for version, kind in sorted(self.history.others.items(), reverse=True):
-            if kind in ("retention", "erase", "remap") and (own := self.metadata(version)):
+        for version in self.retention_versions:
+            if own := self.metadata(version):
                 yield version, own
 
     def following(self) -> Commits:
@@ -228,20 +237,24 @@ def keeps_quarantine(layout: Layout, newest: int, file: Path) -> bool:
     return is_file(file, within=layout.root) and file.name in Commits(layout, newest).history.quarantine
 
 
-def removals(layout: Layout, version: int) -> tuple[str, ...]:
-    """Return the paths of the files that a version removed."""
-    actions = _entry(layout, layout.commit(version))
-    return tuple(unquote(action["remove"]["path"]) for action in actions if "remove" in action)
+def removals(layout: Layout, version: int) -> dict[str, float]:
+    """Return when each file that a version removed was removed, by path, in seconds since 1970."""
+    removed = (action["remove"] for action in _entry(layout, layout.commit(version)) if "remove" in action)
+    return {unquote(each["path"]): (each.get("deletionTimestamp") or 0) / 1000 for each in removed}
 
 
 def removal_times(layout: Layout) -> dict[str, float]:
     """Return when each removed file was removed, by path, in seconds since 1970."""
     times: dict[str, float] = {}
-    for path in sorted(layout.log.glob("*.json")):
-        for action in _entry(layout, path):
-            if removed := action.get("remove"):
-                times[unquote(removed["path"])] = (removed.get("deletionTimestamp") or 0) / 1000
+    for version in sorted(_versions(layout)):
+        times |= removals(layout, version)
     return times
+
+
+def committed_at(layout: Layout, version: int) -> float | None:
+    """Return when a version was committed by its writer's clock, in seconds since 1970; None if it does not say so."""
+    at = _commit_info(layout, version).get("timestamp")
+    return at / 1000 if isinstance(at, int) else None
 
 
 def newest_version(layout: Layout) -> int:

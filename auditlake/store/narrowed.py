@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 from auditlake.disk.layout import Layout
@@ -39,7 +39,12 @@ class Contents:
 
 
 def chooser(
-    layout: Layout, version: int, files: Sequence[DataFile], *, is_whole: bool
+    layout: Layout,
+    version: int,
+    files: Sequence[DataFile],
+    *,
+    is_whole: bool,
+    types: Callable[[], Mapping[str, frozenset[str]]] | None = None,
 ) -> Callable[[Sequence[Asked] | None], list[Path]]:
     """Return what gives the paths of those files that matter to what is asked; of all of them if that is None.
 
@@ -48,11 +53,13 @@ def chooser(
         version: The version of the table whose log says which types are in them; it is asked when it matters first.
         files: The files, as :func:`auditlake.store.snapshot.readable` has seen that they are there.
         is_whole: As for :func:`files_for`.
+        types: Returns what the log says of types, where several choosers share that.
     """
+    types = types or partial(type_names, layout, version)
 
     @cache
     def contents(*, typed: bool) -> tuple[Contents, ...]:
-        return contents_of(layout, version if typed else None, files)
+        return _contents(types() if typed else {}, files)
 
     def chosen(asked: Sequence[Asked] | None) -> list[Path]:
         if asked is None:
@@ -65,7 +72,10 @@ def chooser(
 
 def contents_of(layout: Layout, version: int | None, files: Iterable[DataFile]) -> tuple[Contents, ...]:
     """Return what the log of a version says of files; nothing about their types if the version is None."""
-    types = {} if version is None else type_names(layout, version)
+    return _contents({} if version is None else type_names(layout, version), files)
+
+
+def _contents(types: Mapping[str, frozenset[str]], files: Iterable[DataFile]) -> tuple[Contents, ...]:
     return tuple(Contents(file.path, types.get(file.path), file.first, file.last) for file in files)
 
 

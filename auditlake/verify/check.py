@@ -27,6 +27,7 @@ from auditlake.verify.changed_rows import Rows, marked, marks_path
 from auditlake.verify.checkpoints import SignedCheckpoint, key_chain, read_checkpoint, read_key
 from auditlake.verify.deletions import NOT_YET, Deletions, read_deletions
 from auditlake.verify.deltalog import DeltaLog, read_log
+from auditlake.verify.file_claims import false_claims
 from auditlake.verify.model import BatchVerdict, PartVerdict, Problem, VerifyReport, worst
 from auditlake.verify.other_files import check_journals, check_landing, check_private_key
 from auditlake.verify.policy_files import changed_policies, lost_lists, unrecorded
@@ -59,7 +60,8 @@ def verify(
     Args:
         layout: The lake; it is only read.
         now: The present.
-        full: Hash every row; otherwise the files, whose names hold their digests, and the tree.
+        full: Hash every row, and compare what the log claims of them; otherwise the files, whose names hold their
+            digests, and the tree.
         checkpoint: A checkpoint that was kept elsewhere: the lake must be its continuation.
         public_key: The key that was kept elsewhere (``NAME+ID+BASE64``); that of the lake if None.
         tsa_roots: Certificates (PEM) that time stamps must lead to; without them, stamps anchor nothing.
@@ -135,6 +137,8 @@ class _Check:
         self._notices += journals[1]
         takings, problems = self._part_of("kept leaves", read_takings, self._layout, tree.entries) or ({}, [])
         self._problems += problems
+        if self._full:
+            self._part_of("what the log says of files", self._claims, log)
         batches = self._part_of("the rows", self._rows, tree.entries, files, takings) or ()
         anchors = self._part_of("the anchors", self._anchors, tree, keys, tsa_roots) or Anchors()
         newest_stamp = max(anchors.found, key=lambda anchor: (anchor.size, anchor.at), default=None)
@@ -331,6 +335,13 @@ class _Check:
         if path in self._damaged:
             self._wrong(f"events/{path}", self._damaged[path])
 
+    def _claims(self, log: DeltaLog) -> None:
+        """Check that what the log claims of the rows of files is so: readers pass over files by that."""
+        for path, claims in sorted(log.claims.items()):
+            if path not in self._damaged:
+                for what in false_claims(self._layout.events / path, claims, within=self._layout.root):
+                    self._wrong(f"events/{path}", what)
+
     def _left_behind(self, live: set[str], removed: Mapping[str, LedgerEntry], deletions: Deletions) -> None:
         """Files below events/ that are not part of the lake."""
         for file in sorted(Path(place, name) for place, _, names in os.walk(self._layout.events) for name in names):
@@ -372,7 +383,8 @@ class _Check:
             path = self._layout.delta_checkpoint(version)
             self._recorded(path, recorded.get(path.name))
             if checkpoint_files(path, within=self._layout.root) != files:
-                self._wrong(f"events/_delta_log/{path.name}", f"does not list the files of version {version}")
+                what = f"does not say of the files of version {version} what the log's entries say"
+                self._wrong(f"events/_delta_log/{path.name}", what)
         pointer = self._layout.delta_pointer
         newest = max(log.at, default=None)
         if pointer.exists() and newest is not None and self._layout.delta_checkpoint(newest).name in recorded:

@@ -11,6 +11,7 @@ from urllib.parse import unquote
 from auditlake.disk import evidence_json
 from auditlake.disk.files import read_file
 from auditlake.disk.layout import Layout
+from auditlake.verify.file_claims import FileClaims, claims_of
 from auditlake.verify.model import Problem
 
 
@@ -27,14 +28,16 @@ class DeltaLog:
     """Files in quarantine/ that commits name, and which version does."""
     live: dict[str, int] = field(default_factory=dict)
     """The files that are part of the newest version, with their sizes."""
+    claims: dict[str, FileClaims] = field(default_factory=dict)
+    """What it claims of the rows of each of them."""
     times: dict[int, int] = field(default_factory=dict)
     """When each commit was made by its writer's clock, in milliseconds since 1970."""
     certificates: set[int] = field(default_factory=set)
     """The versions whose commits hold a certificate, whole."""
     removed: set[str] = field(default_factory=set)
     """Files that were part of it once."""
-    at: dict[int, frozenset[str]] = field(default_factory=dict)
-    """The files that were part of the versions that have a checkpoint of the log."""
+    at: dict[int, dict[str, FileClaims]] = field(default_factory=dict)
+    """The files that were part of the versions that have a checkpoint of the log, with what it claims of them."""
     problems: list[Problem] = field(default_factory=list)
 
 
@@ -55,7 +58,7 @@ def read_log(layout: Layout) -> DeltaLog:
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             log.problems.append(Problem(_name(layout, version), f"is not a log entry: {error}"))
         if layout.delta_checkpoint(version).exists():
-            log.at[version] = frozenset(log.live)
+            log.at[version] = dict(log.claims)
     if log.newest < 0:
         log.problems.append(Problem("events/_delta_log", "there is no log entry"))
     return log
@@ -67,9 +70,11 @@ def _name(layout: Layout, version: int) -> str:
 
 def _apply(log: DeltaLog, version: int, action: Mapping[str, Any]) -> None:
     if added := action.get("add"):
-        log.live[unquote(str(added["path"]))] = int(added["size"])
+        log.live[path := unquote(str(added["path"]))] = int(added["size"])
+        log.claims[path] = claims_of(added)
     if removed := action.get("remove"):
         log.live.pop(path := unquote(str(removed["path"])), None)
+        log.claims.pop(path, None)
         log.removed.add(path)
     if info := action.get("commitInfo"):
         if isinstance(leaf := info.get("auditlake.ledger"), str):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -19,6 +20,7 @@ from auditlake.engine.statements import statement
 from auditlake.events.schema import FILE_COLUMNS
 from auditlake.ledger.leaves import Key, Order, Part, Stretch, define_leaves, leaves, stretches
 from auditlake.ledger.merkle import HASH_SIZE, GrowingTree, root
+from auditlake.verify.file_claims import FileClaims, claims_of
 from auditlake.verify.kept_hashes import KeptHashes
 
 if TYPE_CHECKING:
@@ -307,12 +309,15 @@ def appended_part(part: Part, rows: Sequence[tuple[int, bytes]], replaced: Repla
     return replace(part, rows=len(before), root=root(b"".join(leaf for _, leaf in before)))
 
 
-def checkpoint_files(path: Path, *, within: Path) -> frozenset[str] | None:
-    """Return the files that a checkpoint of the Delta log lists; None if it is no file ``within`` the lake, or
-    damaged.
+def checkpoint_files(path: Path, *, within: Path) -> dict[str, FileClaims] | None:
+    """Return the files that a checkpoint of the Delta log lists, with what it claims of each; None if it is no file
+    ``within`` the lake, or damaged.
     """
     if not is_file(path, within=within):
         return None
     part = statement("ledger/leaves.sql", "delta_checkpoint")
     listed = _attempt([], lambda connection: connection.execute(part.text, {"path": for_duckdb(path)}).fetchall())
-    return None if isinstance(listed, str) else frozenset(unquote(file) for (file,) in listed)
+    if isinstance(listed, str):
+        return None
+    adds = [json.loads(add) for (add,) in listed]
+    return {unquote(add["path"]): claims_of(add) for add in adds}

@@ -130,8 +130,8 @@ where event_id in (select unnest(cast($event_ids as varchar[])))
 order by batch, seq;
 
 -- name: delta_checkpoint($path)
--- The files of a checkpoint of the Delta log.
--- returns: path
-select "add".path as path
+-- The files of a checkpoint of the Delta log, each as the action that adds it: which fields it has depends on its writer.
+-- returns: add (JSON)
+select cast(to_json("add") as varchar) as "add"
 from read_parquet($path)
 where "add" is not null;

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from tests.bench import kinds, mapping
 from tests.bench.child import WORKS
+from tests.bench.classes import NARROWED
 from tests.bench.commits import INGESTS
 from tests.bench.data import EVENTS, LINES, small_place
 from tests.bench.landing import CROWDED, FOLLOWED, SYNCED, THREADS, UNSYNCED
@@ -52,8 +53,18 @@ def rows_asked(scale: float) -> tuple[Asked, ...]:
         ),
         Asked("export-first", f"the first 1,000 of {events} to csv, the whole command", most_seconds=1),
         Asked("report", f"JSON report of three policies, {events}", 1.5),
-        Asked("classes-reports", f"JSON report of three policies in classes, {events}, processor time", 1.05),
-        Asked("classes-report", f"JSON report of a policy of one class, {events}, processor time", 0.6),
+        Asked(
+            "classes-reports",
+            f"JSON report of three policies in classes, nothing remembered, {events}, processor time",
+            1.05,
+            beside=NARROWED,
+        ),
+        Asked(
+            "classes-report",
+            f"JSON report of a policy of one class, nothing remembered, {events}, processor time",
+            0.6,
+            beside=NARROWED,
+        ),
         Asked("classes-ingest", f"ingest of {lines} in classes, processor time", 0.95, rate=True),
         Asked("nightly", f"thirteen reports, one new day, {events}, processor time", 0.1),
         Asked("nightly-cold", f"thirteen reports, nothing remembered, {events}, processor time", 1.05),

@@ -1,12 +1,15 @@
 """What it costs and brings that a day is one file for each retention class; the rival is the layout of before.
 
-Ours and the rival are one program on the same events, and their answers are compared: only how files lie differs. Times
-are the processor's.
+Ours and the rivals are one program on the same events, and their answers are compared: only how files lie differs, and
+for the rival which of them are opened. Before classes a day was one file, and each statement read all files: that is
+the rival of reports. Beside it stand the same files with the readers of now, which pass over days by their times. What
+was found of earlier days is not asked for, since a memory would leave nothing to read. Times are the processor's.
 """
 
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -24,6 +27,9 @@ from tests.lakes import create
 ALONE = POLICIES[1]
 """A policy whose event types are a class of their own."""
 _RIVAL = "one file a day"
+_WHOLE = "one file a day, read whole"
+NARROWED = "one file a day, narrowed"
+"""The layout of before with the readers of now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,28 +42,31 @@ class Timed:
 
 def reports(*policies: str) -> dict[str, Work]:
     """Their JSON reports."""
-    return _sides(partial(_reports, policies), lambda timed: numbers_of(timed.found))
+    run = partial(_reports, policies)
+    sides = {"ours": run, _WHOLE: partial(run, in_classes=False, whole=True), NARROWED: partial(run, in_classes=False)}
+    return _works(sides, lambda timed: numbers_of(timed.found))
 
 
 def ingest() -> dict[str, Work]:
     """An ingest of JSON lines."""
-    return _sides(_ingest, lambda timed: content_of(timed.found))
+    sides = {"ours": partial(_ingest, in_classes=True), _RIVAL: partial(_ingest, in_classes=False)}
+    return _works(sides, lambda timed: content_of(timed.found))
 
 
-def _sides(run: Any, answer: Any) -> dict[str, Work]:
-    sides = {"ours": True, _RIVAL: False}
-    return {
-        name: Work(partial(run, in_classes=each), answer, lambda timed: timed.seconds) for name, each in sides.items()
-    }
+def _works(sides: Mapping[str, Any], answer: Any) -> dict[str, Work]:
+    return {name: Work(run, answer, lambda timed: timed.seconds) for name, run in sides.items()}
 
 
-def _reports(policies: tuple[str, ...], place: Place, _: Path, *, in_classes: bool) -> Timed:
+def _reports(
+    policies: tuple[str, ...], place: Place, _: Path, *, in_classes: bool = True, whole: bool = False
+) -> Timed:
     import auditlake
 
     lake = auditlake.open(place.lake if in_classes else _before_classes(place), clock=lambda: AS_OF)
-    began = time.process_time()
-    found = [report.json() for report in lake.reports(*policies, as_of=AS_OF, pages=False)]
-    return Timed(time.process_time() - began, found)
+    with _no_narrowing() if whole else nullcontext():
+        began = time.process_time()
+        found = [report.json() for report in lake.reports(*policies, as_of=AS_OF, pages=False, cache=False)]
+        return Timed(time.process_time() - began, found)
 
 
 def _ingest(place: Place, scratch: Path, *, in_classes: bool) -> Timed:
@@ -83,3 +92,10 @@ def _before_classes(place: Place) -> Path:
 
 def _no_classes() -> AbstractContextManager[Any]:
     return patch("auditlake.packs.classes.lake_classes", lambda *_: {})
+
+
+def _no_narrowing() -> AbstractContextManager[Any]:
+    from auditlake.engine.duck import EventsView
+
+    narrow = EventsView.narrow
+    return patch.object(EventsView, "narrow", lambda view, _: narrow(view, None))

@@ -136,7 +136,7 @@ def write(lake: Lake, rows: Sequence[Row]) -> Lake:
 def said(lake: Lake, asked: Sequence[tuple[Policy, Question]], *, known: bool) -> list[Any]:
     """Return the reports of policies, with what their pages show of events."""
     policies = [each for each, _ in asked]
-    memory = LakeMemory(lake.layout, lake.snapshot, lake.connection, policies, (), 10**9) if known else None
+    memory = LakeMemory(lake.layout, lake.snapshot, DuckEngine(lake.connection), policies, (), 10**9) if known else None
     engine, reports = DuckEngine(lake.connection), list[Any]()
     view_events(lake.connection, lake.paths)
     for answers in evaluate(engine, asked, policies, memory=memory, fewest=4):

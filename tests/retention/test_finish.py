@@ -122,6 +122,25 @@ def test_files_that_wait_for_the_next_apply(lake: AuditLake) -> None:
     assert {each.partition(", and")[0][-18:] for each in problems(lake)} == {"deleted by entry 5"}
 
 
+def test_what_a_night_looks_at_does_not_grow(lake: AuditLake, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cleanup reads the log as far back as files may wait for their grace, and renders the newest certificates."""
+    clock, read, rendered = lake._context.clock, list[int](), list[object]()
+    removals, render = finishing.removals, finishing.render_certificate_json
+    monkeypatch.setattr(finishing, "committed_at", lambda _, version: version * 86_400.0)
+    monkeypatch.setattr(finishing, "removals", lambda *given: (read.append(given[1]), removals(*given))[1])
+    monkeypatch.setattr(finishing, "render_certificate_json", lambda given: (rendered.append(given), render(given))[1])
+    lake, nights = graced(lake, "24h"), list[tuple[int, int]]()
+    for night in range(6):
+        bring(lake, [record(100 + night, NOW - 9 * DAY)], f"{night}.jsonl")
+        clock.now += DAY  # type: ignore[attr-defined]
+        read.clear()
+        rendered.clear()
+        assert lake.retention.apply().certificate
+        nights.append((len(read), len(rendered)))
+
+    assert nights[-1] == nights[2] != (0, 0)
+
+
 def test_files_of_before_a_compaction_copied_back(lake: AuditLake) -> None:
     """What a compaction replaced before the rows were deleted is found as well if it is copied back."""
     bring(lake, [record(9, NOW - 9 * DAY)])

@@ -7,11 +7,14 @@ import re
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 from random import Random
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from auditlake import AuditLake
@@ -20,6 +23,8 @@ from auditlake.errors import LedgerError
 from auditlake.ledger import book, keys
 from auditlake.ledger.entry import Record
 from auditlake.ledger.note import new_signer, parse_checkpoint, parse_note, sign
+from auditlake.store import commit
+from auditlake.store.model import DataFile
 from auditlake.verify.model import VerifyReport
 from tests.lakes import create
 from tests.ledger.lakes import classes, entries
@@ -348,14 +353,59 @@ def test_an_unsigned_lake_whose_kept_checkpoint_is_signed(tmp_path: Path) -> Non
 
 def test_a_checkpoint_of_the_delta_log_that_lies(lake: AuditLake) -> None:
     """A checkpoint of the Delta log that leaves out a file is found, also where the ledger does not know it yet."""
-    import pyarrow.parquet as pq
-
     path = max(lake.layout.log.glob("*.checkpoint.parquet"))
     table = pq.read_table(path)
     pq.write_table(table.slice(0, table.num_rows - 1), path)
     told = wrong(checked(lake))
 
     assert "is not what the ledger recorded" in told
+
+
+def test_a_checkpoint_of_the_delta_log_without_types(lake: AuditLake) -> None:
+    """A checkpoint of the Delta log that claims other event types of a file than the entries do is found."""
+    path = max(lake.layout.log.glob("*.checkpoint.parquet"))
+    table = pq.read_table(path)
+    adds = [
+        add and {**add, "tags": [(name, '{"login":1}') for name, _ in add["tags"]]} for add in table["add"].to_pylist()
+    ]
+    column = table.schema.get_field_index("add")
+    pq.write_table(table.set_column(column, "add", pa.array(adds, table.schema.field("add").type)), path)
+
+    assert "does not say of the files of version" in wrong(checked(lake))
+
+
+FALSE = {
+    "a type is left out": ("_tag", "events of type login, and the log says 0"),
+    "a number is another one": ("_tag", "has 1 events of type login, and the log says 2"),
+    "no event so early": ("_stats", "has an event of 2026-05-05T08:00:00+00:00, and the log says none before"),
+    "no event so late": ("_stats", "has an event of 2026-05-05T08:00:00+00:00, and the log says none after"),
+}
+
+
+@pytest.mark.parametrize("claim", FALSE)
+def test_a_false_claim_about_a_file(claim: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A writer that commits other types or times of a file than its rows have is found: readers would pass over it."""
+    lake = made(tmp_path / "lake")
+    name, told = FALSE[claim]
+    real: Callable[..., Any] = getattr(commit, name)
+
+    def tag(entry: Path, types: dict[str, Any]) -> None:
+        count = [("login", 2)] if claim == "a number is another one" else [("logout", 1)]
+        real(entry, dict.fromkeys(types, count))
+
+    def stats(file: DataFile) -> str:
+        days = timedelta(days=1 if claim == "no event so early" else -1)
+        assert file.first is not None
+        return str(real(replace(file, first=file.first + days, last=file.first + days)))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(commit, name, {"_tag": tag, "_stats": stats}[name])
+        event = {"event_id": "1", "event_type": "login", "timestamp": "2026-05-05T08:00:00Z", "user_id": "ann"}
+        (tmp_path / "one.jsonl").write_text(json.dumps(event) + "\n")
+        lake.ingest(tmp_path / "one.jsonl")
+
+    assert told in wrong(checked(lake))
+    assert checked(lake, full=False).ok
 
 
 def test_a_file_renamed_to_another_day(lake: AuditLake) -> None:

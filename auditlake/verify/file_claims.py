@@ -1,0 +1,80 @@
+"""What the log claims of the rows of a file, so that readers may pass over it, and whether its rows are so.
+
+A claim that is false loses no row, and hides it: a question about its type or time does not open the file.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from auditlake.disk.files import open_file
+
+_TAG = "auditlake.types"
+"""The tag of a file's action: a JSON object of its event types with how many events each has."""
+_ROUNDED = timedelta(milliseconds=1)
+"""How much of an instant may be cut off in a log."""
+
+
+@dataclass(frozen=True, slots=True)
+class FileClaims:
+    """What the log claims of the rows of a file; None where it claims nothing, or what no reader understands."""
+
+    types: Mapping[str, int] | None = None
+    """How many events each event type has."""
+    first: datetime | None = None
+    """An instant that no event is before."""
+    last: datetime | None = None
+    """An instant that no event is after."""
+
+
+def claims_of(add: Mapping[str, Any]) -> FileClaims:
+    """Return what an action of the log claims of the file that it adds."""
+    types = None
+    with suppress(ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        types = {str(name): int(rows) for name, rows in json.loads(add["tags"][_TAG]).items()}
+    return FileClaims(types, _bound(add, "minValues"), _bound(add, "maxValues"))
+
+
+def _bound(add: Mapping[str, Any], name: str) -> datetime | None:
+    with suppress(ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        moment = datetime.fromisoformat(json.loads(add["stats"])[name]["timestamp"])
+        return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return None
+
+
+def false_claims(file: Path, claims: FileClaims, *, within: Path) -> Iterator[str]:
+    """Yield which claims of the log about a file are not so; none where it cannot be read, which is told elsewhere.
+
+    Args:
+        file: The file.
+        claims: What the log claims.
+        within: The lake.
+    """
+    from pyarrow import ArrowException, compute
+    from pyarrow.parquet import ParquetFile
+
+    types, bounds = Counter[str](), list[datetime | None]()
+    try:
+        with open_file(file, within=within) as data:
+            for rows in ParquetFile(data).iter_batches(columns=["event_type", "timestamp"], use_threads=False):
+                for each in rows["event_type"].value_counts().to_pylist():
+                    types[each["values"]] += each["counts"]
+                bounds += compute.min_max(rows["timestamp"]).as_py().values()
+    except (OSError, ArrowException, KeyError):
+        return
+    claimed = types if claims.types is None else claims.types
+    for name in sorted(types.keys() | claimed.keys(), key=str):
+        if types[name] != (number := claimed.get(name, 0)):
+            yield f"has {types[name]:,} events of type {name}, and the log says {number:,}"
+    instants = [moment for moment in bounds if moment is not None]
+    if instants and claims.first is not None and min(instants) < claims.first:
+        yield f"has an event of {min(instants).isoformat()}, and the log says none before {claims.first.isoformat()}"
+    if instants and claims.last is not None and max(instants) > claims.last + _ROUNDED:
+        yield f"has an event of {max(instants).isoformat()}, and the log says none after {claims.last.isoformat()}"
