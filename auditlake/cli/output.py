@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
 from datetime import date, datetime
 from textwrap import TextWrapper
+from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -135,11 +136,13 @@ def machine(record: Any = None, **values: Any) -> bool:
     """Print one JSON object if the caller asked for ``--json``, and return whether it is so.
 
     Args:
-        record: The object, if it is a mapping; else a record that has the keys that the help of ``--json`` names.
+        record: The object, if it is a mapping; else a record that has the keys that the help of ``--json`` names; or a
+            function that gives one of these, where that takes time.
         values: The values of those keys that the record lacks, or has otherwise.
     """
     if (keys := _asked(JSON)) is None:
         return False
+    record = record() if isinstance(record, FunctionType) else record
     whole = record if isinstance(record, Mapping) else {
         key: values[key] if key in values else getattr(record, key) for key in keys
     }  # fmt: skip

@@ -38,7 +38,7 @@ def stats(path: str, as_of: date | None, users: int) -> None:
     lake = opened(path)
     with without_numpy(lake.layout, own=True):
         statistics = lake.statistics(as_of=as_of, users=users)
-    if not machine(_as_dict(statistics)):
+    if not machine(lambda: _as_dict(statistics)):
         _show(statistics)
 
 

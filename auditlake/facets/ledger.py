@@ -23,6 +23,7 @@ class Ledger(Facet):
         self,
         *,
         full: bool = True,
+        new: bool = False,
         checkpoint: bytes | None = None,
         public_key: str | None = None,
         tsa_roots: bytes | None = None,
@@ -34,6 +35,8 @@ class Ledger(Facet):
 
         Args:
             full: Whether to hash every row; otherwise only files and tree are compared.
+            new: Whether to hash also every row of the days to which files were added since a verification last read
+                rows and found all as recorded.
             checkpoint: A checkpoint that was kept elsewhere: the lake must be its continuation.
             public_key: The public key, as text, that was kept elsewhere; that of the lake if None.
             tsa_roots: Certificates of time stamp authorities, PEM; without them, stamps anchor nothing.
@@ -43,19 +46,22 @@ class Ledger(Facet):
         """
         from importlib.metadata import version  # slow to import
 
-        from auditlake.runs.journal import append
+        from auditlake.runs.journal import append, rows_read
         from auditlake.runs.model import Verification
         from auditlake.site.index import write_index
         from auditlake.verify.check import verify
         from auditlake.verify.model import Problem
 
         layout, now = self._context.layout, self._context.now
-        report = verify(layout, now=now, full=full, checkpoint=checkpoint, public_key=public_key, tsa_roots=tsa_roots)
+        report = verify(
+            layout, now=now, full=full, since=rows_read(layout) if new else None, checkpoint=checkpoint,
+            public_key=public_key, tsa_roots=tsa_roots,
+        )  # fmt: skip
         try:
             append(layout, Verification(
                 number=0, at=now, finished=self._context.now, version=version("auditlake"), user=login_name(),
                 level="full" if full else "quick", kept=checkpoint is not None, snapshot=report.version,
-                entries=report.size, problems=report.wrong,
+                entries=report.size, problems=report.wrong, read=report.size if full or new else None,
             ))  # fmt: skip
         except LakeError as error:
             notice = Problem("runs/journal.jsonl", f"this verification is not on record: {error}")

@@ -63,6 +63,11 @@ class Piece:
     """Since 1970."""
     stretches: tuple[_Stretch, ...]
 
+    @property
+    def nbytes(self) -> int:
+        """How many bytes its rows have."""
+        return sum(each.nbytes for each in self.stretches)
+
 
 class DayBuffer:
     """The mapped events of an ingest. Within one addition they come in any order; the next has higher numbers.

@@ -49,6 +49,8 @@ from auditlake.store.turn import Turn, writer_turn
 if TYPE_CHECKING:
     import duckdb
 
+    from auditlake.ledger.leaves import Part
+
 _AHEAD = 12
 """How many batches are cut ahead: about as many as are staged together."""
 _TABLES = frozenset({"parquet", "arrow"})
@@ -449,12 +451,12 @@ class _Run:
         if nothing and (target is None or keeps_quarantine(self._layout, snapshot.version, target)):
             return self._summary(summaries, snapshot.version, None, target)
         batch = allocate_batch(self._layout, snapshot.version)
-        files = self._files(batch, now, landed) if landed else ()
+        files, parts = self._files(batch, now, landed) if landed else ((), ())
         if target is not None:
             rename_synced([(self._quarantine.draft, target)])
         transactions = transactions if EXACT in snapshot.transactions else {**transactions, EXACT: batch}
         metadata = custody(batch, now, summaries, landed, quarantine_name if target else None, self._options)
-        change = Change(files, (), metadata, transactions=transactions, classes=self._classes)
+        change = Change(files, (), metadata, transactions=transactions, classes=self._classes, parts=parts)
         turn.commit(change, self._connection)
         merge_small(turn, files, self._classes, now, self._connection)
         return self._summary(summaries, turn.snapshot.version, batch, target)
@@ -465,7 +467,9 @@ class _Run:
         reasons, examples = dict(self._quarantine.reasons), self._quarantine.examples
         return IngestSummary(summaries, version, batch, reasons, kept, examples, self._options.most)
 
-    def _files(self, batch: int, now: datetime, landed: int) -> tuple[DataFile, ...]:
+    def _files(
+        self, batch: int, now: datetime, landed: int
+    ) -> tuple[tuple[DataFile, ...], tuple[tuple[Part, bytes], ...]]:
         limit_memory(self._connection, LEAST_MEMORY)
         days = DayFiles(self._connection, self._staged, self._folder, self._layout.events, batch, now, self._classes)
         return days.write(landed, lambda done, total: self._listen(Progress("writing", done, total, "")))

@@ -17,6 +17,7 @@ from auditlake.store.snapshot import read_snapshot, view_snapshot
 
 if TYPE_CHECKING:
     import duckdb
+    import pyarrow as pa
 
     from auditlake.engine.duck import EventsView
     from auditlake.engine.narrowing import Asked
@@ -45,17 +46,17 @@ def view_newest(
         columns: What it shows.
         asked: As for :func:`auditlake.store.snapshot.view_snapshot`.
     """
-    snapshot, table = read_newest(connection, layout, options, now=now)
+    snapshot, unflushed = read_newest(layout, options, now=now)
+    table = None if unflushed is None else _TABLE
+    if unflushed is not None:
+        keep_rows(connection, _TABLE, unflushed)
     return snapshot, view_snapshot(connection, layout, snapshot, columns=columns, beside=table, asked=asked)
 
 
-def read_newest(
-    connection: duckdb.DuckDBPyConnection, layout: Layout, options: IngestOptions, *, now: datetime
-) -> tuple[Snapshot, str | None]:
-    """Return the newest snapshot, and the table with the events of the landing, which is made; None if it has none.
+def read_newest(layout: Layout, options: IngestOptions, *, now: datetime) -> tuple[Snapshot, pa.Table | None]:
+    """Return the newest snapshot, and the events of the landing, with every column; None if it has none.
 
     Args:
-        connection: Where to make it.
         layout: The lake.
         options: How a flush would ingest.
         now: What ``ingested_at`` says of events that are not flushed.
@@ -65,5 +66,4 @@ def read_newest(
         return snapshot, None
     from auditlake.ingest.ingest import preview  # with NumPy, which a lake without such lines does without
 
-    keep_rows(connection, _TABLE, preview(layout, lines, options, now=now, snapshot=snapshot))
-    return snapshot, _TABLE
+    return snapshot, preview(layout, lines, options, now=now, snapshot=snapshot)

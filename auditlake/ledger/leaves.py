@@ -148,11 +148,29 @@ def hash_events(
         classes: The retention class of each event type that may come; without any, a part is all of a day.
         many: As for :func:`stretches`.
     """
+    yield from grown(stretches(connection, order_of(classes or {}), many=many), classes or {})
+
+
+def order_of(classes: Mapping[str, str]) -> Order | None:
+    """Return the order of leaves that are appended with these retention classes of event types."""
+    return Order(_ranked(classes)) if classes else None
+
+
+def _ranked(classes: Mapping[str, str]) -> list[str]:
+    return sorted(classes, key=lambda name: (classes[name], name))
+
+
+def grown(hashed: Iterable[Stretch], classes: Mapping[str, str]) -> Iterator[tuple[Part, bytes]]:
+    """Yield the parts that leaves in their order make, each with the marks of its events.
+
+    Args:
+        hashed: The leaves, by batch, day and type.
+        classes: The retention class of each event type.
+    """
     import numpy as np
 
-    types = sorted(classes or {}, key=lambda name: ((classes or {})[name], name))
-    names = {0: "", **{rank: (classes or {})[name] for rank, name in enumerate(types, 1)}}
-    hashed = stretches(connection, Order(types) if types else None, many=many)
+    types = _ranked(classes)
+    names = {0: "", **{rank: classes[name] for rank, name in enumerate(types, 1)}}
     for (batch, day, name), several in groupby(hashed, lambda each: (each.batch, each.day, names[each.rank])):
         tree, marks, counts = GrowingTree(), bytearray(), Counter[int]()
         for each in several:

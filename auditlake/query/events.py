@@ -15,7 +15,8 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from auditlake.disk.layout import Layout
-from auditlake.engine.duck import beside, keep_rows, rows, view_events
+from auditlake.engine.duck import beside, rows, view_events
+from auditlake.engine.paths import for_duckdb
 from auditlake.engine.statements import statement
 from auditlake.errors import AuditLakeError
 from auditlake.events.schema import PUBLIC_COLUMNS
@@ -32,6 +33,11 @@ STRETCH_ROWS = 100_000
 """How many events a stretch has, unless the instant at its end has more."""
 STRETCH_BYTES = 8_000_000
 """The same in bytes of files, which are some times more in memory."""
+STRETCH_MEMORY = 100_000_000
+"""The same in bytes of memory: by the files' footers, which may count a value once that comes again and again, and by
+the events read before."""
+FIRST = 0.125
+"""How much of that the first stretch has: how long its events are is not known yet."""
 _LONGEST = 8
 """How many times as many events a stretch may have while few of them match."""
 _SCARCE = 4
@@ -45,8 +51,8 @@ class Origin:
     layout: Layout
     source: Readable
     """The files."""
-    beside: str | None = None
-    """A table of the connection whose events are there too."""
+    unflushed: pa.Table | None = None
+    """Events that are there too. Each connection reads them by itself: none waits for another's statement."""
 
 
 class Events(Rows):
@@ -97,7 +103,7 @@ class Events(Rows):
         from pyarrow import RecordBatchReader
 
         with self._explained():
-            connection = self._cursor()
+            connection = beside(self._connection)
             view_events(connection, (), columns=PUBLIC_COLUMNS)
             schema = connection.sql(self.sql, params=self.parameters).to_arrow_table().schema
         return RecordBatchReader.from_batches(schema, self._events(connection, size))
@@ -105,48 +111,54 @@ class Events(Rows):
     def _events(self, connection: duckdb.DuckDBPyConnection, size: int) -> Iterator[pa.RecordBatch]:
         start, end, left = (self.parameters[name] for name in ("start", "end", "limit"))
         days = _days(self._origin.source.files, start, end)
-        longer, after = 1, None
+        longer, width, after = FIRST, 0.0, None
         while days and left != 0:
             files, last = _stretch(days, longer)
             found = 0
-            for until in (*self._cuts(connection, files, longer, after, last), last):
+            for until in (*self._cuts(connection, files, longer, width, after, last), last):
                 bounds = {"start": _later(start, after), "end": _earlier(end, until), "limit": left}
                 with self._explained():
                     table = connection.sql(self.sql, params=self.parameters | bounds).to_arrow_table()
                 yield from table.to_batches(size)
                 found += table.num_rows
+                width = table.nbytes / table.num_rows if table.num_rows else width
                 left = None if left is None else left - table.num_rows
                 after = None if until is None else until + MICROSECOND
             longer = min(2 * longer, _LONGEST) if found * _SCARCE < _rows(files) else 1
 
     def _cuts(
-        self, connection: duckdb.DuckDBPyConnection, files: Sequence[DataFile], longer: int,
+        self, connection: duckdb.DuckDBPyConnection, files: Sequence[DataFile], longer: float, width: float,
         first: datetime | None, last: datetime | None,
     ) -> Iterator[datetime]:  # fmt: skip
         """Show some files as ``events``, and yield the instants after which to part what is too much at once.
 
-        What is in the table beside the files may lie before their first instant, or after their last: no cut does.
+        What is not flushed may lie before their first instant, or after their last: no cut does.
         """
         with self._explained():
             self._view(connection, files)
-            if (parts := max(_rows(files) // STRETCH_ROWS, _size(files) // STRETCH_BYTES) // longer) > 1:
+            on_disk = max(_rows(files) / STRETCH_ROWS, _size(files) / STRETCH_BYTES) / longer
+            in_memory = max(_rows(files) * width, self._unpacked(connection, files)) / STRETCH_MEMORY
+            if (parts := int(max(on_disk, in_memory))) > 1:
                 cut = statement("queries/events.sql", "cuts")
-                for (at,) in rows(connection, cut.text, {"size": _rows(files) // parts}):
+                for (at,) in rows(connection, cut.text, {"size": max(_rows(files) // parts, 1)}):
                     if (first is None or at >= first) and (last is None or at < last):
                         yield at
 
-    def _cursor(self) -> duckdb.DuckDBPyConnection:
-        """Return a connection with views of its own, and the table beside the files."""
-        connection = beside(self._connection)
-        if (name := self._origin.beside) is not None:
-            keep_rows(connection, name, self._connection.table(name).to_arrow_table())
-        return connection
+    def _unpacked(self, connection: duckdb.DuckDBPyConnection, files: Sequence[DataFile]) -> int:
+        """Return how many bytes the columns of files have, once they are decompressed."""
+        paths = [*map(for_duckdb, file_paths(self._origin.layout, files))]
+        part = statement("queries/events.sql", "unpacked")
+        ((size,),) = rows(connection, part.text, {"paths": paths}) if paths else ((0,),)
+        return int(size)
 
     def _view(self, connection: duckdb.DuckDBPyConnection, files: Sequence[DataFile]) -> None:
         origin = self._origin
         paths = file_paths(origin.layout, files)
+        table = None if origin.unflushed is None else "_unflushed"
+        if table is not None:
+            connection.register(table, origin.unflushed)
         last = origin.source.last_batch
-        view_events(connection, paths, columns=PUBLIC_COLUMNS, last_batch=last, beside=origin.beside)
+        view_events(connection, paths, columns=PUBLIC_COLUMNS, last_batch=last, beside=table)
 
 
 def _days(files: Sequence[DataFile], start: datetime | None, end: datetime | None) -> deque[list[DataFile]]:
@@ -161,7 +173,7 @@ def _days(files: Sequence[DataFile], start: datetime | None, end: datetime | Non
     return deque([list(each) for _, each in by_day] or [[]])
 
 
-def _stretch(days: deque[list[DataFile]], longer: int) -> tuple[list[DataFile], datetime | None]:
+def _stretch(days: deque[list[DataFile]], longer: float) -> tuple[list[DataFile], datetime | None]:
     """Take the files of the next days, and return them with the last instant of these; None where no day is left."""
     files = days.popleft()
     while days:

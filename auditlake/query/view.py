@@ -44,15 +44,15 @@ def matching(
     with explained(context.layout, "the query"):
         connection = shared()
         if version is None:
-            snapshot, table = read_newest(connection, context.layout, IngestOptions.live(context), now=context.now)
+            snapshot, unflushed = read_newest(context.layout, IngestOptions.live(context), now=context.now)
         else:
-            snapshot, table = read_snapshot(context.layout, version), None
+            snapshot, unflushed = read_snapshot(context.layout, version), None
         source = readable(context.layout, snapshot)
         if (types := values.get("types")) is not None:
             known = contents_of(context.layout, snapshot.version, source.files)
             chosen = set(files_for(known, [Asked(types=frozenset(types))], is_whole=False))
             source = replace(source, files=[file for file in source.files if file.path in chosen])
-        origin = Origin(context.layout, source, table)
+        origin = Origin(context.layout, source, unflushed)
     return Events(connection, values, partial(failure, context.layout, "the query"), origin)
 
 

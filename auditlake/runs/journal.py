@@ -125,6 +125,18 @@ def last_verification(layout: Layout) -> Verification | None:
     return None
 
 
+def rows_read(layout: Layout) -> int:
+    """Return of how many entries of the ledger every row was read, and found as recorded; 0 where that is not known."""
+    try:
+        for line in newest_first(layout.run_journal, within=layout.root):
+            entry = read_line(layout, line) if b'"kind":"verify"' in line else None
+            if isinstance(entry, Verification) and entry.ok and (entry.read is not None or entry.level == "full"):
+                return entry.entries if entry.read is None else entry.read
+    except (OSError, LakeFormatError):  # then every row is read, and the verification tells of the journal
+        pass
+    return 0
+
+
 def entry_dict(entry: Entry) -> dict[str, Any]:
     """Return an entry as JSON values, its kind first."""
     (kind,) = (name for name, each in KINDS.items() if isinstance(entry, each))
@@ -133,6 +145,8 @@ def entry_dict(entry: Entry) -> dict[str, Any]:
         values["schedules"] = {name: _schedule_dict(each) for name, each in entry.schedules.items()}
     if isinstance(entry, Run) and entry.engine == "duckdb":
         del values["engine"]
+    if isinstance(entry, Verification) and entry.read is None:
+        del values["read"]
     return {"kind": kind, **_plain(values)}
 
 

@@ -177,6 +177,9 @@ class Verification:
     """How many entries of the ledger it covered."""
     problems: int
     """How many it found."""
+    read: int | None = None
+    """Of how many entries every row was read, by it or by those before it; None where it read no row. Lines of full
+    verifications of earlier versions lack it."""
 
     @property
     def began(self) -> datetime:

@@ -1,4 +1,4 @@
-"""What the ledger is told of a commit: its files, and the roots of what it brought, read back from them."""
+"""What the ledger is told of a commit: its files, and the roots of what it brought."""
 
 from __future__ import annotations
 
@@ -97,8 +97,8 @@ def prepare_entry(
         raise CommitError(
             f"the ledger has no word for a commit of kind {own_kind!r}", hint="that is a mistake in auditlake"
         )
-    # What is appended is hashed as readers will find it. Every other commit leaves the roots as they are.
-    parts, marks = parts_of(layout, change.adds, connection, change.classes) if kind == "append" else ((), {})
+    # Every other commit leaves the roots as they are.
+    parts, marks = _appended(layout, change, connection) if kind == "append" else ((), {})
     record = Record(
         kind, str(change.metadata.get("at", "")), parts,
         tuple(_file(file) for file in change.adds), tuple(sorted(file.path for file in change.removes)),
@@ -139,13 +139,33 @@ def existing(layout: Layout, seen: Snapshot) -> Record:
     return Record("begin", "", parts, tuple(_file(file) for file in ours), details=marks)
 
 
-def parts_of(
+def _appended(
+    layout: Layout, change: Change, connection: duckdb.DuckDBPyConnection | None
+) -> tuple[tuple[Part, ...], dict[str, Any]]:
+    """Return the parts of what a commit appends: those that its writer hashed, and those of all other days."""
+    known = {part.day for part, _ in change.parts}
+    files = [file for file in change.adds if file.day not in known]
+    return _recorded(layout, [*change.parts, *_hash_files(layout, files, connection, change.classes)])
+
+
+def parts_of(layout: Layout, files: Sequence[DataFile]) -> tuple[tuple[Part, ...], dict[str, Any]]:
+    """Return the parts of the rows of data files, and what an entry says of their marks, which are kept."""
+    return _recorded(layout, _hash_files(layout, files))
+
+
+def _recorded(layout: Layout, hashed: Iterable[tuple[Part, bytes]]) -> tuple[tuple[Part, ...], dict[str, Any]]:
+    """Keep the marks of parts, and return the parts in order, and what an entry says of their marks."""
+    pairs = sorted(hashed, key=lambda pair: pair[0].key)
+    return tuple(part for part, _ in pairs), {"marks": _keep_marks(layout, pairs)} if pairs else {}
+
+
+def _hash_files(
     layout: Layout,
     files: Sequence[DataFile],
     connection: duckdb.DuckDBPyConnection | None = None,
     classes: Mapping[str, str] | None = None,
-) -> tuple[tuple[Part, ...], dict[str, Any]]:
-    """Return the parts of the rows of data files, and what an entry says of their marks, which are kept.
+) -> list[tuple[Part, bytes]]:
+    """Return the parts of the rows of data files, each with its marks.
 
     Args:
         layout: The lake.
@@ -153,15 +173,10 @@ def parts_of(
         connection: The caller's DuckDB, which spares another one where they have few rows.
         classes: The retention class of each event type that may be in them; without any, a part is all of a day.
     """
-    if not files:
-        return (), {}
     rows = sum(file.rows for file in files)
-    if connection is not None and rows < _FEW:
-        pairs = _hash(connection, layout, many=False, classes=classes, files=files)
-    else:
-        pairs = _hash_apart(layout, files, rows, classes)
-    pairs = sorted(pairs, key=lambda pair: pair[0].key)
-    return tuple(part for part, _ in pairs), {"marks": _keep_marks(layout, pairs)} if pairs else {}
+    if connection is not None and 0 < rows < _FEW:
+        return _hash(connection, layout, many=False, classes=classes, files=files)
+    return _hash_apart(layout, files, rows, classes) if files else []
 
 
 def _keep_marks(layout: Layout, pairs: Sequence[tuple[Part, bytes]]) -> str | list[list[Any]]:

@@ -12,6 +12,7 @@ from auditlake.errors import CommitError
 
 if TYPE_CHECKING:
     from auditlake.ledger.entry import Taken
+    from auditlake.ledger.leaves import Part
     from auditlake.store.files import Files
 
 
@@ -94,6 +95,9 @@ class Change:
     """What else the ledger is to say of it; whole numbers only."""
     classes: Mapping[str, str] = field(default_factory=dict)
     """Of what is appended: the retention class of each event type; without any, a part is all of a day."""
+    parts: tuple[tuple[Part, bytes], ...] = ()
+    """Of what is appended: the parts of the days that were hashed as they were written, each with its marks; those of
+    other days are made of the files."""
 
 
 @dataclass(frozen=True, slots=True)

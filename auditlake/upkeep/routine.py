@@ -46,7 +46,7 @@ Outcome = Literal["done", "skipped", "no", "failed", "wrong"]
 
 
 class _Verify(Protocol):
-    def verify(self, *, full: bool = True) -> VerifyReport: ...
+    def verify(self, *, full: bool = True, new: bool = False) -> VerifyReport: ...
 
 
 class _Retention(Protocol):
@@ -300,8 +300,10 @@ class _Run:
         return Step("flush", "done", said, facts)
 
     def _verify(self) -> Step:
-        report = self._verbs.ledger.verify(full=False)
-        told = tuple(visible(str(each)) for each in report.problems)
+        report = self._verbs.ledger.verify(full=False, new=True)
+        bad = (part for batch in report.batches for part in batch.parts if part.verdict in {"MISSING", "CHANGED"})
+        wrong = [f"batch {part.batch}, {part.day}: {part.detail}" for part in bad]
+        told = tuple(visible(each) for each in (*map(str, report.problems), *wrong))
         facts = {"batches": len(report.batches), "version": report.version, "problems": len(told)}
         if report.ok:
             return Step("verify", "done", f"{count(report.size, 'entry', 'entries')}, all as recorded", facts)

@@ -50,6 +50,7 @@ def verify(
     *,
     now: datetime,
     full: bool = True,
+    since: int | None = None,
     checkpoint: bytes | None = None,
     public_key: str | None = None,
     tsa_roots: bytes | None = None,
@@ -62,6 +63,8 @@ def verify(
         now: The present.
         full: Hash every row, and compare what the log claims of them; otherwise the files, whose names hold their
             digests, and the tree.
+        since: Hash also every row of the days of which this entry of the ledger, or a later one, added files; of none
+            if None.
         checkpoint: A checkpoint that was kept elsewhere: the lake must be its continuation.
         public_key: The key that was kept elsewhere (``NAME+ID+BASE64``); that of the lake if None.
         tsa_roots: Certificates (PEM) that time stamps must lead to; without them, stamps anchor nothing.
@@ -72,7 +75,7 @@ def verify(
     """
     for _ in range(_TRIES):
         before = _state(layout)
-        report = _Check(layout, now, grace, full=full).run(checkpoint, public_key, tsa_roots)
+        report = _Check(layout, now, grace, full=full, since=since).run(checkpoint, public_key, tsa_roots)
         if report.ok or _stays(layout, before, report):
             break
     return report
@@ -98,11 +101,14 @@ def _stays(layout: Layout, before: tuple[bytes, int], report: VerifyReport) -> b
 class _Check:
     """One verification on its way."""
 
-    def __init__(self, layout: Layout, now: datetime, grace: timedelta, *, full: bool) -> None:
+    def __init__(self, layout: Layout, now: datetime, grace: timedelta, *, full: bool, since: int | None) -> None:
         self._layout = layout
         self._now = now
         self._grace = grace
         self._full = full
+        self._since = since
+        self._read: frozenset[date] = frozenset()
+        """The days of which every row is hashed, beside those of ``full``."""
         self._problems: list[Problem] = []
         self._notices: list[Problem] = []
         self._damaged: dict[str, str] = {}
@@ -447,13 +453,15 @@ class _Check:
     ) -> tuple[BatchVerdict, ...]:
         expected = {part.key: part for entry in entries for part in entry.parts}
         hashed, rows = Found(), Rows(self._layout, entries, days)
-        if self._full:
+        self._read = self._days_since(entries)
+        if self._full or self._read:
             recorded = Recorded(
                 expected,
                 {key: taking.replaced for key, taking in takings.items() if taking.replaced and taking.kept is None},
                 {key: taking.kept for key, taking in takings.items() if taking.kept is not None and not taking.whole},
             )
-            hashed = hash_rows(days, recorded)
+            read = days if self._full else {day: files for day, files in days.items() if day in self._read}
+            hashed = hash_rows(read, recorded)
             for file, why in sorted(hashed.problems.items()):
                 self._wrong(file.relative_to(self._layout.root).as_posix(), f"cannot be read: {why}")
         for key, parts in sorted(hashed.parts.items()):
@@ -469,6 +477,15 @@ class _Check:
             for batch, parts in sorted(verdicts.items())
         )
 
+    def _days_since(self, entries: Sequence[LedgerEntry]) -> frozenset[date]:
+        """Return the days of which files were added since the entry that the caller named."""
+        added = (
+            part_day_and_digest(path)
+            for entry in entries if self._since is not None and entry.index >= self._since
+            for path, _, _ in entry.fields["adds"]
+        )  # fmt: skip
+        return frozenset(named[0] for named in added if named is not None)
+
     def _part(self, part: Part, present: Sequence[Part], taking: Taking | None, there: Rows) -> PartVerdict:
         damaged = [f"{path} {why}" for path, why in self._damaged.items() if f"event_date={part.day}/" in path]
         verdict = partial(PartVerdict, part.batch, part.day, part.rows, retention_class=part.retention_class)
@@ -476,7 +493,7 @@ class _Check:
         kept = taking is not None and taking.kept is not None
         if taking is not None and taking.whole:
             return verdict("CHANGED", "it was deleted, and has rows again") if present else good
-        if not self._full:
+        if not (self._full or part.day in self._read):
             missing = all(" is missing: " in each for each in damaged)
             return verdict("MISSING" if missing else "CHANGED", "; ".join(damaged)) if damaged else good
         if not present and taking is not None and not kept:  # one after the other, all of its events went

@@ -35,6 +35,11 @@ from (select "timestamp", row_number() over (order by "timestamp") as number fro
 where number % $size = 0
 order by "timestamp";
 
+-- name: unpacked($paths)
+-- How many bytes the columns of some files have, once they are decompressed: their footers say it.
+select coalesce(sum(total_uncompressed_size), 0)
+from parquet_metadata($paths);
+
 -- name: statuses()
 -- Every status that an event has.
 select distinct status
