@@ -53,7 +53,8 @@ def _files(layout: Layout, table: DeltaTable) -> Files:
     import pyarrow as pa
     from pyarrow import compute
 
-    actions = pa.table(table.get_add_actions())
+    # Not pa.table(), which imports pandas where it is installed.
+    actions = pa.RecordBatchReader.from_stream(table.get_add_actions()).read_all()
     paths = actions["path"]
     if compute.any(compute.match_substring(paths, "%")).as_py():
         paths = pa.array([unquote(path) for path in paths.to_pylist()], pa.string())
