@@ -159,6 +159,7 @@ class EventsView:
         chosen: Returns the files that can matter to what is asked; all if that is None.
         show: Makes the view of some of the files.
         asked: What it shows at first; all if None.
+        is_whole: Whether it shows every event of these files and no other, and they are those of the snapshot.
     """
 
     def __init__(
@@ -166,8 +167,10 @@ class EventsView:
         chosen: Callable[[Sequence[Asked] | None], Sequence[Path]],
         show: Callable[[Sequence[Path]], None],
         asked: Sequence[Asked] | None = None,
+        *,
+        is_whole: bool = False,
     ) -> None:
-        self._chosen, self._show = chosen, show
+        self._chosen, self._show, self.is_whole = chosen, show, is_whole
         self._shown: Sequence[Path] | None = None
         self.narrow(asked)
 

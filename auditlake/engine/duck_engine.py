@@ -45,6 +45,11 @@ class DuckEngine:
             self._events.narrow(None)
         return self._connection
 
+    @property
+    def shows_whole_files(self) -> bool:
+        """Whether its ``events`` are those of the snapshot's own files, all of them and no other."""
+        return self._events is not None and self._events.is_whole
+
     def leaf(self, files: Sequence[Path]) -> None:
         """Make the view ``events`` of exactly these data files."""
         duck.view_events(self._connection, files)

@@ -7,7 +7,7 @@ stay theirs up to the intervals; what follows is shorter than ``rolling_counts.s
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 
 from auditlake.engine.model import Engine, Row, StatementError
@@ -40,13 +40,22 @@ def keep_events(engine: Engine, asked: Sequence[tuple[Policy, Collection[str]]],
         ConditionError: A condition cannot be written down.
     """
     parts = statements(_FILE)
-    queries = (query for policy, names in asked for query in compile_by_day(policy, question, only=names))
-    words = {"event_type", "timestamp", *re.findall(r"\w+", " ".join(query.sql for query in queries))}
+    texts = (step.sql for policy, names in asked for step in _steps(policy, names, question))
+    words = {"event_type", "timestamp", *re.findall(r"\w+", " ".join(texts))}
     types = {name for policy, _ in asked for name in policy.required_events}
     values: dict[str, object] = {"types": sorted(types), "columns": [name for name in COLUMNS if name in words]}
     part = parts["kept_events"]
     engine.step(part.name, part.text, part.bind(values))
     engine.rows(parts["events_kept"].text)
+
+
+def _steps(policy: Policy, names: Collection[str], question: Question) -> Iterator[Step]:
+    """Yield the statements that are run for a policy."""
+    if is_counted(policy):
+        yield compile_arrivals(policy, question, 0)
+        names = set(names) - {"episodes_by_day"}
+    for query in compile_by_day(policy, question, only=names, few=True):
+        yield from query.steps
 
 
 def is_counted(policy: Policy) -> bool:

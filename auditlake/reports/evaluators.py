@@ -55,7 +55,7 @@ class Evaluator:
         self._policies, self._holds = policies, holds
         most = context.config.reports.remember_mb * 1_000_000
         is_usual = request.snapshot is None and request.arrived_by is None and request.policies is None
-        is_asked = request.cache and most and is_usual and _is_remembered(context, snapshot)
+        is_asked = request.cache and most and is_usual and engine.shows_whole_files and _is_ours(snapshot)
         self._memory = (
             LakeMemory(context.layout, snapshot, engine.connection, policies, holds, most) if is_asked else None
         )
@@ -78,12 +78,11 @@ class Evaluator:
         return samples(self._engine, policy, answers.question, SHOWN_EPISODES, counted=answers.counted)
 
 
-def _is_remembered(context: LakeContext, snapshot: Snapshot) -> bool:
-    """Return whether the files of a snapshot say what answers were made of: those of another program may have events of
-    other days and any name, and where a compaction has overtaken the snapshot others are read in their place.
+def _is_ours(snapshot: Snapshot) -> bool:
+    """Return whether the names of all files say what is in them: files of another program may have events of other days
+    and any name. Nor is anything remembered of files that are read in the place of a snapshot's own.
     """
-    own = all(part_day_and_digest(path) is not None for path in snapshot.table.paths)
-    return own and readable(context.layout, snapshot).last_batch is None
+    return all(part_day_and_digest(path) is not None for path in snapshot.table.paths)
 
 
 class _BySlices(Evaluator):
