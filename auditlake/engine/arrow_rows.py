@@ -132,19 +132,26 @@ def table_rows(table: Any) -> list[tuple[Any, ...]]:
         OverflowError: Python has no such value, as for a date of the year 10000.
         pyarrow.ArrowException: The same.
     """
-    columns = [_values(column) for column in table.columns]
+    columns = [values(column) for column in table.columns]
     return list(zip(*columns, strict=True)) if columns else []
 
 
-def _values(column: Any) -> list[Any]:
+def values(column: Any) -> list[Any]:
+    """Return the values of an Arrow column; instants are aware, in UTC. Arrow's own way to these is far slower, and
+    imports pandas where it is installed.
+
+    Raises:
+        OverflowError: Python has no such value.
+        pyarrow.ArrowException: The same.
+    """
     import pyarrow as pa
 
     if not pa.types.is_timestamp(column.type):
         try:
-            values: list[Any] = column.to_pylist()
+            listed: list[Any] = column.to_pylist()
         except ValueError as error:  # as for nanoseconds within a list
             raise OverflowError(str(error)) from error
-        return values
+        return listed
     micros = column.cast(pa.timestamp("us", tz=column.type.tz)).cast(pa.int64()).to_pylist()
     return [None if value is None else EPOCH + timedelta(microseconds=value) for value in micros]
 

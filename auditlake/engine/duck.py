@@ -161,7 +161,7 @@ class EventsView:
         chosen: Returns the files that can matter to what is asked; all if that is None.
         show: Makes the view of some of the files.
         asked: What it shows at first; all if None.
-        is_whole: Whether it shows all rows of a file.
+        is_whole: Whether it shows every event of these files and no other, and they are those of the snapshot.
     """
 
     def __init__(
@@ -170,10 +170,9 @@ class EventsView:
         show: Callable[[Sequence[Path]], None],
         asked: Sequence[Asked] | None = None,
         *,
-        is_whole: bool = True,
+        is_whole: bool = False,
     ) -> None:
-        self.is_whole = is_whole
-        self._chosen, self._show = chosen, show
+        self._chosen, self._show, self.is_whole = chosen, show, is_whole
         self._shown: Sequence[Path] | None = None
         self.narrow(asked)
 

@@ -74,6 +74,8 @@ class CompiledQuery:
 
     name: str
     steps: tuple[Step, ...]
+    enough: str = ""
+    """The step after which the others have no rows where it has none."""
 
     @property
     def sql(self) -> str:
@@ -115,22 +117,36 @@ def compile_policy(
 
 
 def compile_by_day(
-    policy: Policy, question: Question, *, only: Collection[str], wide: bool = False, table: str | None = None
-) -> tuple[CompiledQuery, ...]:
+    policy: Policy, question: Question, *, only: Collection[str], few: bool = False, wide: bool = False,
+    table: str | None = None,
+) -> tuple[CompiledQuery, ...]:  # fmt: skip
     """Return what is asked of each UTC day of the question's period; the rows of each begin with their day.
 
     Args:
         policy: The policy to judge.
         question: The period.
         only: The names of the queries that are wanted.
+        few: Whether the period has few events.
         wide: As for :func:`compile_policy`.
         table: As for :func:`compile_policy`.
     """
+    shorter = kinds.measure_of(policy).few_days(Inquiry(policy, (policy,), question)) if few else None
     return tuple(
-        _query(query, policy, question, wide=wide, table=table)
+        _query(shorter if shorter and query.name == shorter.name else query, policy, question, wide=wide, table=table)
         for query in _by_day(policy, question)
         if query.name in only
-    )
+    )  # fmt: skip
+
+
+def compile_arrivals(policy: Policy, question: Question, number: int, *, table: str | None = None) -> Step:
+    """Compile what adds the events that count in a policy to those of others, which have other numbers."""
+    key = key_sql(policy.group_by)
+    keys = f"case when not {key} is null then [{key}] end" if len(policy.group_by) == 1 else key
+    part = statement("policies/few_days.sql", "arrivals_of_policy")
+    values = {**values_of(policy, question), "until": question.until, "number": number}
+    query = Query("arrivals_of_policy", (part,), values, {"keys_of_group": keys})
+    (step,) = _query(query, policy, question, table=table).steps
+    return step
 
 
 def told_by_day(policy: Policy, question: Question) -> Mapping[str, str]:
@@ -211,7 +227,7 @@ def _query(
 
     # What is read in scope is read from the events themselves: moments are shared with other policies.
     parts = (part for part in query.statements if scope is None or part.name != MOMENTS)
-    return CompiledQuery(query.name, tuple(map(step, parts)))
+    return CompiledQuery(query.name, tuple(map(step, parts)), query.enough)
 
 
 def fill_holds(part: Statement, holds: Sequence[Hold], values: dict[str, object]) -> Step:
@@ -271,18 +287,24 @@ def _pretty(where: str) -> str:
 
 
 def _condition(where: str) -> exp.Expr:
+    is_ours = where == _MET or where.startswith("__condition")
+    return _parsed(where) if is_ours else condition_tree(where)
+
+
+@lru_cache(maxsize=1024)
+def _parsed(text: str) -> exp.Expr:
+    """Return the tree of a text, which is not to be changed: many statements have the same parts."""
     from sqlglot import parse_one
 
-    is_ours = where == _MET or where.startswith("__condition")
-    return parse_one(where, dialect="duckdb") if is_ours else condition_tree(where)
+    return parse_one(text, dialect="duckdb")
 
 
 @cache
 def _written(part: Statement, filling: _Filling, *, wide: bool = False) -> str:
     """Return the statement's text with its slots filled in the syntax tree."""
-    from sqlglot import exp, parse_one
+    from sqlglot import exp
 
-    slots, tree = _slots(filling), parse_one(part.text, dialect="duckdb")
+    slots, tree = _slots(part, filling), _parsed(part.text)
     narrowed = set(_NARROWED).difference(each.alias for each in tree.find_all(exp.CTE)) if filling.scope else ()
 
     def filled(node: exp.Expr) -> exp.Expr:
@@ -309,9 +331,9 @@ def _in_scope(table: exp.Table, scope: str, *, is_read: bool) -> exp.Expr:
     return read.subquery(table.alias_or_name)
 
 
-def _slots(filling: _Filling) -> dict[str, exp.Expr]:
-    """Return what fills each slot identifier of ``sql/``."""
-    from sqlglot import exp, parse_one
+def _slots(part: Statement, filling: _Filling) -> dict[str, exp.Expr]:
+    """Return what fills each slot identifier of a statement."""
+    from sqlglot import exp
 
     matched = [_hold_condition(number, hold) for number, hold in enumerate(filling.holds)]
     numbers = [f"case when {condition} then {number} end" for number, condition in enumerate(matched)]
@@ -321,9 +343,9 @@ def _slots(filling: _Filling) -> dict[str, exp.Expr]:
         "holds_of_event": f"[{', '.join(numbers) or 'cast(null as int)'}]",
         **dict(filling.more),
     }
-    slots = {name: parse_one(text, dialect="duckdb") for name, text in texts.items()}
+    slots = {name: _parsed(text) for name, text in texts.items() if name in part.text}
     if filling.is_read:
-        slots = {name: over_columns(tree) for name, tree in slots.items()}
+        slots = {name: over_columns(tree.copy()) for name, tree in slots.items()}
     return slots | {"predicate": exp.paren(_condition(filling.where)) if filling.where else exp.true()}
 
 

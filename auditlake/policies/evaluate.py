@@ -274,17 +274,21 @@ class Runner:
             comes_again = whose == "" or not any(step.is_judging for step in query.steps)
             found = self._known.get(scripts[-1]) if comes_again else None
             if found is None:
-                is_own = any(step.is_judging for step in query.steps)
-                found = {
-                    step.name: self._step(step, script, is_own=is_own)
-                    for step, script in zip(query.steps, scripts, strict=True)
-                    if step.name != MOMENTS
-                }
+                found = self._rows(query, scripts)
                 if comes_again:
                     self._known[scripts[-1]] = found
                     if len(self._known) > _MOST_KNOWN:
                         self._known.popitem(last=False)
             rows |= found
+        return rows
+
+    def _rows(self, query: CompiledQuery, scripts: Sequence[_Script]) -> dict[str, list[Row]]:
+        is_own = any(step.is_judging for step in query.steps)
+        rows: dict[str, list[Row]] = {}
+        for step, script in zip(query.steps, scripts, strict=True):
+            if step.name != MOMENTS:
+                is_over = query.enough in rows and not rows[query.enough]
+                rows[step.name] = [] if is_over else self._step(step, script, is_own=is_own)
         return rows
 
     def _take_moments(self) -> None:

@@ -26,13 +26,14 @@ from auditlake.policies.compile import CompiledQuery, compile_by_day, moments_of
 from auditlake.policies.condition import ConditionError
 from auditlake.policies.evaluate import Answers as PolicyAnswers
 from auditlake.policies.evaluate import Known, Runner, Samples
+from auditlake.policies.few_days import MOST_DAYS, MOST_EVENTS, counted_together, is_counted, keep_events
 from auditlake.policies.holds import Hold
 from auditlake.policies.kinds.model import Inquiry
 from auditlake.policies.kinds.retention_due import is_by_day
 from auditlake.policies.kinds.threshold import group_values
 from auditlake.policies.model import Policy
 from auditlake.policies.question import Question, earlier
-from auditlake.policies.sieve import sieve
+from auditlake.policies.sieve import Sieve, sieve
 from auditlake.remembered import merge
 from auditlake.remembered.files import OF_ALL, DayFiles, Entries, Entry, Remembered, question_digest, read, write
 from auditlake.remembered.parts import DAY, Part, instant, micros, parts_of, stretches
@@ -222,41 +223,57 @@ class LakeMemory:
 
     def _ask(self, since: int, until: int, asks: Sequence[_Ask]) -> None:
         """Ask about a stretch of time, and remember what is said of whole days."""
-        first = min(ask.first(Part(since, until)) for ask in asks)
         question = Question(instant(until), instant(since), instant(until))
-        engine = self._engine(range(first, until // DAY + 1))
-        names: dict[str, set[str]] = {}
-        policies: dict[str, Policy] = {}
+        days = range(min(ask.first(Part(since, until)) for ask in asks), until // DAY + 1)
+        engine = self._engine(days)
+        events = sum(each.rows for day in days for each in self._files.files(day))
+        is_few = len(days) <= MOST_DAYS and events <= MOST_EVENTS
+        bounds = None if is_few else self._bounds
+        wanted: dict[str, tuple[Policy, dict[str, _Ask]]] = {}
         for ask in asks:
             if ask.policy is None:
-                rows = self._bounds.events_by_day(question) if self._bounds is not None else None
+                rows = bounds.events_by_day(question) if bounds is not None else None
                 if rows is None:
                     part = statement("policies/by_day.sql", _EVENTS)
                     rows = engine.rows(part.text, part.bind({"since": question.since, "until": question.until}))
                 self._take(ask, since, until, {_EVENTS: rows})
             elif ask.policy.id not in self._failed:
-                names.setdefault(ask.policy.id, set()).add(ask.query)
-                policies[ask.policy.id] = ask.policy
-        by_key = {(ask.file, ask.query): ask for ask in asks}
-        if self._bounds is not None:
-            for name in [name for name in policies if _EPISODES in names[name]]:
-                if (found := self._bounds.by_day(policies[name], question)) is not None:
-                    self._take(by_key[name, _EPISODES], since, until, found)
-                    names[name].remove(_EPISODES)
-            policies = {name: policy for name, policy in policies.items() if names[name]}
-        runner = Runner(engine, moments_of(list(policies.values()), fewest=0), with_queries=False)
-        counting = [(policy, question) for policy in policies.values() if names[policy.id] & {_EPISODES, _TOTALS}]
+                wanted.setdefault(ask.policy.id, (ask.policy, {}))[1][ask.query] = ask
+        if bounds is not None:
+            for policy, own in wanted.values():
+                if _EPISODES in own and (found := bounds.by_day(policy, question)) is not None:
+                    self._take(own.pop(_EPISODES), since, until, found)
+        counting = [(policy, question) for policy, own in wanted.values() if own.keys() & {_EPISODES, _TOTALS}]
         together = sieve(engine, counting)
-        for policy in policies.values():
-            asked = partial(compile_by_day, policy, question, only=names[policy.id])
-            own = together.lay_out(policy) if together is not None and (policy, question) in counting else None
+        if is_few and len(wanted) > 1:
+            self._ask_at_once(engine, question, wanted, together)
+        left = [(policy, own) for policy, own in wanted.values() if own]
+        runner = Runner(engine, moments_of([policy for policy, _ in left], fewest=0), with_queries=False)
+        for policy, own in left:
+            asked = partial(compile_by_day, policy, question, only=own.keys(), few=is_few)
+            is_counting = bool(own.keys() & {_EPISODES, _TOTALS})
+            table = together.lay_out(policy) if together is not None and is_counting else None
             try:
-                queries, rows_of = runner.answers(asked, own)
+                queries, rows_of = runner.answers(asked, table)
             except (StatementError, ConditionError):
                 self._failed.add(policy.id)
                 continue
             for query in queries:
-                self._take(by_key[policy.id, query.name], since, until, _given(query, rows_of))
+                self._take(own[query.name], since, until, _given(query, rows_of))
+
+    def _ask_at_once(
+        self, engine: DuckEngine, question: Question, wanted: Mapping[str, tuple[Policy, dict[str, _Ask]]],
+        together: Sieve | None,
+    ) -> None:  # fmt: skip
+        """Ask what can be asked of several policies together about a stretch of few events, and take it from what is
+        wanted.
+        """
+        since, until = micros(question.since), micros(question.until)
+        counted = [policy for policy, own in wanted.values() if _EPISODES in own and is_counted(policy)]
+        with suppress(StatementError, ConditionError):
+            keep_events(engine, [(policy, own.keys()) for policy, own in wanted.values()], question)
+        for name, rows in counted_together(engine, counted, question, together).items():
+            self._take(wanted[name][1].pop(_EPISODES), since, until, rows)
 
     def _take(self, ask: _Ask, since: int, until: int, rows: Mapping[str, list[Row]]) -> None:
         """Take what a query says of a stretch of time apart by days."""

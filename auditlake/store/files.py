@@ -7,6 +7,7 @@ from datetime import date
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, overload
 
+from auditlake.engine.arrow_rows import values
 from auditlake.store.model import DataFile
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ class Files(Sequence[DataFile]):
 
     @cached_property
     def _listed(self) -> tuple[DataFile, ...]:
-        *columns, types = (column.to_pylist() for column in self.table.columns)
+        *columns, types = map(values, self.table.columns)
         known = (None if each is None else tuple(each) for each in types)
         return tuple(map(DataFile, *columns, known))
 

@@ -53,7 +53,8 @@ def _files(layout: Layout, table: DeltaTable) -> Files:
     import pyarrow as pa
     from pyarrow import compute
 
-    actions = pa.table(table.get_add_actions())
+    # Not pa.table(), which imports pandas where it is installed.
+    actions = pa.RecordBatchReader.from_stream(table.get_add_actions()).read_all()
     paths = actions["path"]
     if compute.any(compute.match_substring(paths, "%")).as_py():
         paths = pa.array([unquote(path) for path in paths.to_pylist()], pa.string())
@@ -244,4 +245,4 @@ def view_snapshot(
     show = partial(view_events, connection, columns=columns, last_batch=source.last_batch, beside=beside)
     is_whole = source.last_batch is None
     chosen = chooser(layout, snapshot.version, source.files, is_whole=is_whole)
-    return EventsView(chosen, show, asked, is_whole=is_whole)
+    return EventsView(chosen, show, asked, is_whole=is_whole and beside is None)

@@ -8,7 +8,7 @@ and one event in a hundred has none; three types are rare; one type falls silent
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -122,15 +122,22 @@ def _emptied(folder: Path) -> Path:
     return folder
 
 
-def open_connection(events: int) -> duckdb.DuckDBPyConnection:
-    """A DuckDB that makes events for a lake of so many."""
+def open_connection(events: int, users: int | None = None) -> duckdb.DuckDBPyConnection:
+    """A DuckDB that makes events for a lake of so many.
+
+    Args:
+        events: How many events.
+        users: Of how many users they are, each of any type; else of fewer users at a smaller scale, and of some types
+            each, since the numbers that ``hash()`` makes of two values depend on each other.
+    """
     from auditlake.engine.duck import connect
 
     connection = connect(exact_try=False)
     # A number in [0, 1), and a whole one in [0, n), of an event's number and of what it is for.
-    connection.execute("set variable users = $1", [max(20, USERS * events // EVENTS)])
-    connection.execute("create macro part(i, what) as hash(i, what) / 18446744073709551616.0")
-    connection.execute("create macro pick(i, what, n) as cast(hash(i, what) % n as integer)")
+    connection.execute("set variable users = $1", [users or max(20, USERS * events // EVENTS)])
+    drawn = "hash(i, what)" if users is None else "hash(i || what)"
+    connection.execute(f"create macro part(i, what) as {drawn} / 18446744073709551616.0")
+    connection.execute(f"create macro pick(i, what, n) as cast({drawn} % n as integer)")
     return connection
 
 
@@ -144,25 +151,25 @@ def _day_ranges(first: date, days: int, total: int) -> Iterator[tuple[date, int,
         yield first + timedelta(days=i), low, high
 
 
-def _type_of(day: date) -> str:
-    """SQL for the type of event i."""
+def _type_of(day: date, left_out: Collection[str] = ()) -> str:
+    """SQL for the type of event i; api_call in the place of those that are left out."""
     if day in _SILENT:
         return "'api_call'"
     branches, limit = [], 0
     for name, weight in _PER_MILLION.items():
         limit += weight
-        shown = "api_call" if name == "logout" and day > _LAST_LOGOUT else name
+        shown = "api_call" if name in left_out or (name == "logout" and day > _LAST_LOGOUT) else name
         branches.append(f"when part(i, 'type') < {limit / 1_000_000} then '{shown}'")
     return f"case {' '.join(branches)} else 'api_call' end"
 
 
-def _events(day: date, low: int, high: int) -> str:
+def _events(day: date, low: int, high: int, left_out: Collection[str] = ()) -> str:
     """SQL for the events of one day by their canonical names, with their number i: most in working hours."""
     return f"""
         select
           i,
           md5(cast(i as varchar)) || '-' || i % 1000 as event_id,
-          {_type_of(day)} as event_type,
+          {_type_of(day, left_out)} as event_type,
           timestamptz '{day} 00:00:00+00' + to_microseconds(
             case when pick(i, 'whole', 3) = 0 then us - us % 1000000 else us end
           ) as "timestamp",
@@ -212,8 +219,19 @@ def write_lake(
     policies: Mapping[str, str] | None = None,
     where: str = "true",
     in_classes: bool = True,
+    left_out: Collection[str] = (),
 ) -> None:
-    """A lake as one ingest of all its events, or of those that a condition chooses, would leave it."""
+    """A lake as one ingest of all its events, or of those that a condition chooses, would leave it.
+
+    Args:
+        connection: What :func:`open_connection` gave.
+        path: Where to make it.
+        total: How many events.
+        policies: Its policies, if not those that auditlake ships.
+        where: Which events.
+        in_classes: Whether a day is one file for each retention class.
+        left_out: Types that become api_call.
+    """
     from auditlake.store.model import Change
     from auditlake.store.turn import writer_turn
 
@@ -224,7 +242,7 @@ def write_lake(
     with writer_turn(lake._context) as turn:
         days = _day_ranges(FIRST_DAY, DAYS, total)
         classes = lake._context.classes() if in_classes else {}
-        files = tuple(file for each in days for file in _write_day(connection, layout, classes, where, *each))
+        files = tuple(file for each in days for file in _write_day(connection, layout, classes, where, left_out, *each))
         metadata = {"kind": "ingest", "batch": _BATCH, "rows": total, "at": AS_OF.isoformat(), "inputs": []}
         turn.commit(Change(files, (), metadata, classes=classes))
 
@@ -234,6 +252,7 @@ def _write_day(
     layout: Layout,
     classes: Mapping[str, str],
     where: str,
+    left_out: Collection[str],
     day: date,
     low: int,
     high: int,
@@ -244,7 +263,7 @@ def _write_day(
         create or replace temp table landing as
         select * exclude (i), 'auditlake' as source, $1::timestamptz as ingested_at, $2::bigint as batch, i as seq,
           cast(null as blob) as salt
-        from ({_events(day, low, high)})
+        from ({_events(day, low, high, left_out)})
         where {where}
         order by "timestamp", seq""", [AS_OF, _BATCH])  # fmt: skip
     pairs = write_day(connection, "select * from landing", {}, day, layout.staging, classes)

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import subprocess
+import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -213,6 +216,105 @@ def test_a_damaged_file_is_not_believed(tmp_path: Path) -> None:
         assert files.read(lake.layout, "users").is_empty
 
 
+def _cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-1])
+
+
+def _added_to(path: Path) -> None:
+    path.write_bytes(path.read_bytes() + b" ")
+
+
+def _signed(content: bytes) -> Callable[[Path], None]:
+    return lambda path: _put(path, hashlib.sha256(content).hexdigest().encode() + b"\n" + content)
+
+
+def _put(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
+
+
+def _of_another_policy(path: Path) -> None:
+    path.write_bytes((path.parent / "users.json").read_bytes())
+
+
+def _folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+def _link(path: Path) -> None:
+    path.rename(path.with_suffix(".away"))
+    path.symlink_to(path.with_suffix(".away"))
+
+
+def _pipe(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+def _unreadable(path: Path) -> None:
+    path.write_bytes(b"\xff" * 200)
+
+
+DAMAGE: Sequence[Callable[[Path], None]] = (
+    Path.unlink, lambda path: _put(path, b""), _cut, _added_to, _unreadable, _of_another_policy, _folder, _pipe, _link,
+    *map(_signed, (b"", b"nothing", b"[]", b"null", b'{"episodes_by_day":7}', b'{"episodes_by_day":["d",{"1":[1]}]}')),
+)  # fmt: skip
+
+
+def test_any_damage(tmp_path: Path) -> None:
+    """Whatever befalls a file, and whatever lies in its place, reports are those without memory."""
+    lake, _ = lived(tmp_path)
+    plain = said(lake, cache=False)
+    whole = {path: path.read_bytes() for path in sorted(lake.layout.remembered.glob("*.json"))}
+    for damage in DAMAGE:
+        for path, content in whole.items():
+            if path.is_dir():
+                path.rmdir()
+            path.unlink(missing_ok=True)
+            path.write_bytes(content)
+        for path in whole:
+            damage(path)
+        assert said(lake) == plain, damage
+
+
+def test_a_deletion_while_a_report_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A deletion between reading and remembering leaves nothing of what it took, and later reports are right."""
+    lake, _ = lived(tmp_path)
+    bring(lake, [record(100, NOW - DAY, user_id="user 0")], "late.jsonl")
+    writes = files.write
+
+    def overtaken(*arguments: Any) -> None:
+        if not list(lake.layout.certificates.glob("*erasure*")):
+            lake.retention.erase("user 0", reason="r", ticket="t")
+        writes(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("auditlake.remembered.memory.write", overtaken)
+        lake.reports(pages=False)
+    assert b"user 0" not in names(lake)
+    assert said(lake) == said(lake, cache=False)
+    assert b"user 0" not in names(lake)
+
+
+def test_two_processes_at_once(tmp_path: Path) -> None:
+    """Two processes that report at once say the same as one without memory, and what they leave is sound."""
+    lake, _ = lived(tmp_path)
+    bring(lake, [record(100 + number, NOW - number * DAY) for number in range(9)], "late.jsonl")
+    code = f"""
+import auditlake, hashlib, sys
+lake = auditlake.open({str(lake.layout.root)!r})
+for _ in range(2):
+    made = lake.reports(as_of={NOW.isoformat()!r})
+    print(hashlib.sha256(b"".join(each.json() for each in made)).hexdigest())
+"""
+    command = [sys.executable, "-c", code]
+    both = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    told = {line for each in both for line in each.communicate()[0].split()}
+    plain = b"".join(each.json() for each in lake.reports(as_of=NOW, cache=False))
+    assert told == {hashlib.sha256(plain).hexdigest()}
+    assert said(lake, as_of=NOW) == said(lake, as_of=NOW, cache=False)
+
+
 @pytest.mark.parametrize("odd", [None, {"episodes_by_day": [[1]]}])
 def test_odd_content_is_no_answer(odd: Any, tmp_path: Path) -> None:
     """Whatever a hand put into a file under its right digest, reports are made, and a deletion is not in its way."""
@@ -236,6 +338,21 @@ def test_files_of_another_program_are_not_remembered(tmp_path: Path) -> None:
     lake, _ = lived(tmp_path)
     add(lake, (NOW - 9 * DAY).date(), ("other", "login", NOW - DAY), stats=1)
     assert said(lake) == said(lake, cache=False)
+
+
+def test_days_of_another_program_that_were_rewritten(tmp_path: Path) -> None:
+    """Once a compaction has rewritten the file of another program, its instants in INT96, its day is remembered."""
+    lake, _ = lived(tmp_path)
+    when = NOW - 3 * DAY
+    add(lake, when.date(), ("spark", "login", when), stats=1, int96=True)
+    bring(lake, [record(100, when)], "late.jsonl")
+    before = names(lake)
+    assert said(lake) == said(lake, cache=False)
+    assert names(lake) == before
+    lake.compact(grace_seconds=0)
+    for _ in range(2):
+        assert said(lake) == said(lake, cache=False)
+    assert names(lake) != before
 
 
 def test_it_is_bounded_and_left_out_of_backups(tmp_path: Path) -> None:

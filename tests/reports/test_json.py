@@ -12,10 +12,13 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from jsonschema_rs import meta
 
 from auditlake import assets
-from auditlake.display.canonical_json import json_value
+from auditlake.display.canonical_json import canonical, json_value
+from auditlake.display.text import UNSEEN
 from auditlake.errors import ReportError
 from auditlake.policies import kinds
 from auditlake.policies.model import SEVERITIES
@@ -239,3 +242,24 @@ def test_parameters() -> None:
     assert json_value(samples.AS_OF) == "2026-11-24T06:00:00.000000Z"
     assert json_value(timedelta(hours=24)) == "86400000000 microseconds"
     assert json.loads(render_json(with_parameter(10**30)))["evidence"]["queries"][0]["parameters"]["x"] == 10**30
+
+
+LEAVES = st.one_of(
+    st.none(), st.booleans(), st.integers(-(2**70), 2**70), st.floats(allow_nan=False, allow_infinity=False),
+    st.sampled_from((1e16, 1e-7, 0.1, -0.0)), st.text(max_size=5),
+    st.text(st.sampled_from('\x00\x1f\x7f\x85\n\t\b"\\/\u2028\ud800\U000e0001é😀a'), max_size=5),
+)  # fmt: skip
+KEYS = st.text(st.sampled_from('a"\x7f\u200bé'), max_size=3)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.recursive(LEAVES, lambda each: st.lists(each, max_size=3) | st.dictionaries(KEYS, each, max_size=3)))
+def test_bytes_are_those_of_python(value: Any) -> None:
+    """However it is written, a value's JSON is what Python's own encoder gives, hidden characters escaped."""
+    written = canonical(value).decode()
+    plain = json.dumps(value, ensure_ascii=False, indent=2) + "\n"
+
+    assert UNSEEN.search(written.replace("\n", "")) is None
+    assert json.loads(written) == value
+    if UNSEEN.search(plain.replace("\n", "")) is None:
+        assert written == plain

@@ -48,6 +48,10 @@ class CountKind(ThresholdKind):
             elif not _is_plain(inquiry.policy):
                 yield query
 
+    def few_days(self, inquiry: Inquiry) -> Query | None:
+        """Return None: policies that count are asked together (:mod:`auditlake.policies.few_days`)."""
+        return None
+
     def found(self, policy: Policy) -> Iterable[Statement]:
         """Return its own: arrivals are all that it needs."""
         return (part for part in _rolling_counts(policy) if part.name not in {"rolling_counts", "daily_peaks"})

@@ -78,6 +78,8 @@ class Query:
     """Whether its own slots are about the events that meet the policy's condition."""
     is_scoped: bool = True
     """Whether it is about the events in the policy's scope alone."""
+    enough: str = ""
+    """The statement after which the others have no rows where it has none."""
 
 
 class Kind:

@@ -35,6 +35,7 @@ class SumKind(ThresholdKind):
     name = "sum"
     asked_by = "sum"
     default_threshold = None
+    counts_intervals = False
     title = "Sums"
     meaning = "The sum of the numbers"
     is_average = False

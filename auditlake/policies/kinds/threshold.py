@@ -6,7 +6,7 @@ of those that contain an instant is the measure at that instant (semantics.md, C
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from functools import partial
@@ -120,6 +120,8 @@ class ThresholdKind(Kind):
     """Whether each row of that picture follows from the one before."""
     looks_far_back = False
     """Whether it reads events that are older than one window before the period."""
+    counts_intervals = True
+    """Whether the measure is the number of its intervals; any other has statements of its own after these."""
     shows_start = False
     """Whether its evidence is of the beginning of an episode instead of its peak."""
     default_threshold: int | None = 1
@@ -296,8 +298,19 @@ class ThresholdKind(Kind):
         if self.looks_far_back:
             return
         policy, question = inquiry.policy, inquiry.question
-        yield self._query("episodes_by_day", self._cut(policy), policy, question)
+        found, peaks = (*self.found(policy), self.cutting()["pieces"]), self.machine(policy)["daily_peaks"]
+        yield self._cut(inquiry, found, peaks)
         yield self._query("totals_by_day", (statements("policies/by_day.sql")["totals_by_day"],), policy, question)
+
+    def few_days(self, inquiry: Inquiry) -> Query | None:
+        """Return what :meth:`by_day` asks of episodes in a few statements, for days that have few events; None if there
+        is no such way.
+        """
+        if self.looks_far_back or not self.counts_intervals:
+            return None
+        parts, policy = statements("policies/few_days.sql"), inquiry.policy
+        query = self._cut(inquiry, (*self.intervals(policy), parts["levels"], parts["pieces"]), parts["daily_peaks"])
+        return replace(query, values={**query.values, "thresholds": [policy.alert_threshold]})
 
     def found(self, policy: Policy) -> Iterable[Statement]:
         """Return the statements up to the table ``episodes``."""
@@ -308,14 +321,16 @@ class ThresholdKind(Kind):
         """Return the statements that cut the episodes at midnights, by name: ``pieces``, ``carried`` and ``begun``."""
         return statements("policies/by_day.sql")
 
-    def _cut(self, policy: Policy) -> Iterator[Statement]:
-        cutting = self.cutting()
-        yield from (*self.found(policy), cutting["pieces"], *self.tally(policy))
-        yield from (statements("policies/by_day.sql")["episodes_by_day"], self.machine(policy)["daily_peaks"])
+    def _cut(self, inquiry: Inquiry, found: Iterable[Statement], peaks: Statement) -> Query:
+        """Return the query of the episodes of each day, by the statements up to the table ``pieces``."""
+        policy, cutting = inquiry.policy, self.cutting()
+        parts = [*found, *self.tally(policy), peaks, statements("policies/by_day.sql")["episodes_by_day"]]
         # In the place of the episodes the pieces that are carried over midnight, and then the others.
         for pieces in ("carried", "begun") if (behind := tuple(self.evidence(policy))) else ():
-            yield replace(cutting[pieces], name="episodes")
-            yield replace(behind[-1], name=f"evidence_{pieces}")
+            parts.append(replace(cutting[pieces], name="episodes"))
+            parts.append(replace(behind[-1], name=f"evidence_{pieces}"))
+        query = self._query("episodes_by_day", parts, policy, inquiry.question)
+        return replace(query, enough="episodes_by_day")
 
     def backtest(self, inquiry: Inquiry, thresholds: Sequence[int]) -> Query:
         """Return the query that counts the episodes of each threshold."""

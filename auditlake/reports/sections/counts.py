@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from auditlake.display.canonical_json import json_value
@@ -174,7 +174,7 @@ def _terms(report: Report) -> tuple[Term, ...]:
 
 
 def _json(report: Report, form: int) -> dict[str, Any]:
-    answer = report.threshold and json_value(asdict(report.threshold))
+    answer = report.threshold and json_value(report.threshold)
     if answer and form == 1:
         answer = {name: value for name, value in answer.items() if name not in _NEWER}
     return {"threshold": answer}

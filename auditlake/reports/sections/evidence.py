@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from auditlake.display.canonical_json import json_value
@@ -100,7 +100,7 @@ def _json(report: Report, form: int) -> dict[str, Any]:
         "files": evidence.files,
         "rows": evidence.rows,
         "inputs_digest": evidence.inputs_digest,
-        "queries": [json_value(asdict(query)) for query in evidence.queries],
+        "queries": [json_value(query) for query in evidence.queries],
     }
     if evidence.journal.entries:
         part["journal"] = _journal(evidence.journal, form)

@@ -1,0 +1,109 @@
+"""A stretch of days that has few events is asked about in few statements: planning them takes longer than running them.
+
+Its governed events are read once, and policies that count events are asked together. The statements of other measures
+stay theirs up to the intervals; what follows is shorter than ``rolling_counts.sql``, which is made for many events.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
+
+from auditlake.engine.model import Engine, Row, StatementError
+from auditlake.engine.statements import statements
+from auditlake.events.schema import COLUMNS
+from auditlake.policies import kinds
+from auditlake.policies.compile import Step, compile_arrivals, compile_by_day
+from auditlake.policies.condition import ConditionError
+from auditlake.policies.model import Policy
+from auditlake.policies.question import Question
+from auditlake.policies.sieve import Sieve
+
+MOST_EVENTS = 1_000_000
+"""Up to how many events in its files a stretch has few."""
+MOST_DAYS = 31
+"""Up to how many days it is short: every group is looked at on each."""
+_FILE = "policies/few_days.sql"
+
+
+def keep_events(engine: Engine, asked: Sequence[tuple[Policy, Collection[str]]], question: Question) -> None:
+    """Let the engine's ``events`` have in memory what queries of policies read, in the place of the files.
+
+    Args:
+        engine: The engine, with ``events``.
+        asked: The policies, each with the names of its queries of days.
+        question: The period.
+
+    Raises:
+        StatementError: The files cannot be read.
+        ConditionError: A condition cannot be written down.
+    """
+    parts = statements(_FILE)
+    texts = (step.sql for policy, names in asked for step in _steps(policy, names, question))
+    words = {"event_type", "timestamp", *re.findall(r"\w+", " ".join(texts))}
+    types = {name for policy, _ in asked for name in policy.required_events}
+    values: dict[str, object] = {"types": sorted(types), "columns": [name for name in COLUMNS if name in words]}
+    part = parts["kept_events"]
+    engine.step(part.name, part.text, part.bind(values))
+    engine.rows(parts["events_kept"].text)
+
+
+def _steps(policy: Policy, names: Collection[str], question: Question) -> Iterator[Step]:
+    """Yield the statements that are run for a policy."""
+    if is_counted(policy):
+        yield compile_arrivals(policy, question, 0)
+        names = set(names) - {"episodes_by_day"}
+    for query in compile_by_day(policy, question, only=names, few=True):
+        yield from query.steps
+
+
+def is_counted(policy: Policy) -> bool:
+    """Return whether :func:`counted_together` knows how to ask a policy."""
+    return kinds.measure_of(policy).name == "count" and policy.alert_threshold is not None
+
+
+def counted_together(
+    engine: Engine, policies: Sequence[Policy], question: Question, sieve: Sieve | None
+) -> Mapping[str, Mapping[str, list[Row]]]:
+    """Return the rows of ``episodes_by_day`` and ``daily_peaks`` of policies that count events, by the policies' ids;
+    nothing of those that fail.
+
+    Args:
+        engine: The engine, with ``events``.
+        policies: The policies.
+        question: The period.
+        sieve: What the conditions of some of them were found to say.
+    """
+    parts, asked = statements(_FILE), list[Policy]()
+    if not policies:
+        return {}
+
+    def run(name: str, values: Mapping[str, object]) -> list[Row]:
+        part = parts[name]
+        return engine.step(name, part.text, part.bind(dict(values)))
+
+    run("arrivals_of_all", {})
+    for policy in policies:
+        with suppress(StatementError, ConditionError):
+            _run(engine, _arrivals(policy, question, len(asked), sieve))
+            asked.append(policy)
+    values = {"since": question.since, "until": question.until, "thresholds": [each.alert_threshold for each in asked]}
+    for name in ("groups_of_all", "spans_of_all", "levels", "pieces"):
+        run(name, values)
+    rows: dict[str, dict[str, list[Row]]] = {each.id: {"episodes_by_day": [], "daily_peaks": []} for each in asked}
+    for number, day, key, *rest in run("pieces_of_all", values):
+        policy = asked[number]
+        rows[policy.id]["episodes_by_day"].append((day, key[0] if len(policy.group_by) == 1 else key, *rest))
+    for number, *rest in run("peaks_of_all", values):
+        rows[asked[number].id]["daily_peaks"].append(tuple(rest))
+    return rows
+
+
+def _arrivals(policy: Policy, question: Question, number: int, sieve: Sieve | None) -> Step:
+    own = sieve.lay_out(policy) if sieve is not None else None
+    return compile_arrivals(policy, question, number, table=own.table if own else None)
+
+
+def _run(engine: Engine, step: Step) -> list[Row]:
+    return engine.step(step.name, step.sql, step.parameters)
