@@ -10,6 +10,7 @@ what it does once. Whoever needs to know that a file is its own writes into it w
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -96,6 +97,17 @@ class Storage(Protocol):
             FileNotFoundError: There is no file of one of the names.
             OSError: One cannot be read, or is no regular file.
         """
+
+
+def found(storage: Storage, name: str) -> bytes | None:
+    """Return the bytes of a file; None if there is none of that name.
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    with suppress(FileNotFoundError):
+        return storage.read(name)
+    return None
 
 
 def put(storage: Storage, files: Mapping[str, bytes | Path]) -> None:
