@@ -21,6 +21,7 @@
     │   │   └── LostKeyError         the key of the pseudonyms has gone, and records need it
     │   ├── LakeBusyError            another process holds the lock
     │   │   └── RunUnderWayError         it runs the same schedule
+    │   ├── StorageError             an object store refused, or did not answer; also an OSError
     │   ├── LandingError             the disk refused a live event
     │   ├── CommitError              a commit was refused or could not be made durable
     │   ├── LedgerError              the ledger, a key, a note or a proof that cannot be used
@@ -39,6 +40,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Sequence
 
 
@@ -161,6 +163,25 @@ class LakeBusyError(LakeError):
 
 class RunUnderWayError(LakeBusyError):
     """Another process runs the same schedule, so this one did nothing."""
+
+
+class StorageError(LakeError, OSError):
+    """The object store of a lake refused a call, did not answer in time, or answered what cannot be.
+
+    It is an ``OSError`` too, as a disk's refusal is, with the object in ``filename`` and the reason in ``strerror``.
+
+    Args:
+        name: The object.
+        why: What happened, in a few words.
+        hint: What to do next.
+    """
+
+    def __init__(self, name: str, why: str, *, hint: str = "") -> None:
+        super().__init__(f"{name}: {why}", hint=hint)
+        self.errno, self.strerror, self.filename = errno.EIO, why, name
+
+    def __str__(self) -> str:
+        return f"{self.filename}: {self.strerror}"
 
 
 class LandingError(LakeError):

@@ -56,6 +56,10 @@ class Layout:
 
     root: Path
 
+    def name(self, path: Path) -> str:
+        """Return the name of a file of the lake: its path below the lake's folder, with slashes."""
+        return path.relative_to(self.root).as_posix()
+
     @property
     def config(self) -> Path:
         """lake.toml."""

@@ -2,16 +2,14 @@
 
 An object is known by its name, its size, and the version that its store gives it (the ETag, else the time of its last
 change). It is read from a copy on the disk. The credentials are those of the environment, and no message, name or
-record has any: nothing of what a store's client says is repeated but status and code.
+record has any.
 """
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -19,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from auditlake.config import checked_place
 from auditlake.errors import InputChangedError, SourceError
 from auditlake.sources.model import InputFile
+from auditlake.storage.client import RETRIES, VARIABLES, client, opened, refusal
 
 if TYPE_CHECKING:
     from obstore import ObjectMeta
@@ -28,21 +27,6 @@ _MAGIC = re.compile(r"[*?]")
 _PART = 8 * 1024 * 1024
 """How many bytes are asked for at a time: each request has its own timeout, and is tried again by itself."""
 _PAGE = 1000
-CLIENT: dict[str, Any] = {"connect_timeout": "5s", "read_timeout": "30s", "timeout": "120s"}
-"""How long a store may take to answer a request."""
-RETRIES: dict[str, Any] = {"max_retries": 4, "retry_timeout": timedelta(seconds=180)}
-"""How often a request is made again, and how long after the first one."""
-_NO_CREDENTIALS = re.compile(
-    r"169\.254\.169\.254|metadata\.google|Error performing token request|Account must be specified|[Cc]redential"
-)
-"""How the client says that it found no credentials: it then asks the machine that it runs on, in vain."""
-_VARIABLES = {
-    "s3": "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_REGION; for a public bucket AWS_SKIP_SIGNATURE=true",
-    "gs": "GOOGLE_APPLICATION_CREDENTIALS; for a public bucket GOOGLE_SKIP_SIGNATURE=true",
-    "az": "AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY",
-}
-_PLAIN = {"s3": "AWS_ALLOW_HTTP", "gs": "GOOGLE_ALLOW_HTTP", "az": "AZURE_ALLOW_HTTP"}
-"""The variables that allow a server without TLS."""
 _UNLISTED = "names there have a part that is empty, '.' or '..', and such a folder cannot be listed"
 
 
@@ -95,7 +79,7 @@ def shown_url(url: str) -> str:
     """Return a URL without name, password, query and fragment, which may be secrets."""
     scheme, _, rest = url.partition("://")
     host, slash, path = rest.partition("/")
-    if scheme.lower() not in _VARIABLES:
+    if scheme.lower() not in VARIABLES:
         host, path = re.split(r"[?#]", host)[0], re.split(r"[?#]", path)[0]
     return f"{scheme.lower()}://{host.rpartition('@')[2]}{slash}{path}"
 
@@ -114,7 +98,7 @@ def open_remote(url: str) -> Remote:
         from auditlake.sources.web import WebFile
 
         return WebFile(url, shown_url(url))
-    return ObjectStore(url)
+    return RemoteObjects(url)
 
 
 def remote_inputs(url: str, spool: Path) -> list[InputFile]:
@@ -136,7 +120,7 @@ def remote_inputs(url: str, spool: Path) -> list[InputFile]:
     return inputs
 
 
-class ObjectStore:
+class RemoteObjects:
     """A bucket or container, or an object, a folder or a pattern in one.
 
     Args:
@@ -146,25 +130,19 @@ class ObjectStore:
     """
 
     def __init__(self, url: str) -> None:
-        try:
-            import obstore
-            from obstore.store import from_url
-        except ImportError as error:
-            message = f"{shown_url(url)} cannot be read: the client for object stores is not installed"
-            raise SourceError(message, hint="pip install 'auditlake[cloud]'") from error
         self.shown = shown_url(url)
         self.named = False
         scheme, _, rest = url.partition("://")
         bucket, _, self._key = rest.partition("/")
         self._scheme = scheme.lower()
         self._base = f"{self._scheme}://{bucket}"
-        self._client = obstore
-        self._errors = (obstore.exceptions.BaseError, ValueError)
-        # Options that are handed over stand in place of all those of the environment.
-        is_plain = os.environ.get(_PLAIN[self._scheme], "").lower() in {"1", "true"}
-        options: Any = {"client_options": {**CLIENT, "allow_http": is_plain}, "retry_config": RETRIES}
         try:
-            self._store = from_url(self._base, **options)
+            self._client, self._errors = client()
+        except ImportError as error:
+            message = f"{self.shown} cannot be read: the client for object stores is not installed"
+            raise SourceError(message, hint="pip install 'auditlake[cloud]'") from error
+        try:
+            self._store = opened(self._base, retry_config=RETRIES)
         except self._errors as error:
             raise self._refused(self.shown, error) from None
 
@@ -240,27 +218,9 @@ class ObjectStore:
         return RemoteObject(f"{self._base}/{key}", key, int(meta["size"]), version)
 
     def _refused(self, name: str, error: Exception) -> SourceError:
-        """Return what is told of an error of the client: its text may name signed URLs, so it is not repeated."""
-        text = str(error).partition("Debug source")[0]
-        status, code = re.search(r"status code: (\d{3})\b", text), re.search(r"<Code>(\w{1,60})</Code>", text)
-        hint = f"Set in the environment: {_VARIABLES[self._scheme]}."
-        if _NO_CREDENTIALS.search(text):
-            return SourceError(f"{name} cannot be read: the environment has no credentials for it", hint=hint)
-        if status or code:
-            said = " ".join(each[1] for each in (status, code) if each)
-            allowed = not (status and status[1] in {"400", "401", "403"})
-            return SourceError(
-                f"{name} cannot be read: the store answered {said}",
-                hint="Check the name, and AWS_REGION where it is in S3." if allowed else f"Check its rights. {hint}",
-            )
-        if "redirect" in text.lower():
-            region = "Set AWS_REGION to the bucket's." if self._scheme == "s3" else "Check the name."
-            return SourceError(f"{name} cannot be read: the store says that it lies elsewhere", hint=region)
-        if "builder error" in text:
-            allow = f"Set {_PLAIN[self._scheme]}=true if that is right."
-            return SourceError(f"{name} cannot be read: the endpoint is a server without TLS", hint=allow)
-        why = "did not answer in time" if re.search(r"time(d )?out", text) else "cannot be reached"
-        return SourceError(f"{name} cannot be read: the store {why}", hint="Try again; what was taken stays taken.")
+        """Return what is told of an error of the client."""
+        why, hint = refusal(self._scheme, error)
+        return SourceError(f"{name} cannot be read: {why}", hint=hint)
 
 
 def _changed(name: str) -> InputChangedError:

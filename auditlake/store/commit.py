@@ -15,7 +15,6 @@ done here, in the log of its own that it commits to.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -29,6 +28,7 @@ from auditlake.engine.paths import for_delta
 from auditlake.errors import CommitError
 from auditlake.events.schema import COLUMNS
 from auditlake.ledger.book import Head, Prepared, complete
+from auditlake.storage.lake import storage_of
 from auditlake.store.bookkeeping import prepare_entry
 from auditlake.store.deltalog import (
     LEAF_KEY,
@@ -130,12 +130,10 @@ def commit(
     _check(layout, table, seen, change)
     entry = prepare_entry(layout, seen, change, head, connection)
     try:
-        _write_entry(layout, table, copy, seen, change, entry)
+        draft = _write_entry(layout, table, copy, seen, change, entry)
     except (DeltaError, OSError) as error:
-        # It may be there all the same, where only the tidying up failed.
-        if commit_metadata(layout, version) != dict(change.metadata):
-            raise _refused(seen, error) from error
-    _settle(layout, version, change.metadata)
+        raise _refused(seen, error) from error
+    _settle(layout, seen, change, draft)
     head = _count(layout, entry)
     keep_checkpoint(layout, version)
     return head
@@ -180,12 +178,11 @@ def _check(layout: Layout, table: DeltaTable, seen: Snapshot, change: Change) ->
 
 def _write_entry(
     layout: Layout, table: DeltaTable, copy: Layout, seen: Snapshot, change: Change, recorded: Prepared
-) -> None:
-    """Put the log entry of a version into its place, whole.
+) -> Path:
+    """Let delta-rs write the log entry of a version to a log of its own, and return where.
 
     delta-rs gives an entry its name before the bytes are on the disk. A power cut just then, after something else had
-    the name written, would leave an entry without bytes and a table that cannot be read. So delta-rs commits to a log
-    of its own, and the entry gets its name here, once it is synced, unless another writer has taken the name.
+    the name written, would leave an entry without bytes and a table that cannot be read.
     """
     from deltalake import CommitProperties, PostCommitHookProperties, Transaction
 
@@ -203,9 +200,7 @@ def _write_entry(
         _tag(entry, {file.path: file.types for file in change.adds if file.types is not None})
     if (wanted := _wanted_statistics(layout, table, seen, change)) is not None:
         say_columns(copy, wanted)
-    give(entry, entry)
-    sync_file(entry)
-    os.link(entry, layout.commit(seen.version + 1))
+    return entry
 
 
 def actions(change: Change) -> list[Any]:
@@ -293,17 +288,18 @@ def say_columns(copy: Layout, statistics: Mapping[str, str] = STATISTICS) -> Non
     entry.write_bytes(lines + (b"" if lines.endswith(b"\n") else b"\n") + b"".join(metadata))
 
 
-def _settle(layout: Layout, version: int, metadata: Mapping[str, Any]) -> None:
-    """Raise unless a version is the commit of this process, and make it durable."""
-    if commit_metadata(layout, version) != dict(metadata):
-        message = f"version {version} of the table was written by another program"
-        raise CommitError(message, hint="run it again")
+def _settle(layout: Layout, seen: Snapshot, change: Change, draft: Path) -> None:
+    """Give the log entry of the next version its name, durably, unless another writer has taken it."""
+    version = seen.version + 1
     try:
-        sync_file(layout.commit(version))
-        sync_folder(layout.log)
+        taken = storage_of(layout).create({layout.name(layout.commit(version)): draft})
     except OSError as error:
+        if commit_metadata(layout, version) != dict(change.metadata):
+            raise _refused(seen, error) from error
         message = f"version {version} could not be made durable: {one_line(error)}"
         raise CommitError(message, hint="nothing is claimed; see to the disk and run it again") from error
+    if taken:
+        raise _refused(seen, FileExistsError(f"another program has committed version {version} meanwhile"))
 
 
 def _count(layout: Layout, entry: Prepared) -> Head:

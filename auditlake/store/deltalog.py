@@ -23,10 +23,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-from auditlake.disk.durable import sync_file, sync_folder, write_whole
-from auditlake.disk.files import check_folder, descriptor_of, is_file, read_file, read_text
+from auditlake.disk.durable import sync_file, sync_folder
+from auditlake.disk.files import check_folder, descriptor_of, is_file
 from auditlake.disk.layout import Layout, part_day_and_digest
-from auditlake.errors import LakeFormatError
+from auditlake.errors import CommitError, LakeFormatError
+from auditlake.storage.lake import storage_of
+from auditlake.storage.model import found
 
 EXACT = "auditlake-exact"
 """The application whose version is the first batch of a lake in which every number is as it came. Earlier batches are
@@ -86,7 +88,7 @@ def _entry(layout: Layout, path: Path) -> Iterator[dict[str, Any]]:
         LakeFormatError: It is damaged, or no file of the lake.
     """
     try:
-        for line in read_file(path, within=layout.root).splitlines():
+        for line in _read(layout, path).splitlines():
             if not isinstance(action := json.loads(line), dict):
                 raise ValueError("a line of it is no object")  # noqa: TRY004 - damage like any other
             yield action
@@ -163,20 +165,21 @@ def keep_summary(layout: Layout, newest: int) -> None:
         "others": sorted(past.others.items()),
         "quarantine": sorted(past.quarantine.items()),
     }
-    write_whole(layout.history, json.dumps(summary).encode())
+    storage, name = storage_of(layout), layout.name(layout.history)
+    storage.swap(name, json.dumps(summary).encode(), found(storage, name))
 
 
 def _summary(layout: Layout, newest: int) -> History:
     """Read the summary, if it is one of this log and goes no further than ``newest``."""
     with suppress(OSError, ValueError, KeyError, TypeError):
-        summary = json.loads(read_file(layout.history, within=layout.root))
+        summary = json.loads(_read(layout, layout.history))
         if summary["version"] <= newest and summary["entry"] == _digest(layout, summary["version"]):
             return History(summary["version"], dict(summary["others"]), dict(summary["quarantine"]))
     return History(-1, {}, {})
 
 
 def _digest(layout: Layout, version: int) -> str:
-    return hashlib.sha256(read_file(layout.commit(version), within=layout.root)).hexdigest()
+    return hashlib.sha256(_read(layout, layout.commit(version))).hexdigest()
 
 
 def last_batch(layout: Layout, version: int) -> int:
@@ -196,11 +199,16 @@ def allocate_batch(layout: Layout, version: int) -> int:
     Args:
         layout: The lake.
         version: Its newest version.
+
+    Raises:
+        CommitError: Another writer has taken a number meanwhile.
     """
-    last = last_batch(layout, version)
-    with suppress(FileNotFoundError, ValueError):
-        last = max(last, int(read_text(layout.batch, within=layout.root)))
-    write_whole(layout.batch, f"{last + 1}\n".encode("ascii"))
+    storage, name = storage_of(layout), layout.name(layout.batch)
+    last, seen = last_batch(layout, version), found(storage, name)
+    with suppress(ValueError):
+        last = max(last, int(seen or b""))
+    if not storage.swap(name, b"%d\n" % (last + 1), seen):
+        raise CommitError("another writer has taken a batch number meanwhile", hint="run it again")
     return last + 1
 
 
@@ -263,17 +271,16 @@ def newest_version(layout: Layout) -> int:
     Raises:
         LakeFormatError: There is none.
     """
-    with suppress(FileNotFoundError):
-        if versions := _versions(layout):
-            return max(versions)
+    if versions := _versions(layout):
+        return max(versions)
     message = f"the events table at {layout.events} cannot be read: it has no log"
     raise LakeFormatError(message, hint="restore its log entries from a backup")
 
 
 def _versions(layout: Layout) -> list[int]:
     """Return the versions that have an entry in the log, in no order."""
-    with os.scandir(layout.log) as listed:
-        matches = [match for entry in listed if (match := ENTRY.match(entry.name))]
+    names = storage_of(layout).names(folder := layout.name(layout.log))
+    matches = [match for name in names if (match := ENTRY.match(name, len(folder) + 1))]
     return [int(match[0][:20]) for match in matches if match[1] == "json"]
 
 
@@ -338,13 +345,13 @@ def transaction_versions(layout: Layout, applications: Collection[str]) -> dict[
     Entries are read from the newest back to where all are found, or to a checkpoint, or to the first one.
 
     Raises:
-        LakeFormatError: An entry of the log is damaged or not there.
+        LakeFormatError: An entry of the log is damaged or not there, or there is none at all.
         OSError: The log cannot be read.
     """
     reached: dict[str, int] = {}
-    for version in range(max(_versions(layout), default=-1) if applications else -1, -1, -1):
+    for version in range(newest_version(layout) if applications else -1, -1, -1):
         # What a checkpoint says is also in the entry of its version, which may be large.
-        if is_file(checkpoint := layout.delta_checkpoint(version), within=layout.root):
+        if (checkpoint := _checkpoint(layout, version)) is not None:
             reached = _by_application(_column(checkpoint, "txn")) | reached
             break
         reached = _in_entry(layout, layout.commit(version)) | reached
@@ -354,9 +361,7 @@ def transaction_versions(layout: Layout, applications: Collection[str]) -> dict[
 
 
 def _in_entry(layout: Layout, entry: Path) -> dict[str, int]:
-    data = b""
-    with suppress(FileNotFoundError):
-        data = read_file(entry, within=layout.root)
+    data = found(storage_of(layout), layout.name(entry)) or b""
     if not data.endswith((b"}", b"}\n")):
         message = f"the log entry {entry} is not whole"
         raise LakeFormatError(message, hint="what it committed is not known; restore it from a backup")
@@ -373,7 +378,18 @@ def _by_application(transactions: Iterable[Any]) -> dict[str, int]:
     return {each["appId"]: int(each["version"]) for each in transactions if each}
 
 
-def _column(checkpoint: Path, name: str) -> list[Any]:
+def _read(layout: Layout, path: Path) -> bytes:
+    return storage_of(layout).read(layout.name(path))
+
+
+def _checkpoint(layout: Layout, version: int) -> str | None:
+    """Return where the checkpoint of the log at a version lies; None if there is none."""
+    with suppress(FileNotFoundError):
+        return storage_of(layout).local([layout.name(layout.delta_checkpoint(version))])[0]
+    return None
+
+
+def _column(checkpoint: str, name: str) -> list[Any]:
     """Return the actions of a kind in a checkpoint."""
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -398,7 +414,7 @@ def table_terms(layout: Layout, version: int) -> bytes:
     """
     terms: dict[str, Any] = {}
     for earlier in range(version, -1, -1):
-        if is_file(checkpoint := layout.delta_checkpoint(earlier), within=layout.root):
+        if (checkpoint := _checkpoint(layout, earlier)) is not None:
             terms = {kind: each for kind in _TERMS for each in _column(checkpoint, kind)} | terms
             break
         terms = _terms_in(layout, earlier) | terms
@@ -413,7 +429,7 @@ def table_terms(layout: Layout, version: int) -> bytes:
 
 def _terms_in(layout: Layout, version: int) -> dict[str, Any]:
     """Return the protocol and the metadata that an entry has."""
-    data = read_file(layout.commit(version), within=layout.root)
+    data = _read(layout, layout.commit(version))
     if not any(f'{{"{kind}":'.encode() in data for kind in _TERMS):
         return {}
     actions = _entry(layout, layout.commit(version))

@@ -13,13 +13,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from auditlake.disk.durable import rename_synced, sync_file
-from auditlake.disk.files import is_file, read_file
 from auditlake.disk.layout import Layout
 from auditlake.disk.lock import workspace
-from auditlake.disk.rights import give
 from auditlake.engine.paths import for_delta
 from auditlake.errors import AuditLakeError, LakeFormatError
+from auditlake.storage.lake import storage_of
+from auditlake.storage.model import found, put
 from auditlake.store.deltalog import keep_summary
 
 if TYPE_CHECKING:
@@ -51,9 +50,10 @@ def keep_checkpoint(layout: Layout, version: int) -> None:
 def last_checkpoint(layout: Layout) -> int:
     """Return the version of the last checkpoint that is there in one file; 0 if there is none."""
     with suppress(OSError, ValueError, KeyError, TypeError):
-        version = int(json.loads(read_file(layout.delta_pointer, within=layout.root))["version"])
-        if is_file(layout.delta_checkpoint(version), within=layout.root):
-            return version
+        storage = storage_of(layout)
+        version = int(json.loads(storage.read(layout.name(layout.delta_pointer)))["version"])
+        storage.local([layout.name(layout.delta_checkpoint(version))])
+        return version
     return 0
 
 
@@ -68,21 +68,19 @@ def _write(layout: Layout, folder: Path, version: int) -> None:
     shutil.copyfile(made, alone.delta_checkpoint(version))
     if _live(DeltaTable(for_delta(alone.events))) != _live(replayed):
         raise LakeFormatError(f"the checkpoint of version {version} does not say what the log entries say")
-    for path in (made, pointer):
-        give(path, path)
-        sync_file(path)
-    rename_synced([(made, layout.delta_checkpoint(version))])
-    rename_synced([(pointer, layout.delta_pointer)])
+    storage, name = storage_of(layout), layout.name(layout.delta_pointer)
+    put(storage, {layout.name(layout.delta_checkpoint(version)): made})
+    storage.swap(name, pointer.read_bytes(), found(storage, name))
 
 
 def copied_log(layout: Layout, root: Path, version: int) -> Layout:
     """Copy the last checkpoint and the entries from there to a version, as the log of a lake at ``root``."""
     last, copy = last_checkpoint(layout), Layout(root)
     copy.log.mkdir(parents=True)
-    if last:
-        shutil.copyfile(layout.delta_checkpoint(last), copy.delta_checkpoint(last))
-    for number in range(last, version + 1):
-        shutil.copyfile(layout.commit(number), copy.commit(number))
+    paths = [copy.commit(number) for number in range(last, version + 1)]
+    paths += [copy.delta_checkpoint(last)] if last else []
+    for path, there in zip(paths, storage_of(layout).local(list(map(copy.name, paths))), strict=True):
+        shutil.copyfile(there, path)
     return copy
 
 

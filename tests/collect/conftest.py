@@ -16,7 +16,7 @@ from urllib.error import HTTPError
 import pytest
 
 import auditlake
-from auditlake.sources import remote
+from auditlake.storage import client
 from tests.lakes import create
 
 
@@ -67,7 +67,7 @@ def environment(s3: str, monkeypatch: pytest.MonkeyPatch) -> str:
         "AWS_REGION": "us-east-1", "AWS_ALLOW_HTTP": "true",
     }.items():  # fmt: skip
         monkeypatch.setenv(name, value)
-    monkeypatch.setitem(remote.RETRIES, "max_retries", 2)
+    monkeypatch.setitem(client.RETRIES, "max_retries", 2)
     return s3
 
 

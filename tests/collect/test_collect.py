@@ -241,11 +241,11 @@ def test_a_silent_store(
     bucket: Bucket, between: Between, collecting: Collecting, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A store that does not answer is waited for so long and no longer, and the other places are collected."""
-    from auditlake.sources import remote
+    from auditlake.storage import client
 
     for name in ("timeout", "read_timeout"):
-        monkeypatch.setitem(remote.CLIENT, name, "300ms")
-    monkeypatch.setitem(remote.RETRIES, "max_retries", 1)
+        monkeypatch.setitem(client.CLIENT, name, "300ms")
+    monkeypatch.setitem(client.RETRIES, "max_retries", 1)
     between.spoil = lambda _: 0
     lake = collecting(f"s3://{bucket.name}/", "own")
     (lake.layout.root / "own").mkdir()

@@ -75,7 +75,7 @@ def checkpoints(layout: Layout) -> list[int]:
 
 def program(every: int, mutation: str = "") -> tuple[str, ...]:
     """The command line with checkpoints so often, and perhaps a change to it."""
-    return (sys.executable, "-c", "import auditlake.store.log_checkpoint as c, auditlake.disk.durable as d\n"
+    return (sys.executable, "-c", "import auditlake.store.log_checkpoint as c, auditlake.storage.disk as s\n"
             f"c.EVERY = {every}\n{mutation}\nfrom auditlake.__main__ import main; main()")  # fmt: skip
 
 
@@ -168,11 +168,11 @@ def test_a_checkpoint_that_cannot_be_written(grown: Grown, tmp_path: Path, monke
     """Where a checkpoint fails, the commit stands, the lake is as without it, and the next commit makes it."""
     lake = grown(2)
 
-    def fail(path: Path) -> None:
-        raise OSError(5, "Input/output error", str(path))
+    def fail(*_: object) -> None:
+        raise OSError(5, "Input/output error")
 
     with monkeypatch.context() as patched:
-        patched.setattr(log_checkpoint, "sync_file", fail)
+        patched.setattr(log_checkpoint, "put", fail)
         assert lake.ingest(write_events(tmp_path / "third.jsonl", range(3))).snapshot == 3
     assert checkpoints(lake.layout) == []
     assert check(lake) == expected(range(3))
@@ -316,17 +316,19 @@ def missing_syncs(log: Path) -> list[str]:
     for at, call in enumerate(strace.listing(log)):
         if call.name in {"fsync", "fdatasync"} and call.ends and (path := re.match(r"\(\d+<([^>]*)>", call.text)):
             synced.setdefault(path[1], []).append(at)
-        elif call.name.startswith("rename") and call.begins:
-            origin, target = re.findall(r'"([^"]*)"', call.text)
+        elif call.name.startswith(("rename", "link")) and call.begins:
+            origin, target = re.findall(r'"([^"]*)"', call.text)[:2]
             moves[Path(target).name] = (at, origin)
     made, from_draft = moves[f"{6:020d}.checkpoint.parquet"]
     named, from_pointer = moves["_last_checkpoint"]
-    folder, entry = str(root / "events" / "_delta_log"), str(Layout(root).commit(6))
+    committed, entry = moves[f"{6:020d}.json"]
+    folder = str(root / "events" / "_delta_log")
     needed = {
         "the checkpoint before it gets its name": (from_draft, 0, made),
         "the pointer before it gets its name": (from_pointer, 0, named),
         "the checkpoint's name before the pointer's": (folder, made, named),
-        "the log entry before the checkpoint": (entry, 0, made),
+        "the log entry before it gets its name": (entry, 0, committed),
+        "the log entry's name before the checkpoint's": (folder, committed, made),
     }
     return [what for what, (path, after, before) in needed.items()
             if not any(after < at < before for at in synced.get(path, ()))]  # fmt: skip
@@ -339,16 +341,17 @@ def test_all_is_synced_in_order(trace: Path) -> None:
 
 
 MUTANTS = {
-    "c.sync_file = lambda _: None": [
-        "the checkpoint before it gets its name", "the pointer before it gets its name",
+    "s.sync_file = lambda _: None": [
+        "the checkpoint before it gets its name", "the log entry before it gets its name",
     ],
-    "d.sync_folder = lambda _: None": ["the checkpoint's name before the pointer's"],
-    "import auditlake.store.commit as m; m.sync_file = lambda _: None": ["the log entry before the checkpoint"],
+    "s.sync_folder = lambda _: None": [
+        "the checkpoint's name before the pointer's", "the log entry's name before the checkpoint's",
+    ],
 }  # fmt: skip
 
 
 @strace.needed
-@pytest.mark.parametrize("mutation", mostly(MUTANTS, always=["d.sync_folder = lambda _: None"]))
+@pytest.mark.parametrize("mutation", mostly(MUTANTS, always=["s.sync_folder = lambda _: None"]))
 def test_a_missing_sync_is_noticed(mutation: str, template: Path, tmp_path: Path) -> None:
     """A program without one of its syncs fails the test above."""
     assert missing_syncs(traced(template, tmp_path, mutation)) == MUTANTS[mutation]

@@ -1,0 +1,170 @@
+"""The files of a lake in a folder of a local disk."""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from auditlake.disk.durable import make_folders, sync_file, sync_folder, write_whole
+from auditlake.disk.files import check_folder, descriptor_of, open_file, read_file, remove_file
+from auditlake.disk.rights import FILE_MODE, give
+
+_PIECE = 1 << 20
+_DRAFT = ".draft"
+
+
+@dataclass(frozen=True, slots=True)
+class Disk:
+    """A folder as :class:`auditlake.storage.model.Storage`.
+
+    A file is synced before it gets its name, by ``link`` where it is new and by ``rename`` where it replaces another,
+    and its folder is synced after that. No link of the file system is followed below the folder.
+    """
+
+    root: Path
+    """The folder."""
+
+    def names(self, folder: str = "", after: str = "") -> list[str]:
+        """Return the names of all files below a folder, without the drafts of writers that died."""
+        with suppress(FileNotFoundError, NotADirectoryError):
+            check_folder(self.root / folder, within=self.root)
+            return sorted(name for name in _below(self.root / folder, f"{folder}/" if folder else "") if name > after)
+        return []
+
+    def read(self, name: str, part: tuple[int, int] | None = None) -> bytes:
+        """Return the bytes of a regular file."""
+        path = self.root / name
+        if part is None:
+            return read_file(path, within=self.root)
+        begin, end = part
+        with open_file(path, within=self.root) as file:
+            file.seek(begin)
+            data = file.read(end - begin)
+        if len(data) < end - begin:
+            raise OSError(errno.EIO, f"this ends before byte {end}", str(path))
+        return data
+
+    def create(self, files: Mapping[str, bytes | Path]) -> Collection[str]:
+        """Make files; each folder is synced once, whatever it gets."""
+        paths = {name: self.root / name for name in files}
+        folders = sorted({path.parent for path in paths.values()})
+        self._make(folders)
+        taken = {name for name, path in paths.items() if not self._link(path, files[name])}
+        for folder in folders:
+            sync_folder(folder)
+        return taken
+
+    def swap(self, name: str, data: bytes, seen: bytes | None) -> bool:
+        """Replace a file, whose writers take turns by a lock that the caller holds."""
+        try:
+            current = self.read(name)
+        except FileNotFoundError:
+            return seen is None and not self.create({name: data})
+        if current == data:  # its writer may have died before it was durable
+            return not self.create({name: data})
+        if current != seen:
+            return False
+        write_whole(self.root / name, data)
+        return True
+
+    def remove(self, names: Iterable[str]) -> None:
+        """Remove files, and links that lie in their place."""
+        folders = set()
+        for name in names:
+            path = self.root / name
+            with suppress(FileNotFoundError, NotADirectoryError):
+                remove_file(path, within=self.root)
+                folders.add(path.parent)
+        for folder in sorted(folders):
+            sync_folder(folder)
+
+    def local(self, names: Sequence[str]) -> list[str]:
+        """Return where the files lie."""
+        paths = [self.root / name for name in names]
+        for path in paths:
+            os.close(descriptor_of(path, within=self.root))
+        return [str(path) for path in paths]
+
+    def _make(self, folders: Iterable[Path]) -> None:
+        """Make folders that are not there, and let their names be durable before there is a file in them.
+
+        The process that made one may have died before it was durable. So a folder without a file is synced into its
+        parents, and one with a file need not be.
+        """
+        unsettled: set[Path] = set()
+        for folder in folders:
+            make_folders(folder, below=self.root)
+            if folder != self.root and not _has_file(folder):
+                unsettled.update(each for each in folder.parents if each.is_relative_to(self.root))
+        for each in sorted(unsettled):
+            sync_folder(each)
+
+    def _link(self, path: Path, data: bytes | Path) -> bool:
+        """Give bytes a name that none has; return whether it has them now."""
+        draft = data if isinstance(data, Path) else _written(path, data)
+        try:
+            if isinstance(data, Path):
+                give(draft, path)
+                sync_file(draft)
+            os.link(draft, path)
+        except OSError as error:
+            # A disk on a network may lose the answer to a link: what lies there decides.
+            if self._holds(path, draft):
+                return True
+            if not isinstance(error, FileExistsError):
+                raise
+            return False
+        finally:
+            if not isinstance(data, Path):
+                draft.unlink()
+        return True
+
+    def _holds(self, path: Path, other: Path) -> bool:
+        """Return whether a file has the bytes of another, and see that they are durable."""
+        try:
+            with open_file(path, within=self.root) as one, other.open("rb") as two:
+                while (piece := one.read(_PIECE)) == two.read(_PIECE):
+                    if not piece:
+                        os.fsync(one.fileno())
+                        return True
+        except OSError as error:
+            if error.errno == errno.EIO:
+                raise
+        return False
+
+
+def _written(path: Path, data: bytes) -> Path:
+    """Write a draft of a file beside it, durable but for its name, and return its path."""
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(6)}{_DRAFT}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            give(descriptor, path)
+            file.write(data)
+            file.flush()
+            os.fsync(descriptor)
+    except BaseException:
+        draft.unlink(missing_ok=True)
+        raise
+    return draft
+
+
+def _below(folder: Path, prefix: str) -> Iterator[str]:
+    """Yield the names of files below a folder, in no order."""
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                with suppress(FileNotFoundError):  # removed meanwhile
+                    yield from _below(Path(entry.path), f"{prefix}{entry.name}/")
+            elif not entry.name.endswith(_DRAFT):
+                yield prefix + entry.name
+
+
+def _has_file(folder: Path) -> bool:
+    with os.scandir(folder) as entries:
+        return any(entry.is_file(follow_symlinks=False) and not entry.name.endswith(_DRAFT) for entry in entries)

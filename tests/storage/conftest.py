@@ -1,0 +1,165 @@
+"""A server of S3 on loopback, and one of the tests' own before it that loses, spoils and delays."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import http.client
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from auditlake.storage import client
+from auditlake.storage.objects import ObjectStore, Patience, open_objects
+
+BUCKET = "lakes"
+TRIES = 3
+FAULTS = ("unsent", "lost", "500 before", "500 after", "503 before", "429 before", "409 before", "truncated")
+"""What becomes of a request: it never arrives, its answer is lost, a status stands in place of both or of the answer,
+or the answer ends early."""
+
+
+@dataclass
+class Proxy:
+    """What the server before that of S3 does, and what it saw."""
+
+    target: tuple[str, int]
+    faults: list[str] = field(default_factory=list)
+    """What becomes of the next requests, in order."""
+    requests: list[str] = field(default_factory=list)
+    """The method and path of each request."""
+    meanwhile: Callable[[str], None] = lambda _: None
+    """Is told of each request before it is passed on."""
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def next_fault(self, line: str) -> str:
+        with self.lock:
+            self.requests.append(line)
+            return self.faults.pop(0) if self.faults else ""
+
+    def pass_on(self, method: str, path: str, headers: dict[str, str], body: bytes) -> tuple[int, list[Any], bytes]:
+        if method == "PUT":  # as the store itself does
+            digest = base64.b64encode(hashlib.sha256(body).digest()).decode()
+            assert headers.get("x-amz-checksum-sha256") == digest
+        connection = http.client.HTTPConnection(*self.target)
+        try:
+            connection.request(method, path, body, headers)
+            answer = connection.getresponse()
+            return answer.status, answer.getheaders(), answer.read()
+        finally:
+            connection.close()
+
+
+class Handler(BaseHTTPRequestHandler):
+    """One request, spoilt as the proxy says."""
+
+    proxy: Proxy
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        fault = self.proxy.next_fault(f"{self.command} {self.path}")
+        self.proxy.meanwhile(f"{self.command} {self.path}")
+        if fault == "unsent":
+            self.close_connection = True
+            return
+        status, _, when = fault.partition(" ")
+        if when == "before":
+            self.answer(int(status), [], b"")
+            return
+        headers = {name: value for name, value in self.headers.items() if name.lower() not in {"host", "connection"}}
+        answer = self.proxy.pass_on(self.command, self.path, headers, body)
+        if fault == "lost":
+            self.close_connection = True
+        elif when == "after":
+            self.answer(int(status), [], b"")
+        else:
+            self.answer(*answer, truncated=fault == "truncated")
+
+    do_PUT = do_POST = do_HEAD = do_DELETE = do_GET
+
+    def answer(self, status: int, headers: list[Any], body: bytes, *, truncated: bool = False) -> None:
+        self.send_response(status)
+        for name, value in headers:
+            if name.lower() not in {"connection", "transfer-encoding", "content-length", "date", "server"}:
+                self.send_header(name, value)
+        length = next((value for name, value in headers if name.lower() == "content-length"), len(body))
+        self.send_header("Content-Length", str(length if self.command == "HEAD" else len(body)))
+        self.end_headers()
+        if truncated:
+            body, self.close_connection = body[: len(body) // 2], True
+        self.wfile.write(body)
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def proxy() -> Iterator[Proxy]:
+    """A server before a server of S3 that has a bucket, with the environment leading to it."""
+    server_module = pytest.importorskip("moto.server")
+    from moto.s3.models import s3_backends
+
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    moto = server_module.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    moto.start()
+    if BUCKET not in s3_backends["123456789012"]["aws"].buckets:
+        s3_backends["123456789012"]["aws"].create_bucket(BUCKET, "us-east-1")
+    state = Proxy(moto.get_host_and_port())
+    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Spoilt", (Handler,), {"proxy": state}))
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+    thread.start()
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in {
+            "AWS_ENDPOINT_URL": f"http://127.0.0.1:{server.server_address[1]}", "AWS_ACCESS_KEY_ID": "AKIATHEKEYID",
+            "AWS_SECRET_ACCESS_KEY": "the-secret-key", "AWS_REGION": "us-east-1", "AWS_ALLOW_HTTP": "true",
+        }.items():  # fmt: skip
+            patch.setenv(name, value)
+        yield state
+    server.shutdown()
+    server.server_close()
+    thread.join()
+    moto.stop()
+
+
+@dataclass
+class Time:
+    """A clock that only sleeping moves."""
+
+    now: datetime = datetime(2026, 12, 1, tzinfo=UTC)
+    pauses: list[float] = field(default_factory=list)
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.pauses.append(seconds)
+        self.now += timedelta(seconds=seconds)
+
+
+_FOLDERS = count()
+
+
+def object_store(cache: Path, time: Time, *, url: str = "", patience: Patience | None = None) -> ObjectStore:
+    """An empty folder of the bucket, or the one at a URL, whose clock is that of the test."""
+    url = url or f"s3://{BUCKET}/lake-{next(_FOLDERS)}"
+    opened = open_objects(url, cache)
+    return ObjectStore(
+        opened._store, url, cache, clock=time, sleep=time.sleep, patience=patience or Patience(tries=TRIES)
+    )
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client that gives up soon on an answer."""
+    for name in ("timeout", "read_timeout"):
+        monkeypatch.setitem(client.CLIENT, name, "300ms")

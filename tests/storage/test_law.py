@@ -1,0 +1,76 @@
+"""One law for all: a folder, stores in memory and in a folder, and S3 behind a server that spoils requests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from hypothesis import settings
+from hypothesis.stateful import run_state_machine_as_test
+from obstore.store import LocalStore, MemoryStore
+
+from auditlake.storage.disk import Disk
+from auditlake.storage.model import Storage
+from auditlake.storage.objects import ObjectStore
+from tests.soak import mostly
+from tests.storage.conftest import TRIES, Proxy, Time, object_store
+from tests.storage.law import Law
+
+Make = Callable[[Path], Storage]
+
+
+def in_memory(folder: Path) -> Storage:
+    return ObjectStore(MemoryStore(), "memory://", folder / "cache", clock=(time := Time()), sleep=time.sleep)
+
+
+def in_folder(folder: Path) -> Storage:
+    (folder / "store").mkdir()
+    store = LocalStore(folder / "store")
+    return ObjectStore(store, "file://", folder / "cache", clock=(time := Time()), sleep=time.sleep)
+
+
+def on_disk(folder: Path) -> Storage:
+    (folder / "lake").mkdir()
+    return Disk(folder / "lake")
+
+
+def obey(make: Callable[[Path], Law], examples: int, steps: int) -> None:
+    """Let a machine look for calls after which a storage says what the law does not allow."""
+    folders = []
+
+    def machine() -> Law:
+        folders.append(TemporaryDirectory())
+        return make(Path(folders[-1].name))
+
+    try:
+        run_state_machine_as_test(machine, settings=settings(max_examples=examples, stateful_step_count=steps))
+    finally:
+        for folder in folders:
+            folder.cleanup()
+
+
+@pytest.mark.parametrize("examples", mostly([25, 1000], always=[25]))
+@pytest.mark.parametrize("make", [on_disk, in_memory, in_folder])
+def test_every_storage_obeys(make: Make, examples: int) -> None:
+    """Every storage gives the same answers: nothing is made over another file, or replaced unseen, or lost."""
+    obey(lambda folder: Law(make(folder), folder, can_swap=make is not in_folder), examples, 25)
+
+
+@pytest.mark.parametrize("examples", mostly([12, 500], always=[12]))
+def test_lost_answers_change_nothing(proxy: Proxy, examples: int) -> None:
+    """Whatever becomes of requests, each name holds what it held or what it was to hold, whole; and no call goes on
+    for ever.
+    """
+
+    def spoil(faults: Sequence[str]) -> Callable[[int], None]:
+        proxy.faults, proxy.requests = list(faults), []
+
+        def check(names: int) -> None:
+            proxy.faults = []
+            assert len(proxy.requests) <= 2 * TRIES * max(names, 1)
+
+        return check
+
+    obey(lambda folder: Law(object_store(folder / "cache", Time()), folder, spoil), examples, 12)

@@ -1,0 +1,236 @@
+"""An object store when answers are lost, requests come late, and several write one name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from auditlake.errors import LakeError, StorageError
+from auditlake.storage.objects import ObjectStore, Patience, open_objects
+from tests.storage.conftest import FAULTS, TRIES, Proxy, Time, object_store
+
+AFTER = ["lost", "500 after"]
+"""What becomes of a request that was carried out."""
+BEFORE = [fault for fault in FAULTS if fault not in {*AFTER, "truncated"}]
+
+
+@pytest.fixture
+def time() -> Time:
+    """The clock of the test."""
+    return Time()
+
+
+@pytest.fixture
+def store(proxy: Proxy, tmp_path: Path, time: Time) -> Iterator[ObjectStore]:
+    """An empty folder of the bucket, behind the proxy."""
+    yield object_store(tmp_path / "cache", time)
+    proxy.faults, proxy.meanwhile = [], lambda _: None
+
+
+def other(store: ObjectStore, tmp_path: Path) -> ObjectStore:
+    """The same folder as another writer has it."""
+    return object_store(tmp_path / "other", Time(), url=store._name)
+
+
+@pytest.mark.parametrize("fault", AFTER)
+def test_a_lost_answer_to_a_new_name(store: ObjectStore, proxy: Proxy, fault: str) -> None:
+    """An object whose answer was lost is read back, and is the caller's own; it was put twice at most."""
+    proxy.faults, proxy.requests = [fault], []
+
+    assert not store.create({"entry": b"mine"})
+    assert [line.split()[0] for line in proxy.requests] == ["PUT", "PUT", "GET"]
+    assert store.read("entry") == b"mine"
+
+
+@pytest.mark.parametrize("fault", BEFORE)
+def test_another_is_first(store: ObjectStore, proxy: Proxy, tmp_path: Path, fault: str) -> None:
+    """Where another writer takes the name before the request is made again, the name is taken."""
+    rival = other(store, tmp_path)
+    proxy.faults = [fault]
+
+    def take(line: str) -> None:
+        proxy.meanwhile = lambda _: None
+        rival.create({"entry": b"theirs"})
+
+    proxy.meanwhile = take
+
+    assert store.create({"entry": b"mine"}) == {"entry"}
+    assert store.read("entry") == b"theirs"
+
+
+@pytest.mark.parametrize("fault", AFTER)
+def test_a_lost_answer_to_a_replacement(store: ObjectStore, proxy: Proxy, fault: str) -> None:
+    """A replacement whose answer was lost is read back, and not made twice."""
+    store.create({"state": b"1"})
+    proxy.faults, proxy.requests = ["", fault], []
+
+    assert store.swap("state", b"2", b"1")
+    assert [line.split()[0] for line in proxy.requests] == ["GET", "PUT", "GET"]
+
+
+def test_a_replacement_that_cannot_be_told(store: ObjectStore, proxy: Proxy, tmp_path: Path) -> None:
+    """Where the answer is lost and another has replaced what may have been there, the caller is told that it is not
+    known, and not that it was refused.
+    """
+    rival = other(store, tmp_path)
+    store.create({"state": b"1"})
+    proxy.faults = ["", "lost"]
+
+    asked: list[str] = []
+
+    def overtake(line: str) -> None:
+        asked.append(line)
+        if len(asked) == 3:
+            proxy.meanwhile = lambda _: None
+            assert rival.swap("state", b"3", b"2")
+
+    proxy.meanwhile = overtake
+
+    with pytest.raises(StorageError, match="is not known"):
+        store.swap("state", b"2", b"1")
+    assert store.read("state") == b"3"
+
+
+def test_a_request_that_comes_late(store: ObjectStore, proxy: Proxy, tmp_path: Path) -> None:
+    """A request that the store carries out after it was made again changes nothing."""
+    rival = other(store, tmp_path)
+    store.create({"state": b"1"})
+    late = proxy.pass_on
+    waiting: list[tuple[str, str, dict[str, str], bytes]] = []
+
+    def keep(method: str, path: str, headers: dict[str, str], body: bytes) -> tuple[int, list[object], bytes]:
+        if method == "PUT" and not waiting:
+            waiting.append((method, path, headers, body))
+            return 503, [], b""
+        return late(method, path, headers, body)
+
+    proxy.pass_on = keep  # type: ignore[method-assign]
+    try:
+        assert store.swap("state", b"2", b"1")
+        assert rival.swap("state", b"3", b"2")
+    finally:
+        del proxy.pass_on  # type: ignore[misc]
+    status, _, _ = late(*waiting[0])
+
+    assert status == 412
+    assert store.read("state") == b"3"
+
+
+def test_one_of_many_writers_wins(store: ObjectStore) -> None:
+    """Of several that make one name one wins, and of those that count in one object none is lost."""
+    store.create({"count": b"0"})
+
+    def work(number: int) -> bool:
+        is_first = not store.create({"entry": b"%d" % number})
+        for _ in range(4):
+            while not store.swap("count", b"%d by %d" % (value(now := store.read("count")) + 1, number), now):
+                pass
+        return is_first
+
+    def value(data: bytes) -> int:
+        return int(data.split()[0])
+
+    with ThreadPoolExecutor(4) as pool:
+        won = list(pool.map(work, range(4)))
+
+    assert won.count(True) == 1
+    assert store.read("entry") == b"%d" % won.index(True)
+    assert value(store.read("count")) == 16
+
+
+def test_patience_ends(store: ObjectStore, proxy: Proxy, time: Time) -> None:
+    """A store that does not answer is asked so often and no longer, with pauses that grow; other errors are told at
+    once.
+    """
+    proxy.faults, proxy.requests = ["503 before"] * 99, []
+    with pytest.raises(StorageError, match="the store answered 503"):
+        store.read("entry")
+    assert len(proxy.requests) == TRIES
+    assert time.pauses == [0.1, 0.2]
+
+    store._patience = Patience(tries=99, seconds=5, pause_seconds=1)
+    proxy.requests = []
+    with pytest.raises(StorageError):
+        store.read("entry")
+    assert (len(proxy.requests), time.pauses[2:]) == (4, [1, 2, 4])
+
+    proxy.faults, proxy.requests = ["403 before"], []
+    with pytest.raises(StorageError, match="the store answered 403") as refused:
+        store.create({"entry": b"x"})
+    assert len(proxy.requests) == 1
+    assert "AWS_ACCESS_KEY_ID" in refused.value.hint
+
+
+def test_a_client_that_waits_no_longer(impatient: None, proxy: Proxy, tmp_path: Path, time: Time) -> None:
+    """A request that is not answered in time is made again."""
+    store = object_store(tmp_path / "cache", time)
+    store.create({"entry": b"x"})
+    asked: list[str] = []
+
+    def wait(line: str) -> None:
+        asked.append(line)
+        if len(asked) == 1:
+            import time as machine
+
+            machine.sleep(0.6)
+
+    proxy.meanwhile = wait
+
+    assert store.read("entry") == b"x"
+    assert len(asked) == 2
+    proxy.meanwhile = lambda _: None
+
+
+def test_copies_are_whole(store: ObjectStore, proxy: Proxy) -> None:
+    """A copy of an object whose answer ends early is fetched again, and is fetched once; it goes with its object."""
+    data = bytes(range(256)) * 4000
+    store.create({"days/d=1/part": data})
+    proxy.faults, proxy.requests = ["truncated"], []
+
+    (path,) = store.local(["days/d=1/part"])
+    assert Path(path).read_bytes() == data
+    assert store.local(["days/d=1/part"]) == [path]
+    assert len(proxy.requests) == 2
+    store.remove(["days/d=1/part"])
+    assert not Path(path).exists()
+    with pytest.raises(FileNotFoundError):
+        store.local(["days/d=1/part"])
+
+
+def test_no_credential_is_told(store: ObjectStore, proxy: Proxy, tmp_path: Path, time: Time) -> None:
+    """Errors say what was asked for and what the store answered, and are of the one tree and of the system's."""
+    proxy.faults = ["403 before"]
+    with pytest.raises(StorageError) as refused:
+        store.swap("state", b"x", None)
+    error = refused.value
+    told = f"{error} {error!r} {error.hint} {error.__cause__} {error.__context__}"
+
+    assert isinstance(error, LakeError)
+    assert isinstance(error, OSError)
+    assert (str(error), error.filename) == (f"{store._name}/state: the store answered 403", f"{store._name}/state")
+    assert "AKIATHEKEYID" not in told
+    assert "the-secret-key" not in told
+    gone = object_store(tmp_path, time, url="s3://no-such-bucket/lake")
+    with pytest.raises(StorageError, match="there is no such bucket"):
+        gone.create({"entry": b"x"})
+
+
+@pytest.mark.parametrize("url", ["s3://key:secret@bucket/x", "https://bucket/x?token=secret", "s3://b?secret", "b"])
+def test_addresses(url: str, tmp_path: Path) -> None:
+    """An address that is none of a bucket is refused, and not repeated, since it may have a secret."""
+    with pytest.raises(StorageError, match="expected s3://") as refused:
+        open_objects(url, tmp_path)
+
+    assert "secret" not in str(refused.value)
+
+
+def test_without_the_client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the client is not installed, that is said, and what installs it."""
+    monkeypatch.setitem(__import__("sys").modules, "obstore", None)
+
+    with pytest.raises(StorageError, match="not installed") as refused:
+        open_objects("s3://bucket/lake", tmp_path)
+    assert refused.value.hint == "pip install 'auditlake[cloud]'"
