@@ -12,6 +12,7 @@ from auditlake.disk.layout import part_day_and_digest
 from auditlake.engine.duck import beside, view_events
 from auditlake.engine.duck_engine import DuckEngine
 from auditlake.engine.model import SliceEngine, StatementError
+from auditlake.policies.by_group import SliceFiles
 from auditlake.policies.condition import ConditionError
 from auditlake.policies.deleted_days import Deletion, deletions
 from auditlake.policies.evaluate import Answers, Samples, evaluate, samples
@@ -21,7 +22,6 @@ from auditlake.policies.question import Question
 from auditlake.policies.request import ReportRequest
 from auditlake.policies.shared import Shared
 from auditlake.policies.slices import (
-    SliceFiles,
     Stretch,
     evaluate_by_slices,
     not_by_slices,

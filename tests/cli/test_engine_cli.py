@@ -64,7 +64,7 @@ def test_reports_are_the_same(lake: AuditLake, tmp_path: Path) -> None:
 
 def test_what_it_cannot_be_asked_for_is_named(lake: AuditLake) -> None:
     """A policy without a formulation by slices is refused by name, before anything is asked."""
-    with pytest.raises(EngineError, match=r"^the engine slices cannot be asked for addresses \(the measure "):
+    with pytest.raises(EngineError, match=r"^the engine slices cannot be asked for addresses \(distinct without "):
         lake.reports(engine="slices")
 
 
@@ -100,7 +100,7 @@ def test_the_check(lake: AuditLake) -> None:
     found = json.loads(text)
     assert (code, [each["works"] for each in found["checks"]]) == (0, [True] * 3)
     assert {each["policy"]: each["why"] for each in found["policies"]} == {
-        **dict.fromkeys(POLICIES, ""), "addresses": "the measure distinct",
+        **dict.fromkeys(POLICIES, ""), "addresses": "distinct without groups",
     }  # fmt: skip
     code, text = run(lake, "engine", "check", "sc://127.0.0.1:1")
     assert code == 1
