@@ -33,23 +33,21 @@ class DuckSlices:
         """Whether each name is that of a table or of a view."""
 
     def leaf(self, leaf: Leaf, files: Sequence[Path], last_batch: int | None) -> None:
-        """Make ``leaf``, and the view ``everything``.
-
-        Reading files again is cheaper than to keep what they say, unless a condition has to be evaluated again.
-        """
+        """Make the views ``leaf`` and ``everything``: to keep what files say would take more memory than is saved."""
         duck.view_events(self._engine.connection, files, last_batch=last_batch)
         self._engine.rows(statement("slices/leaf.sql", "everything").text)
-        self.define("leaf", leaf.sql, leaf.parameters, is_kept=leaf.group_by is None)
+        self.define("leaf", leaf.sql, leaf.parameters, is_kept=False)
 
     def parts(self, script: Script, files: Sequence[Path], last_batch: int | None) -> Iterator[Mapping[str, list[Row]]]:
         """Run a script over the events of some groups at a time."""
         parts = max(1, script.rows // _IN_A_PART)
         with duck.beside(self._engine.connection) as connection:
             duck.view_events(connection, files, name="all_events", last_batch=last_batch)
-            own, governed = DuckEngine(connection), _inlined(*script.parted, {"events": "all_events"})
+            own, part = DuckEngine(connection), statement("slices/groups.sql", "one_part")
+            own.rows(f"create temp view parted as {_inlined(*script.parted, {'events': 'all_events'})}")
             for number in range(parts):
-                part = f"select * from ({governed}) as governed where hash(part) % {parts:d} = {number:d}"
-                own.rows(f"create or replace temp view events as {part}")
+                chosen = _inlined(part.text, {"parts": parts, "number": number})
+                own.rows(f"create or replace temp view events as {chosen}")
                 yield answers(own, script)
 
     def table(self, name: str, columns: Mapping[str, str], rows: Sequence[Row]) -> None:

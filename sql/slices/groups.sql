@@ -7,6 +7,12 @@ select
 from events
 where list_contains($types, event_type);
 
+-- name: one_part($parts, $number)
+-- The events of one of so many parts, numbered from 0, where parts have their turn in one process.
+select *
+from parted
+where hash(part) % $parts = $number;
+
 -- name: behind_peaks()
 -- Between which instants the events behind the peak of each episode lie, of the table that a measure makes for the page.
 -- returns: group_key, starts, from_t, peak_at (all in microseconds)

@@ -19,7 +19,7 @@ from auditlake.events.schema import COLUMNS, FILE_COLUMNS
 from auditlake.policies.by_group import SliceFiles
 from auditlake.policies.question import Question
 from auditlake.policies.slices import evaluate_by_slices, not_by_slices
-from tests.engine.test_slices import sail  # noqa: F401 - a fixture
+from tests.engine.test_slices import sail, server  # noqa: F401 - fixtures
 from tests.policies.kinds_cases import case, instant, row
 from tests.policies.test_kinds_law import MEASURES, Bundle, defined, evidence_at_peaks, said  # noqa: F401 - a fixture
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -56,19 +57,24 @@ def duck() -> Iterator[DuckSlices]:
 
 
 @pytest.fixture(scope="module")
-def sail() -> Iterator[SliceEngine]:
-    """A session with a server of Spark Connect that needs no Java."""
+def server() -> Iterator[str]:
+    """The address of a server of Spark Connect that needs no Java."""
     pytest.importorskip("pysail", reason="pysail is not installed")
     from pysail.spark import SparkConnectServer
 
     server = SparkConnectServer("127.0.0.1", 0)
     server.start(background=True)
+    yield f"sc://127.0.0.1:{server.listening_address[1]}"
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def sail(server: str) -> Iterator[SliceEngine]:
+    """A session with that server."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)
-        engine = open_spark(f"sc://127.0.0.1:{server.listening_address[1]}")
-        yield engine
-        engine.close()
-    server.stop()
+        with closing(open_spark(server)) as engine:
+            yield engine
 
 
 def check(
