@@ -14,6 +14,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from math import gcd
 
+from auditlake.engine import duck
 from auditlake.engine.model import Engine, Leaf, Row, SliceEngine
 from auditlake.engine.statements import statements
 from auditlake.errors import EngineError
@@ -42,8 +43,6 @@ def not_by_slices(policy: Policy) -> str | None:
     """Return what a policy asks that has no formulation by slices; None where it has nothing of the kind."""
     if policy.fault is not None:
         return policy.fault
-    if any(rule.within for rule in policy.gap_rules.values()):
-        return "max_gap in some hours only"
     if policy.alert_threshold is None or policy.measure == "count":
         return None
     return not_by_group(policy)
@@ -221,8 +220,26 @@ class _Questions:
             self._engine.table("limits", {"event_type": "string", "longest": "bigint"}, limits)
             self._values["cell_us"] = min(longest for _, longest in limits)
             gaps = sorted(self._run("gaps", "coverage_gaps"), key=lambda row: row[:2])
-            rows["coverage_gaps"] = [(name, _instant(start), _instant(end)) for name, start, end in gaps]
+            listed: list[Row] = [(name, _instant(start), _instant(end)) for name, start, end in gaps]
+            rows["coverage_gaps"] = self._in_hours(listed) if any(rule.within for rule in rules.values()) else listed
         return rows
+
+    def _in_hours(self, gaps: list[Row]) -> list[Row]:
+        """Return the stretches that are gaps where silence counts in some hours only: DuckDB knows clocks, and is given
+        the events around the stretches alone. What it finds between those of two stretches is none.
+        """
+        import pyarrow as pa
+
+        asked = replace(self._policy, scope=None)
+        (query,) = compile_policy(asked, self._policies, self._question, only="required_types")
+        (step,) = (step for step in query.steps if step.name == "coverage_gaps")
+        heard = sorted({(name, at) for name, *stretch in gaps for at in stretch if at is not None})
+        schema = pa.schema([("event_type", pa.string()), ("timestamp", pa.timestamp("us", tz="UTC"))])
+        with duck.connect() as connection:
+            names, instants = zip(*heard, strict=True) if heard else ((), ())
+            duck.keep_rows(connection, "moments", pa.table([names, instants], schema=schema))
+            found = {*duck.rows(connection, step.sql, step.parameters)}
+        return [gap for gap in gaps if gap in found]
 
     def _counts(self) -> dict[str, list[Row]]:
         for name in ("governed", "counts", "sums", "bounds", "judged", "kept", "levels", "pieces", "episodes"):

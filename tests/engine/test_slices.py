@@ -18,7 +18,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from auditlake.engine.duck import connect
+from auditlake.engine.duck import connect, view_events
+from auditlake.engine.duck_engine import DuckEngine
 from auditlake.engine.duck_slices import DuckSlices
 from auditlake.engine.model import SliceEngine
 from auditlake.errors import EngineError
@@ -26,6 +27,7 @@ from auditlake.events.durations import Duration
 from auditlake.events.schema import COLUMNS, FILE_COLUMNS
 from auditlake.policies.by_group import SliceFiles
 from auditlake.policies.deleted_days import Deletion
+from auditlake.policies.evaluate import evaluate
 from auditlake.policies.hours import Hours, parse_hours
 from auditlake.policies.kinds.steps import Step
 from auditlake.policies.model import GapRule, Policy
@@ -152,9 +154,6 @@ REFUSED = {
         "measure": "together", "group_by": ("user_id",),
         "more": {"together": (Step("a", "true", group_by=("action",)), Step("b", "true"))},
     },
-    "max_gap in some hours only": {
-        "max_gap": {"login": GapRule(PLAIN.window, Hours("Mon", "UTC", parse_hours("Mon 08:00-09:00")))},
-    },
 }  # fmt: skip
 
 
@@ -165,6 +164,33 @@ def test_what_has_no_slices_is_refused(duck: SliceEngine, what: str) -> None:
     asked = [(replace(PLAIN, **REFUSED[what]), Question(now, now - _DAY, now))]
     with pytest.raises(EngineError, match=re.escape(f"the engine slices cannot be asked for p ({what})")):
         next(evaluate_by_slices(duck, SliceFiles([], 0), asked, [PLAIN]))
+
+
+def test_gaps_in_hours(duck: SliceEngine, tmp_path: Path) -> None:
+    """Where silence counts in some hours only, the gaps are those of the usual statements: between long stretches there
+    are others, the last stretch is open, and each type has hours of its own.
+    """
+    hours = Hours("Mon-Fri 08:00-18:00", "Europe/Berlin", parse_hours("Mon-Fri 08:00-18:00"))
+    rules = {
+        "login": GapRule(Duration("5h", 18_000_000_000), hours),
+        "logout": GapRule(Duration("2d", 2 * 86_400_000_000)),
+    }
+    policy = replace(PLAIN, required_events=("login", "logout"), alert_threshold=None, max_gap=rules)
+    beats = [_NOW + n * timedelta(hours=7) for n in (0, 1, 2, 9, 10, 11, 14, 20, 21)]
+    columns = {name: pa.array([None] * 18, _ARROW.get(COLUMNS[name], pa.string())) for name in FILE_COLUMNS}
+    columns["event_type"] = pa.array(["login"] * 9 + ["logout"] * 9)
+    columns["timestamp"] = pa.array([*beats, *(2 * _DAY + at for at in beats)], _ARROW["timestamptz"])
+    path = tmp_path / "events.parquet"
+    pq.write_table(pa.table(columns), path)
+    asked = [(policy, Question(_NOW + 12 * _DAY, _NOW + _DAY, _NOW + 11 * _DAY))]
+    with connect() as connection:
+        view_events(connection, [path])
+        (usual,) = evaluate(DuckEngine(connection), asked, [policy])
+    (ours,) = evaluate_by_slices(duck, SliceFiles([path], 18), asked, [policy])
+
+    assert ours.rows["coverage_gaps"] == usual.rows["coverage_gaps"]
+    assert {name for name, *_ in ours.rows["coverage_gaps"]} == {"login", "logout"}
+    assert len(ours.rows["coverage_gaps"]) > 3
 
 
 @pytest.mark.parametrize("window_us", [1, 7_000_000, 3_600_000_000, 90_000_000_000, 86_400_000_000, 604_800_000_000])
