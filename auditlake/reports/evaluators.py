@@ -85,9 +85,11 @@ class Evaluator:
         """Return how many events a count may have until slices of time take less time than to spill what does not fit
         into memory; None where every count has fewer, or is remembered by day.
         """
+        if self._memory is not None:
+            return None
         ((limit,),) = self._engine.rows(statement("slices/memory.sql", "limit").text)
-        most = limit * _SPILLED // _BYTES
-        return most if self._memory is None and self._snapshot.rows > most else None
+        most: int = limit * _SPILLED // _BYTES
+        return most if self._snapshot.rows > most else None
 
     def samples(self, answers: Answers) -> Samples:
         """Return a few of the events behind the first episodes of the last answers."""
