@@ -166,6 +166,8 @@ class LakeConfig:
     """What becomes of old reports."""
     engine: str = "duckdb"
     """What answers policies unless a caller says otherwise: ``duckdb``, ``slices``, or ``sc://host:port``."""
+    engine_memory_mb: int = 0
+    """How many megabytes DuckDB may hold of what policies ask; four fifths of the machine's memory if 0."""
 
     @property
     def event_types(self) -> frozenset[str]:
@@ -231,6 +233,7 @@ def _parse(layout: Layout, raw: Mapping[str, Any]) -> LakeConfig:
     settings = _settings(layout, known, _READERS)
     settings |= _settings(layout, sections["retention"], _RETENTION_READERS, "retention.")
     _settings(layout, sections["ledger"], _LEDGER_READERS, "ledger.")  # read by auditlake/ledger/keys.py
+    engine = _settings(layout, sections["engine"], _ENGINE_READERS, "engine.")
     files = _settings(layout, sections["files"], _FILES_READERS, "files.")
     if "group" in files and "mode" not in files:
         raise _wrong(layout, "files.mode", f"{_FILES_READERS['mode'][0]}, with files.group", _ABSENT)
@@ -242,7 +245,8 @@ def _parse(layout: Layout, raw: Mapping[str, Any]) -> LakeConfig:
         collect=tuple(CollectPlace(**_settings(layout, each, _COLLECT_READERS, "collect.")) for each in places),
         nightly=NightlySettings(**_settings(layout, sections["nightly"], _NIGHTLY_READERS, "nightly.")),
         reports=ReportSettings(**_settings(layout, sections["reports"], _REPORT_READERS, "reports.")),
-        engine=_settings(layout, sections["engine"], _ENGINE_READERS, "engine.").get("name", "duckdb"),
+        engine=engine.get("name", "duckdb"),
+        engine_memory_mb=engine.get("memory_mb", 0),
     )
 
 
@@ -427,6 +431,7 @@ _REPORT_READERS: _Readers = {
 
 _ENGINE_READERS: _Readers = {
     "name": ("'duckdb', 'slices', or an address such as 'sc://localhost:15002'", engine_name),
+    "memory_mb": ("a whole number of megabytes from 256 to 1000000", _whole(256, 1_000_000)),
 }
 """The section ``[engine]``."""
 

@@ -74,8 +74,8 @@ OF_FRAMEWORKS = ("fail", "not_evaluated")
 @click.option("--framework", "packs", multiple=True, metavar="ID", shell_complete=completers.packs,
               help="Judge this pack, with the policies that it needs; given again, several.")  # fmt: skip
 @click.option("--engine", type=engine, metavar="NAME",
-              help="What answers: duckdb, slices (DuckDB in less memory) or sc://HOST:PORT, a Spark Connect server; "
-                   "the report is the same. That of lake.toml by default.")  # fmt: skip
+              help="What answers: duckdb, slices (DuckDB part by part, in less memory) or sc://HOST:PORT, a Spark "
+                   "Connect server; the report is the same. That of lake.toml by default.")  # fmt: skip
 @click.option("--all", "every_control", is_flag=True,
               help="Write a page for every control of a pack, not only for those with findings.")  # fmt: skip
 @click.option("--fail-on", type=Words(*STATUSES, *OF_FRAMEWORKS), default=(), metavar="STATUS,...",

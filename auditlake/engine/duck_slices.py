@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import duckdb
 
 from auditlake.engine import duck
 from auditlake.engine.duck_engine import DuckEngine
-from auditlake.engine.model import Leaf, Row
+from auditlake.engine.model import Leaf, RangeError, Row, Script
 from auditlake.engine.sql_text import identifier
 from auditlake.engine.statements import statement
+
+_IN_A_PART = 2_000_000
+"""How many events of the lake a part of its groups is to have, more or less."""
 
 
 class DuckSlices:
@@ -22,15 +25,30 @@ class DuckSlices:
     """
 
     name = "slices"
+    is_one = True
 
     def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
         self._engine = DuckEngine(connection)
+        self._made: dict[str, str] = {}
+        """Whether each name is that of a table or of a view."""
 
     def leaf(self, leaf: Leaf, files: Sequence[Path], last_batch: int | None) -> None:
-        """Make ``leaf``, a table, and the view ``everything``."""
+        """Make the views ``leaf`` and ``everything``: to keep what files say would take more memory than is saved."""
         duck.view_events(self._engine.connection, files, last_batch=last_batch)
         self._engine.rows(statement("slices/leaf.sql", "everything").text)
-        self.define("leaf", leaf.sql, leaf.parameters, is_kept=True)
+        self.define("leaf", leaf.sql, leaf.parameters, is_kept=False)
+
+    def parts(self, script: Script, files: Sequence[Path], last_batch: int | None) -> Iterator[Mapping[str, list[Row]]]:
+        """Run a script over the events of some groups at a time."""
+        parts = max(1, script.rows // _IN_A_PART)
+        with duck.beside(self._engine.connection) as connection:
+            duck.view_events(connection, files, name="all_events", last_batch=last_batch)
+            own, part = DuckEngine(connection), statement("slices/groups.sql", "one_part")
+            own.rows(f"create temp view parted as {_inlined(*script.parted, {'events': 'all_events'})}")
+            for number in range(parts):
+                chosen = _inlined(part.text, {"parts": parts, "number": number})
+                own.rows(f"create or replace temp view events as {chosen}")
+                yield answers(own, script)
 
     def table(self, name: str, columns: Mapping[str, str], rows: Sequence[Row]) -> None:
         """Make a table of rows."""
@@ -41,9 +59,15 @@ class DuckSlices:
         schema = pa.schema([(column, kinds[kind]) for column, kind in columns.items()])
         duck.keep_rows(self._engine.connection, name, pa.table(values, schema=schema))
 
-    def define(self, name: str, sql: str, parameters: Mapping[str, object], *, is_kept: bool) -> None:  # noqa: ARG002
-        """Make a table of what a statement returns."""
-        self._engine.rows(f"create or replace temp table {identifier(name)} as {sql}", parameters)
+    def define(self, name: str, sql: str, parameters: Mapping[str, object], *, is_kept: bool) -> None:
+        """Make a table of what a statement returns if it is read twice, else a view."""
+        if name in self._made:
+            self._engine.rows(f"drop {self._made.pop(name)} {identifier(name)}")
+        if is_kept:
+            self._engine.rows(f"create or replace temp table {identifier(name)} as {sql}", parameters)
+        else:
+            self._engine.rows(f"create or replace temp view {identifier(name)} as {_inlined(sql, parameters)}")
+        self._made[name] = "table" if is_kept else "view"
 
     def rows(self, sql: str, parameters: Mapping[str, object] | None = None) -> list[Row]:
         """Run a statement and return its rows."""
@@ -52,3 +76,36 @@ class DuckSlices:
     def close(self) -> None:
         """Close the connection."""
         self._engine.close()
+
+
+def answers(engine: DuckEngine, script: Script) -> Mapping[str, list[Row]]:
+    """Return the rows of a script's answers over the ``events`` of an engine."""
+
+    def run(steps: Sequence[tuple[str, str, Mapping[str, object]]]) -> Mapping[str, list[Row]]:
+        rows = {name: engine.step(name, sql, parameters) for name, sql, parameters in steps}
+        return {name: rows[name] for name in script.answers if name in rows}
+
+    try:
+        return run(script.steps)
+    except RangeError:
+        return run(script.wide)
+
+
+def _inlined(sql: str, parameters: Mapping[str, object], tables: Mapping[str, str] | None = None) -> str:
+    """Return a statement with its values in the syntax tree: a view binds none.
+
+    Args:
+        sql: The statement.
+        parameters: Its values.
+        tables: Other names for tables that it reads.
+    """
+    from sqlglot import exp, parse_one
+
+    def filled(node: exp.Expr) -> exp.Expr:
+        if isinstance(node, exp.Placeholder):
+            return exp.convert(parameters[node.name])
+        if isinstance(node, exp.Table) and node.name in (tables or {}):
+            return exp.to_table((tables or {})[node.name], alias=node.alias_or_name)
+        return node
+
+    return parse_one(sql, dialect="duckdb").transform(filled).sql(dialect="duckdb", comments=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -72,6 +72,8 @@ class SliceEngine(Protocol):
 
     name: str
     """What the engine is, for the line of a run."""
+    is_one: bool
+    """Whether it is one process: that takes less memory and time to count group by group than by slices of time."""
 
     def leaf(self, leaf: Leaf, files: Sequence[Path], last_batch: int | None) -> None:
         """Make ``leaf`` of the governed events in exactly these data files, and ``everything`` of all events in them.
@@ -80,6 +82,18 @@ class SliceEngine(Protocol):
             leaf: What is asked of each governed event.
             files: The files of a snapshot.
             last_batch: Only rows of batches up to this one count; all if None.
+        """
+
+    def parts(self, script: Script, files: Sequence[Path], last_batch: int | None) -> Iterator[Mapping[str, list[Row]]]:
+        """Run a script in DuckDB over the events of some groups at a time, until all have had their turn.
+
+        Args:
+            script: What to run.
+            files: The files of a snapshot.
+            last_batch: Only rows of batches up to this one count; all if None.
+
+        Returns:
+            The rows of its answers by name, of one part after the other; one part at least, if need be without events.
         """
 
     def table(self, name: str, columns: Mapping[str, str], rows: Sequence[Row]) -> None:
@@ -108,6 +122,27 @@ class Leaf:
     """The columns of the group where the engine can say all of it by itself: no condition, no hold, no expression."""
     columns: tuple[str, ...]
     """The columns of events that it reads."""
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """Statements of DuckDB's over ``events``, which answer for each group by itself."""
+
+    types: tuple[str, ...]
+    parted: tuple[str, Mapping[str, object]]
+    """The statement that tells the part of each governed event in the column ``part``, and what it binds."""
+    group_by: tuple[str, ...] | None
+    """The columns that tell the same, where no expression does."""
+    columns: tuple[str, ...]
+    """The columns of events that the statements read."""
+    steps: tuple[tuple[str, str, Mapping[str, object]], ...]
+    """The statements in order: name, SQL, and what it binds."""
+    wide: tuple[tuple[str, str, Mapping[str, object]], ...]
+    """The same in 128 bits, for parts of more groups than 63 bits have room for."""
+    answers: tuple[str, ...]
+    """The names of the statements whose rows are wanted, as far as there are such statements."""
+    rows: int
+    """How many events there are, of which part does not matter."""
 
 
 def engine_name(text: str) -> str:

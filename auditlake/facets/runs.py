@@ -76,7 +76,7 @@ class Recording:
                 "as_of": judged.as_of, "generated_at": generated, "snapshot": snapshot.version, "rows": snapshot.rows,
                 "journal": judged.entries, "answers": answers,
                 "packs": {each.pack_id: _pack_answer(each) for each in made.frameworks},
-                "engine": _engine(options.get("engine") or self._context.config.engine),
+                "engine": judged.answered_by,
             }  # fmt: skip
             self._judged_by = tuple(_judged_by(made))
         return made
@@ -192,11 +192,6 @@ class Runs(Facet):
             context, self._judge, subject, is_framework=subject in packs.known, before=before, after=after,
             policies=policies,
         ))  # fmt: skip
-
-
-def _engine(name: str) -> str:
-    """Return what a line says of an engine: never the address of a server."""
-    return "spark" if name.startswith("sc://") else name
 
 
 def _judged_by(made: JudgedFrameworks) -> Iterator[bytes]:

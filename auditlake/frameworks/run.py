@@ -102,17 +102,16 @@ def judged_frameworks(
                 packs.get(each)
         run = None if pack_ids is None else _Run(context, request, lake, packs, where, holds, pack_ids)
         reports = run.judge(lake.asked) if run else lake.judge(lake.asked, request.listen)
-        judged = Judged(lake.engine, lake.policies, reports, lake.as_of, lake.snapshot, len(lake.journal))
 
         def again(made: ComplianceReport) -> ComplianceReport:
             (policy,) = (each for each in lake.policies if each.id == made.policy_id)
             (report,) = lake.judge([(policy, Question(made.as_of, made.since, made.until))], request.listen)
             return report
 
-        if run is None:
-            yield JudgedFrameworks(judged, (), again)
-            return
-        frameworks, faults = run.frameworks(reports)
+        frameworks, faults = run.frameworks(reports) if run else ((), {})
+        judged = Judged(
+            lake.engine, lake.policies, reports, lake.as_of, lake.snapshot, len(lake.journal), lake.answering.name
+        )  # fmt: skip
         yield JudgedFrameworks(judged, frameworks, again, faults)
 
 

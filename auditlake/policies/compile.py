@@ -12,6 +12,7 @@ from auditlake.engine.statements import Statement, statement
 from auditlake.policies import kinds
 from auditlake.policies.condition import condition_tree, key_sql
 from auditlake.policies.holds import Hold
+from auditlake.policies.kinds.fields import slots_of_fields
 from auditlake.policies.kinds.model import MOMENTS, Inquiry, Query, moments
 from auditlake.policies.kinds.threshold import values_of
 from auditlake.policies.model import Policy
@@ -167,12 +168,46 @@ def _by_day(policy: Policy, question: Question) -> Iterator[Query]:
 
 def compile_leaf(policy: Policy, question: Question, holds: Sequence[Hold] = ()) -> Step:
     """Compile what engines of slices ask of each governed event: type, instant, verdict, group, whether it is held."""
-    key = key_sql(policy.group_by)
-    text = key if len(policy.group_by) == 1 else f"cast(to_json({key}) as varchar)" if policy.group_by else "''"
+    query = Query("leaf", (statement("slices/leaf.sql", "leaf"),), {}, {"text_of_group": _group_text(policy)})
     active = tuple(hold for hold in holds if hold.is_active(question.as_of))
-    query = Query("leaf", (statement("slices/leaf.sql", "leaf"),), {}, {"text_of_group": text})
-    (step,) = _query(query, policy, question, holds=active).steps
-    return step
+    return _query(query, policy, question, holds=active).steps[0]
+
+
+def compile_lacking(policy: Policy, question: Question) -> Step:
+    """Compile the same where what an event lacks of a policy's fields stands for its group."""
+    query = Query("leaf", (statement("slices/fields.sql", "lacking"),), {}, slots_of_fields(policy), is_narrowed=False)
+    return _query(query, policy, question).steps[0]
+
+
+def compile_parted(policy: Policy, question: Question) -> Step:
+    """Compile which part of the events each governed one belongs to: that of its group."""
+    part = statement("slices/groups.sql", "parted")
+    return _query(
+        Query("parted", (part,), {}, {"text_of_group": _group_text(policy)}, is_scoped=False), policy, question
+    ).steps[0]  # fmt: skip
+
+
+def compile_by_group(policy: Policy, question: Question, *, wide: bool = False) -> tuple[Step, ...]:
+    """Return every statement about a policy's measure, in order; over the events of some of its groups they give the
+    answers of these groups. ``behind_peaks`` is for the page.
+    """
+    kind = kinds.measure_of(policy)
+    shown = (kind.machine(policy)["shown"], statement("slices/groups.sql", "behind_peaks"))
+    whole = policy.measure != "count"
+    values = {**values_of(policy, question), **kind.values(policy, question), "shown": _ALL, "whole_window": whole}
+    queries = (*kind.queries(Inquiry(policy, (policy,), question)), Query("shown", shown, values))
+    steps = (step for query in queries for step in _query(query, policy, question, wide=wide).steps)
+    return tuple(step for step in steps if step.name not in OF_ANYTHING)
+
+
+_ALL = 1 << 62
+"""More episodes than there are."""
+
+
+def _group_text(policy: Policy) -> str:
+    """Return the SQL of an event's group as one text."""
+    key = key_sql(policy.group_by)
+    return key if len(policy.group_by) == 1 else f"cast(to_json({key}) as varchar)" if policy.group_by else "''"
 
 
 def moments_of(policies: Sequence[Policy], *, fewest: int = 2) -> Step:

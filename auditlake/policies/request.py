@@ -46,8 +46,8 @@ class ReportOptions(PeriodOptions, total=False):
     listen: Callable[[int, int, str], None]
     """Told how many reports are done, of how many, and which is next."""
     engine: str | None
-    """What answers: ``duckdb``; ``slices``, which is DuckDB with less memory; or ``sc://host:port``, a server of Spark
-    Connect. That of lake.toml if None. A report is the same whichever it was."""
+    """What answers: ``duckdb``; ``slices``, which is DuckDB part by part, in less memory; or ``sc://host:port``, a
+    server of Spark Connect. That of lake.toml if None. A report is the same whichever it was."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

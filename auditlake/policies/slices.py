@@ -9,21 +9,22 @@ can be crossed, or in which a peak can lie, are looked at event by event. The an
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from math import gcd
-from pathlib import Path
 
+from auditlake.engine import duck
 from auditlake.engine.model import Engine, Leaf, Row, SliceEngine
 from auditlake.engine.statements import statements
 from auditlake.errors import EngineError
-from auditlake.events.durations import Duration
-from auditlake.events.schema import COLUMNS, TEXT_COLUMNS
-from auditlake.policies.compile import compile_leaf, compile_policy, samples_of
+from auditlake.events.schema import TEXT_COLUMNS
+from auditlake.policies.by_group import SliceFiles, by_group, columns_of, not_by_group
+from auditlake.policies.compile import compile_lacking, compile_leaf, compile_policy, samples_of
 from auditlake.policies.deleted_days import Deletion
-from auditlake.policies.evaluate import Answers, samples_shown
+from auditlake.policies.evaluate import Answers, Samples, samples_shown
 from auditlake.policies.holds import Hold
+from auditlake.policies.kinds.threshold import group_values
 from auditlake.policies.model import Policy
 from auditlake.policies.question import Question, earlier
 
@@ -35,30 +36,16 @@ _IN_A_SLICE = 30
 """How many events a slice is to have, more or less, where nothing groups them."""
 _PARTS = [1, 2, 4, 8, 24, 48, 144, 288, 720, 1440, 4320, 8640, 28_800, 86_400, 432_000, 864_000, 4_320_000, 8_640_000]
 """Into how many slices a day, or the part of one that divides the window, may be cut."""
-_READ_TWICE = ("leaf", "governed", "judged", "kept", "levels", "episodes")
-
-
-@dataclass(frozen=True, slots=True)
-class SliceFiles:
-    """The rows to ask about."""
-
-    files: Sequence[Path]
-    rows: int
-    last_batch: int | None = None
-    """Only rows of batches up to this one; all if None."""
+_READ_TWICE = ("counts", "judged", "kept", "levels", "episodes")
 
 
 def not_by_slices(policy: Policy) -> str | None:
     """Return what a policy asks that has no formulation by slices; None where it has nothing of the kind."""
     if policy.fault is not None:
         return policy.fault
-    if policy.alert_threshold is not None and policy.measure != "count":
-        return f"the measure {policy.measure}"
-    if policy.scope is not None:
-        return "a scope"
-    if policy.fields:
-        return "fields"
-    return None if policy.max_gap is None or isinstance(policy.max_gap, Duration) else "max_gap by type"
+    if policy.alert_threshold is None or policy.measure == "count":
+        return None
+    return not_by_group(policy)
 
 
 def evaluate_by_slices(
@@ -105,7 +92,7 @@ def refuse_what_has_no_slices(engine: SliceEngine, asked: Sequence[tuple[Policy,
 
 def samples_by_slices(
     engine: SliceEngine, local: Engine, answers: Answers, most: int, view: Callable[[Sequence[Stretch]], None]
-) -> Mapping[tuple[tuple[str, ...], datetime], list[Row]]:  # fmt: skip
+) -> Samples:  # fmt: skip
     """Return what :func:`auditlake.policies.evaluate.samples` does of a policy that was the last to be asked.
 
     Args:
@@ -118,20 +105,32 @@ def samples_by_slices(
     policy, question = answers.policy, answers.question
     rows = answers.rows["rolling_counts"][:most]
     parts = statements("slices/shown.sql")
+    if "behind_peaks" in answers.rows:
+        behind = {(group_values(key), start): peak for key, start, *peak in answers.rows["behind_peaks"]}
+        peaks = [behind[group_values(row[0]), _us(row[1])] for row in rows]
+        return _shown(local, policy, question, rows, [(start, end) for start, end in peaks], view)
     texts = {tuple(_key(policy, g)): g for (g,) in engine.rows(parts["groups"].text)}
     shown = [(n, texts[tuple(row[0])], _us(row[6])) for n, row in enumerate(rows, 1)]
     engine.table("shown", {"episode": "bigint", "g": "string", "peak_at": "bigint"}, shown)
     found: dict[int, int] = dict(engine.rows(parts["fifth"].text))
     window = policy.window.microseconds
-    begins = [max(found.get(n, 0), peak_at - window + 1) for n, _, peak_at in shown]
-    view([(_at(start), _at(peak_at)) for start, (_, _, peak_at) in zip(begins, shown, strict=True)])
-    part = parts["shown" if len(policy.group_by) == 1 else "shown_by_several"]
+    at_peaks = [(max(found.get(n, 0), peak_at - window + 1), peak_at) for n, _, peak_at in shown]
+    return _shown(local, policy, question, rows, at_peaks, view)
+
+
+def _shown(
+    local: Engine, policy: Policy, question: Question, rows: Sequence[Row], at_peaks: Sequence[tuple[int, int]],
+    view: Callable[[Sequence[Stretch]], None],
+) -> Samples:  # fmt: skip
+    """Return a few of the events of episodes, each from the one instant to the other."""
+    view([(_at(start), _at(end)) for start, end in at_peaks])
+    part = statements("slices/shown.sql")["shown" if len(policy.group_by) == 1 else "shown_by_several"]
     values: dict[str, object] = {
-        "keys": [row[0] for row in rows], "starts": [_us(row[1]) for row in rows], "from_ts": begins,
-        "peak_ats": [peak_at for *_, peak_at in shown],
+        "keys": [row[0] for row in rows], "starts": [_us(row[1]) for row in rows],
+        "from_ts": [start for start, _ in at_peaks], "peak_ats": [end for _, end in at_peaks],
     }  # fmt: skip
     local.rows(part.text, part.bind(values))
-    return samples_shown(local, samples_of(policy, question, most).steps[-1])
+    return samples_shown(local, samples_of(policy, question, len(rows)).steps[-1])
 
 
 class _Questions:
@@ -143,7 +142,6 @@ class _Questions:
     ) -> None:  # fmt: skip
         self._engine, self._policy, self._question = engine, policy, question
         active = tuple(hold for hold in holds if hold.is_active(question.as_of))
-        engine.leaf(_leaf(policy, question, active), files.files, files.last_batch)
         window = timedelta(microseconds=policy.window.microseconds)
         instants = {
             "as_of": question.as_of, "since": question.since, "until": question.until,
@@ -153,18 +151,51 @@ class _Questions:
         self._values["alert_threshold"] = policy.alert_threshold
         self._values["window_us"] = policy.window.microseconds
         self._values["slice_us"] = slice_us(policy, question, files.rows)
-        if isinstance(policy.max_gap, Duration):
-            self._values["max_gap_us"] = policy.max_gap.microseconds
-        self._policies, self._holds = policies, active
+        self._files, self._policies, self._holds = files, policies, active
 
     def answered(self) -> dict[str, list[Row]]:
-        """Return the rows of each question, as the statements of ``sql/policies`` give them."""
-        rows = self._facts()
-        if self._policy.alert_threshold is not None:
+        """Return the rows of each question, as the statements of ``sql/policies`` give them.
+
+        The leaf that the page looks up again is the last one.
+        """
+        policy, rows = self._policy, dict[str, list[Row]]()
+        if policy.scope is not None:
+            rows |= self._beside_scope(policy.scope)
+        if policy.fields:
+            rows["field_counts"] = self._fields()
+        is_by_group = policy.measure != "count" or (self._engine.is_one and policy.group_by)
+        if policy.alert_threshold is not None and is_by_group:
+            rows |= by_group(self._engine, policy, self._question, self._files)
+        self._read(_leaf(policy, self._question, self._holds))
+        rows |= self._facts()
+        if policy.alert_threshold is not None and not is_by_group:
             rows |= self._counts()
-        if self._policy.retention_period is not None:
+        if policy.retention_period is not None and policy.scope is None:
             rows["retention"] = self._retention()
         return rows
+
+    def _read(self, leaf: Leaf) -> None:
+        self._engine.leaf(leaf, self._files.files, self._files.last_batch)
+
+    def _beside_scope(self, scope: str) -> dict[str, list[Row]]:
+        """Return what is asked of all governed events: the scope is the condition that tells which are in it."""
+        asked = replace(self._policy, scope=None, where=scope, group_by=())
+        self._read(_leaf(asked, self._question, self._holds))
+        rows = {"scope_unknown": self._run("scope", "scope_unknown")}
+        if self._policy.retention_period is not None:
+            rows["retention"] = self._retention()
+            rows["oldest_event"] = [(_instant(oldest),) for (oldest,) in self._run("scope", "oldest_event")]
+        return rows
+
+    def _fields(self) -> list[Row]:
+        step = compile_lacking(self._policy, self._question)
+        self._read(Leaf(self._policy.required_events, step.sql, step.parameters, None, columns_of(step.sql)))
+        counts = [
+            (name, source, int(lacking), events, _at(first), _at(last))
+            for name, g, events, first, last in self._run("fields", "field_counts")
+            for source, lacking in [json.loads(g)]
+        ]
+        return sorted(counts, key=lambda row: row[:3])
 
     def _facts(self) -> dict[str, list[Row]]:
         days = self._run("facts", "type_days")
@@ -184,10 +215,31 @@ class _Questions:
         }
         if self._policy.alert_threshold is not None:
             rows["presence_now"] = [(bool(received_now),)]
-        if self._policy.max_gap is not None:
-            gaps = sorted(self._run("facts", "coverage_gaps"), key=lambda row: row[:2])
-            rows["coverage_gaps"] = [(name, _instant(start), _instant(end)) for name, start, end in gaps]
+        if rules := self._policy.gap_rules:
+            limits = [(name, rule.longest.microseconds) for name, rule in rules.items()]
+            self._engine.table("limits", {"event_type": "string", "longest": "bigint"}, limits)
+            self._values["cell_us"] = min(longest for _, longest in limits)
+            gaps = sorted(self._run("gaps", "coverage_gaps"), key=lambda row: row[:2])
+            listed: list[Row] = [(name, _instant(start), _instant(end)) for name, start, end in gaps]
+            rows["coverage_gaps"] = self._in_hours(listed) if any(rule.within for rule in rules.values()) else listed
         return rows
+
+    def _in_hours(self, gaps: list[Row]) -> list[Row]:
+        """Return the stretches that are gaps where silence counts in some hours only: DuckDB knows clocks, and is given
+        the events around the stretches alone. What it finds between those of two stretches is none.
+        """
+        import pyarrow as pa
+
+        asked = replace(self._policy, scope=None)
+        (query,) = compile_policy(asked, self._policies, self._question, only="required_types")
+        (step,) = (step for step in query.steps if step.name == "coverage_gaps")
+        heard = sorted({(name, at) for name, *stretch in gaps for at in stretch if at is not None})
+        schema = pa.schema([("event_type", pa.string()), ("timestamp", pa.timestamp("us", tz="UTC"))])
+        with duck.connect() as connection:
+            names, instants = zip(*heard, strict=True) if heard else ((), ())
+            duck.keep_rows(connection, "moments", pa.table([names, instants], schema=schema))
+            found = {*duck.rows(connection, step.sql, step.parameters)}
+        return [gap for gap in gaps if gap in found]
 
     def _counts(self) -> dict[str, list[Row]]:
         for name in ("governed", "counts", "sums", "bounds", "judged", "kept", "levels", "pieces", "episodes"):
@@ -249,17 +301,10 @@ def slice_us(policy: Policy, question: Question, rows: int) -> int:
 
 def _leaf(policy: Policy, question: Question, holds: Sequence[Hold]) -> Leaf:
     step = compile_leaf(policy, question, holds)
-    is_plain = (
-        policy.where is None and not holds and len(policy.group_by) < 2 and set(policy.group_by) <= {*TEXT_COLUMNS}
-    )
-    columns = tuple(name for name in COLUMNS if name in _columns(step.sql))
-    return Leaf(policy.required_events, step.sql, step.parameters, policy.group_by if is_plain else None, columns)
-
-
-def _columns(sql: str) -> set[str]:
-    from sqlglot import exp, parse_one
-
-    return {column.name for column in parse_one(sql, dialect="duckdb").find_all(exp.Column)}
+    is_asked = policy.where is not None or policy.scope is not None or holds
+    is_plain = not is_asked and len(policy.group_by) < 2 and {*policy.group_by} <= {*TEXT_COLUMNS}
+    group_by = policy.group_by if is_plain else None
+    return Leaf(policy.required_events, step.sql, step.parameters, group_by, columns_of(step.sql))
 
 
 def _key(policy: Policy, group: str) -> str | list[str]:

@@ -81,10 +81,16 @@ def judging_engine(
     with (
         explained(context.layout, "the query"),
         TemporaryDirectory(prefix="auditlake-") as spill,
-        connect(temp=Path(spill)) as connection,
+        connect(temp=Path(spill), memory=memory_of(context)) as connection,
     ):
         snapshot, events = _view(connection, context, version, tuple(COLUMNS), arrived_by, asked=())
         yield DuckEngine(connection, events), snapshot
+
+
+def memory_of(context: LakeContext) -> str | None:
+    """Return how much memory lake.toml gives to what policies ask; None where it does not say."""
+    size = context.config.engine_memory_mb
+    return f"{size}MB" if size else None
 
 
 def ask(context: LakeContext, version: int | None, query: str, values: Mapping[str, Any] | None) -> Rows:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -12,8 +13,10 @@ from auditlake.disk.layout import part_day_and_digest
 from auditlake.engine.duck import beside, view_events
 from auditlake.engine.duck_engine import DuckEngine
 from auditlake.engine.model import SliceEngine, StatementError, Summaries
+from auditlake.engine.statements import statement
 from auditlake.engine.summed import RowSummaries
 from auditlake.policies.bounds import Bounds
+from auditlake.policies.by_group import SliceFiles
 from auditlake.policies.condition import ConditionError
 from auditlake.policies.deleted_days import Deletion, deletions
 from auditlake.policies.evaluate import Answers, Samples, evaluate, samples
@@ -23,13 +26,13 @@ from auditlake.policies.question import Question
 from auditlake.policies.request import ReportRequest
 from auditlake.policies.shared import Shared
 from auditlake.policies.slices import (
-    SliceFiles,
     Stretch,
     evaluate_by_slices,
     not_by_slices,
     refuse_what_has_no_slices,
     samples_by_slices,
 )
+from auditlake.query.view import memory_of
 from auditlake.remembered.memory import LakeMemory
 from auditlake.reports.sentences import SHOWN_EPISODES
 from auditlake.spark.open import open_slices
@@ -37,6 +40,11 @@ from auditlake.store.model import Snapshot
 from auditlake.store.snapshot import file_paths, readable
 from auditlake.summaries.day_rows import LakeRows
 from auditlake.summaries.lake import LakeSummaries
+
+_BYTES = 66
+"""What the statements of ``sql/policies`` hold of each event that counts, where nothing is grouped."""
+_SPILLED = 2
+"""From how many times the memory on slices take less time than to spill it."""
 
 
 class Evaluator:
@@ -50,6 +58,9 @@ class Evaluator:
         policies: Every policy of the lake.
         holds: Every legal hold of the lake.
     """
+
+    name = "duckdb"
+    """What answers, for the line of a run."""
 
     def __init__(
         self, context: LakeContext, request: ReportRequest, engine: DuckEngine, snapshot: Snapshot,
@@ -86,6 +97,16 @@ class Evaluator:
             memory=self._memory, summaries=self.summaries,
         )  # fmt: skip
 
+    def events_at_once(self) -> int | None:
+        """Return how many events a count may have until slices of time take less time than to spill what does not fit
+        into memory; None where every count has fewer, or is remembered by day.
+        """
+        if self._memory is not None:
+            return None
+        ((limit,),) = self._engine.rows(statement("slices/memory.sql", "limit").text)
+        most: int = limit * _SPILLED // _BYTES
+        return most if self._snapshot.rows > most else None
+
     def samples(self, answers: Answers) -> Samples:
         """Return a few of the events behind the first episodes of the last answers."""
         if answers.known and self._memory is not None:
@@ -106,15 +127,18 @@ class _BySlices(Evaluator):
     """An engine of slices; DuckDB looks up the few events that a page shows.
 
     Where lake.toml names the engine, DuckDB also answers what has no formulation by slices; where the caller does, that
-    is refused.
+    is refused. Where memory is short, only counts that would spill are asked by slices.
     """
 
     def __init__(
         self, context: LakeContext, request: ReportRequest, engine: DuckEngine, snapshot: Snapshot,
-        policies: Sequence[Policy], holds: Sequence[Hold], slices: SliceEngine,
+        policies: Sequence[Policy], holds: Sequence[Hold], slices: SliceEngine, *, at_once: int | None = None,
     ) -> None:  # fmt: skip
         super().__init__(context, request, engine, snapshot, policies, holds)
-        self._slices, self._is_named = slices, request.engine is not None
+        self.name = slices.name if at_once is None else "duckdb"
+        self._slices, self._is_named, self._at_once = slices, request.engine is not None, at_once
+        self._is_by_slices = False
+        """Whether the engine of slices answered the last policy."""
         self._apart: DuckEngine | None = None
         """What answered the last policy, if its condition fails."""
         self._source = readable(context.layout, snapshot, arrived_by=request.arrived_by)
@@ -124,19 +148,17 @@ class _BySlices(Evaluator):
     ) -> Iterator[Answers]:
         """Return the answers of policies, one after the other."""
         layout, source = self._context.layout, self._source
-        others = [
-            (policy, question)
-            for policy, question in asked
-            if policy.fault is not None or (not self._is_named and not_by_slices(policy) is not None)
-        ]
-        own = [pair for pair in asked if pair not in others]
+        own = [pair for pair in asked if self._is_own(pair[0])]
+        others = [pair for pair in asked if pair not in own]
+        self.name = self._slices.name if own else self.name
         deleted = deletions(layout, self._snapshot.version, [policy for policy, _ in own])
         files = SliceFiles(file_paths(layout, source.files), self._snapshot.rows, source.last_batch)
         by_duckdb = super().answers(others, shares_engine=shares_engine, alike=alike) if others else iter(())
         refuse_what_has_no_slices(self._slices, own)
         for pair in asked:
             self._apart = None
-            if pair in others:
+            self._is_by_slices = pair in own
+            if not self._is_by_slices:
                 yield next(by_duckdb)
                 continue
             try:
@@ -146,6 +168,21 @@ class _BySlices(Evaluator):
             except (StatementError, ConditionError):
                 answers = self._answered_apart(pair, deleted)
             yield answers
+
+    def _is_own(self, policy: Policy) -> bool:
+        """Return whether the engine of slices is asked for a policy."""
+        if policy.fault is not None:
+            return False
+        is_asked = self._is_named or not_by_slices(policy) is None
+        if self._at_once is None or not is_asked:
+            return is_asked
+        is_count = policy.alert_threshold is not None and policy.measure == "count" and not policy.group_by
+        return is_count and sum(self._by_type.get(name, 0) for name in policy.required_events) > self._at_once
+
+    @cached_property
+    def _by_type(self) -> dict[str, int]:
+        """How many events there are of each type."""
+        return dict(self._engine.rows(statement("slices/memory.sql", "types").text))
 
     def _answered_apart(self, pair: tuple[Policy, Question], deleted: Sequence[Deletion]) -> Answers:
         """Return the answers of a policy whose condition fails: DuckDB says where, on a connection of its own."""
@@ -161,7 +198,7 @@ class _BySlices(Evaluator):
         if self._apart is not None:
             policy = answers.asked or answers.policy
             return samples(self._apart, policy, answers.question, SHOWN_EPISODES, table=answers.table)
-        if not_by_slices(answers.policy) is not None:
+        if not self._is_by_slices:
             return super().samples(answers)
         source = self._source
 
@@ -184,9 +221,13 @@ def evaluator(
     Raises:
         EngineError: The engine that was asked for cannot be reached.
     """
-    name = request.engine or ("duckdb" if request.again else context.config.engine)
+    name, at_once = request.engine or ("duckdb" if request.again else context.config.engine), None
     if name == "duckdb":
-        yield Evaluator(context, request, engine, snapshot, policies, holds)
-        return
-    with TemporaryDirectory(prefix="auditlake-") as spill, open_slices(name, Path(spill)) as slices:
-        yield _BySlices(context, request, engine, snapshot, policies, holds, slices)
+        by_duckdb = Evaluator(context, request, engine, snapshot, policies, holds)
+        at_once = None if request.engine or request.again else by_duckdb.events_at_once()
+        if at_once is None:
+            yield by_duckdb
+            return
+        name = "slices"
+    with TemporaryDirectory(prefix="auditlake-") as spill, open_slices(name, Path(spill), memory_of(context)) as slices:
+        yield _BySlices(context, request, engine, snapshot, policies, holds, slices, at_once=at_once)

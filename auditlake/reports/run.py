@@ -64,6 +64,8 @@ class Judging:
     """What counts the events of the snapshot."""
     judge: Judge
     """Makes reports of policies, each about the instants that it is given with."""
+    answering: Evaluator
+    """What answers the policies."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +81,8 @@ class Judged:
     snapshot: Snapshot
     entries: int
     """How many of the first entries of the journal of findings counted."""
+    answered_by: str = "duckdb"
+    """The name of the engine that answered: ``duckdb``, ``slices`` or ``spark``."""
 
 
 @contextmanager
@@ -92,7 +96,9 @@ def judged(
     """Make reports; the arguments are those of :func:`judging`."""
     with judging(context, request, request.policy_ids, holds=holds, flush=flush) as lake:
         reports = lake.judge(lake.asked, request.listen)
-        yield Judged(lake.engine, lake.policies, reports, lake.as_of, lake.snapshot, len(lake.journal))
+        yield Judged(
+            lake.engine, lake.policies, reports, lake.as_of, lake.snapshot, len(lake.journal), lake.answering.name
+        )  # fmt: skip
 
 
 @contextmanager
@@ -151,7 +157,7 @@ def judging(
                 listen(done, len(asked), asked[done][0].id if done < len(asked) else "")
             return tuple(reports)
 
-        yield Judging(engine, policies, packs, asked, instant, snapshot, journal, answering.summaries, judge)
+        yield Judging(engine, policies, packs, asked, instant, snapshot, journal, answering.summaries, judge, answering)
 
 
 def _policies(

@@ -12,7 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from auditlake.engine.model import Leaf, Row, engine_name
+from auditlake.engine import duck
+from auditlake.engine.arrow_rows import table_rows
+from auditlake.engine.duck_engine import DuckEngine
+from auditlake.engine.duck_slices import answers
+from auditlake.engine.model import Leaf, Row, Script, engine_name
 from auditlake.errors import EngineError
 from auditlake.events.schema import COLUMNS
 
@@ -25,6 +29,20 @@ _PATTERN = re.compile(r"[\[\]{}*?\\]")
 _VALUE = re.compile(r"\$([a-z_]+)")
 _OF_SPARK = {"varchar": "string", "timestamptz": "timestamp", "bigint": "bigint", "blob": "binary", "date": "date"}
 _LEAF = "event_type string, t bigint, verdict int, g string, held int"
+_ANSWER = "name string, rows binary"
+_IN_A_PART = 500_000
+"""How many events of the lake a part of its groups is to have, more or less: a worker holds one in memory."""
+_CONFIG: dict[str, Any] = {
+    "autoinstall_known_extensions": "false",
+    "autoload_known_extensions": "false",
+    "threads": 1,
+}
+"""The settings of a DuckDB in a worker."""
+_SETTINGS = (
+    "set TimeZone = 'UTC'",
+    "set disabled_optimizers = 'common_subexpressions'",
+    "set python_enable_replacements = false",
+)
 _PORT = 15002
 """Where Spark Connect listens unless its address says otherwise."""
 _SECONDS = 10.0
@@ -115,6 +133,7 @@ class SparkEngine:
     """
 
     name = "spark"
+    is_one = False
 
     def __init__(self, session: SparkSession, address: str = "") -> None:
         self._session, self._address = session, address
@@ -124,6 +143,7 @@ class SparkEngine:
         """Make ``leaf`` and ``everything`` of the files, which executors read where they lie."""
         from pyspark.sql import functions as f
 
+        self._free()
         events = self._events([str(path) for path in files], last_batch)
         own = f.when(f.col("source") == "auditlake.self", 1).otherwise(0)
         everything = events.select(f.unix_micros("timestamp").alias("t"), own.alias("is_own"))
@@ -137,8 +157,7 @@ class SparkEngine:
         if odd := next(filter(_PATTERN.search, paths), None):
             message = f"Spark takes {odd!r} for a pattern"
             raise EngineError(message, hint="the path of the lake must be without []{}*?\\ for this engine")
-        named = {name: kind for name, kind in COLUMNS.items() if name != "event_date"}
-        schema = ", ".join(f"`{name}` {_OF_SPARK[kind]}" for name, kind in named.items())
+        schema = _schema([name for name in COLUMNS if name != "event_date"])
         with _told("the events cannot be read", self._address):
             if not paths:
                 return self._session.createDataFrame([], schema=schema)
@@ -158,6 +177,28 @@ class SparkEngine:
             frame = frame.persist()
             self._kept.append(frame)
         return frame
+
+    def parts(self, script: Script, files: Sequence[Path], last_batch: int | None) -> Iterator[Mapping[str, list[Row]]]:
+        """Run a script within the executors: events of one group meet in one of them."""
+        import pyarrow as pa
+        from pyspark.sql import functions as f
+
+        with duck.connect() as local:  # of an empty part not even an executor hears
+            duck.view_events(local, [])
+            yield answers(DuckEngine(local), script)
+        governed = self._events([str(path) for path in files], last_batch)
+        columns = [name for name in script.columns if name != "event_date"]
+        governed = governed.filter(f.col("event_type").isin(list(script.types))).select(*columns)
+        number = max(1, script.rows // _IN_A_PART)
+        with _told("the events cannot be judged by group", self._address):
+            if script.group_by is not None:
+                parted = governed.repartition(number, *script.group_by)
+            else:
+                parted = governed.mapInArrow(_evaluator(*script.parted), f"{_schema(columns)}, part string")
+                parted = parted.repartition(number, "part")
+            table = parted.mapInArrow(_answering(script), _ANSWER).toArrow()
+        for answer in table.to_pylist():
+            yield {answer["name"]: table_rows(pa.ipc.open_stream(answer["rows"]).read_all())}
 
     def table(self, name: str, columns: Mapping[str, str], rows: Sequence[Row]) -> None:
         """Make a small table of rows."""
@@ -179,11 +220,15 @@ class SparkEngine:
 
     def close(self) -> None:
         """Give back what was kept, and end the session."""
-        with suppress(Exception):
-            for frame in self._kept:
-                frame.unpersist()
+        self._free()
         with suppress(Exception):
             self._session.stop()
+
+    def _free(self) -> None:
+        """Give back what was kept for the policy before."""
+        with suppress(Exception):
+            while self._kept:
+                self._kept.pop().unpersist()
 
 
 def _spelled(sql: str, parameters: Mapping[str, object]) -> tuple[str, dict[str, Any]]:
@@ -191,32 +236,68 @@ def _spelled(sql: str, parameters: Mapping[str, object]) -> tuple[str, dict[str,
     return _VALUE.sub(r":\1", sql), dict(parameters)
 
 
+def _schema(columns: Sequence[str]) -> str:
+    """Return the schema of columns of events, as Spark writes it."""
+    return ", ".join(f"`{name}` {_OF_SPARK[COLUMNS[name]]}" for name in columns)
+
+
 def _by_duckdb(governed: DataFrame, leaf: Leaf) -> DataFrame:
     """Return the leaf as DuckDB makes it within the executors, of one batch of events after the other."""
-    return governed.select(*leaf.columns).mapInArrow(_evaluator(leaf.sql, dict(leaf.parameters)), _LEAF)
+    return governed.select(*leaf.columns).mapInArrow(_evaluator(leaf.sql, leaf.parameters), _LEAF)
 
 
 def _evaluator(
-    sql: str, parameters: dict[str, object]
+    sql: str, parameters: Mapping[str, object]
 ) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
     """Return the function that executors run; it travels by value, so that they need DuckDB and Arrow alone."""
+    config, settings = _CONFIG, _SETTINGS
 
     def evaluated(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         import duckdb
         import pyarrow as pa
 
-        config: dict[str, str | bool | int | float | list[str]] = {
-            "autoinstall_known_extensions": "false",
-            "autoload_known_extensions": "false",
-            "threads": 1,
-        }
         with duckdb.connect(":memory:", config=config) as connection:
-            connection.execute("set TimeZone = 'UTC'")
-            connection.execute("set disabled_optimizers = 'common_subexpressions'")
-            connection.execute("set python_enable_replacements = false")
+            for setting in settings:
+                connection.execute(setting)
             for batch in batches:
                 connection.register("events", pa.Table.from_batches([batch]))
-                yield from connection.sql(sql, params=parameters).to_arrow_table().to_batches()
+                yield from connection.sql(sql, params=dict(parameters)).to_arrow_table().to_batches()
                 connection.unregister("events")
 
     return evaluated
+
+
+def _answering(script: Script) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+    """Return the same of a script over the events of a part; what its statements give travels as Arrow has it."""
+    config, settings, steps, wide, wanted = _CONFIG, _SETTINGS, script.steps, script.wide, script.answers
+
+    def answered(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        import duckdb
+        import pyarrow as pa
+
+        events = [batch for batch in batches if batch.num_rows]
+        if not events:
+            return
+
+        def run(statements: Sequence[tuple[str, str, Mapping[str, object]]]) -> dict[str, bytes]:
+            found = {}
+            for name, sql, parameters in statements:
+                relation = connection.sql(sql, params=dict(parameters) or None)
+                if name in wanted:
+                    sink, table = pa.BufferOutputStream(), relation.to_arrow_table()
+                    with pa.ipc.new_stream(sink, table.schema) as stream:
+                        stream.write_table(table)
+                    found[name] = sink.getvalue().to_pybytes()
+            return found
+
+        with duckdb.connect(":memory:", config=config) as connection:
+            for setting in settings:
+                connection.execute(setting)
+            connection.register("events", pa.Table.from_batches(events))
+            try:
+                found = run(steps)
+            except duckdb.OutOfRangeException:
+                found = run(wide)
+        yield pa.RecordBatch.from_pydict({"name": [*found], "rows": [*found.values()]})
+
+    return answered

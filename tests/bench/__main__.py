@@ -72,6 +72,8 @@ def rows_asked(scale: float) -> tuple[Asked, ...]:
         Asked("breaches-by-user", f"breaches by user, {events}", 1.5),
         Asked("everything", f"episodes and daily peaks, ungrouped, {events}", 2),
         Asked("everything-by-user", f"episodes and daily peaks by user, {events}", 2),
+        Asked("slices", f"counts by slices, ungrouped, {events}", 2, memory_mb=600),
+        Asked("slices-by-user", f"counts by parts of the users, {events}", 2.5, memory_mb=600),
         Asked("backtest", f"backtest of 50 thresholds, ungrouped, {events}", 3),
         Asked("backtest-by-user", f"backtest of 50 thresholds by user, {events}", 3),
         Asked("frameworks-facts", f"counts by type, source, day and filled columns, {events}", most_seconds=0.8),

@@ -33,6 +33,7 @@ from tests.bench import (
     rolling,
     sandbox,
     site,
+    slices,
     tables,
 )
 from tests.bench.data import make, place, small_place
@@ -66,6 +67,8 @@ WORKS: Mapping[str, Callable[[], dict[str, Work]]] = {
     "breaches-by-user": lambda: rolling.works(by_user=True, everything=False),
     "everything": lambda: rolling.works(by_user=False, everything=True),
     "everything-by-user": lambda: rolling.works(by_user=True, everything=True),
+    "slices": lambda: slices.works(by_user=False),
+    "slices-by-user": lambda: slices.works(by_user=True),
     "backtest": lambda: backtest.works(by_user=False),
     "backtest-by-user": lambda: backtest.works(by_user=True),
     "log-sync": lambda: landing.one_thread("sync"),

@@ -17,7 +17,7 @@ import pytest
 from auditlake.engine.duck import connect
 from auditlake.engine.duck_engine import DuckEngine
 from auditlake.findings.finding import Finding
-from auditlake.policies.evaluate import backtest, episodes, evaluate
+from auditlake.policies.evaluate import Answers, backtest, episodes, evaluate
 from auditlake.policies.loader import load_policy
 from auditlake.policies.model import Policy
 from auditlake.policies.question import Question
@@ -121,25 +121,30 @@ class Bundle:
 
 def _check(connection: duckdb.DuckDBPyConnection, bundle: Bundle) -> None:
     found = _sql(connection, bundle)
-    if found == _python(bundle):
+    if found == defined(bundle):
         return
     for events in bundle.lists:  # one of them by itself, and of it what is needed
         one = replace(bundle.asked, events=events)
         if _differs(connection, one):
             alone = Bundle(least := smallest(one, partial(_differs, connection)), (least.events,))
-            assert _sql(connection, alone) == _python(alone), least.policy
-    assert found == _python(bundle)
+            assert _sql(connection, alone) == defined(alone), least.policy
+    assert found == defined(bundle)
 
 
 def _differs(connection: duckdb.DuckDBPyConnection, one: Case) -> bool:
-    return _sql(connection, Bundle(one, (one.events,))) != _python(Bundle(one, (one.events,)))
+    return _sql(connection, Bundle(one, (one.events,))) != defined(Bundle(one, (one.events,)))
 
 
 def _sql(connection: duckdb.DuckDBPyConnection, bundle: Bundle) -> dict[str, Any]:
     """Return what a report says."""
     engine, policy, question = _given(connection, bundle)
     (answers,) = evaluate(engine, [(policy, question)], [policy])
-    report = build_report(answers)
+    return said(answers)
+
+
+def said(answers: Answers) -> dict[str, Any]:
+    """Return what a report says of answers."""
+    policy, question, report = answers.policy, answers.question, build_report(answers)
     assert report.error is None
     assert report.threshold is not None
     answer = report.threshold
@@ -169,7 +174,7 @@ def _found(policy: Policy, finding: Finding) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _python(bundle: Bundle) -> dict[str, Any]:
+def defined(bundle: Bundle) -> dict[str, Any]:
     """Return what the definitions say, in the same form."""
     asked, policy = bundle.asked, bundle.policy
     answers = [replace(asked, events=events).answer for events in bundle.lists]

@@ -114,13 +114,13 @@ class FieldsKind(Kind):
 
     def queries(self, inquiry: Inquiry) -> Iterable[Query]:
         """Return the one query that counts events by the fields that they lack."""
-        slots = _slots(inquiry.policy)
+        slots = slots_of_fields(inquiry.policy)
         yield Query("field_counts", every("field_counts"), {}, slots, is_narrowed=False)
 
     def by_day(self, inquiry: Inquiry) -> Iterable[Query]:
         """Return the same of each day."""
         part = statements("policies/by_day.sql")["fields_by_day"]
-        yield Query("fields_by_day", (part,), {}, _slots(inquiry.policy), is_narrowed=False)
+        yield Query("fields_by_day", (part,), {}, slots_of_fields(inquiry.policy), is_narrowed=False)
 
     def judge(self, answers: Answers) -> tuple[Iterable[Finding], Any]:
         """Return a finding for each type and field that too many events lack, and how complete every field is."""
@@ -187,7 +187,8 @@ def _finding(policy: Policy, name: str, event_type: str, count: _Lacking) -> Fin
 # What is filled, in SQL
 
 
-def _slots(policy: Policy) -> dict[str, str]:
+def slots_of_fields(policy: Policy) -> dict[str, str]:
+    """Return the SQL of what an event lacks of a policy's fields, by slot."""
     columns = dict.fromkeys(column for rule in policy.fields.values() for column in rule.any_of)
     places: dict[str, list[str]] = {name: [] for name in JSON}
     is_filled = {column: filled(column, policy.placeholders, places) for column in columns}
