@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import duckdb
 
@@ -18,6 +18,7 @@ from auditlake.engine.parse_tree import Node, parse
 if TYPE_CHECKING:
     import pyarrow as pa
 
+R = TypeVar("R")
 _ELSEWHERE = re.compile(r"\bown_events as events\b", re.IGNORECASE)
 """A sieve's table, which statements read in the place of the view."""
 _OF_STATEMENTS = (duckdb.ProgrammingError, duckdb.NotSupportedError, duckdb.DataError)
@@ -49,9 +50,9 @@ class DuckEngine:
         """Make the view ``events`` of exactly these data files."""
         duck.view_events(self._connection, files)
 
-    def step(self, name: str, sql: str, parameters: Mapping[str, object]) -> list[Row]:  # noqa: ARG002
+    def step(self, name: str, sql: str, parameters: Mapping[str, object]) -> Sequence[Row]:  # noqa: ARG002
         """Run one statement of a script; DuckDB has its name from the statement itself."""
-        return self.rows(sql, parameters)
+        return self._run(duck.kept, sql, parameters)
 
     def rows(self, sql: str, parameters: Mapping[str, object] | None = None) -> list[Row]:
         """Run one statement and return its rows.
@@ -59,9 +60,12 @@ class DuckEngine:
         Raises:
             StatementError: It cannot be evaluated on these events.
         """
+        return self._run(duck.rows, sql, parameters or {})
+
+    def _run(self, run: Callable[..., R], sql: str, parameters: Mapping[str, object]) -> R:
         try:
-            self._narrow(sql, parameters or {})
-            return duck.rows(self._connection, sql, parameters)
+            self._narrow(sql, parameters)
+            return run(self._connection, sql, parameters)
         except duckdb.OutOfRangeException as error:
             raise RangeError(error) from error
         except _OF_STATEMENTS as error:

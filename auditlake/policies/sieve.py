@@ -101,7 +101,7 @@ class Sieve:
         values = {"source": place.source, "number": place.number, "shift": place.shift, "as_of": self._as_of}
         self._run("own_events", values)
 
-    def _run(self, name: str, values: Mapping[str, object] | None = None) -> list[Row]:
+    def _run(self, name: str, values: Mapping[str, object] | None = None) -> Sequence[Row]:
         part = statement("policies/sieve.sql", name)
         return self._engine.step(part.name, part.text, part.bind(dict(values or {})))
 
