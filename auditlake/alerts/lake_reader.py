@@ -244,7 +244,7 @@ def _connected(layout: Layout) -> Iterator[duckdb.DuckDBPyConnection]:
         yield connection
 
 
-def _episodes(engine: DuckEngine, policy: Policy, question: Question) -> list[Row]:
+def _episodes(engine: DuckEngine, policy: Policy, question: Question) -> Sequence[Row]:
     """Return the episodes; the evaluator tells DuckDB's errors apart itself."""
     try:
         return episodes(engine, policy, question)

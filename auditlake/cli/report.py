@@ -265,14 +265,16 @@ def _of_framework(made: Framework, files: Sequence[Path]) -> dict[str, Any]:
 
 def show_statuses(made: Sequence[ComplianceReport]) -> None:
     """Print the table of statuses."""
+    from auditlake.findings.many import numbers_by_kind
+
     rows, asked = [], any(each.report.coverage.fields for each in made)
     for each in made:
         document = each.report
-        kinds = [finding.kind for finding in document.violations]
+        found = numbers_by_kind(document.violations)
         numbers = (
             document.total_events, document.threshold and document.threshold.episodes,
-            kinds.count("missing_required_type"), kinds.count("coverage_gap"),
-            *((kinds.count("field_incomplete"),) * asked), len(document.coverage.silent_days),
+            found["missing_required_type"], found["coverage_gap"],
+            *((found["field_incomplete"],) * asked), len(document.coverage.silent_days),
         )  # fmt: skip
         known = (None,) * len(numbers) if document.is_unread else numbers
         rows.append((document.policy_id, each.status.replace("_", " "), *known, document.since, document.until))

@@ -7,9 +7,9 @@ Python takes for something else: a number of more than 38 digits, infinity, 24:0
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 from auditlake.engine.sql_text import identifier
 from auditlake.errors import QueryError
@@ -31,6 +31,7 @@ _AS_IS = frozenset({
 })  # fmt: skip
 """The types that Arrow has; all others become text, new types of DuckDB among them."""
 _DIGITS = 10**38
+_AT_ONCE = 10_000
 _DAY = 86_400_000_000
 _FOREVER = {32: (1 << 31) - 1, 64: (1 << 63) - 1}
 """What DuckDB counts infinity as, and with a minus its opposite, by the bits of the type."""
@@ -134,6 +135,37 @@ def table_rows(table: Any) -> list[tuple[Any, ...]]:
     """
     columns = [values(column) for column in table.columns]
     return list(zip(*columns, strict=True)) if columns else []
+
+
+class ArrowRows(Sequence[tuple[Any, ...]]):
+    """The rows of an Arrow table as :func:`table_rows` gives them, each made when it is looked at.
+
+    Args:
+        table: The table.
+    """
+
+    def __init__(self, table: pa.Table) -> None:
+        self.table = table
+
+    def __len__(self) -> int:
+        return int(self.table.num_rows)
+
+    @overload
+    def __getitem__(self, place: int) -> tuple[Any, ...]: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[tuple[Any, ...]]: ...
+    def __getitem__(self, place: int | slice) -> tuple[Any, ...] | list[tuple[Any, ...]]:
+        """Return one row, or some."""
+        if isinstance(place, slice):
+            begin, end, step = place.indices(len(self))
+            return table_rows(self.table.slice(begin, max(end - begin, 0)))[::step] if step > 0 else list(self)[place]
+        at = range(len(self))[place]
+        (row,) = table_rows(self.table.slice(at, 1))
+        return row
+
+    def __iter__(self) -> Iterator[tuple[Any, ...]]:
+        for begin in range(0, len(self), _AT_ONCE):
+            yield from table_rows(self.table.slice(begin, _AT_ONCE))
 
 
 def values(column: Any) -> list[Any]:

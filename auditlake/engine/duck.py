@@ -13,13 +13,15 @@ from typing import Any
 
 import duckdb
 
-from auditlake.engine.arrow_rows import table_rows
+from auditlake.engine.arrow_rows import ArrowRows, table_rows
 from auditlake.engine.narrowing import Asked
 from auditlake.engine.paths import for_duckdb
 from auditlake.engine.sql_text import identifier, literal, select_events
 from auditlake.errors import SourceError
 from auditlake.events.schema import COLUMNS
 
+MANY = 100_000
+"""From how many rows on they are not made at once."""
 _SETTINGS = {
     "autoinstall_known_extensions": "false",
     "autoload_known_extensions": "false",
@@ -199,7 +201,15 @@ def rows(
 
     Through Arrow, with instants as plain numbers until the end: DuckDB's own way to aware datetimes is far slower.
     """
+    return list(kept(connection, sql, parameters))
+
+
+def kept(
+    connection: duckdb.DuckDBPyConnection, sql: str, parameters: Mapping[str, object] | None = None
+) -> Sequence[tuple[Any, ...]]:
+    """Do what :func:`rows` does; where there are many rows, each is made when it is looked at."""
     relation = connection.sql(sql, params=dict(parameters) if parameters else None)
     if relation is None:
         return []
-    return table_rows(relation.to_arrow_table())
+    table = relation.to_arrow_table()
+    return ArrowRows(table) if len(table) >= MANY else table_rows(table)

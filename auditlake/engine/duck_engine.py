@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import duckdb
 
@@ -19,6 +19,7 @@ from auditlake.engine.parse_tree import Node, parse
 if TYPE_CHECKING:
     import pyarrow as pa
 
+R = TypeVar("R")
 _ELSEWHERE = re.compile(r"\b(own|read)_events as events\b", re.IGNORECASE)
 """A sieve's tables, which statements read in the place of the view."""
 _OF_STATEMENTS = (duckdb.ProgrammingError, duckdb.NotSupportedError, duckdb.DataError)
@@ -78,9 +79,9 @@ class DuckEngine:
         """Make the view ``events`` of exactly these data files."""
         duck.view_events(self._connection, files)
 
-    def step(self, name: str, sql: str, parameters: Mapping[str, object]) -> list[Row]:  # noqa: ARG002
+    def step(self, name: str, sql: str, parameters: Mapping[str, object]) -> Sequence[Row]:  # noqa: ARG002
         """Run one statement of a script; DuckDB has its name from the statement itself."""
-        return self.rows(sql, parameters)
+        return self._run(duck.kept, sql, parameters)
 
     def rows(self, sql: str, parameters: Mapping[str, object] | None = None) -> list[Row]:
         """Run one statement and return its rows.
@@ -88,9 +89,12 @@ class DuckEngine:
         Raises:
             StatementError: It cannot be evaluated on these events.
         """
+        return self._run(duck.rows, sql, parameters or {})
+
+    def _run(self, run: Callable[..., R], sql: str, parameters: Mapping[str, object]) -> R:
         with statement_errors():
-            self._narrow(sql, parameters or {})
-            return duck.rows(self._connection, sql, parameters)
+            self._narrow(sql, parameters)
+            return run(self._connection, sql, parameters)
 
     def arrow(self, sql: str, parameters: Mapping[str, object]) -> pa.Table:
         """Run one statement and return its rows as an Arrow table; errors are DuckDB's."""

@@ -20,8 +20,10 @@ class Engine(Protocol):
     def leaf(self, files: Sequence[Path]) -> None:
         """Make ``events``, which every statement reads, of the rows of exactly these data files."""
 
-    def step(self, name: str, sql: str, parameters: Mapping[str, object]) -> list[Row]:
-        """Run one statement of a script; return its rows, none where it makes the table or view of that name."""
+    def step(self, name: str, sql: str, parameters: Mapping[str, object]) -> Sequence[Row]:
+        """Run one statement of a script; return its rows, none where it makes the table or view of that name. Where
+        they are many, each may be made when it is looked at.
+        """
 
     def rows(self, sql: str, parameters: Mapping[str, object] | None = None) -> list[Row]:
         """Run one statement by itself and return its rows."""

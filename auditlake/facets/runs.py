@@ -214,16 +214,18 @@ def _pack_answer(made: Framework) -> PackAnswer:
 
 def _answer(made: ComplianceReport) -> Answer:
     from auditlake.findings.finding import subject_id, subject_of
+    from auditlake.findings.many import MOST_NAMED, accepted_ones
     from auditlake.runs.model import Answer, Found
 
-    report = made.report
-    subjects = {each.id: subject_id(subject_of(report.policy_id, each)) for each in report.violations}
-    found = {
-        each.id: Found(None if subjects[each.id] == each.id else subjects[each.id], each.start, each.end)
-        for each in report.violations
-    }
+    report, found = made.report, None
+    if len(report.violations) <= MOST_NAMED:
+        subjects = {each.id: subject_id(subject_of(report.policy_id, each)) for each in report.violations}
+        found = {
+            each.id: Found(None if subjects[each.id] == each.id else subjects[each.id], each.start, each.end)
+            for each in report.violations
+        }
     return Answer(
         policy=report.evidence.policy_digest, since=report.since, until=report.until, status=report.status,
-        findings=len(report.violations), open=sum(each.accepted is None for each in report.violations),
+        findings=len(report.violations), open=len(report.violations) - len(accepted_ones(report.violations)),
         governed=report.total_events, report="sha256:" + hashlib.sha256(made.json()).hexdigest(), found=found,
     )  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
@@ -35,7 +35,7 @@ class Check:
     reason: str
     policy: str = ""
     """Of a policy, its id."""
-    findings: tuple[Finding, ...] = ()
+    findings: Sequence[Finding] = ()
     severity: str = ""
     """The policy's; empty of a check over records."""
     asked: Mapping[str, Any] = field(default_factory=dict)

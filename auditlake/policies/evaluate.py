@@ -33,7 +33,7 @@ from auditlake.policies.question import Question
 from auditlake.policies.shared import Shared, shared
 from auditlake.policies.sieve import FEWEST, OwnEvents, Sieve, sieve
 
-Known = Mapping[str, Mapping[str, list[Row]]]
+Known = Mapping[str, Mapping[str, Sequence[Row]]]
 """The rows of every step of some queries of a policy, by the query's name."""
 Samples = Mapping[tuple[tuple[str, ...], datetime], list[Row]]
 """A few of the events behind episodes, by group key and start."""
@@ -57,7 +57,7 @@ class Answers:
     policies: Sequence[Policy]
     """Every policy of the lake."""
     question: Question
-    rows: Mapping[str, list[Row]]
+    rows: Mapping[str, Sequence[Row]]
     queries: tuple[tuple[CompiledQuery, int], ...]
     """Each query and how many rows its main step gave."""
     error: str | None = None
@@ -190,13 +190,15 @@ def _unasked(policy: Policy) -> Policy:
     return replace(policy, alert_threshold=None)
 
 
-def episodes(engine: Engine, policy: Policy, question: Question) -> list[Row]:
+def episodes(engine: Engine, policy: Policy, question: Question) -> Sequence[Row]:
     """Return the rows of ``rolling_counts`` alone: the stretches at or above the threshold of a policy."""
     asked = partial(compile_policy, policy, [policy], question, only="rolling_counts")
     return Runner(engine, moments_of([policy])).answers(asked)[1]["rolling_counts"]
 
 
-def backtest(engine: Engine, asked: Sequence[tuple[Policy, Question]], thresholds: Sequence[int]) -> list[list[Row]]:
+def backtest(
+    engine: Engine, asked: Sequence[tuple[Policy, Question]], thresholds: Sequence[int]
+) -> list[Sequence[Row]]:  # fmt: skip
     """Return (threshold, episodes) for each policy and question, over the thresholds.
 
     The policies are one policy with several windows: what they have in common is read once.
@@ -229,9 +231,9 @@ class Runner:
         self._with_queries = with_queries
         self._tables: dict[str, _Script] = {}
         """Which script made each temporary table as it is now."""
-        self._known: OrderedDict[_Script, dict[str, list[Row]]] = OrderedDict()
+        self._known: OrderedDict[_Script, dict[str, Sequence[Row]]] = OrderedDict()
         """What the last scripts gave that may come again."""
-        self._of_anything: dict[tuple[str, str], list[Row]] = {}
+        self._of_anything: dict[tuple[str, str], Sequence[Row]] = {}
         """What statements gave that are the same for all policies."""
 
     def answers(
@@ -241,7 +243,7 @@ class Runner:
         known: Known | None = None,
         *,
         asked: tuple[Policy, Question] | None = None,
-    ) -> tuple[tuple[CompiledQuery, ...], dict[str, list[Row]]]:
+    ) -> tuple[tuple[CompiledQuery, ...], dict[str, Sequence[Row]]]:
         """Return queries, and the rows of each of their steps.
 
         Args:
@@ -261,9 +263,9 @@ class Runner:
             # More groups than 63 bits have room for, each with the policy's span of time to itself.
             return told(wide=True), self._run(run(wide=True), whose, known or {})
 
-    def _run(self, queries: tuple[CompiledQuery, ...], whose: str | None, known: Known) -> dict[str, list[Row]]:
+    def _run(self, queries: tuple[CompiledQuery, ...], whose: str | None, known: Known) -> dict[str, Sequence[Row]]:
         """Return the rows of each step. Scripts are whole by themselves: a table that is there is not made again."""
-        rows: dict[str, list[Row]] = {MOMENTS: []}
+        rows: dict[str, Sequence[Row]] = {MOMENTS: []}
         for query in queries:
             if query.name in known:
                 rows |= known[query.name]
@@ -298,7 +300,7 @@ class Runner:
                 self.engine.rows(statement("policies/moments.sql", "moments_kept").text)
             self._moments = None
 
-    def _step(self, step: Step, script: _Script, *, is_own: bool) -> list[Row]:
+    def _step(self, step: Step, script: _Script, *, is_own: bool) -> Sequence[Row]:
         # A table that a policy's condition or groups decide on is made anew: later steps may have added to it.
         if step.name in OF_ANYTHING:
             return self._once(step)
@@ -311,7 +313,7 @@ class Runner:
                 self._tables[step.name] = script
         return []
 
-    def _once(self, step: Step) -> list[Row]:
+    def _once(self, step: Step) -> Sequence[Row]:
         """Return the rows of a step that reads events alone, and depends on no policy."""
         key = step.sql, repr(sorted(step.parameters.items()))
         if key not in self._of_anything:
@@ -328,7 +330,7 @@ def _scripts(query: CompiledQuery, whose: str | None) -> list[_Script]:
     return list(accumulate(steps, lambda before, step: before + step))
 
 
-def run_step(engine: Engine, step: Step) -> list[Row]:
+def run_step(engine: Engine, step: Step) -> Sequence[Row]:
     """Run one statement; its rows, or none where it only makes a table."""
     return engine.step(step.name, step.sql, step.parameters)
 

@@ -142,7 +142,7 @@ class Sieve:
             self._run("own_events", values)
         return OwnEvents(OWN_EVENTS, "" if place is _NOWHERE else policy.id)
 
-    def _run(self, name: str, values: Mapping[str, object] | None = None) -> list[Row]:
+    def _run(self, name: str, values: Mapping[str, object] | None = None) -> Sequence[Row]:
         part = statement("policies/sieve.sql", name)
         return self._engine.step(part.name, part.text, part.bind(dict(values or {})))
 

@@ -275,7 +275,7 @@ class LakeMemory:
         for name, rows in counted_together(engine, counted, question, together).items():
             self._take(wanted[name][1].pop(_EPISODES), since, until, rows)
 
-    def _take(self, ask: _Ask, since: int, until: int, rows: Mapping[str, list[Row]]) -> None:
+    def _take(self, ask: _Ask, since: int, until: int, rows: Mapping[str, Sequence[Row]]) -> None:
         """Take what a query says of a stretch of time apart by days."""
         by_day: dict[int, dict[str, list[Any]]] = {
             part.day: {name: [] for name in rows} for part in parts_of(since, until)
@@ -395,7 +395,7 @@ def _window_start(policy: Policy, question: Question) -> int:
     return micros(earlier(question.as_of, timedelta(microseconds=policy.window.microseconds)))
 
 
-def _given(query: CompiledQuery, rows: Mapping[str, list[Row]]) -> dict[str, list[Row]]:
+def _given(query: CompiledQuery, rows: Mapping[str, Sequence[Row]]) -> dict[str, Sequence[Row]]:
     """Return the rows of the steps of a query that say something of days."""
     return {step.name: rows[step.name] for step in query.steps if _BY_DAY.fullmatch(step.name)}
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from auditlake.display.canonical_json import json_value
 from auditlake.engine.model import Row
 from auditlake.events.times import day_of
-from auditlake.findings.decisions import NOTHING, Journal, Seen
+from auditlake.findings.decisions import NOTHING, Acceptance, Journal, Seen
 from auditlake.findings.finding import Finding, canonical_group, subject_of
+from auditlake.findings.many import EpisodeColumns, ManyFindings, accepted_ones
 from auditlake.policies import kinds
 from auditlake.policies.evaluate import Answers
 from auditlake.policies.kinds.threshold import status_now
@@ -44,8 +46,7 @@ def build_report(
     (received,) = answers.one("presence")
     types = {name: (events, last) for name, events, _, last in answers.rows["required_types"]}
     judged = {kind.name: kind.judge(answers) for kind in kinds.KINDS}
-    found = (_dealt_with(finding, policy, journal, question) for each, _ in judged.values() for finding in each)
-    findings = tuple(sorted(found, key=_place))
+    findings = _ordered([each for each, _ in judged.values()], partial(_covering, policy, journal, question), journal)
     answered = {kind.answer_key or kind.name: judged[kind.name][1] for kind in kinds.KINDS if judged[kind.name][1]}
     return Report(
         policy_id=policy.id,
@@ -88,22 +89,39 @@ def build_detail(answers: Answers, report: Report, samples: Mapping[Any, Sequenc
     counts = {name: [0] * len(days) for name in answers.policy.required_events}
     for name, number, events in answers.rows["type_day_counts"]:
         counts[name][place[day_of(number)]] += events
-    samples_by_id = {}
+    samples_by_id = dict[str, tuple[SampleEvent, ...]]()
     for finding in report.violations:
+        if len(samples_by_id) == len(samples):
+            break
         key = tuple((finding.group or {}).values())
         if finding.peak_at is not None and (found := samples.get((key, finding.start))):
             samples_by_id[finding.id] = tuple(SampleEvent(*event) for event in found)
     return Detail(days, {name: tuple(each) for name, each in counts.items()}, samples_by_id, answers.first_day)
 
 
-def _dealt_with(finding: Finding, policy: Policy, journal: Journal, question: Question) -> Finding:
-    """Return the finding, with the acceptance that covers it."""
-    if not journal.acceptances:
-        return finding
-    subject = subject_of(policy.id, finding)
+def _ordered(
+    found: Iterable[Iterable[Finding]], covering: Callable[[Finding], Acceptance | None], journal: Journal
+) -> Sequence[Finding]:
+    """Return findings in the order of the report, with the acceptances that cover them."""
+    few, many = list[Finding](), None
+    for each in found:
+        if isinstance(each, EpisodeColumns):
+            many = each.dealt_with(journal.acceptances, covering)
+        else:
+            few += each
+    if journal.acceptances:
+        few = [each if (by := covering(each)) is None else replace(each, accepted=by) for each in few]
+    findings = tuple(sorted(few, key=_place))
+    if many is None:
+        return findings
+    place = sum(each.kind < many.kind for each in findings)
+    return ManyFindings(findings[:place], many, findings[place:])
+
+
+def _covering(policy: Policy, journal: Journal, question: Question, finding: Finding) -> Acceptance | None:
+    """Return the acceptance that covers a finding."""
     about = (question.as_of, question.until, question.since)
-    covering = journal.acceptance(Seen(subject, finding.start, finding.end, *about))
-    return finding if covering is None else replace(finding, accepted=covering)
+    return journal.acceptance(Seen(subject_of(policy.id, finding), finding.start, finding.end, *about))
 
 
 def _place(finding: Finding) -> tuple[str, datetime, str, str]:
@@ -114,4 +132,4 @@ def _place(finding: Finding) -> tuple[str, datetime, str, str]:
 def _status(received: bool, findings: Sequence[Finding]) -> Status:
     if not received:
         return "no_data"
-    return "violation" if any(finding.accepted is None for finding in findings) else "compliant"
+    return "violation" if len(accepted_ones(findings)) < len(findings) else "compliant"

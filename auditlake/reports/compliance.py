@@ -22,7 +22,7 @@ from auditlake.policies.kinds.threshold import Threshold
 from auditlake.policies.model import Policy
 from auditlake.reports.document import FORMS, REPORT_VERSION, render_json
 from auditlake.reports.files import FORMATS, TakenError, is_free, write_files
-from auditlake.reports.findings_card import Findings, findings_card
+from auditlake.reports.findings_card import SHOWN, Findings, findings_card
 from auditlake.reports.judgement import judgement_of
 from auditlake.reports.model import Detail, Report, Status
 from auditlake.reports.page import Served, render_page
@@ -164,7 +164,7 @@ class ComplianceReport(Shown):
             *(() if report.is_unread else asked),
             CardFact("why", verdict_words(report)),
         )
-        findings = findings_card([(None, each) for each in report.violations])
+        findings = findings_card([(None, each) for each in report.violations[:SHOWN]], len(report.violations))
         note = "; ".join(filter(None, [findings.note, '.chart("daily_peaks"), .findings, .html(), .json()']))
         return Card("report", cut(report.policy_name), report.status, facts, findings.headings, findings.rows, note)
 
@@ -203,7 +203,7 @@ class ComplianceReport(Shown):
             return None
         from auditlake.reports.listing import whole_list
 
-        return self._once("whole", lambda: whole_list(self.report.violations, self.max_findings))
+        return self._once("whole", lambda: whole_list(self.policy_id, self.report.violations, self.max_findings))
 
     def html(self) -> bytes:
         """Return the page: one self-contained file."""

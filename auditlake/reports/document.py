@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -11,6 +10,7 @@ from auditlake.display.canonical_json import canonical, instant, json_value
 from auditlake.display.templates import check_schema, render_values
 from auditlake.errors import ReportError
 from auditlake.findings.finding import Finding
+from auditlake.findings.many import numbers_by_kind
 from auditlake.policies import kinds
 from auditlake.reports.model import Report
 from auditlake.reports.sections import catalog
@@ -126,7 +126,7 @@ def report_dict(report: Report, whole: Mapping[str, Any] | None = None) -> dict[
         ReportError: A value has no JSON form (an instant without a zone, a number that is not finite).
     """
     listed = report.violations if whole is None else report.violations[: whole["listed"]]
-    counts = Counter(finding.kind for finding in report.violations)
+    counts = numbers_by_kind(report.violations)
     parts = _parts(report, REPORT_VERSION)
     evidence = parts.pop("evidence")
     return {

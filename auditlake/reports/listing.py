@@ -15,8 +15,11 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from auditlake.display.canonical_json import json_value
+from auditlake.findings.decisions import Acceptance
 from auditlake.findings.finding import Finding, canonical_group
+from auditlake.findings.many import ManyFindings, accepted_ones
 from auditlake.reports.document import finding_dict
+from auditlake.reports.episode_texts import EpisodeTexts, compact
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -25,6 +28,7 @@ _WHOLE = 1 << 63
 """Peaks from here on, and those with decimals, make the column of peaks one of doubles."""
 _LARGEST = 100
 _ROWS = 10_000
+_TAKEN = ("accepted_entry", "accepted_until", "accepted_owner")
 _NAMED = 32
 """Hex digits of the digest in the file's name."""
 
@@ -44,38 +48,86 @@ class WholeList:
         return str(self.summary["file"])
 
 
-def whole_list(findings: Sequence[Finding], listed: int) -> WholeList:
+def whole_list(policy_id: str, findings: Sequence[Finding], listed: int) -> WholeList:
     """Write all findings as Parquet.
 
     Args:
+        policy_id: The policy.
         findings: All of them, in the order of the report.
         listed: How many of them the report lists itself.
     """
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    compact = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
     digest, file, schema = hashlib.sha256(), io.BytesIO(), _schema(findings)
     with pq.ParquetWriter(file, schema, compression="zstd") as writer:
-        for at in range(0, len(findings), _ROWS):
-            some = findings[at : at + _ROWS]
-            for each in some:
-                digest.update(f"{compact(finding_dict(each))}\n".encode("utf-8", "surrogatepass"))
-            columns = zip(*map(_row, some), strict=True)
-            arrays = [pa.array(column, kind) for column, kind in zip(columns, schema.types, strict=True)]
-            writer.write_batch(pa.RecordBatch.from_arrays(arrays, schema=schema))
+        for batch, lines in _batches(policy_id, findings, schema):
+            digest.update(lines)
+            writer.write_batch(batch)
     data = file.getvalue()
     own = hashlib.sha256(data).hexdigest()
     summary = {
         "listed": min(listed, len(findings)),
         "total": len(findings),
-        "accepted": sum(each.accepted is not None for each in findings),
+        "accepted": len(accepted_ones(findings)),
         "largest_groups": list(_largest(findings)),
         "digest": f"sha256:{digest.hexdigest()}",
         "file": f"findings_{own[:_NAMED]}.parquet",
         "sha256": f"sha256:{own}",
     }
     return WholeList(summary, data)
+
+
+def _batches(
+    policy_id: str, findings: Sequence[Finding], schema: pa.Schema
+) -> Iterator[tuple[pa.RecordBatch, bytes]]:  # fmt: skip
+    """Yield findings some at a time, as rows and as the lines that the digest is over."""
+    import pyarrow as pa
+
+    if not isinstance(findings, ManyFindings):
+        for at in range(0, len(findings), _ROWS):
+            yield _made(findings[at : at + _ROWS], schema)
+        return
+    episodes = findings.many
+    texts = EpisodeTexts(policy_id, episodes)
+    for at in range(0, len(findings), _ROWS):
+        own = [
+            _of_episodes(texts, where.start, where.stop, schema) if piece is episodes else _made(piece[where], schema)
+            for piece, where in findings.within(at, at + _ROWS)
+        ]
+        rows = pa.Table.from_batches([rows for rows, _ in own]).combine_chunks()
+        yield rows.to_batches()[0], b"".join(lines for _, lines in own)
+
+
+def _made(findings: Sequence[Finding], schema: pa.Schema) -> tuple[pa.RecordBatch, bytes]:
+    import pyarrow as pa
+
+    columns = zip(*map(_row, findings), strict=True)
+    arrays = [pa.array(column, kind) for column, kind in zip(columns, schema.types, strict=True)]
+    return pa.RecordBatch.from_arrays(arrays, schema=schema), b"".join(map(_line, findings))
+
+
+def _line(finding: Finding) -> bytes:
+    return f"{compact(finding_dict(finding))}\n".encode("utf-8", "surrogatepass")
+
+
+def _of_episodes(texts: EpisodeTexts, begin: int, end: int, schema: pa.Schema) -> tuple[pa.RecordBatch, bytes]:
+    """Return episodes that are kept as columns; those alone are made that an acceptance covers."""
+    import pyarrow as pa
+
+    episodes, rows = texts.episodes, end - begin
+    (number, group, *told), lines = texts.of(begin, end)
+    covered = {at: episodes[at] for at in range(begin, end) if at in episodes.accepted} if episodes.accepted else {}
+    if covered:
+        made = zip(range(begin, end), lines.to_pylist(), strict=True)
+        data = b"".join(_line(covered[at]) if at in covered else line.encode() for at, line in made)
+    else:
+        _, ends, text = lines.buffers()
+        first, *_, last = memoryview(ends).cast("i")[lines.offset : lines.offset + rows + 1]
+        data = memoryview(text)[first:last].tobytes()
+    taken = zip(*(_taken(episodes.accepted.get(at)) for at in range(begin, end)), strict=True)
+    by = [pa.array(each, kind) for each, kind in zip(taken, schema.types[-len(_TAKEN) :], strict=True)]
+    arrays = [number, pa.repeat(episodes.kind, rows), pa.nulls(rows, pa.string()), group, *told, *by]
+    return pa.RecordBatch.from_arrays(arrays, schema=schema), data
 
 
 def texts_of(file: BinaryIO) -> Iterator[str]:
@@ -122,6 +174,11 @@ def newest_instant(file: BinaryIO) -> datetime | None:
 def _largest(findings: Sequence[Finding]) -> Iterator[dict[str, Any]]:
     """Return the groups with the most findings; an acceptance covers one group."""
     groups: dict[tuple[str, str, str], dict[str, Any]] = {}
+    if isinstance(findings, ManyFindings):
+        episodes, findings = findings.many, findings.made
+        for group, numbers in episodes.by_group():
+            key = (episodes.kind, canonical_group(group), "")
+            groups[key] = {"kind": episodes.kind, "group": group, "event_type": None, **numbers}
     for each in findings:
         group = dict(each.group) if each.group else None
         empty = {
@@ -141,20 +198,23 @@ def _schema(findings: Sequence[Finding]) -> pa.Schema:
     import pyarrow as pa
 
     text, instant, whole, flag = pa.string(), pa.timestamp("us", tz="UTC"), pa.int64(), pa.bool_()
-    peaks = [each.peak for each in findings if each.peak is not None]
+    measured = findings.made if isinstance(findings, ManyFindings) else findings  # counts are whole numbers
+    peaks = [each.peak for each in measured if each.peak is not None]
     measure = whole if all(isinstance(peak, int) and abs(peak) < _WHOLE for peak in peaks) else pa.float64()
     return pa.schema([
         ("id", text), ("kind", text), ("event_type", text), ("group", text), ("start", instant), ("end", instant),
         ("ongoing", flag), ("started_before_period", flag), ("peak", measure), ("peak_at", instant), ("message", text),
-        ("accepted_entry", whole), ("accepted_until", instant), ("accepted_owner", text),
+        *zip(_TAKEN, (whole, instant, text), strict=True),
     ])  # fmt: skip
 
 
 def _row(each: Finding) -> tuple[Any, ...]:
-    accepted = each.accepted
     peak = float(each.peak) if isinstance(each.peak, Decimal) else each.peak
-    taken = (accepted.number, accepted.until, accepted.owner) if accepted else (None, None, None)
     return (
         each.id, each.kind, each.event_type, canonical_group(each.group) or None, each.start, each.end,
-        each.ongoing, each.started_before_period, peak, each.peak_at, each.message, *taken,
+        each.ongoing, each.started_before_period, peak, each.peak_at, each.message, *_taken(each.accepted),
     )  # fmt: skip
+
+
+def _taken(accepted: Acceptance | None) -> tuple[Any, ...]:
+    return (accepted.number, accepted.until, accepted.owner) if accepted else (None, None, None)

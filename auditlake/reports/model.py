@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any, Literal
@@ -66,7 +66,8 @@ class Report:
     events_by_type: Mapping[str, int]
     """Every required type, sorted, zero included."""
     last_seen: Mapping[str, datetime | None]
-    violations: tuple[Finding, ...]
+    violations: Sequence[Finding]
+    """Millions of episodes are made when they are looked at: :class:`auditlake.findings.many.ManyFindings`."""
     threshold: Threshold | None
     """Null where the policy has no threshold."""
     coverage: CoverageAnswer

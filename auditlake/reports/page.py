@@ -15,6 +15,7 @@ from auditlake.display.text import Fact, Text, count, instant_name, moment, peri
 from auditlake.errors import ReportError
 from auditlake.findings.decisions import Acceptance, Review
 from auditlake.findings.finding import Finding
+from auditlake.findings.many import accepted_ones
 from auditlake.reports.document import REPORT_VERSION
 from auditlake.reports.model import Detail, Report, Status
 from auditlake.reports.sections import catalog
@@ -127,7 +128,7 @@ def compliance_page(
     sections = catalog.sections_of(report)
     present = [(section, body) for section in sections if (body := section.body(report, detail)) is not None]
     governed = () if report.is_unread else (Fact("Governed events", Text(f"{report.total_events:,}"), "in the period"),)
-    accepted = [(finding, finding.accepted) for finding in report.violations if finding.accepted is not None]
+    accepted = [(each, each.accepted) for each in accepted_ones(report.violations) if each.accepted is not None]
     return CompliancePage(
         style_digest=style_digest(),
         report_version=REPORT_VERSION,

@@ -7,6 +7,7 @@ from datetime import date, timedelta
 from functools import partial
 
 from auditlake.display.text import count, instant_name, spelled, visible
+from auditlake.findings.many import accepted_ones, numbers_by_kind
 from auditlake.policies.kinds.threshold import Threshold
 from auditlake.policies.kinds.words import Words
 from auditlake.policies.model import Number
@@ -73,9 +74,9 @@ def verdict_words(report: Report) -> str:
     if report.status == "no_data":
         silence = "The lake holds no event of any type in this period. Silence is neither compliance nor a violation."
         return f"{silence} The policy's findings are still listed below." if report.violations else silence
-    answer, found_kinds = report.threshold, [finding.kind for finding in report.violations]
-    missing, gaps = found_kinds.count("missing_required_type"), found_kinds.count("coverage_gap")
-    incomplete = found_kinds.count("field_incomplete")
+    answer, numbers = report.threshold, numbers_by_kind(report.violations)
+    missing, gaps = numbers["missing_required_type"], numbers["coverage_gap"]
+    incomplete = numbers["field_incomplete"]
     parts = []
     if answer and answer.episodes:
         parts.append(f"{count(answer.episodes, 'episode')} of {words_of(report, answer).found}")
@@ -115,7 +116,7 @@ def _nothing_found(report: Report, answer: Threshold | None) -> str:
 def _accepted_words(report: Report) -> str:
     if report.status == "compliant":
         return " Every finding has been accepted."
-    accepted = sum(finding.accepted is not None for finding in report.violations)
+    accepted = len(accepted_ones(report.violations))
     if not accepted:
         return ""
     have = "finding has" if accepted == 1 else "findings have"

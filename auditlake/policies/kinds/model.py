@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from auditlake.display.text import Fact, count, shown, visible
 from auditlake.engine.statements import Statement, statement, statements
+from auditlake.findings.many import numbers_by_kind
 
 if TYPE_CHECKING:
     import yaml
@@ -124,8 +125,8 @@ class Kind:
 
     def sentence(self, findings: Sequence[Finding]) -> str:
         """Return what it found, to follow "The policy found"; empty where it found nothing."""
-        kinds = [finding.kind for finding in findings]
-        numbers = ((kinds.count(each.name), each.noun) for each in self.finding_kinds)
+        found = numbers_by_kind(findings)
+        numbers = ((found[each.name], each.noun) for each in self.finding_kinds)
         return " and ".join(count(number, noun) for number, noun in numbers if number)
 
 

@@ -13,9 +13,11 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from auditlake.display.text import count, spelled
+from auditlake.engine.arrow_rows import ArrowRows
 from auditlake.engine.statements import Statement, statements
 from auditlake.events.times import day_of, print_instant
 from auditlake.findings.finding import Finding, canonical_group, finding_id
+from auditlake.findings.many import EpisodeColumns
 from auditlake.policies.condition import key_sql
 from auditlake.policies.kinds.model import FindingKind, Inquiry, Key, Kind, Query, every
 from auditlake.policies.kinds.words import Words
@@ -356,7 +358,12 @@ class ThresholdKind(Kind):
             behind.setdefault((group_values(key), start), []).append(tuple(row))
         begins = min((first for _, _, first, _ in answers.rows["required_types"] if first), default=None)
         history = partial(_history, answers, begins)
-        episodes = [self._episode(policy, row, behind, history) for row in answers.rows["rolling_counts"]]
+        make = partial(self._episode, policy, behind=behind, history=history)
+        rows, episodes = answers.rows["rolling_counts"], list[Finding]()  # type: tuple[Sequence[Row], Sequence[Finding]]
+        if isinstance(rows, ArrowRows) and not self.evidence(policy) and not self.looks_far_back:
+            episodes = EpisodeColumns.of(rows, policy.group_by, make)
+        else:
+            episodes = [make(row) for row in rows]
         recent, ungrouped, errors, future, valueless = answers.one("threshold_totals")
         first = answers.first_day
         days = [

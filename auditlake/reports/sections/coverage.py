@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Literal
 from auditlake.display.canonical_json import json_value
 from auditlake.display.text import Fact, Text, count, length, moment, shown
 from auditlake.findings.finding import Finding
+from auditlake.findings.many import numbers_by_kind, of_kinds
 from auditlake.policies.kinds.coverage import CoverageAnswer
 from auditlake.reports.heat_map import HEAT_ROWS, HeatMap, heat_maps
 from auditlake.reports.model import Detail, Report
@@ -68,7 +69,7 @@ def _body(report: Report, detail: Detail) -> Coverage | None:
     if report.is_unread:
         return None
     names = list(report.events_by_type)
-    gaps = [finding for finding in report.violations if finding.kind == "coverage_gap"]
+    gaps = of_kinds(report.violations, {"coverage_gap"})
     types = tuple(_type_row(report, detail, name) for name in names)
     heats = heat_maps(names, detail.days, detail.day_counts, detail.first_event_day)
     return Coverage(
@@ -86,8 +87,8 @@ def _body(report: Report, detail: Detail) -> Coverage | None:
 
 
 def _figures(report: Report, detail: Detail) -> tuple[Fact, ...]:
-    kinds = [finding.kind for finding in report.violations]
-    absent, gaps = kinds.count("missing_required_type"), kinds.count("coverage_gap")
+    found = numbers_by_kind(report.violations)
+    absent, gaps = found["missing_required_type"], found["coverage_gap"]
     seen = sum(number > 0 for number in report.events_by_type.values())
     types = Text(f"{seen:,} of {len(report.events_by_type):,}")
     figures = [Fact("Types seen", types, f"{absent:,} missing", alarm=absent > 0)]
@@ -95,7 +96,7 @@ def _figures(report: Report, detail: Detail) -> tuple[Fact, ...]:
         note = f"longer than {gap_limit(report)}"
         figures.append(Fact("Gaps", Text(f"{gaps:,}"), note, alarm=gaps > 0))
     if report.coverage.fields:
-        incomplete, asked = kinds.count("field_incomplete"), len(_asked(report))
+        incomplete, asked = found["field_incomplete"], len(_asked(report))
         figures.append(Fact("Incomplete fields", Text(f"{incomplete:,}"), f"of {asked:,}", alarm=incomplete > 0))
     return (*figures, Fact("Silent days", Text(f"{len(report.coverage.silent_days):,}"), f"of {len(detail.days):,}"))
 
@@ -124,7 +125,7 @@ def fields_words(report: Report) -> str:
     asked = _asked(report)
     if not asked:
         return ""
-    incomplete = sum(finding.kind == "field_incomplete" for finding in report.violations)
+    incomplete = numbers_by_kind(report.violations)["field_incomplete"]
     none = sum(not numbers["events"] for _, _, numbers in asked)
     unknown = f", and {none:,} {'has' if none == 1 else 'have'} no event to judge by" if none else ""
     fields = f"Of {count(len(asked), 'field')}, counted for each event type,"
@@ -143,8 +144,8 @@ def _asked(report: Report) -> list[tuple[str, str, Mapping[str, int]]]:
 def _field_rows(report: Report) -> Iterator[tuple[Text, ...]]:
     found = {
         ((each.group or {})["field"], each.event_type): each
-        for each in report.violations if each.kind == "field_incomplete"
-    }  # fmt: skip
+        for each in of_kinds(report.violations, {"field_incomplete"})
+    }
     for name, event_type, numbers in _asked(report):
         field, finding = report.coverage.fields[name], found.get((name, event_type))
         measures = finding.measures if finding else {}
@@ -198,9 +199,7 @@ def silent_ranges(days: Sequence[date]) -> tuple[str, ...]:
 
 def _type_row(report: Report, detail: Detail, name: str) -> TypeRow:
     number, seen = report.events_by_type[name], report.last_seen[name]
-    missing = any(
-        finding.kind == "missing_required_type" and finding.event_type == name for finding in report.violations
-    )
+    missing = any(finding.event_type == name for finding in of_kinds(report.violations, {"missing_required_type"}))
     never = "never seen" if seen is None else "missing in the period"
     day = report.coverage.proven.get(name)
     earlier = f"none left: deleted with a certificate, from {day} on" if day else "seen before the period"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import islice
 from typing import ClassVar
 
 from auditlake.display.text import Fact, Text, count, length, moment, shown, visible
@@ -77,7 +78,8 @@ def episodes_words(total: int, *, measure: str = "count") -> str:
 
 
 def _listed(report: Report, detail: Detail) -> tuple[Episode, ...]:
-    episodes = [finding for finding in report.violations if finding.peak_at is not None][:SHOWN_EPISODES]
+    measured = (finding for finding in report.violations if finding.peak_at is not None)
+    episodes = list(islice(measured, SHOWN_EPISODES))
     return tuple(
         _episode(report, detail.samples.get(finding.id, ()), finding, place) for place, finding in enumerate(episodes)
     )

@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from auditlake.display.text import Fact, Text, moment, shown
 from auditlake.findings.finding import Finding
+from auditlake.findings.many import of_kinds
 from auditlake.policies import kinds
 from auditlake.policies.kinds.model import Kind
 from auditlake.reports.model import Detail, Report
@@ -38,7 +39,7 @@ def kind_sections(report: Report) -> tuple[Section, ...]:
 
 def _body(kind: Kind, report: Report, _: Detail) -> KindAnswer:
     names = {each.name for each in kind.finding_kinds}
-    findings = [finding for finding in report.violations if finding.kind in names]
+    findings = of_kinds(report.violations, names)
     words = f"The policy found {kind.sentence(findings) or 'nothing'}. {beyond(len(findings), 'finding')}".rstrip()
     rows = tuple(map(_row, findings[:SHOWN_EPISODES]))
     return KindAnswer(kind.title or kind.name, words, kind.facts(report.measures[kind.name]), rows)

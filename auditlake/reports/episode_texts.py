@@ -1,0 +1,85 @@
+"""Episodes that are kept as columns, as the list of all findings has them: none of them is made.
+
+What depends on a group, or on a group and a peak, is made once; DuckDB puts the rest together.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from auditlake.engine.duck import connect
+from auditlake.engine.statements import statement
+from auditlake.findings.finding import canonical_group
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from auditlake.findings.many import EpisodeColumns
+
+compact = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
+class EpisodeTexts:
+    """The ids, columns and lines of episodes.
+
+    Args:
+        policy_id: The policy.
+        episodes: Its episodes.
+    """
+
+    def __init__(self, policy_id: str, episodes: EpisodeColumns) -> None:
+        import numpy as np
+
+        self.episodes = episodes
+        self._connection = connect()
+        self._statement = statement("reports/episode_lines.sql", "episode_lines").text
+        groups = [episodes.group(number) for number in range(len(episodes.groups))]
+        canonical = [canonical_group(each) for each in groups]
+        self._canonical = _texts([each or None for each in canonical])
+        self._group_json = _texts([compact(dict(each or {})) for each in groups])
+        # The array that an id is made of, up to the start.
+        self._id_head = _texts([f"{compact([policy_id, episodes.kind, each, ''])[:-1]}," for each in canonical])
+        peaks, of_peak = np.unique(episodes.table["peak"].to_numpy(), return_inverse=True)
+        _, first, self._which = np.unique(
+            episodes.codes.astype(np.int64) * len(peaks) + of_peak.reshape(-1), return_index=True, return_inverse=True
+        )
+        messages = [each.message for each in episodes.at(first.tolist())]
+        self._messages, self._message_json = _texts(messages), _texts([*map(compact, messages)])
+
+    def of(self, begin: int, end: int) -> tuple[list[pa.Array], pa.Array]:
+        """Return some episodes.
+
+        Returns:
+            Their columns ``id``, ``group``, ``start``, ``end``, ``ongoing``, ``started_before_period``, ``peak``,
+            ``peak_at`` and ``message``; and the lines that the digest of the list is over.
+        """
+        import pyarrow as pa
+
+        table, codes = self.episodes.table.slice(begin, end - begin), pa.array(self.episodes.codes[begin:end])
+        columns = {name: _whole(table[name]) for name in table.column_names}
+        which = pa.array(self._which[begin:end])
+        texts = {
+            "id_head": self._id_head.take(codes), "group_json": self._group_json.take(codes),
+            "message_json": self._message_json.take(which),
+            "kind_json": pa.repeat(compact(self.episodes.kind), len(codes)),
+        }  # fmt: skip
+        self._connection.register("some_episodes", pa.table(columns | texts))
+        made = self._connection.sql(self._statement).to_arrow_table()
+        self._connection.unregister("some_episodes")
+        told = [_whole(made["id"]), self._canonical.take(codes), *columns.values(), self._messages.take(which)]
+        return told, _whole(made["line"])
+
+
+def _texts(values: Sequence[str | None]) -> pa.Array:
+    import pyarrow as pa
+
+    return pa.array(values, pa.string())
+
+
+def _whole(column: pa.ChunkedArray) -> pa.Array:
+    """Return a column in one piece."""
+    import pyarrow as pa
+
+    return pa.concat_arrays(column.chunks) if column.num_chunks != 1 else column.chunk(0)
