@@ -28,6 +28,8 @@ _MADE_AT_ONCE = 10_000
 class EpisodeColumns(Sequence[Finding]):
     """Episodes of one policy without evidence of their own, in the order of a report: by start, then by group."""
 
+    kind: str
+    """The kind of all of them."""
     make: Callable[[Row], Finding]
     """Makes a finding of a row of ``rolling_counts``."""
     columns: tuple[str, ...]
@@ -42,10 +44,11 @@ class EpisodeColumns(Sequence[Finding]):
     """The acceptances that cover episodes, by place."""
 
     @classmethod
-    def of(cls, rows: ArrowRows, columns: tuple[str, ...], make: Callable[[Row], Finding]) -> Self:
+    def of(cls, kind: str, rows: ArrowRows, columns: tuple[str, ...], make: Callable[[Row], Finding]) -> Self:
         """Return the rows of ``rolling_counts`` as episodes.
 
         Args:
+            kind: The kind of their findings.
             rows: The rows, ordered by start.
             columns: What the policy groups by.
             make: Makes a finding of a row.
@@ -63,12 +66,7 @@ class EpisodeColumns(Sequence[Finding]):
         if bool(np.any((starts[1:] == starts[:-1]) & (ranks[codes[1:]] < ranks[codes[:-1]]))):
             order = np.lexsort((ranks[codes], starts))
             codes, table = codes[order], table.take(order)
-        return cls(make, columns, groups, codes, table)
-
-    @property
-    def kind(self) -> str:
-        """The kind of all of them."""
-        return self[0].kind
+        return cls(kind, make, columns, groups, codes, table)
 
     def group(self, number: int) -> Mapping[str, str] | None:
         """Return a group as findings have it."""

@@ -361,7 +361,7 @@ class ThresholdKind(Kind):
         make = partial(self._episode, policy, behind=behind, history=history)
         rows, episodes = answers.rows["rolling_counts"], list[Finding]()  # type: tuple[Sequence[Row], Sequence[Finding]]
         if isinstance(rows, ArrowRows) and not self.evidence(policy) and not self.looks_far_back:
-            episodes = EpisodeColumns.of(rows, policy.group_by, make)
+            episodes = EpisodeColumns.of(self.finding_kinds[0].name, rows, policy.group_by, make)
         else:
             episodes = [make(row) for row in rows]
         recent, ungrouped, errors, future, valueless = answers.one("threshold_totals")
