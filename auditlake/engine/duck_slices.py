@@ -38,7 +38,9 @@ class DuckSlices:
         self._engine.rows(statement("slices/leaf.sql", "everything").text)
         self.define("leaf", leaf.sql, leaf.parameters, is_kept=False)
 
-    def parts(self, script: Script, files: Sequence[Path], last_batch: int | None) -> Iterator[Mapping[str, list[Row]]]:
+    def parts(
+        self, script: Script, files: Sequence[Path], last_batch: int | None
+    ) -> Iterator[Mapping[str, Sequence[Row]]]:
         """Run a script over the events of some groups at a time."""
         parts = max(1, script.rows // _IN_A_PART)
         with duck.beside(self._engine.connection) as connection:
@@ -78,10 +80,10 @@ class DuckSlices:
         self._engine.close()
 
 
-def answers(engine: DuckEngine, script: Script) -> Mapping[str, list[Row]]:
+def answers(engine: DuckEngine, script: Script) -> Mapping[str, Sequence[Row]]:
     """Return the rows of a script's answers over the ``events`` of an engine."""
 
-    def run(steps: Sequence[tuple[str, str, Mapping[str, object]]]) -> Mapping[str, list[Row]]:
+    def run(steps: Sequence[tuple[str, str, Mapping[str, object]]]) -> Mapping[str, Sequence[Row]]:
         rows = {name: engine.step(name, sql, parameters) for name, sql, parameters in steps}
         return {name: rows[name] for name in script.answers if name in rows}
 

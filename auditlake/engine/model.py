@@ -86,7 +86,9 @@ class SliceEngine(Protocol):
             last_batch: Only rows of batches up to this one count; all if None.
         """
 
-    def parts(self, script: Script, files: Sequence[Path], last_batch: int | None) -> Iterator[Mapping[str, list[Row]]]:
+    def parts(
+        self, script: Script, files: Sequence[Path], last_batch: int | None
+    ) -> Iterator[Mapping[str, Sequence[Row]]]:
         """Run a script in DuckDB over the events of some groups at a time, until all have had their turn.
 
         Args:

@@ -8,7 +8,7 @@ answers are those of ``sql/policies/by_day.sql``.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -95,7 +95,7 @@ class Bounds:
         self._policy: Policy | None = None
         self._values: dict[str, object] = {}
 
-    def by_day(self, policy: Policy, question: Question) -> Mapping[str, list[Row]] | None:
+    def by_day(self, policy: Policy, question: Question) -> Mapping[str, Sequence[Row]] | None:
         """Return the rows of ``episodes_by_day`` and ``daily_peaks``; None where sorting the events is less work."""
         if self.settled(policy, question).why_not is not None:
             return None
@@ -153,7 +153,7 @@ class Bounds:
             part = statement("summaries/minutes.sql", "minutes")
             self._rows.summaries.lay_out(Summary(part.name, part.text), self._laid_out)
 
-    def _run(self, name: str) -> list[Row]:
+    def _run(self, name: str) -> Sequence[Row]:
         assert self._policy is not None
         part = statement(_FILE, name)
         return self._rows.engine.step(name, filled(part, self._policy), part.bind(self._values))

@@ -48,7 +48,7 @@ def by_group(engine: SliceEngine, policy: Policy, question: Question, files: Sli
     Raises:
         EngineError: The engine failed.
     """
-    found: dict[str, list[list[Row]]] = defaultdict(list)
+    found: dict[str, list[Sequence[Row]]] = defaultdict(list)
     for part in engine.parts(_script(policy, question, files.rows), files.files, files.last_batch):
         for name, rows in part.items():
             found[name].append(rows)
@@ -79,17 +79,17 @@ def columns_of(*statements: str) -> tuple[str, ...]:
     return tuple(name for name in COLUMNS if name in words)
 
 
-def _listed(*order: Callable[[Row], object]) -> Callable[[Sequence[list[Row]]], list[Row]]:
+def _listed(*order: Callable[[Row], object]) -> Callable[[Sequence[Sequence[Row]]], list[Row]]:
     """Return what puts rows of parts into one list, in the order of the statement."""
     return lambda parts: sorted((row for rows in parts for row in rows), key=lambda row: tuple(by(row) for by in order))
 
 
-def _added(parts: Sequence[list[Row]]) -> list[Row]:
+def _added(parts: Sequence[Sequence[Row]]) -> list[Row]:
     """Return the only row, of the sums."""
     return [tuple(map(sum, zip(*(row for (row,) in parts), strict=True)))]
 
 
-def _highest(parts: Sequence[list[Row]]) -> list[Row]:
+def _highest(parts: Sequence[Sequence[Row]]) -> list[Row]:
     """Return the largest number of each day; None where no part has one."""
     days: dict[int, list[int]] = {}
     for day, peak in (row for rows in parts for row in rows):
@@ -97,7 +97,7 @@ def _highest(parts: Sequence[list[Row]]) -> list[Row]:
     return [(day, max(peaks, default=None)) for day, peaks in sorted(days.items())]
 
 
-_MERGED: Mapping[str, Callable[[Sequence[list[Row]]], list[Row]]] = {
+_MERGED: Mapping[str, Callable[[Sequence[Sequence[Row]]], list[Row]]] = {
     "rolling_counts": _listed(lambda row: row[1], lambda row: row[0]),
     "evidence": _listed(lambda row: row[1], lambda row: row[0]),
     "behind_peaks": _listed(lambda row: row[1], lambda row: row[0]),

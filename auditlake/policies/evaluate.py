@@ -284,9 +284,9 @@ class Runner:
             rows |= found
         return rows
 
-    def _rows(self, query: CompiledQuery, scripts: Sequence[_Script]) -> dict[str, list[Row]]:
+    def _rows(self, query: CompiledQuery, scripts: Sequence[_Script]) -> dict[str, Sequence[Row]]:
         is_own = any(step.is_judging for step in query.steps)
-        rows: dict[str, list[Row]] = {}
+        rows: dict[str, Sequence[Row]] = {}
         for step, script in zip(query.steps, scripts, strict=True):
             if step.name != MOMENTS:
                 is_over = query.enough in rows and not rows[query.enough]

@@ -65,7 +65,7 @@ def is_counted(policy: Policy) -> bool:
 
 def counted_together(
     engine: Engine, policies: Sequence[Policy], question: Question, sieve: Sieve | None
-) -> Mapping[str, Mapping[str, list[Row]]]:
+) -> Mapping[str, Mapping[str, Sequence[Row]]]:
     """Return the rows of ``episodes_by_day`` and ``daily_peaks`` of policies that count events, by the policies' ids;
     nothing of those that fail.
 
@@ -79,7 +79,7 @@ def counted_together(
     if not policies:
         return {}
 
-    def run(name: str, values: Mapping[str, object]) -> list[Row]:
+    def run(name: str, values: Mapping[str, object]) -> Sequence[Row]:
         part = parts[name]
         return engine.step(name, part.text, part.bind(dict(values)))
 
@@ -105,5 +105,5 @@ def _arrivals(policy: Policy, question: Question, number: int, sieve: Sieve | No
     return compile_arrivals(policy, question, number, table=own.table if own else None)
 
 
-def _run(engine: Engine, step: Step) -> list[Row]:
+def _run(engine: Engine, step: Step) -> Sequence[Row]:
     return engine.step(step.name, step.sql, step.parameters)

@@ -178,7 +178,9 @@ class SparkEngine:
             self._kept.append(frame)
         return frame
 
-    def parts(self, script: Script, files: Sequence[Path], last_batch: int | None) -> Iterator[Mapping[str, list[Row]]]:
+    def parts(
+        self, script: Script, files: Sequence[Path], last_batch: int | None
+    ) -> Iterator[Mapping[str, Sequence[Row]]]:
         """Run a script within the executors: events of one group meet in one of them."""
         import pyarrow as pa
         from pyspark.sql import functions as f
