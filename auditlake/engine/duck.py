@@ -159,6 +159,7 @@ class EventsView:
         chosen: Returns the files that can matter to what is asked; all if that is None.
         show: Makes the view of some of the files.
         asked: What it shows at first; all if None.
+        beside: The table whose rows it shows too, if any.
     """
 
     def __init__(
@@ -166,8 +167,9 @@ class EventsView:
         chosen: Callable[[Sequence[Asked] | None], Sequence[Path]],
         show: Callable[[Sequence[Path]], None],
         asked: Sequence[Asked] | None = None,
+        beside: str | None = None,
     ) -> None:
-        self._chosen, self._show = chosen, show
+        self._chosen, self._show, self.beside = chosen, show, beside
         self._shown: Sequence[Path] | None = None
         self.narrow(asked)
 

@@ -60,6 +60,11 @@ class DuckEngine:
             self._events.narrow(None)
         return self._connection
 
+    @property
+    def beside(self) -> str | None:
+        """The table whose rows ``events`` shows beside those of files, if any."""
+        return self._events.beside if self._events else None
+
     def leaf(self, files: Sequence[Path]) -> None:
         """Make the view ``events`` of exactly these data files."""
         duck.view_events(self._connection, files)

@@ -33,7 +33,7 @@ from auditlake.reports.sentences import SHOWN_EPISODES
 from auditlake.spark.open import open_slices
 from auditlake.store.model import Snapshot
 from auditlake.store.snapshot import file_paths, is_as_named, readable
-from auditlake.summaries.lake import LakeSummaries
+from auditlake.summaries.lake import FEWEST, LakeSummaries
 
 
 class Evaluator:
@@ -63,7 +63,7 @@ class Evaluator:
         )  # fmt: skip
         self.summaries: Summaries = (
             LakeSummaries(context.layout, snapshot, engine.connection, room)
-            if is_asked and room
+            if is_asked and room and snapshot.rows >= FEWEST
             else RowSummaries(engine)
         )
         """What counts the events of the snapshot."""

@@ -243,4 +243,4 @@ def view_snapshot(
     source = readable(layout, snapshot, arrived_by=arrived_by)
     show = partial(view_events, connection, columns=columns, last_batch=source.last_batch, beside=beside)
     chosen = chooser(layout, snapshot.version, source.files, is_whole=source.last_batch is None)
-    return EventsView(chosen, show, asked)
+    return EventsView(chosen, show, asked, beside)
