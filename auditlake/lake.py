@@ -277,11 +277,14 @@ class AuditLake(Shown):
                    "ip_addresses": ip_address, "sessions": session_id, "sources": source}  # fmt: skip
         return matching(self._context, snapshot, filters, since, until, limit)
 
-    def statistics(self, *, as_of: Instant | None = None, users: int = 20) -> Statistics:
-        """Return totals, events by type and by user, and how each policy stands, as of an instant (now if None)."""
+    def statistics(self, *, as_of: Instant | None = None, users: int = 20, cache: bool = True) -> Statistics:
+        """Return totals, events by type and by user, and how each policy stands, as of an instant (now if None).
+
+        Without ``cache``, events are counted though the lake keeps counts of its data files.
+        """
         from auditlake.analysis.statistics import lake_statistics
 
-        return lake_statistics(self._context, as_of, users)
+        return lake_statistics(self._context, as_of, users, cache=cache)
 
     def backtest(
         self,

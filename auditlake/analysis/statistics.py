@@ -9,7 +9,7 @@ from typing import Any
 
 from auditlake.context import LakeContext
 from auditlake.disk.layout import Layout
-from auditlake.engine.model import Engine, Row
+from auditlake.engine.model import Engine, Row, Summaries, Summary
 from auditlake.engine.statements import statement
 from auditlake.events.times import Instant, judged_as_of
 from auditlake.findings.finding import Finding
@@ -19,10 +19,12 @@ from auditlake.policies.evaluate import evaluate
 from auditlake.policies.model import Number, Policy, asked_by_none, kept_by_none
 from auditlake.policies.question import Question, earlier
 from auditlake.query.view import judging_engine
+from auditlake.remembered.memory import LakeMemory
 from auditlake.reports.build import build_report
 from auditlake.reports.model import Report
 from auditlake.store.deltalog import foreign_versions
 from auditlake.store.model import Snapshot
+from auditlake.summaries.lake import LakeSummaries, lake_summaries
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,12 +81,16 @@ class Statistics:
     """Versions that another program committed: auditlake cannot vouch for what they did."""
 
 
-def lake_statistics(context: LakeContext, as_of: Instant | None, users: int) -> Statistics:
+def lake_statistics(context: LakeContext, as_of: Instant | None, users: int, *, cache: bool = True) -> Statistics:
     """Ask a lake; see :meth:`auditlake.AuditLake.statistics`."""
     policies = lake_policies(context.layout, context.config.event_types, tolerant=True, is_later=True)
     with judging_engine(context, None) as (engine, snapshot):
         instant = judged_as_of(as_of, context.now)
-        return statistics(engine, context.layout, policies, instant, snapshot, users)
+        counts = lake_summaries(context, engine, snapshot, kept=cache)
+        memory, most = None, context.config.reports.remember_mb * 1_000_000
+        if isinstance(counts, LakeSummaries) and engine.shown_beside is None and most:
+            memory = LakeMemory(context.layout, snapshot, engine, policies, (), most)
+        return statistics(engine, context.layout, policies, instant, snapshot, users, counts, memory)
 
 
 def statistics(
@@ -94,6 +100,8 @@ def statistics(
     as_of: datetime,
     snapshot: Snapshot,
     users: int,
+    counts: Summaries,
+    memory: LakeMemory | None,
 ) -> Statistics:
     """Ask the ``events`` of an engine.
 
@@ -104,16 +112,20 @@ def statistics(
         as_of: Events after it do not exist.
         snapshot: What they are.
         users: How many users to name.
+        counts: What counts the events of the engine.
+        memory: What may be known of the policies.
     """
-    ((total, first, last),) = _ask(engine, "totals", as_of=as_of)
-    by_type: dict[str, int] = dict(_ask(engine, "by_type", as_of=as_of))
+    for file, name in (("types", "type_counts"), ("users", "user_counts")):
+        counts.lay_out(Summary(name, statement(f"summaries/{file}.sql", name).text), instants=[as_of])
+    ((total, first, last),) = _ask(engine, "totals")
+    by_type: dict[str, int] = dict(_ask(engine, "by_type"))
     asked = [
         (policy, Question(as_of, earlier(as_of, timedelta(microseconds=policy.window.microseconds)), as_of))
         for policy in policies
         if policy.alert_threshold is not None
     ]
     deleted = deletions(layout, snapshot.version, policies)
-    answers = evaluate(engine, asked, policies, with_queries=False, deleted=deleted)
+    answers = evaluate(engine, asked, policies, with_queries=False, deleted=deleted, memory=memory, summaries=counts)
     judged = {each.policy.id: build_report(each) for each in answers}
     return Statistics(
         as_of=as_of,
@@ -122,7 +134,7 @@ def statistics(
         first_event=first,
         last_event=last,
         events_by_type=by_type,
-        events_by_user=dict(_ask(engine, "by_user", as_of=as_of, limit=users)),
+        events_by_user=dict(_ask(engine, "by_user", limit=users)),
         kept_by_no_policy=kept_by_none(by_type, policies),
         asked_by_no_policy=asked_by_none(by_type, policies),
         policies=tuple(_standing(policy, by_type, judged.get(policy.id)) for policy in policies),

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from auditlake.cli.options import instant, json_option
+from auditlake.cli.options import cache_option, instant, json_option
 from auditlake.cli.output import cell, machine, opened, pick, table
 from auditlake.display.text import count, visible
 from auditlake.sandbox.open import without_numpy
@@ -27,9 +27,10 @@ _TOTALS = (
 @click.option(
     "--users", type=click.IntRange(min=0), metavar="N", default=20, show_default=True, help="How many users to list."
 )
+@cache_option
 @json_option(*_TOTALS, "policy_compliance", "recent_violations")
 @click.pass_obj
-def stats(path: str, as_of: date | None, users: int) -> None:
+def stats(path: str, as_of: date | None, users: int, *, cache: bool) -> None:
     """Show totals by type and user, and each policy's state now.
 
     The status here is about the policy's last window: violation if the threshold is reached at this moment, else no
@@ -37,7 +38,7 @@ def stats(path: str, as_of: date | None, users: int) -> None:
     """
     lake = opened(path)
     with without_numpy(lake.layout, own=True):
-        statistics = lake.statistics(as_of=as_of, users=users)
+        statistics = lake.statistics(as_of=as_of, users=users, cache=cache)
     if not machine(lambda: _as_dict(statistics)):
         _show(statistics)
 

@@ -163,6 +163,7 @@ class EventsView:
         chosen: Returns the files that can matter to what is asked; all if that is None.
         show: Makes the view of some of the files.
         asked: What it shows at first; all if None.
+        beside: The table whose rows it shows too, if any.
         is_whole: Whether it shows every event of these files and no other, and they are those of the snapshot.
     """
 
@@ -171,10 +172,11 @@ class EventsView:
         chosen: Callable[[Sequence[Asked] | None], Sequence[Path]],
         show: Callable[[Sequence[Path]], None],
         asked: Sequence[Asked] | None = None,
+        beside: str | None = None,
         *,
         is_whole: bool = False,
     ) -> None:
-        self._chosen, self._show, self.is_whole = chosen, show, is_whole
+        self._chosen, self._show, self.beside, self.is_whole = chosen, show, beside, is_whole
         self._shown: Sequence[Path] | None = None
         self.narrow(asked)
 

@@ -67,6 +67,11 @@ class DuckEngine:
         """Return whether the view ``events`` shows all rows of its files."""
         return self._events is not None and self._events.is_whole
 
+    @property
+    def shown_beside(self) -> str | None:
+        """The table whose rows ``events`` shows beside those of files, if any."""
+        return self._events.beside if self._events else None
+
     def beside(self) -> DuckEngine:
         """Open an engine on another connection to the same DuckDB, which has no view ``events`` yet."""
         return DuckEngine(duck.beside(self._connection))

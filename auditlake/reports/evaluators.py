@@ -39,7 +39,7 @@ from auditlake.spark.open import open_slices
 from auditlake.store.model import Snapshot
 from auditlake.store.snapshot import file_paths, readable
 from auditlake.summaries.day_rows import LakeRows
-from auditlake.summaries.lake import LakeSummaries
+from auditlake.summaries.lake import FEWEST, LakeSummaries
 
 _BYTES = 66
 """What the statements of ``sql/policies`` hold of each event that counts, where nothing is grouped."""
@@ -77,7 +77,7 @@ class Evaluator:
         )  # fmt: skip
         self.summaries: Summaries = (
             LakeSummaries(context.layout, snapshot, engine.connection, room)
-            if is_asked and room
+            if is_asked and room and snapshot.rows >= FEWEST
             else RowSummaries(engine)
         )
         """What counts the events of the snapshot."""

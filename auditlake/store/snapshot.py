@@ -245,4 +245,4 @@ def view_snapshot(
     show = partial(view_events, connection, columns=columns, last_batch=source.last_batch, beside=beside)
     is_whole = source.last_batch is None
     chosen = chooser(layout, snapshot.version, source.files, is_whole=is_whole)
-    return EventsView(chosen, show, asked, is_whole=is_whole and beside is None)
+    return EventsView(chosen, show, asked, beside, is_whole=is_whole and beside is None)

@@ -12,14 +12,14 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 
 import duckdb
-import numpy as np
 import pyarrow as pa
 from pyarrow import compute
 
+from auditlake.context import LakeContext
 from auditlake.disk.layout import Layout
 from auditlake.engine.duck import beside, keep_rows, view_events
 from auditlake.engine.duck_engine import DuckEngine, statement_errors
-from auditlake.engine.model import Summary
+from auditlake.engine.model import Summaries, Summary
 from auditlake.engine.sql_text import identifier
 from auditlake.engine.summed import DAY_US, RowSummaries, micros
 from auditlake.events.schema import COLUMNS
@@ -31,6 +31,8 @@ from auditlake.summaries.segments import NUMBER, Segment, keep, of_files, read_s
 
 FORM = 1
 """Of the segments: to be raised when they change."""
+FEWEST = 200_000
+"""From how many events on to look summaries up is quicker than to count the events."""
 
 
 class LakeSummaries:
@@ -41,12 +43,15 @@ class LakeSummaries:
         snapshot: The snapshot.
         connection: The DuckDB that tables are laid out in; statements run on a connection beside it.
         most: How many bytes of summaries the lake may keep.
+        beside: A table of the connection with events that are in no data file.
     """
 
     def __init__(
-        self, layout: Layout, snapshot: Snapshot, connection: duckdb.DuckDBPyConnection, most: int
+        self, layout: Layout, snapshot: Snapshot, connection: duckdb.DuckDBPyConnection, most: int,
+        beside: str | None = None,
     ) -> None:  # fmt: skip
         self._layout, self._snapshot, self._connection, self._most = layout, snapshot, connection, most
+        self._beside = beside
         self._known: dict[str, list[Segment]] = {}
         """What was looked up or counted, by the digest of the statement."""
 
@@ -57,25 +62,31 @@ class LakeSummaries:
         files = self._snapshot.table if days is None else self._snapshot.table.of_days(list(map(day_of, days)))
         # The last microsecond of a day cuts none: all of the day is before the instant.
         cut = files.of_days({day_of(micros(each) // DAY_US) for each in instants if (micros(each) + 1) % DAY_US})
-        whole = self._laid_out(summary, files.without(cut.table["path"].combine_chunks()), instants)
-        parts = [whole, self._of_rows(summary, cut, instants).cast(whole.schema)] if len(cut) else [whole]
+        parts = [self._laid_out(summary, files.without(cut.table["path"].combine_chunks()), instants)]
+        if len(cut) or self._beside is not None:
+            parts.append(self._of_rows(summary, cut, days, instants).cast(parts[0].schema))
         keep_rows(self._connection, summary.name, pa.concat_tables(parts))
 
     def _laid_out(self, summary: Summary, files: Files, instants: Sequence[datetime]) -> pa.Table:
         """Return the rows of a summary of whole data files."""
         found = of_files(self._of(summary, files), files)
         places = compute.index_in(found.files, files.table["path"].combine_chunks())
-        day = files.table["day"].combine_chunks().take(places).cast(pa.int32()).to_numpy().astype(np.int64)
-        stretch = np.searchsorted([micros(each) for each in instants], day * DAY_US, "left")
-        file = found.rows[NUMBER].to_numpy()
-        rows = found.rows.set_column(0, "day", pa.array(day[file]))
-        return rows.add_column(1, "stretch", pa.array(stretch[file].astype(np.int64)))
+        day = files.table["day"].combine_chunks().take(places).cast(pa.int32()).cast(pa.int64())
+        stretch = pa.nulls(len(day), pa.int64()).fill_null(0)
+        for each in instants:
+            stretch = compute.add(stretch, compute.less(micros(each), compute.multiply(day, DAY_US)).cast(pa.int64()))
+        file = found.rows[NUMBER].combine_chunks()
+        return found.rows.set_column(0, "day", day.take(file)).add_column(1, "stretch", stretch.take(file))
 
-    def _of_rows(self, summary: Summary, files: Files, instants: Sequence[datetime]) -> pa.Table:
-        """Return the same rows, counted from the events of some data files."""
+    def _of_rows(
+        self, summary: Summary, files: Files, days: Collection[int] | None, instants: Sequence[datetime]
+    ) -> pa.Table:  # fmt: skip
+        """Return the same rows, counted from the events of some data files, and those that are in none."""
         with beside(self._connection) as own:
-            view_events(own, file_paths(self._layout, files))
-            RowSummaries(DuckEngine(own)).lay_out(summary, instants=instants)
+            if self._beside is not None:
+                keep_rows(own, self._beside, self._connection.table(self._beside).to_arrow_table())
+            view_events(own, file_paths(self._layout, files), beside=self._beside)
+            RowSummaries(DuckEngine(own)).lay_out(summary, days, instants)
             return own.sql(f"from {identifier(summary.name)}").to_arrow_table()
 
     def _of(self, summary: Summary, files: Files) -> list[Segment]:
@@ -111,11 +122,16 @@ def statement_digest(summary: Summary) -> str:
     return hashlib.sha256(json.dumps([FORM, duckdb.__version__, summary.sql, *summary.macros]).encode()).hexdigest()
 
 
-def lake_summaries(
-    layout: Layout, snapshot: Snapshot, connection: duckdb.DuckDBPyConnection, most: int
-) -> LakeSummaries | None:  # fmt: skip
-    """Return the summaries of a snapshot; None where none may be kept, or its files are not those that their names say.
+def lake_summaries(context: LakeContext, engine: DuckEngine, snapshot: Snapshot, *, kept: bool = True) -> Summaries:
+    """Return what counts the events of an engine: from summaries where these are quicker than rows, and may be kept.
 
-    The arguments are those of :class:`LakeSummaries`.
+    Args:
+        context: The lake.
+        engine: The engine.
+        snapshot: What it shows, maybe with events that are in no data file.
+        kept: Whether kept summaries may be used, and made.
     """
-    return LakeSummaries(layout, snapshot, connection, most) if most and is_as_named(layout, snapshot) else None
+    layout, most = context.layout, context.config.reports.summaries_mb * 1_000_000
+    if kept and most and snapshot.rows >= FEWEST and is_as_named(layout, snapshot):
+        return LakeSummaries(layout, snapshot, engine.connection, most, engine.shown_beside)
+    return RowSummaries(engine)

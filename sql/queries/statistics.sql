@@ -1,26 +1,31 @@
--- name: totals($as_of)
+-- What statistics say, from the tables of the summaries `type_counts` and `user_counts`, cut at as_of: what counts is in the
+-- stretch before it.
+
+-- name: totals()
 -- How many events there are up to as_of, and from when to when.
 -- returns: events, first_event, last_event
-select count(*) as events, min("timestamp") as first_event, max("timestamp") as last_event
-from events
-where "timestamp" <= $as_of;
+select
+  cast(coalesce(sum(events), 0) as bigint) as events,
+  min(first_event) as first_event,
+  max(last_event) as last_event
+from type_counts
+where stretch = 0;
 
--- name: by_type($as_of)
+-- name: by_type()
 -- Events by type, most first.
 -- returns: event_type, events
-select event_type, count(*) as events
-from events
-where "timestamp" <= $as_of
+select event_type, cast(sum(events) as bigint) as events
+from type_counts
+where stretch = 0
 group by event_type
 order by events desc, event_type;
 
--- name: by_user($as_of, $limit)
+-- name: by_user($limit)
 -- Events by user, most first; events without a user are left out.
 -- returns: user_id, events
-select user_id, count(*) as events
-from events
-where "timestamp" <= $as_of
-  and user_id is not null
+select user_id, cast(sum(events) as bigint) as events
+from user_counts
+where stretch = 0
 group by user_id
 order by events desc, user_id
 limit $limit;

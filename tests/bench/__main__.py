@@ -78,6 +78,7 @@ def rows_asked(scale: float) -> tuple[Asked, ...]:
         Asked("backtest-by-user", f"backtest of 50 thresholds by user, {events}", 3),
         Asked("frameworks-facts", f"counts by type, source, day and filled columns, {events}", most_seconds=0.8),
         Asked("frameworks-alike", f"questions of the policies of two packs, {events}", 0.6),
+        Asked("statistics", f"statistics, files counted before, {events}, processor time", most_seconds=1),
         Asked("frameworks", f"two packs beside their policies, {events}", most_seconds=1.5),
         Asked(
             "site-index",

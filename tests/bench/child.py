@@ -62,6 +62,7 @@ WORKS: Mapping[str, Callable[[], dict[str, Work]]] = {
     "frameworks-facts": frameworks.facts,
     "frameworks-alike": frameworks.alike,
     "frameworks": frameworks.judged,
+    "statistics": frameworks.statistics,
     "site-index": site.works,
     "breaches": lambda: rolling.works(by_user=False, everything=False),
     "breaches-by-user": lambda: rolling.works(by_user=True, everything=False),

@@ -51,6 +51,14 @@ def alike() -> dict[str, Work]:
     }
 
 
+def statistics() -> dict[str, Work]:
+    """What ``auditlake stats`` asks, in processor time, once data files were counted and days are remembered."""
+    return {
+        name: Work(partial(_statistics, cache=cache), lambda made: made.found, lambda made: made.seconds)
+        for name, cache in (("ours", True), ("counted anew", False))
+    }
+
+
 def judged() -> dict[str, Work]:
     """Two packs; what their policies' statements and reports take is not counted."""
     return {
@@ -134,6 +142,16 @@ def _asked(place: Place, _: Path, fewest: int) -> Timed:
         )  # fmt: skip
         found = [build_report(each) for each in answers]
         return Timed(time.process_time() - began, found)
+
+
+def _statistics(place: Place, _: Path, *, cache: bool) -> Timed:
+    import auditlake
+
+    lake = auditlake.open(place.lake, clock=lambda: AS_OF)
+    lake.statistics(cache=cache)  # where there are none yet, this makes the counts
+    began = time.process_time()
+    found = lake.statistics(cache=cache)
+    return Timed(time.process_time() - began, found)
 
 
 def _together(place: Place, folder: Path) -> Timed:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import tempfile
 from collections import Counter
-from collections.abc import Collection, Sequence
-from datetime import datetime
+from collections.abc import Collection, Iterator, Sequence
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,24 +16,28 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pyarrow import parquet
 
-from auditlake import AuditLake
+from auditlake import AuditEvent, AuditLake
 from auditlake.disk.lock import exclusive
 from auditlake.engine.duck import connect, view_events
 from auditlake.engine.duck_engine import DuckEngine
 from auditlake.engine.model import StatementError, Summary
 from auditlake.engine.statements import statement
 from auditlake.engine.summed import DAY_US, RowSummaries, micros
+from auditlake.events.times import EPOCH
+from auditlake.query.view import judging_engine
 from auditlake.store.model import Snapshot
+from auditlake.store.snapshot import file_paths
 from auditlake.summaries import segments
 from auditlake.summaries.lake import LakeSummaries, lake_summaries, statement_digest
 from auditlake.summaries.segments import forget_summaries
 from tests.remembered.test_memory import NUMBERS, events
-from tests.retention.lakes import DAY, MIDNIGHT, NOW, Clock, bring, graced, made, record
+from tests.retention.lakes import DAY, MIDNIGHT, NOW, US, Clock, bring, graced, made, record
 from tests.retention.test_foreign import add
 
 POLICY = {
-    "short": "name: S\ndescription: S\nrequired_events: [login, logout]\nretention_period: 15d\n",
-}
+    "short": "name: S\ndescription: S\nrequired_events: [login, logout]\nretention_period: 15d\nalert_threshold: 2\n"
+             "window: 36h\ngroup_by: [user_id]\n",
+}  # fmt: skip
 MINUTES = Summary("minutes", statement("summaries/minutes.sql", "minutes").text)
 USERS = Summary("users", "select file_index, user_id, count(*) as events from events group by file_index, user_id")
 TOGETHER = {
@@ -43,6 +47,17 @@ TOGETHER = {
 }  # fmt: skip
 ROOM = 10**8
 Step = tuple[str, Any]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def of_any_size() -> Iterator[None]:
+    """Let small lakes have summaries, too."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("auditlake.summaries.lake.FEWEST", 0)
+        patch.setattr("auditlake.reports.evaluators.FEWEST", 0)
+        yield
+
+
 STEPS = st.lists(
     st.one_of(
         st.tuples(st.just("ingest"), NUMBERS),
@@ -137,6 +152,8 @@ def run(lake: AuditLake, clock: Clock, steps: Sequence[Step]) -> None:
                     each._known = {digest(MINUTES): [], digest(USERS): []}
                     each.lay_out(USERS)
         assert both(lake) == oracle(lake), steps
+        for as_of in (clock(), clock() - 2 * DAY + 7 * US):
+            assert lake.statistics(as_of=as_of) == lake.statistics(as_of=as_of, cache=False), steps
         cut = sorted({events([n])[0]["timestamp"] for n in range(0, 24, 5)} | {MIDNIGHT.isoformat()})
         instants = [datetime.fromisoformat(each) for each in cut]
         assert both(lake, instants=instants) == oracle(lake, instants) == both(lake, instants=instants, kept=False)
@@ -147,12 +164,13 @@ def digest(summary: Summary) -> str:
     return statement_digest(summary)
 
 
-@settings(max_examples=2, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
-@given(STEPS)
-def test_counts_are_those_of_the_rows(steps: list[Step]) -> None:
+def test_counts_are_those_of_the_rows(tmp_path: Path) -> None:
     """Whatever comes late, goes, is rewritten or damaged: the counts are those of the events that are there."""
-    with tempfile.TemporaryDirectory() as folder:
-        run(*lived(Path(folder)), steps)
+    steps: list[Step] = [
+        ("ingest", [30, 31]), ("damage", 300), ("together", [3, 40]), ("compact", None), ("erase", "user 0"),
+        ("days", 3), ("apply", None),
+    ]  # fmt: skip
+    run(*lived(tmp_path), steps)
 
 
 @pytest.mark.soak
@@ -162,6 +180,36 @@ def test_of_many_histories(steps: list[Step]) -> None:
     """The same of many."""
     with tempfile.TemporaryDirectory() as folder:
         run(*lived(Path(folder)), steps)
+
+
+def test_what_is_in_no_data_file_counts_too(tmp_path: Path) -> None:
+    """Events that were logged and not flushed are in statistics and in what is laid out, beside what is kept."""
+    lake, _ = lived(tmp_path)
+    with lake.trail(flush_seconds=None) as trail:
+        for number in range(3):
+            trail.log(AuditEvent("login", NOW - number * DAY, user_id="user 7"))
+        counted = lake.statistics()
+        assert counted == lake.statistics(cache=False)
+        assert (counted.total_events, counted.events_by_user["user 7"]) == (27, 3)
+        with judging_engine(lake._context, None) as (engine, snapshot):
+            lake_summaries(lake._context, engine, snapshot).lay_out(USERS, [(NOW - EPOCH).days])
+            assert engine.rows(f"{TOGETHER['users']} having user_id = 'user 7'") == [
+                ((NOW - EPOCH).days, 0, "user 7", 1)
+            ]
+
+
+def test_statistics_read_no_rows_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once the files are counted, statistics read the rows of the days alone that as_of and the windows cut."""
+    lake, _ = lived(tmp_path)
+    before = lake.statistics()
+    read = set[date]()
+    for place in ("summaries.lake", "remembered.memory"):
+        paths = f"auditlake.{place}.file_paths"
+        monkeypatch.setattr(paths, lambda layout, some: read.update(f.day for f in some) or file_paths(layout, some))
+    monkeypatch.setattr(DuckEngine, "_narrow", lambda self, sql, values: self._events and self._events.narrow(()))
+    assert lake.statistics() == before
+    assert read <= {NOW.date() - days * DAY for days in range(5)}
+    assert before.total_events == 24
 
 
 def test_only_some_days_are_laid_out(tmp_path: Path) -> None:
@@ -285,11 +333,13 @@ def test_they_are_bounded_and_left_out_of_backups(tmp_path: Path) -> None:
 def test_files_of_another_program_are_not_counted(tmp_path: Path) -> None:
     """They may have events of other days and names that say nothing: a lake that has one has no summaries."""
     lake, _ = lived(tmp_path)
-    with connect() as connection:
-        assert lake_summaries(lake.layout, lake.snapshot(), connection, ROOM) is not None
-        assert lake_summaries(lake.layout, lake.snapshot(), connection, 0) is None
-        add(lake, (NOW - 9 * DAY).date(), ("other", "login", NOW - DAY), stats=1)
-        assert lake_summaries(lake.layout, lake.snapshot(), connection, ROOM) is None
+    with judging_engine(lake._context, None) as (engine, snapshot):
+        assert isinstance(lake_summaries(lake._context, engine, snapshot), LakeSummaries)
+        assert isinstance(lake_summaries(lake._context, engine, snapshot, kept=False), RowSummaries)
+    add(lake, (NOW - 9 * DAY).date(), ("other", "login", NOW - DAY), stats=1)
+    with judging_engine(lake._context, None) as (engine, snapshot):
+        assert isinstance(lake_summaries(lake._context, engine, snapshot), RowSummaries)
+    assert lake.statistics() == lake.statistics(cache=False)
 
 
 def test_a_statement_that_fails_says_so(tmp_path: Path) -> None:
