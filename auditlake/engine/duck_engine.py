@@ -14,6 +14,7 @@ from auditlake.engine import duck
 from auditlake.engine.model import RangeError, Row, StatementError
 from auditlake.engine.narrowing import EVENTS, asked_of, made
 from auditlake.engine.parse_tree import Node, parse
+from auditlake.engine.timings import statement_run
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -74,14 +75,15 @@ class DuckEngine:
         Raises:
             StatementError: It cannot be evaluated on these events.
         """
-        with statement_errors():
+        with statement_errors(), statement_run():
             self._narrow(sql, parameters or {})
             return duck.rows(self._connection, sql, parameters)
 
     def arrow(self, sql: str, parameters: Mapping[str, object]) -> pa.Table:
         """Run one statement and return its rows as an Arrow table; errors are DuckDB's."""
-        self._narrow(sql, parameters)
-        return self._connection.sql(sql, params=dict(parameters)).to_arrow_table()
+        with statement_run():
+            self._narrow(sql, parameters)
+            return self._connection.sql(sql, params=dict(parameters)).to_arrow_table()
 
     def _narrow(self, sql: str, parameters: Mapping[str, object]) -> None:
         """Let the view ``events`` show at least what a statement reads of it."""

@@ -13,6 +13,7 @@ from typing import Protocol
 
 from auditlake.engine.model import Engine, RangeError, Row, StatementError
 from auditlake.engine.statements import statement
+from auditlake.engine.timings import answered_by
 from auditlake.policies.compile import (
     OF_ANYTHING,
     CompiledQuery,
@@ -154,6 +155,8 @@ def _evaluate(
         judged = policy if error is None else asked
         were_known = "rolling_counts" in (known or ())
         counted = whose is not None
+        if not were_known:
+            answered_by(policy.id, sorted_by(asked))
         return Answers(judged, policies, question, rows, counts, error, asked, counted=counted, known=were_known)
 
     if known:
@@ -181,6 +184,13 @@ def _evaluate(
     with suppress(ConditionError, StatementError):
         return answers(_unasked(policy), error)
     return answers(replace(_unasked(policy), scope=None, coverage="optional", max_gap=None, fields={}), error)
+
+
+def sorted_by(policy: Policy) -> str:
+    """Return how a policy is answered from its events: the name of the plan."""
+    if policy.alert_threshold is None:
+        return "scan"
+    return f"sort and sweep by {', '.join(policy.group_by)}" if policy.group_by else "sort and sweep"
 
 
 def _unasked(policy: Policy) -> Policy:
