@@ -169,9 +169,12 @@ def show_results(results: Sequence[CheckResult]) -> None:
 @policy.command()
 @policy_argument("name")
 @click.option("--as-of", type=instant, help="Bind the values for this instant; now by default.")
-@json_option("queries")
+@click.option(
+    "--explain", is_flag=True, help="Say instead by which plan a report would be answered on this lake, and why."
+)
+@json_option("queries", "plan")
 @click.pass_obj
-def sql(path: str, name: str, as_of: date | None) -> None:
+def sql(path: str, name: str, as_of: date | None, explain: bool) -> None:
     """Print the SQL of a policy's report, with its values.
 
     This is what a report of the policy alone runs. A report of several policies makes the view "moments" a table for
@@ -179,11 +182,19 @@ def sql(path: str, name: str, as_of: date | None) -> None:
     """
     from auditlake.display.canonical_json import json_value
 
+    if explain:
+        plan = opened(path).policies.plan(name, as_of=as_of)
+        if not machine(queries=[], plan=asdict(plan)):
+            click.echo(f"{plan.name}: {plan.reason}")
+            click.echo(
+                f"{count(plan.days, 'day')} to ask about, {count(plan.files, 'file')}, {count(plan.events, 'event')}"
+            )
+        return
     queries: list[dict[str, Any]] = [
         {"name": each.name, "sql": each.sql, "parameters": json_value(each.parameters)}
         for each in opened(path).policies.sql(name, as_of=as_of)
     ]
-    if machine(queries=queries):
+    if machine(queries=queries, plan=None):
         return
     click.echo(f"-- {_ALONE}\n")
     for each in queries:

@@ -23,6 +23,8 @@ from auditlake.cli.options import (
     policy_argument,
 )
 from auditlake.cli.output import is_json, is_quiet, machine, opened, report_progress, say, table, warn
+from auditlake.display.text import count
+from auditlake.engine.timings import Timings, stage, timed
 from auditlake.errors import ReportError
 from auditlake.forms.model import FormOptions
 from auditlake.forms.table import NAMES, form_named
@@ -82,12 +84,14 @@ OF_FRAMEWORKS = ("fail", "not_evaluated")
               help=f"Exit with 1 if a policy has one of these statuses: {', '.join(STATUSES)}; "
                    f"or a framework: {', '.join(OF_FRAMEWORKS)}, no_data.")  # fmt: skip
 @cache_option
-@json_option("reports", "index", "frameworks")
+@click.option("--timings", "is_timed", is_flag=True,
+              help="Tell where the time went, and by which plan each policy was answered.")  # fmt: skip
+@json_option("reports", "index", "frameworks", "timings")
 @click.pass_obj
 def report(
     path: str, /, policies: tuple[str, ...], out: Path | None, formats: tuple[str, ...], fail_on: tuple[str, ...],
     form: int, packs: tuple[str, ...], every_control: bool, raw: bool, plan: str | None, annex: bool,
-    templates: tuple[str, ...], **options: Any,
+    templates: tuple[str, ...], is_timed: bool, **options: Any,
 ) -> None:  # fmt: skip
     """Judge policies and frameworks, and write the reports.
 
@@ -105,7 +109,7 @@ def report(
     if is_printed and (templates or "pdf" in formats):
         raise click.UsageError("PDFs and templates make files: write them with --out FOLDER")
     wanted = _wanted(lake, formats, templates)
-    with lake.runs.recorded("report") as run:
+    with timed() as timings, stage("judging"), lake.runs.recorded("report") as run:
         judged = run.judged(
             policies, packs or (None if policies else ()), only=bool(packs) and not policies,
             pages=not {"html", "pdf"}.isdisjoint(formats), listen=report_progress(), **options,
@@ -117,17 +121,18 @@ def report(
             asked = [each for each in judged.judged.reports if each.policy_id not in lacking]
             data = _joined([*asked, *frameworks], formats[0], form, wishes)
         else:
-            files = write_pages(
-                lake, formed, frameworks, out, formats, form=form, every_control=every_control, options=wishes,
-                wanted=wanted,
-            )  # fmt: skip
+            with stage("rendering"):
+                files = write_pages(
+                    lake, formed, frameworks, out, formats, form=form, every_control=every_control, options=wishes,
+                    wanted=wanted,
+                )  # fmt: skip
     if run.missing:
         warn(f"note: this run is not on record: {run.missing}")
     with suppress(BrokenPipeError):  # a closed pipe does not change the exit code
         if is_printed:
             print_text(data)
         else:
-            _tell_written(made, formed, frameworks, files, write_index(lake, out))
+            _tell_written(made, formed, frameworks, files, write_index(lake, out), timings if is_timed else None)
     faults = [(each.policy_id, each.report.error) for each in made if each.report.error is not None]
     faults += [(name or "frameworks.yaml", "; ".join(why)) for name, why in judged.faults.items()]
     statuses: set[str] = {each.status for each in made} | {each.status for each in frameworks}
@@ -189,15 +194,29 @@ def _joined(
 
 def _tell_written(
     made: Sequence[ComplianceReport], formed: Sequence[ComplianceReport],
-    frameworks: Sequence[Framework], files: Written, index: Path,
+    frameworks: Sequence[Framework], files: Written, index: Path, timings: Timings | None,
 ) -> None:  # fmt: skip
     written = dict(zip((id(each) for each in formed), files.reports, strict=True))
     reports = [_as_dict(each, written.get(id(each), ())) for each in made]
     of_frameworks = [_of_framework(each, own) for each, own in zip(frameworks, files.frameworks, strict=True)]
-    if not (machine(reports=reports, index=index, frameworks=of_frameworks) or is_quiet()):
+    took = None if timings is None else {
+        "seconds": timings.seconds, "statements": timings.statements, "plans": timings.plans,
+    }  # fmt: skip
+    is_told = machine(reports=reports, index=index, frameworks=of_frameworks, timings=took)
+    if timings is not None and not is_told:
+        _tell_timings(timings)
+    if not (is_told or is_quiet()):
         show_statuses(made)
         show_frameworks(frameworks)
         say(f"reports in {index.parent}; begin with {index.name}")
+
+
+def _tell_timings(timings: Timings) -> None:
+    """Say where the time went."""
+    parts = ", ".join(f"{name} {seconds:.2f} s" for name, seconds in timings.seconds.items())
+    warn(f"time: {parts}; {count(timings.statements, 'statement')}")
+    for policy_id, plan in timings.plans.items():
+        warn(f"plan of {policy_id}: {plan}")
 
 
 def _lacking(made: Sequence[ComplianceReport], formats: Sequence[str], form: int) -> dict[str, str]:

@@ -15,6 +15,7 @@ from auditlake.engine import duck
 from auditlake.engine.model import RangeError, Row, StatementError
 from auditlake.engine.narrowing import EVENTS, Asked, asked_of, made
 from auditlake.engine.parse_tree import Node, parse
+from auditlake.engine.timings import statement_run
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -97,14 +98,15 @@ class DuckEngine:
         return self._run(duck.rows, sql, parameters or {})
 
     def _run(self, run: Callable[..., R], sql: str, parameters: Mapping[str, object]) -> R:
-        with statement_errors():
+        with statement_errors(), statement_run():
             self._narrow(sql, parameters)
             return run(self._connection, sql, parameters)
 
     def arrow(self, sql: str, parameters: Mapping[str, object]) -> pa.Table:
         """Run one statement and return its rows as an Arrow table; errors are DuckDB's."""
-        self._narrow(sql, parameters)
-        return self._connection.sql(sql, params=dict(parameters)).to_arrow_table()
+        with statement_run():
+            self._narrow(sql, parameters)
+            return self._connection.sql(sql, params=dict(parameters)).to_arrow_table()
 
     def _narrow(self, sql: str, parameters: Mapping[str, object]) -> None:
         """Let the view ``events`` show at least what a statement reads of it."""

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from auditlake.config import LakeConfig
     from auditlake.disk.layout import Layout
     from auditlake.policies.compile import CompiledQuery
+    from auditlake.reports.plans import Plan
     from auditlake.sigma.model import Outcome
     from auditlake.spark.check import EngineCheck
 
@@ -207,6 +208,22 @@ class Policies(Facet):
         instant = judged_as_of(as_of, context.now)
         asked = question(policy, PeriodRequest(), instant, context.config.report_period)
         return compile_policy(policy, self.all(tolerant=True), asked, holds=Holds(context).binding())
+
+    def plan(self, policy_id: str, *, as_of: Instant | None = None) -> Plan:
+        """Return by which plan a report of the policy would be answered on the lake as it is now, and why.
+
+        What was logged and is not in the table yet does not count. Counts that the lake keeps are made where they are
+        missing, as a report does.
+        """
+        from auditlake.facets.holds import Holds
+        from auditlake.packs.effective import named_policies
+        from auditlake.policies.question import PeriodRequest, question
+        from auditlake.reports.plans import plan_of
+
+        context = self._context
+        (policy,) = named_policies(context.layout, context.config.event_types, [policy_id])
+        asked = question(policy, PeriodRequest(), judged_as_of(as_of, context.now), context.config.report_period)
+        return plan_of(context, policy, self.all(tolerant=True), Holds(context).binding(), asked)
 
     def effect(self, file: str | Path, *, replace: bool = False) -> PolicyEffect:
         """Return what a policy file would change: which events are kept longer or shorter, and how many become due.

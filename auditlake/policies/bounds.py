@@ -15,6 +15,7 @@ from typing import Protocol
 
 from auditlake.engine.model import Engine, Row, Summaries, Summary
 from auditlake.engine.statements import statement
+from auditlake.engine.timings import answered_by
 from auditlake.events.times import EPOCH, MICROSECOND
 from auditlake.policies.compile import filled
 from auditlake.policies.model import Policy
@@ -86,19 +87,20 @@ class Bounds:
 
     Args:
         rows: The events.
-        crossover: Where that takes less work.
+        crossover: Where that takes less work; where it was measured to if None.
     """
 
-    def __init__(self, rows: DayRows, *, crossover: Crossover = CROSSOVER) -> None:
-        self._rows, self._crossover = rows, crossover
+    def __init__(self, rows: DayRows, *, crossover: Crossover | None = None) -> None:
+        self._rows, self._crossover = rows, crossover or CROSSOVER
         self._laid_out: set[int] = set()
         self._policy: Policy | None = None
         self._values: dict[str, object] = {}
 
     def by_day(self, policy: Policy, question: Question) -> Mapping[str, Sequence[Row]] | None:
         """Return the rows of ``episodes_by_day`` and ``daily_peaks``; None where sorting the events is less work."""
-        if self.settled(policy, question).why_not is not None:
+        if (settled := self.settled(policy, question)).why_not is not None:
             return None
+        answered_by(policy.id, f"bounds first, {settled.near:,} of {settled.events:,} events looked at")
         self._rows.show([day for (day,) in self._run("days_looked_at")], policy.required_events)
         for name in ("near", "levels", "stretches"):
             self._run(name)

@@ -13,6 +13,7 @@ from typing import Protocol
 
 from auditlake.engine.model import Engine, RangeError, Row, StatementError, Summaries
 from auditlake.engine.statements import statement
+from auditlake.engine.timings import answered_by
 from auditlake.policies.compile import (
     OF_ANYTHING,
     CompiledQuery,
@@ -157,6 +158,8 @@ def _evaluate(
         judged = policy if error is None else asked
         were_known = "rolling_counts" in (known or ())
         table = own.table if own is not None and own.is_whole else None
+        if not were_known:
+            answered_by(policy.id, sorted_by(asked))
         return Answers(judged, policies, question, rows, counts, error, asked, table=table, known=were_known)
 
     if known:
@@ -183,6 +186,13 @@ def _evaluate(
     with suppress(ConditionError, StatementError):
         return answers(_unasked(policy), error)
     return answers(replace(_unasked(policy), scope=None, coverage="optional", max_gap=None, fields={}), error)
+
+
+def sorted_by(policy: Policy) -> str:
+    """Return how a policy is answered from its events: the name of the plan."""
+    if policy.alert_threshold is None:
+        return "scan"
+    return f"sort and sweep by {', '.join(policy.group_by)}" if policy.group_by else "sort and sweep"
 
 
 def _unasked(policy: Policy) -> Policy:

@@ -17,6 +17,7 @@ from math import gcd
 from auditlake.engine import duck
 from auditlake.engine.model import Engine, Leaf, Row, SliceEngine
 from auditlake.engine.statements import statements
+from auditlake.engine.timings import answered_by
 from auditlake.errors import EngineError
 from auditlake.events.schema import TEXT_COLUMNS
 from auditlake.policies.by_group import SliceFiles, by_group, columns_of, not_by_group
@@ -75,6 +76,7 @@ def evaluate_by_slices(
         rows = _Questions(engine, files, policy, policies, holds, question).answered()
         queries = compile_policy(policy, policies, question, holds=holds)
         counts = tuple((query, len(rows[query.name])) for query in queries)
+        answered_by(policy.id, f"slices on {engine.name}")
         yield Answers(policy, policies, question, rows, counts, asked=policy, deleted=deleted)
 
 

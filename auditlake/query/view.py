@@ -14,6 +14,7 @@ from auditlake.context import LakeContext
 from auditlake.engine.duck import EventsView, connect, shared
 from auditlake.engine.duck_engine import DuckEngine
 from auditlake.engine.narrowing import Asked, asked_by
+from auditlake.engine.timings import stage
 from auditlake.events.schema import COLUMNS, PUBLIC_COLUMNS
 from auditlake.events.times import Instant, as_end_or_none, as_instant_or_none
 from auditlake.ingest.custody import IngestOptions
@@ -83,7 +84,8 @@ def judging_engine(
         TemporaryDirectory(prefix="auditlake-") as spill,
         connect(temp=Path(spill), memory=memory_of(context)) as connection,
     ):
-        snapshot, events = _view(connection, context, version, tuple(COLUMNS), arrived_by, asked=())
+        with stage("opening"):
+            snapshot, events = _view(connection, context, version, tuple(COLUMNS), arrived_by, asked=())
         yield DuckEngine(connection, events), snapshot
 
 

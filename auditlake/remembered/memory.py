@@ -21,11 +21,12 @@ from auditlake.disk.layout import Layout
 from auditlake.engine.duck_engine import DuckEngine
 from auditlake.engine.model import Row, StatementError
 from auditlake.engine.statements import statement
+from auditlake.engine.timings import answered_by, stage
 from auditlake.policies.bounds import Bounds
 from auditlake.policies.compile import CompiledQuery, compile_by_day, moments_of, samples_again, told_by_day
 from auditlake.policies.condition import ConditionError
 from auditlake.policies.evaluate import Answers as PolicyAnswers
-from auditlake.policies.evaluate import Known, Runner, Samples
+from auditlake.policies.evaluate import Known, Runner, Samples, sorted_by
 from auditlake.policies.few_days import MOST_DAYS, MOST_EVENTS, counted_together, is_counted, keep_events
 from auditlake.policies.holds import Hold
 from auditlake.policies.kinds.model import Inquiry
@@ -106,6 +107,7 @@ class LakeMemory:
         self._holds = holds
         self._most = most
         self._bounds = bounds
+        self._of_all = _Ask(None, _EVENTS, question_digest(FORM, statement("policies/by_day.sql", _EVENTS).text), 0)
         self._read: dict[str, Remembered] = {}
         self._changed: set[str] = set()
         self._answers: dict[tuple[str, str], dict[Part, merge.Answer]] = {}
@@ -116,14 +118,14 @@ class LakeMemory:
 
     # What is asked
 
+    @stage("remembering")
     def recall(self, asked: Sequence[tuple[Policy, Question]]) -> Mapping[str, Known]:
         """Return what is known of policies, by their ids; what was missing is known then, and remembered."""
         sound = [(policy, question) for policy, question in asked if policy.fault is None]
         asks = {policy.id: _asks_of(policy) for policy, _ in sound}
-        of_all = _Ask(None, _EVENTS, question_digest(FORM, statement("policies/by_day.sql", _EVENTS).text), 0)
         wanted: dict[_Key, tuple[_Ask, set[Part]]] = {}
         for policy, question in sound:
-            for ask, parts in self._wanted(policy, question, asks[policy.id], of_all):
+            for ask, parts in self._wanted(policy, question, asks[policy.id]):
                 wanted.setdefault((ask.file, ask.query), (ask, set()))[1].update(parts)
         self._fill(wanted.values())
         known: dict[str, Known] = {}
@@ -132,11 +134,13 @@ class LakeMemory:
                 # Another program may have written anything there: then the policy is asked as any other.
                 with suppress(TypeError, ValueError, KeyError, AttributeError, IndexError):
                     known[policy.id] = self._known(policy, question, asks[policy.id])
+        for policy_id in known:
+            answered_by(policy_id, "remembered days")
         self._write()
         return known
 
     def _wanted(
-        self, policy: Policy, question: Question, asks: Mapping[str, _Ask], of_all: _Ask
+        self, policy: Policy, question: Question, asks: Mapping[str, _Ask]
     ) -> Iterator[tuple[_Ask, Iterable[Part]]]:
         since, until, as_of = (micros(each) for each in (question.since, question.until, question.as_of))
         window = _window_start(policy, question)
@@ -145,7 +149,7 @@ class LakeMemory:
             [part for part in parts_of(*bounds) if part.day in self._files.days]
             for bounds in self._times(question, window)
         )
-        yield of_all, (*ever, *period, *recent, *later)
+        yield self._of_all, (*ever, *period, *recent, *later)
         for name, ask in asks.items():
             if name == _EPISODES:
                 yield ask, parts_of(since, until)
@@ -206,6 +210,20 @@ class LakeMemory:
 
     # What is missing
 
+    def missing(self, policy: Policy, question: Question) -> list[Part]:
+        """Return the parts of a period of which it is not known what a policy says, in order."""
+        ask = _asks_of(policy).get(_EPISODES) or self._of_all
+        entries, parts = (
+            self._entries(ask.file, ask.query, ask.digest),
+            parts_of(*map(micros, (question.since, question.until))),
+        )
+        return [part for part in parts if self._entry(ask, entries, part) is None]
+
+    def _entry(self, ask: _Ask, entries: Entries, part: Part) -> Entry | None:
+        entry = entries.get(str(part.day)) if part.is_whole else None
+        is_so = entry is not None and entry.key == self._files.key(ask.digest, ask.first(part), part.day)
+        return entry if is_so else None
+
     def _fill(self, wanted: Iterable[tuple[_Ask, set[Part]]]) -> None:
         """Look up what is wanted, and ask what is not there."""
         missing: dict[Part, list[_Ask]] = {}
@@ -213,8 +231,7 @@ class LakeMemory:
             answers = self._answers.setdefault((ask.file, ask.query), {})
             entries = self._entries(ask.file, ask.query, ask.digest)
             for part in parts - answers.keys():
-                entry = entries.get(str(part.day)) if part.is_whole else None
-                if entry is not None and entry.key == self._files.key(ask.digest, ask.first(part), part.day):
+                if (entry := self._entry(ask, entries, part)) is not None:
                     answers[part] = entry.answer
             for stretch in stretches(parts - answers.keys(), ask.bridged):
                 missing.setdefault(stretch, []).append(ask)
@@ -260,6 +277,8 @@ class LakeMemory:
                 continue
             for query in queries:
                 self._take(own[query.name], since, until, _given(query, rows_of))
+                if query.name == _EPISODES:
+                    answered_by(policy.id, sorted_by(policy))
 
     def _ask_at_once(
         self, engine: DuckEngine, question: Question, wanted: Mapping[str, tuple[Policy, dict[str, _Ask]]],
@@ -274,6 +293,7 @@ class LakeMemory:
             keep_events(engine, [(policy, own.keys()) for policy, own in wanted.values()], question)
         for name, rows in counted_together(engine, counted, question, together).items():
             self._take(wanted[name][1].pop(_EPISODES), since, until, rows)
+            answered_by(name, "counted with others, a few days at once")
 
     def _take(self, ask: _Ask, since: int, until: int, rows: Mapping[str, Sequence[Row]]) -> None:
         """Take what a query says of a stretch of time apart by days."""

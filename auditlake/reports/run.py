@@ -13,6 +13,7 @@ from typing import Protocol
 from auditlake.context import LakeContext
 from auditlake.engine.duck_engine import DuckEngine
 from auditlake.engine.model import Summaries
+from auditlake.engine.timings import stage
 from auditlake.events.times import as_end, as_instant_or_none, judged_as_of
 from auditlake.findings.journal import Line, concerning, first_entries, read
 from auditlake.packs.effective import LakePacks, lake_packs, lake_policies
@@ -160,6 +161,7 @@ def judging(
         yield Judging(engine, policies, packs, asked, instant, snapshot, journal, answering.summaries, judge, answering)
 
 
+@stage("opening")
 def _policies(
     context: LakeContext, request: ReportRequest, packs: LakePacks | None
 ) -> tuple[tuple[Policy, ...], LakePacks]:

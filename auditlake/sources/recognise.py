@@ -444,8 +444,10 @@ def _value(text: bytes) -> Any:
         if "infinity" not in error.msg:
             return None
     try:
-        # Numbers of any size are valid.
-        return json.loads(text, parse_int=len, parse_float=len)
+        # Numbers of any size are valid; half a surrogate pair is no text, here as above.
+        value = json.loads(text, parse_int=len, parse_float=len)
+        json.dumps(value, ensure_ascii=False).encode()
+        return value
     except (ValueError, RecursionError):
         return None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import cached_property
 
@@ -13,6 +14,7 @@ from auditlake.engine.duck import beside
 from auditlake.engine.duck_engine import DuckEngine
 from auditlake.engine.narrowing import Asked
 from auditlake.events.times import EPOCH, MICROSECOND, day_of
+from auditlake.store.file_types import with_types
 from auditlake.store.model import Snapshot
 from auditlake.store.narrowed import chooser
 from auditlake.summaries.lake import LakeSummaries
@@ -50,6 +52,13 @@ class LakeRows:
         chosen = None if types is None else frozenset(types)
         asked = [Asked(chosen, *stretch) for stretch in _stretches(set(days))]
         self.engine.leaf(self._chosen(asked))
+
+    def size(self, days: Collection[int], types: Collection[str]) -> tuple[int, int]:
+        """Return how many files of some days may hold events of some types, and how many events these have."""
+        files = self._snapshot.table.of_days([day_of(day) for day in days])
+        known = with_types(self._layout, replace(self._snapshot, files=files)).files
+        chosen = [file for file in known if file.may_hold(types)]
+        return len(chosen), sum(file.rows for file in chosen)
 
     def number(self, days: Collection[int]) -> int:
         """Return how many events some days have."""

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from tests.bench import (
     backtest,
+    bounds,
     classes,
     commits,
     deletion,
@@ -52,6 +53,9 @@ WORKS: Mapping[str, Callable[[], dict[str, Work]]] = {
     "classes-ingest": classes.ingest,
     "nightly": nightly.works,
     "nightly-cold": nightly.cold,
+    "bounds": lambda: bounds.works(by_user=False, summarised=True),
+    "bounds-cold": lambda: bounds.works(by_user=False, summarised=False),
+    "bounds-by-user": lambda: bounds.works(by_user=True, summarised=True),
     **{f"kinds-{name}": partial(kinds.works, name) for name in kinds.ASKED},
     "many-reports": many.reports,
     "many-stats": many.stands,

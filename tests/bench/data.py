@@ -78,7 +78,7 @@ class Place:
     @property
     def day_files(self) -> list[Path]:
         """The lake's Parquet files, by day."""
-        return sorted(self.lake.glob("events/*/*.parquet"))
+        return sorted(self.lake.glob("events/event_date=*/*.parquet"))
 
 
 def share(types: Iterable[str]) -> float:

@@ -22,6 +22,7 @@ from auditlake.summaries.day_rows import LakeRows
 from tests.remembered import test_days
 from tests.remembered.test_days import TYPES, Lake, events, question, write
 
+PLAIN = "name: n\ndescription: d\nrequired_events: [login, logout]\nalert_threshold: 3\n"
 ALWAYS = Crossover(events=0, in_a_slice=0, near=1)
 WINDOWS = ("1min", "90min", "6h", "24h", "36h", "3d", "90s")
 
@@ -87,6 +88,21 @@ def test_where_rows_are_less_work_counts_are_not_asked(tmp_path: Path, monkeypat
     before = Counted.answered
     check(0, tmp_path, monkeypatch, Crossover())
     assert Counted.answered == before
+
+
+@pytest.mark.parametrize(("crossover", "reason"), [
+    (Crossover(), "fewer than 500,000 events"),
+    (Crossover(events=0), "fewer than 4 events in a minute"),
+    (Crossover(events=0, in_a_slice=0, near=0), "the counts leave too much open"),
+    (ALWAYS, None),
+])  # fmt: skip
+def test_why_events_are_sorted(tmp_path: Path, crossover: Crossover, reason: str | None) -> None:
+    """The counts say it, before an event is read."""
+    with connect(threads=1) as connection:
+        lake = write(Lake(Layout(tmp_path), connection, Snapshot(0, ())), events(Random(1), 40))
+        bounds = Bounds(LakeRows(lake.layout, lake.snapshot, connection, 10**9), crossover=crossover)
+        period = Question(*(test_days.instant((test_days.FIRST + day) * test_days.DAY - 1) for day in (5, 0, 5)))
+        assert bounds.settled(load_policy(PLAIN, "p.yaml", "p", event_types=frozenset(TYPES)), period).why_not == reason
 
 
 @pytest.mark.parametrize(("key", "reason"), [

@@ -34,6 +34,11 @@ CASES = {
     "lines": ("audit_20261124.jsonl", A + b"\n" + A, "auditlake lines"),
     "lines in a .json": ("x.json", A + b"\n" + A, "auditlake lines"),
     "lines from standard input": ("-", A + b"\n" + A + b"\n", "auditlake lines"),
+    "lines with half a pair beside a large number": (
+        "x.jsonl",
+        A + b'\n{"$":1e400,"x":"\\ud800"}\n',
+        "auditlake lines",
+    ),
     "lines after blanks": ("x.log", b"\xef\xbb\xbf\r\n\n" + A, "auditlake lines"),
     "one object on one line": ("x.json", A, "auditlake documents"),
     "one object, laid out": ("x.json", PRETTY, "auditlake documents"),

@@ -1,0 +1,152 @@
+"""Cold reports of three policies over a year: with and without the counts of minutes; the rivals are SQL and Polars.
+
+Ours runs on a copy of the lake of hard links, with nothing remembered. Processor time counts. The rivals read what the
+policies need once and find totals and episodes; ours finds peaks of days, current counts and evidence as well.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from time import process_time
+from typing import TYPE_CHECKING, Any
+
+from tests.bench import nightly
+from tests.bench.data import EVENTS, Place
+from tests.bench.nightly import AS_OF, Asked
+from tests.bench.work import Work
+
+if TYPE_CHECKING:
+    import polars as pl
+
+_TYPES = (
+    ("data_access", "data_deletion", "data_modification"), ("auth_failure", "login", "logout"),
+    ("api_call", "data_export", "model_access"),
+)  # fmt: skip
+_LEAST = {False: (10_500, 6_800, 12_500), True: (60, 40, 90)}
+"""Thresholds of ten million events: some way above what is usual, without groups and by user."""
+
+
+def _asked(place: Place, *, by_user: bool) -> list[Asked]:
+    scale = 1 if by_user else place.events / EVENTS
+    return [
+        Asked(types, round(least * scale), by_user=by_user)
+        for types, least in zip(_TYPES, _LEAST[by_user], strict=True)
+    ]
+
+
+def works(*, by_user: bool, summarised: bool) -> dict[str, Work]:
+    """Ours, with the counts of minutes there or not, and without them; SQL by hand, and Polars."""
+    ours = {"ours": partial(_reports, by_user=by_user, summarised=summarised, most=256)}
+    if summarised:
+        ours["ours, no summaries"] = partial(_reports, by_user=by_user, summarised=False, most=0)
+    rivals = {"script, one scan": partial(_script, by_user=by_user), "Polars": partial(_polars, by_user=by_user)}
+    return {
+        name: Work(run, lambda found: found[1], seconds=lambda found: float(found[0]))
+        for name, run in (ours | rivals).items()
+    }
+
+
+def _reports(place: Place, folder: Path, *, by_user: bool, summarised: bool, most: int) -> tuple[float, Any]:
+    lake = folder / "lake"
+    shutil.copytree(place.lake, lake, copy_function=lambda source, target: Path(target).hardlink_to(source))
+    for path in (lake / "policies").glob("*.yaml"):
+        path.unlink()
+    for number, each in enumerate(_asked(place, by_user=by_user)):
+        (lake / "policies" / f"p{number}.yaml").write_text(each.text, encoding="utf-8")
+    if not most:
+        settings = lake / "lake.toml"
+        text = settings.read_text(encoding="utf-8")
+        settings.unlink()
+        settings.write_text(f"{text}\n[reports]\nsummaries_mb = 0\n", encoding="utf-8")
+    shutil.rmtree(lake / ".summaries", ignore_errors=True)
+    if summarised:
+        subprocess.run([sys.executable, "-m", "tests.bench.bounds", str(lake)], check=True)
+    shutil.rmtree(lake / ".remembered", ignore_errors=True)
+    start = process_time()
+    found = [json.loads(each) for each in judged(lake)]
+    return process_time() - start, [nightly._numbers(each) for each in found]
+
+
+def judged(lake: Path) -> list[bytes]:
+    """Return the JSON of the reports."""
+    import auditlake
+
+    return [each.json() for each in auditlake.open(lake, clock=lambda: AS_OF).reports(as_of=AS_OF, pages=False)]
+
+
+def _script(place: Place, _: Path, *, by_user: bool) -> tuple[float, Any]:
+    import duckdb
+
+    start = process_time()
+    files, found = [str(path) for path in place.day_files], []
+    types = sorted({name for own in _TYPES for name in own})
+    with duckdb.connect() as connection:
+        connection.execute("set TimeZone = 'UTC'")
+        connection.execute(
+            f"""
+            create temp table governed as
+            select event_type, {"user_id" if by_user else "null as user_id"}, epoch_us("timestamp") as t
+            from read_parquet({files}) where event_type in {tuple(types)} and "timestamp" <= $1""",
+            [AS_OF],
+        )
+        for each in _asked(place, by_user=by_user):
+            ((total,),) = connection.execute(nightly._total(each)).fetchall()
+            found.append((total, nightly._episodes(connection, each)))
+    return process_time() - start, found
+
+
+def _polars(place: Place, _: Path, *, by_user: bool) -> tuple[float, Any]:
+    import polars as pl
+
+    start = process_time()
+    types = sorted({name for own in _TYPES for name in own})
+    t, user = pl.col("timestamp"), pl.col("user_id") if by_user else pl.lit("")
+    names = pl.Series([""], dtype=pl.Categorical)  # while one is in use, Polars forgets no category's name
+    governed = (
+        pl.scan_parquet(place.day_files, hive_partitioning=False)
+        .filter(pl.col("event_type").is_in(types), t <= AS_OF)
+        .select("event_type", t.cast(pl.Int64).alias("t"), user.cast(pl.Categorical).alias("user_id"))
+        .collect(engine="streaming")
+        .lazy()
+    )
+    found = [_found(governed, each) for each in _asked(place, by_user=by_user)]
+    del names
+    return process_time() - start, found
+
+
+def _found(governed: pl.LazyFrame, each: Asked) -> tuple[int, Sequence[Any]]:
+    """A total, and episodes: user and time are one integer, whose k-th newest is less than a window old."""
+    import polars as pl
+
+    t, key, at, until = pl.col("t"), pl.col("key"), pl.col("at"), pl.col("until")
+    since, window = nightly._since(each), each.hours * 3_600_000_000
+    own = governed.filter(pl.col("event_type").is_in(each.types))
+    total = own.filter(t > since).select(pl.len()).collect().item()
+    number = pl.col("user_id").to_physical().cast(pl.Int64) * 2**51
+    arrivals = (
+        own.filter(t > since - window, pl.col("user_id").is_not_null())
+        .select("user_id", key=number + t, at=number + pl.max_horizontal(t, since))
+        .sort("key")
+        .with_columns(until=key.shift(each.least - 1) + window)
+        .with_row_index("i")
+        .collect()
+    )
+    high = arrivals.filter((at != at.shift(-1)).fill_null(value=True), until > at)
+    before = arrivals["key"].search_sorted(high["at"] - window, side="right")
+    episodes = (
+        high.with_columns(n=pl.col("i").cast(pl.Int64) + 1 - before.cast(pl.Int64))
+        .with_columns(run=(at > until.shift(1)).fill_null(value=True).cast(pl.Int64).cum_sum())
+        .group_by("run").agg(pl.col("user_id").first().cast(pl.String), at.min() % 2**51, pl.col("n").max())
+        .select("user_id", "at", "n").sort("user_id", "at", "n")
+    )  # fmt: skip
+    return total, [(user, start, int(peak)) for user, start, peak in episodes.rows()]
+
+
+if __name__ == "__main__":
+    judged(Path(sys.argv[1]))
