@@ -11,7 +11,9 @@ import pytest
 
 from auditlake import AuditLake
 from auditlake.errors import SourceError
+from auditlake.sigma.logsources import home_of
 from auditlake.sigma.model import STATES, Outcome
+from auditlake.sources.catalog import built_in
 from tests.cli.conftest import Run
 from tests.lakes import create
 from tests.sigma.conftest import RULES, write_rules
@@ -254,3 +256,34 @@ def test_rules_of_one_file_are_told_by_their_titles(lake: AuditLake, rules: Writ
     (broken,) = (line for line in told if line.startswith("broken.yml"))
     assert broken.endswith(" at line 2, column 1")
     assert "byte string" not in broken
+
+
+@pytest.mark.parametrize(("said", "made"), [("", []), ("\n  generate: false", []), ("\n  generate: true", ["base"])])
+def test_rules_of_a_correlation(lake: AuditLake, rules: Writer, said: str, made: list[str]) -> None:
+    """The rules that a correlation names make a policy of their own only where it says so."""
+    base = "title: Base\nname: base\nlogsource: {product: okta, service: okta}\ndetection: {s: {a: x}, condition: s}\n"
+    counted = "type: event_count\n  rules: [base]\n  timespan: 1h\n  condition: {gte: 5}"
+    folder = rules({"base.yml": base, "many.yml": f"title: Many\ncorrelation:\n  {counted}{said}\n"})
+    outcomes = lake.policies.import_sigma(folder, dry_run=True)
+
+    assert [each.policy_id for each in outcomes if each.policy_id] == [*made, "many"]
+
+
+@pytest.mark.parametrize(
+    ("logsource", "source"),
+    [
+        ("aws/cloudtrail", "cloudtrail"), ("okta/okta", "okta"), ("github/audit", "github_audit"),
+        ("kubernetes/audit", "k8s_audit"), ("gcp/gcp.audit", "gcp_audit"), ("gcp/google_workspace.admin", "gworkspace"),
+        ("azure/activitylogs", "azure_activity"), ("azure/auditlogs", "entra"), ("azure/signinlogs", "entra"),
+        ("azure/riskdetection", "entra"), ("azure/pim", "entra"), ("m365/audit", "m365"), ("linux/auditd", "auditd"),
+        ("linux/sshd", "sshd"), ("auditlake/any", "auditlake"), ("onelogin/onelogin.events", "onelogin"),
+        ("cisco/duo", "duo"), ("bitbucket/audit", "bitbucket"),
+    ],
+)  # fmt: skip
+def test_where_the_events_of_a_logsource_lie(logsource: str, source: str) -> None:
+    """Each logsource has a source: one that ships, or the name of one that a lake may bring."""
+    product, service = logsource.split("/")
+    home = home_of({"product": product, "service": service, "category": None}, built_in(), {})
+
+    assert home.name == source
+    assert bool(home.absent) == (source in ("onelogin", "duo", "bitbucket"))

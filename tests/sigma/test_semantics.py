@@ -95,14 +95,20 @@ CASES: dict[str, Case] = {
     "another field": ({"f|fieldref": "g"}, [{"f": "A", "g": "a"}], [{"f": "a", "g": "b"}, {"f": "a"}, {}]),
     "starts like another": ({"f|fieldref|startswith": "g"}, [{"f": "ABc", "g": "ab"}], [{"f": "cab", "g": "ab"}]),
     "ends like another": ({"f|fieldref|endswith": "g"}, [{"f": "cAB", "g": "ab"}], [{"f": "abc", "g": "ab"}]),
+    "contains another": ({"f|fieldref|contains": "g"}, [{"f": "xABx", "g": "ab"}], [{"f": "a", "g": "ab"}, {"f": "a"}]),
     # Encodings
     "base64": ({"f|base64": "ann"}, [{"f": b64encode(b"ann").decode()}], [{"f": "ann"}]),
     "base64offset": ({"f|base64offset|contains": "secret"},
         [{"f": b64encode(b"x" * n + b"secret").decode()} for n in range(3)], [{"f": "secret"}]),
+    "wide": ({"f|wide|base64": "ann"}, [{"f": b64encode("ann".encode("utf-16le")).decode()}],
+        [{"f": b64encode(b"ann").decode()}]),
+    "utf16": ({"f|utf16|base64": "ann"}, [{"f": b64encode("\ufeffann".encode("utf-16le")).decode()}],
+        [{"f": b64encode("ann".encode("utf-16le")).decode()}]),
     "windash": ({"f|windash|contains": " -e "}, [{"f": "x /e y"}, {"f": "x -e y"}], [{"f": "x e y"}]),
     # Times
     "hour": ({"f|hour": 8}, [{"f": "2026-11-20T08:59:00Z"}, {"f": "2026-11-20T10:00:00+02:00"}],
         [{"f": "2026-11-20T09:00:00Z"}, {"f": "x"}, {}]),
+    "minute": ({"f|minute": 59}, [{"f": "2026-11-20T08:59:00Z"}], [{"f": "2026-11-20T08:58:00Z"}, {}]),
     # Lists
     "element": ({"names": "ann"}, [PEOPLE], [{"people": [{"name": "Ann B"}]}, {"people": []}, {}, {"people": None}]),
     "start of an element": ({"names|startswith": "bob"}, [PEOPLE], [{"people": [{"name": "x"}, {"name": "a bob"}]}]),
