@@ -88,7 +88,7 @@ def plan_snapshot(context: LakeContext, rules: RetentionRules, snapshot: Snapsho
         connect(temp=Path(spill), exact_try=False) as connection,
     ):
         view_snapshot(connection, context.layout, others)
-        return make_plan(
+        plan = make_plan(
             connection,
             rules,
             snapshot,
@@ -97,8 +97,9 @@ def plan_snapshot(context: LakeContext, rules: RetentionRules, snapshot: Snapsho
             told=told,
             leftovers=tuple(due_leftovers(rules, commits)),
             weaker=weaker(commits, terms),
-            microseconds_a_byte=_pace(commits),
         )
+    # Not for a night that writes nothing: in a lake in classes no deletion may have, and each would be looked at.
+    return replace(plan, microseconds_a_byte=_pace(commits)) if plan.costs.rewritten.files else plan
 
 
 def _pace(commits: Commits) -> float | None:
@@ -120,7 +121,6 @@ def make_plan(
     told: Sequence[JudgedDay] = (),
     leftovers: Sequence[Leftover] = (),
     weaker: Sequence[str] = (),
-    microseconds_a_byte: float | None = None,
 ) -> RetentionPlan:
     """Judge the ``events`` view of a connection.
 
@@ -133,7 +133,6 @@ def make_plan(
         told: What is known of days without reading their files.
         leftovers: Quarantine files and reports that are due.
         weaker: What has become weaker since the last record.
-        microseconds_a_byte: How long it took lately to write files anew; None if that is not known.
     """
     judged = (*told, *judged_days(connection, rules))
     by_type: Counter[str] = Counter()
@@ -154,7 +153,6 @@ def make_plan(
         asked_by_no_policy=asked_by_none(by_type, rules.policies),
         leftovers=tuple(leftovers),
         weaker=tuple(weaker),
-        microseconds_a_byte=microseconds_a_byte,
     )
 
 
