@@ -45,6 +45,8 @@ FORM = 1
 _EVENTS, _EPISODES, _TOTALS, _FIELDS, _SILENCES, _SAMPLES = (
     "events_by_day", "episodes_by_day", "totals_by_day", "fields_by_day", "silences_by_day", "samples",
 )  # fmt: skip
+_COUNTING = {_EPISODES, _TOTALS}
+"""The queries that a policy's condition decides on."""
 _BY_DAY = re.compile(r".*_by_day|daily_peaks|evidence_(carried|begun)")
 """The names of steps whose rows are about days."""
 _Key = tuple[str, str]
@@ -228,7 +230,7 @@ class LakeMemory:
                 self._take(ask, since, until, {_EVENTS: rows})
             elif ask.policy.id not in self._failed:
                 wanted.setdefault(ask.policy.id, (ask.policy, {}))[1][ask.query] = ask
-        counting = [(policy, question) for policy, own in wanted.values() if own.keys() & {_EPISODES, _TOTALS}]
+        counting = [(policy, question) for policy, own in wanted.values() if own.keys() & _COUNTING]
         together = sieve(engine, counting)
         events = sum(each.rows for day in days for each in self._files.files(day))
         is_few = len(days) <= MOST_DAYS and events <= MOST_EVENTS
@@ -238,7 +240,7 @@ class LakeMemory:
         for policy, own in (each for each in wanted.values() if each[1]):
             asked = partial(compile_by_day, policy, question, only=own.keys(), few=is_few)
             whose = None
-            if together is not None and together.holds(policy) and own.keys() & {_EPISODES, _TOTALS}:
+            if together is not None and together.holds(policy) and own.keys() & _COUNTING:
                 together.lay_out(policy)
                 whose = policy.id if together.counts(policy) else ""
             try:
@@ -258,10 +260,17 @@ class LakeMemory:
         """
         since, until = micros(question.since), micros(question.until)
         counted = [policy for policy, own in wanted.values() if _EPISODES in own and is_counted(policy)]
-        with suppress(StatementError, ConditionError):
-            keep_events(engine, [(policy, own.keys()) for policy, own in wanted.values()], question)
-        for name, rows in counted_together(engine, counted, question, together).items():
-            self._take(wanted[name][1].pop(_EPISODES), since, until, rows)
+        # What a sieve holds was read already.
+        reading = [
+            (policy, own.keys() - _COUNTING if together is not None and together.holds(policy) else own.keys())
+            for policy, own in wanted.values()
+        ]
+        if any(names for _, names in reading):
+            with suppress(StatementError, ConditionError):
+                keep_events(engine, [each for each in reading if each[1]], question)
+        with suppress(StatementError):  # whatever it is, then each is asked by itself
+            for name, rows in counted_together(engine, counted, question, together).items():
+                self._take(wanted[name][1].pop(_EPISODES), since, until, rows)
 
     def _take(self, ask: _Ask, since: int, until: int, rows: Mapping[str, list[Row]]) -> None:
         """Take what a query says of a stretch of time apart by days."""
