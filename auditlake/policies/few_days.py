@@ -20,10 +20,12 @@ from auditlake.policies.model import Policy
 from auditlake.policies.question import Question
 from auditlake.policies.sieve import Sieve
 
-MOST_EVENTS = 1_000_000
+MOST_EVENTS = 600_000
 """Up to how many events in its files a stretch has few."""
-MOST_DAYS = 31
-"""Up to how many days it is short: every group is looked at on each."""
+MOST_DAYS = 8
+"""Up to how many days it is short: every group is looked at on each, so a month takes twice as long as by the other way
+where a week takes a fifth less.
+"""
 _FILE = "policies/few_days.sql"
 
 
@@ -86,7 +88,10 @@ def counted_together(
     run("arrivals_of_all", {})
     for policy in policies:
         with suppress(StatementError, ConditionError):
-            _run(engine, _arrivals(policy, question, len(asked), sieve))
+            own = sieve.lay_out(policy) if sieve is not None else None
+            if own is None or own.whose:  # else no event meets its condition
+                step = compile_arrivals(policy, question, len(asked), table=own.table if own else None)
+                engine.step(step.name, step.sql, step.parameters)
             asked.append(policy)
     values = {"since": question.since, "until": question.until, "thresholds": [each.alert_threshold for each in asked]}
     for name in ("groups_of_all", "spans_of_all", "levels", "pieces"):
@@ -98,12 +103,3 @@ def counted_together(
     for number, *rest in run("peaks_of_all", values):
         rows[asked[number].id]["daily_peaks"].append(tuple(rest))
     return rows
-
-
-def _arrivals(policy: Policy, question: Question, number: int, sieve: Sieve | None) -> Step:
-    own = sieve.lay_out(policy) if sieve is not None else None
-    return compile_arrivals(policy, question, number, table=own.table if own else None)
-
-
-def _run(engine: Engine, step: Step) -> Sequence[Row]:
-    return engine.step(step.name, step.sql, step.parameters)

@@ -123,6 +123,10 @@ class Sieve:
         types = sorted({name for policy, _ in asked for name in policy.required_events})
         return {"types": types, "after": after, "near": min(near, default=after), "as_of": self._as_of}
 
+    def holds(self, policy: Policy) -> bool:
+        """Return whether it has what the policy reads."""
+        return policy.id in self._places or policy.id in self._read
+
     def counts(self, policy: Policy) -> bool:
         """Return whether any event meets the policy's condition, or lets it fail."""
         return _any(self._marks, self._places[policy.id])

@@ -48,6 +48,8 @@ FORM = 1
 _EVENTS, _EPISODES, _TOTALS, _FIELDS, _SILENCES, _SAMPLES = (
     "events_by_day", "episodes_by_day", "totals_by_day", "fields_by_day", "silences_by_day", "samples",
 )  # fmt: skip
+_COUNTING = {_EPISODES, _TOTALS}
+"""The queries that a policy's condition decides on."""
 _BY_DAY = re.compile(r".*_by_day|daily_peaks|evidence_(carried|begun)")
 """The names of steps whose rows are about days."""
 _Key = tuple[str, str]
@@ -260,7 +262,7 @@ class LakeMemory:
             for policy, own in wanted.values():
                 if _EPISODES in own and (found := bounds.by_day(policy, question)) is not None:
                     self._take(own.pop(_EPISODES), since, until, found)
-        counting = [(policy, question) for policy, own in wanted.values() if own.keys() & {_EPISODES, _TOTALS}]
+        counting = [(policy, question) for policy, own in wanted.values() if own.keys() & _COUNTING]
         together = sieve(engine, counting)
         if is_few and len(wanted) > 1:
             self._ask_at_once(engine, question, wanted, together)
@@ -268,8 +270,7 @@ class LakeMemory:
         runner = Runner(engine, moments_of([policy for policy, _ in left], fewest=0), with_queries=False)
         for policy, own in left:
             asked = partial(compile_by_day, policy, question, only=own.keys(), few=is_few)
-            is_counting = bool(own.keys() & {_EPISODES, _TOTALS})
-            table = together.lay_out(policy) if together is not None and is_counting else None
+            table = together.lay_out(policy) if together is not None and own.keys() & _COUNTING else None
             try:
                 queries, rows_of = runner.answers(asked, table)
             except (StatementError, ConditionError):
@@ -289,11 +290,18 @@ class LakeMemory:
         """
         since, until = micros(question.since), micros(question.until)
         counted = [policy for policy, own in wanted.values() if _EPISODES in own and is_counted(policy)]
-        with suppress(StatementError, ConditionError):
-            keep_events(engine, [(policy, own.keys()) for policy, own in wanted.values()], question)
-        for name, rows in counted_together(engine, counted, question, together).items():
-            self._take(wanted[name][1].pop(_EPISODES), since, until, rows)
-            answered_by(name, "counted with others, a few days at once")
+        # What a sieve holds was read already.
+        reading = [
+            (policy, own.keys() - _COUNTING if together is not None and together.holds(policy) else own.keys())
+            for policy, own in wanted.values()
+        ]
+        if any(names for _, names in reading):
+            with suppress(StatementError, ConditionError):
+                keep_events(engine, [each for each in reading if each[1]], question)
+        with suppress(StatementError):  # whatever it is, then each is asked by itself
+            for name, rows in counted_together(engine, counted, question, together).items():
+                self._take(wanted[name][1].pop(_EPISODES), since, until, rows)
+                answered_by(name, "counted with others, a few days at once")
 
     def _take(self, ask: _Ask, since: int, until: int, rows: Mapping[str, Sequence[Row]]) -> None:
         """Take what a query says of a stretch of time apart by days."""

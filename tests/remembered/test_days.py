@@ -7,6 +7,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -24,6 +25,7 @@ from auditlake.policies.evaluate import Answers, evaluate, samples
 from auditlake.policies.loader import load_policy
 from auditlake.policies.model import Policy
 from auditlake.policies.question import Question
+from auditlake.policies.sieve import sieve
 from auditlake.remembered import memory
 from auditlake.remembered.memory import LakeMemory
 from auditlake.remembered.parts import DAY
@@ -166,10 +168,15 @@ def question(rng: Random) -> Question:
 def check(seed: int, folder: Path) -> int:
     """Ask a few policies about changing periods of a changing lake; return how many reports came from memory.
 
-    Of two seeds one asks as where there are many events.
+    Of two seeds one asks as where there are many events, and of four two judge conditions in one scan.
     """
     rng, remembered, few = Random(seed), 0, memory.MOST_EVENTS if seed % 2 else -1
-    with connect(threads=1) as connection, patch.object(memory, "MOST_EVENTS", few):
+    sifted = partial(sieve, fewest=2 if seed % 4 > 1 else 5)
+    with (
+        connect(threads=1) as connection,
+        patch.object(memory, "MOST_EVENTS", few),
+        patch.object(memory, "sieve", sifted),
+    ):
         rows = events(rng, rng.choice((8, 30, 60)))
         lake = write(Lake(Layout(folder), connection, Snapshot(0, ())), rows)
         policies = [policy(rng, f"p{number}") for number in range(4)]
