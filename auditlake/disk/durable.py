@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -95,18 +95,3 @@ def writing_whole(path: Path, *, over: bool = True, private: bool = False, synce
         raise
     if synced:
         sync_folder(path.parent)
-
-
-def rename_synced(moves: Iterable[tuple[Path, Path]]) -> None:
-    """Move files that are already synced to their final names, and make the names durable.
-
-    A target that exists already is replaced: names are made of content, so it is the same file, or a damaged one. The
-    folder of each folder is synced too: the process that made it may have died before that.
-    """
-    folders = set()
-    for origin, target in moves:
-        check_folder(target.parent, within=target.parents[1])  # its name may have become that of a link meanwhile
-        os.replace(origin, target)
-        folders |= {target.parent, target.parent.parent}
-    for folder in sorted(folders):
-        sync_folder(folder)

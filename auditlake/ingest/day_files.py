@@ -21,7 +21,7 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import compute
 
-from auditlake.disk.durable import make_folders, rename_synced
+from auditlake.disk.layout import Layout
 from auditlake.engine.duck import beside
 from auditlake.errors import CommitError
 from auditlake.events.schema import FILE_COLUMNS
@@ -29,7 +29,7 @@ from auditlake.events.times import day_of
 from auditlake.ingest.day_buffer import DayBuffer, Piece, landing
 from auditlake.ledger import hashing
 from auditlake.ledger.leaves import Part, Stretch, grown, order_of, stretches
-from auditlake.store.dayfile import class_numbers, write_classes
+from auditlake.store.dayfile import class_numbers, put_in_place, write_classes
 from auditlake.store.model import DataFile
 
 if TYPE_CHECKING:
@@ -58,8 +58,8 @@ class DayFiles:
     staged: DayBuffer
     folder: Path
     """For drafts; on the disk of the lake."""
-    events: Path
-    """The folder of the table."""
+    layout: Layout
+    """The lake."""
     batch: int
     now: datetime
     classes: Mapping[str, str]
@@ -99,9 +99,7 @@ class DayFiles:
         if (rows_written := sum(file.rows for _, file in written)) != landed:
             message = f"{landed} events were to land, but {rows_written} were written"
             raise CommitError(message, hint="nothing was committed; that is a mistake in auditlake")
-        for folder in sorted({(self.events / file.path).parent for _, file in written}):
-            make_folders(folder, below=self.events)
-        rename_synced((draft, self.events / file.path) for draft, file in written)
+        put_in_place(self.layout, written)
         self.staged.let_go()
         return tuple(file for _, file in written), parts
 

@@ -19,7 +19,6 @@ import numpy as np
 import pyarrow as pa
 
 from auditlake.context import LakeContext
-from auditlake.disk.durable import rename_synced
 from auditlake.disk.layout import Layout
 from auditlake.disk.lock import workspace
 from auditlake.engine.duck import connect, limit_memory, rows
@@ -39,6 +38,8 @@ from auditlake.sources.model import Batch, InputFile, Rejected, reject
 from auditlake.sources.reader import DAMAGED, UNREAD, UNRECOGNISED, cut_ahead, open_records, reread
 from auditlake.sources.refused import cut
 from auditlake.sources.stream import CHUNK, Stream
+from auditlake.storage.lake import storage_of
+from auditlake.storage.model import put
 from auditlake.store.compact import merge_small
 from auditlake.store.deltalog import EXACT, allocate_batch, keeps_quarantine
 from auditlake.store.id_index import IdIndex
@@ -453,7 +454,7 @@ class _Run:
         batch = allocate_batch(self._layout, snapshot.version)
         files, parts = self._files(batch, now, landed) if landed else ((), ())
         if target is not None:
-            rename_synced([(self._quarantine.draft, target)])
+            put(storage_of(self._layout), {self._layout.name(target): self._quarantine.draft})
         transactions = transactions if EXACT in snapshot.transactions else {**transactions, EXACT: batch}
         metadata = custody(batch, now, summaries, landed, quarantine_name if target else None, self._options)
         change = Change(files, (), metadata, transactions=transactions, classes=self._classes, parts=parts)
@@ -471,7 +472,7 @@ class _Run:
         self, batch: int, now: datetime, landed: int
     ) -> tuple[tuple[DataFile, ...], tuple[tuple[Part, bytes], ...]]:
         limit_memory(self._connection, LEAST_MEMORY)
-        days = DayFiles(self._connection, self._staged, self._folder, self._layout.events, batch, now, self._classes)
+        days = DayFiles(self._connection, self._staged, self._folder, self._layout, batch, now, self._classes)
         return days.write(landed, lambda done, total: self._listen(Progress("writing", done, total, "")))
 
     # SQL

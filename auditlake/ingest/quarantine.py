@@ -86,9 +86,7 @@ class Quarantine:
         self._file.close()
 
     def close(self) -> str:
-        """Make the draft durable and give the file's final name."""
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        """Return the file's final name, once the draft is whole."""
         self._file.close()
         return f"records-{self._digest.hexdigest()}.jsonl"
 

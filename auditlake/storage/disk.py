@@ -10,9 +10,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from auditlake.disk.durable import make_folders, sync_file, sync_folder, write_whole
+from auditlake.disk.durable import sync_file, sync_folder, write_whole
 from auditlake.disk.files import check_folder, descriptor_of, open_file, read_file, remove_file
-from auditlake.disk.rights import FILE_MODE, give
+from auditlake.disk.rights import FILE_MODE, give, make_folder
 
 _PIECE = 1 << 20
 _DRAFT = ".draft"
@@ -98,19 +98,33 @@ class Disk:
         """
         unsettled: set[Path] = set()
         for folder in folders:
-            make_folders(folder, below=self.root)
-            if folder != self.root and not _has_file(folder):
-                unsettled.update(each for each in folder.parents if each.is_relative_to(self.root))
+            above = [each for each in folder.parents if each.is_relative_to(self.root)]
+            check_folder(folder, within=self.root)
+            if not folder.is_dir():
+                for each in (*reversed(above), folder):
+                    make_folder(each)
+            if not _has_file(folder):
+                unsettled.update(above)
         for each in sorted(unsettled):
             sync_folder(each)
 
     def _link(self, path: Path, data: bytes | Path) -> bool:
         """Give bytes a name that none has; return whether it has them now."""
-        draft = data if isinstance(data, Path) else _written(path, data)
+        if not isinstance(data, Path):
+            draft = _written(path, data)
+            try:
+                return self._name(draft, path)
+            finally:
+                draft.unlink()
+        give(data, path)
+        sync_file(data)
+        if is_ours := self._name(data, path):
+            data.unlink()  # another file written under its name would be written into this one
+        return is_ours
+
+    def _name(self, draft: Path, path: Path) -> bool:
+        """Link a draft to a name that none has; return whether its bytes have it now."""
         try:
-            if isinstance(data, Path):
-                give(draft, path)
-                sync_file(draft)
             os.link(draft, path)
         except OSError as error:
             # A disk on a network may lose the answer to a link: what lies there decides.
@@ -119,9 +133,6 @@ class Disk:
             if not isinstance(error, FileExistsError):
                 raise
             return False
-        finally:
-            if not isinstance(data, Path):
-                draft.unlink()
         return True
 
     def _holds(self, path: Path, other: Path) -> bool:

@@ -52,8 +52,8 @@ class Storage(Protocol):
         On return all of them are durable, and so are their names. Other readers may see some of them before.
 
         Args:
-            files: What each name is to hold: bytes, or those of a file on the same disk as the lake. That one is the
-                caller's to remove, and must not be written to any more.
+            files: What each name is to hold: bytes, or those of a file, which is gone once the name has them. It
+                lies on the same disk as the lake, if that lies on one.
 
         Returns:
             The names that other bytes have, which stay. A name that has the same bytes already is not among them.

@@ -169,7 +169,10 @@ class ObjectStore:
                 return there == (data if isinstance(data, bytes) else data.read_bytes())
             return True
 
-        return self._until_answered(name, attempt)
+        is_ours = self._until_answered(name, attempt)
+        if is_ours and isinstance(data, Path):
+            data.unlink()
+        return is_ours
 
     def _get(self, name: str, part: tuple[int, int] | None = None) -> tuple[bytes, str | None]:
         """Return bytes of an object and the tag that it had, by one request."""

@@ -12,9 +12,9 @@ from itertools import groupby, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from auditlake.disk.durable import make_folders, rename_synced, sync_file
 from auditlake.disk.layout import Layout, part_path
-from auditlake.disk.rights import give
+from auditlake.storage.lake import storage_of
+from auditlake.storage.model import put
 from auditlake.store.model import Change, DataFile
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ def write_classes(
         stem: What the drafts are called; after the day if empty.
 
     Returns:
-        The drafts, synced, and what they will be.
+        The drafts, and what they will be.
     """
     with ExitStack() as stack:
         drafts: dict[str, _Draft] = {}
@@ -188,10 +188,9 @@ class _Draft:
             self._waiting = []
 
     def finish(self) -> None:
-        """Write what is left, and sync the file."""
+        """Write what is left."""
         self._flush()
         self._writer.close()
-        _settle(self.path)
 
     def file(self, day: date) -> DataFile:
         """Return what it will be."""
@@ -218,12 +217,6 @@ def _writer(target: Path, schema: pa.Schema) -> Any:
     return ParquetWriter(target, schema, **options)
 
 
-def _settle(draft: Path) -> None:
-    """Give a written file the rights of its lake, and sync it."""
-    give(draft, draft)
-    sync_file(draft)
-
-
 def _grouped(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
     """Yield batches gathered to row groups, smaller ones where rows are long."""
     import pyarrow as pa
@@ -239,11 +232,8 @@ def _grouped(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
 
 
 def put_in_place(layout: Layout, written: Iterable[tuple[Path, DataFile]]) -> None:
-    """Give written and synced files their final names, durably."""
-    moves = [(draft, layout.events / file.path) for draft, file in written]
-    for _, target in moves:
-        make_folders(target.parent, below=layout.events)
-    rename_synced(moves)
+    """Give written files their final names, durably."""
+    put(storage_of(layout), {layout.name(layout.events / file.path): draft for draft, file in written})
 
 
 def replacing(had: Iterable[DataFile], new: Iterable[DataFile], **more: Any) -> Change:

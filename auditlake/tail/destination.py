@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from auditlake.disk.durable import rename_synced
 from auditlake.disk.lock import workspace
 from auditlake.errors import LakeBusyError, SourceError, UnrecognisedInputError
 from auditlake.ingest.custody import IngestOptions
@@ -18,6 +17,8 @@ from auditlake.sources.cutters.frames import needs_no_lines
 from auditlake.sources.in_memory import MemoryLines
 from auditlake.sources.model import Rejected
 from auditlake.sources.recognise import recognise
+from auditlake.storage.lake import storage_of
+from auditlake.storage.model import put
 from auditlake.store.deltalog import transaction_version
 from auditlake.store.failures import explained
 from auditlake.store.model import STAY, Advance
@@ -268,7 +269,8 @@ class Destination:
         with workspace(self._lake.layout.staging) as folder:
             kept = Quarantine(folder)
             kept.add(self._name, record)
-            rename_synced([(kept.draft, self._lake.layout.quarantine / kept.close())])
+            layout, name = self._lake.layout, kept.close()
+            put(storage_of(layout), {layout.name(layout.quarantine / name): kept.draft})
         self._count(too_long=1)
 
     def _hold(self, stretch: Stretch, occurrences: Occurrences, modified: float | None) -> None:

@@ -63,7 +63,7 @@ class Law(RuleBasedStateMachine):
         faults=spoilt,
     )  # fmt: skip
     def create(self, files: dict[str, bytes], as_files: bool, faults: Sequence[str]) -> None:
-        given: dict[str, bytes | Path] = dict(files)
+        given: dict[str, Any] = dict(files)
         if as_files:
             for number, (name, data) in enumerate(files.items()):
                 given[name] = self.folder / f"draft-{number}"
@@ -79,6 +79,7 @@ class Law(RuleBasedStateMachine):
             else:
                 assert held & {None, data}, name
                 self.held[name] = {data}
+                assert not as_files or not given[name].exists()
             assert self.held[name], f"{name} was {held}"
 
     @precondition(lambda self: self.can_swap)

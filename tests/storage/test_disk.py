@@ -61,13 +61,15 @@ def test_a_folder_whose_maker_died(disk: Disk, done: list[str]) -> None:
 
 
 def test_a_file_of_the_callers(disk: Disk, done: list[str], tmp_path: Path) -> None:
-    """A file of the caller's is synced and linked; it stays, and goes as the caller likes."""
+    """A file of the caller's is synced and linked, and is gone then: what is written under its name is another file."""
     (tmp_path / "draft").write_bytes(b"x")
     disk.create({"p": tmp_path / "draft"})
 
     assert done == ["fsync draft", "link p", "fsync ."]
-    (tmp_path / "draft").unlink()
+    (tmp_path / "draft").write_bytes(b"y")
     assert disk.read("p") == b"x"
+    assert disk.create({"p": tmp_path / "draft"}) == {"p"}
+    assert (tmp_path / "draft").read_bytes() == b"y"
 
 
 def test_the_same_again(disk: Disk, done: list[str]) -> None:

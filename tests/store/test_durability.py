@@ -154,17 +154,15 @@ def test_files_are_unlinked_after_the_log_is_synced(tmp_path: Path) -> None:
 
 
 MUTANTS = {
-    "import auditlake.store.dayfile as m; m.sync_file = lambda _: None": ["a file before it gets its name"],
     "import auditlake.store.deltalog as m; m.sync_file = lambda _: None": ["the entry before, before the commit"],
-    "import auditlake.storage.disk as m; m.sync_file = lambda _: None": ["the log entry before it gets its name"],
-    "import auditlake.storage.disk as m; m.sync_folder = lambda _: None": [
-        "the batch number before its files", "the log's folder before the summary",
+    "import auditlake.storage.disk as m; m.sync_file = lambda _: None": [
+        "a file before it gets its name", "the log entry before it gets its name",
     ],
-    "import auditlake.disk.durable as m; m.sync_folder = lambda _: None": [
+    "import auditlake.storage.disk as m; m.sync_folder = lambda _: None": [
         "a file's folder before the commit", "events/ after a new folder in it, before the commit",
         "the batch number before its files", "the log's folder before the summary",
     ],
-    "import auditlake.ingest.quarantine as m; m.os.fsync = lambda _: None": [
+    "import os; os.fsync = lambda _: None": [
         "a file before it gets its name", "a file's folder before the commit",
         "events/ after a new folder in it, before the commit", "the batch number before its files",
         "the entry before, before the commit", "the log entry before it gets its name",

@@ -113,7 +113,7 @@ def test_killed_anywhere_nothing_is_lost_or_doubled(
     lake.sources.add(tmp_path / "pairs.yaml")
     chance = random.Random(seed)
     append(log)
-    pending, files, ingest, write, rename = b"", 1, destination.ingest, Bookmark.write, ingest_room.rename_synced
+    pending, files, ingest, write, put = b"", 1, destination.ingest, Bookmark.write, ingest_room.put
 
     def killed_before(*_: object, **__: object) -> None:
         raise Killed
@@ -127,12 +127,12 @@ def test_killed_anywhere_nothing_is_lost_or_doubled(
             raise Killed
         write(mark, known)
 
-    def killed_quarantining(pairs: Any) -> None:
-        rename(pairs)
+    def killed_quarantining(*given: Any) -> None:
+        put(*given)
         raise Killed
 
     kills = [
-        (ingest_room, "rename_synced", killed_quarantining), (destination, "ingest", killed_after),
+        (ingest_room, "put", killed_quarantining), (destination, "ingest", killed_after),
         (Bookmark, "write", killed_marking), (destination, "ingest", killed_before), (Bookmark, "write", killed_before),
     ]  # fmt: skip
     followed = follow(source="pairs")
