@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -190,14 +190,14 @@ def test_what_fails_is_refused_where_it_is_added(lake: AuditLake) -> None:
 def test_whatever_else_fails_is_the_policys_own(lake: AuditLake, monkeypatch: pytest.MonkeyPatch) -> None:
     """An error of DuckDB that nothing foresaw is the status of the one policy whose condition raised it."""
     put(lake, "odd", POLICY.format(where="action = 'admin'"))
-    rows = duck.rows
+    kept = duck.kept
 
-    def fail(connection: duckdb.DuckDBPyConnection, sql: str, parameters: Mapping[str, object] | None) -> list[Row]:
+    def fail(connection: duckdb.DuckDBPyConnection, sql: str, parameters: Mapping[str, object] | None) -> Sequence[Row]:
         if "'admin'" in sql:
             raise duckdb.NotImplementedException("Not implemented Error: this is new")
-        return rows(connection, sql, parameters)
+        return kept(connection, sql, parameters)
 
-    monkeypatch.setattr(duck, "rows", fail)
+    monkeypatch.setattr(duck, "kept", fail)
     made = {each.policy_id: each for each in lake.reports(pages=False)}
     assert [key for key, each in made.items() if each.status == "error"] == ["odd"]
     assert made["odd"].report.error == "the condition of odd cannot be evaluated: Not implemented Error: this is new"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -11,11 +11,13 @@ import pytest
 
 from auditlake.disk.layout import Layout
 from auditlake.engine.duck import connect
+from auditlake.engine.duck_engine import DuckEngine
 from auditlake.engine.model import Row
 from auditlake.policies.bounds import Bounds, Crossover, without_bounds
 from auditlake.policies.loader import load_policy
 from auditlake.policies.model import Policy
 from auditlake.policies.question import Question
+from auditlake.remembered import memory
 from auditlake.remembered.memory import LakeMemory
 from auditlake.store.model import Snapshot
 from auditlake.summaries.day_rows import LakeRows
@@ -32,7 +34,7 @@ class Counted(Bounds):
 
     answered = 0
 
-    def by_day(self, policy: Policy, question: Question) -> Mapping[str, list[Row]] | None:
+    def by_day(self, policy: Policy, question: Question) -> Mapping[str, Sequence[Row]] | None:
         """Return what the counts and the rows that they leave open give."""
         found = super().by_day(policy, question)
         Counted.answered += found is not None
@@ -56,11 +58,12 @@ alert_threshold: {number + 1}
 def check(seed: int, folder: Path, monkeypatch: pytest.MonkeyPatch, crossover: Crossover = ALWAYS) -> None:
     """Ask a few policies about changing periods of a changing lake, with counts first and by rows alone."""
 
-    def with_bounds(layout: Layout, snapshot: Snapshot, connection: Any, *others: Any) -> LakeMemory:
-        rows = LakeRows(layout, snapshot, connection, 10**9)
-        return LakeMemory(layout, snapshot, connection, *others, Counted(rows, crossover=crossover))
+    def with_bounds(layout: Layout, snapshot: Snapshot, engine: DuckEngine, *others: Any) -> LakeMemory:
+        rows = LakeRows(layout, snapshot, engine.connection, 10**9)
+        return LakeMemory(layout, snapshot, engine, *others, Counted(rows, crossover=crossover))
 
     monkeypatch.setattr(test_days, "LakeMemory", with_bounds)
+    monkeypatch.setattr(memory, "MOST_EVENTS", -1)  # no stretch has few
     rng = Random(seed)
     with connect(threads=1) as connection:
         rows = events(rng, rng.choice((8, 30, 60)))
