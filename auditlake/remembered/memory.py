@@ -49,6 +49,10 @@ _EVENTS, _EPISODES, _TOTALS, _FIELDS, _SILENCES, _SAMPLES = (
     "events_by_day", "episodes_by_day", "totals_by_day", "fields_by_day", "silences_by_day", "samples",
 )  # fmt: skip
 _COUNTING = {_EPISODES, _TOTALS}
+MOST_PIECES = 5_000
+"""How many pieces of episodes a day may have, more or less, to be remembered: many more are quicker found than read."""
+_TOO_MANY = None
+"""What is remembered of a day that has more: its policy is asked as any other."""
 """The queries that a policy's condition decides on."""
 _BY_DAY = re.compile(r".*_by_day|daily_peaks|evidence_(carried|begun)")
 """The names of steps whose rows are about days."""
@@ -234,11 +238,14 @@ class LakeMemory:
             entries = self._entries(ask.file, ask.query, ask.digest)
             for part in parts - answers.keys():
                 if (entry := self._entry(ask, entries, part)) is not None:
-                    answers[part] = entry.answer
+                    answers[part] = {} if entry.answer is _TOO_MANY else entry.answer
+                    if entry.answer is _TOO_MANY:
+                        self._failed.add(ask.file)
             for stretch in stretches(parts - answers.keys(), ask.bridged):
                 missing.setdefault(stretch, []).append(ask)
         for stretch, asks in sorted(missing.items(), key=lambda each: each[0]):
-            self._ask(*stretch, asks)
+            if asks := [each for each in asks if each.file not in self._failed]:
+                self._ask(*stretch, asks)
 
     def _ask(self, since: int, until: int, asks: Sequence[_Ask]) -> None:
         """Ask about a stretch of time, and remember what is said of whole days."""
@@ -305,21 +312,24 @@ class LakeMemory:
 
     def _take(self, ask: _Ask, since: int, until: int, rows: Mapping[str, Sequence[Row]]) -> None:
         """Take what a query says of a stretch of time apart by days."""
-        by_day: dict[int, dict[str, list[Any]]] = {
-            part.day: {name: [] for name in rows} for part in parts_of(since, until)
-        }
+        parts = [*parts_of(since, until)]
+        by_day: dict[int, dict[str, list[Any]] | None] = {part.day: {name: [] for name in rows} for part in parts}
+        if len(rows.get(_EPISODES, ())) > MOST_PIECES * len(parts):
+            by_day = dict.fromkeys(by_day, _TOO_MANY)
+            self._failed.add(ask.file)
+            rows = {}
         for name, given in rows.items():
             for row in given:
                 day, rest = _day_and_rest(name, row)
-                by_day[day][name].append(rest)
+                (by_day[day] or {})[name].append(rest)
         answers = self._answers.setdefault((ask.file, ask.query), {})
         entries = self._entries(ask.file, ask.query, ask.digest)
-        for part in parts_of(since, until):
-            answers[part] = by_day[part.day]
+        for part in parts:
+            answers[part] = by_day[part.day] or {}
             if part.is_whole:
                 first = ask.first(part)
                 key = self._files.key(ask.digest, first, part.day)
-                entries[str(part.day)] = Entry(key, first, part.day, answers[part])
+                entries[str(part.day)] = Entry(key, first, part.day, by_day[part.day])
                 self._changed.add(ask.file)
 
     # Samples

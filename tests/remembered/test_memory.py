@@ -17,10 +17,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from auditlake import AuditLake
+from auditlake import AuditLake, testing
 from auditlake.disk.lock import exclusive
-from auditlake.remembered import files
+from auditlake.policies.compile import compile_by_day
+from auditlake.policies.model import Policy
+from auditlake.remembered import files, memory
 from auditlake.remembered.files import forget
+from auditlake.testing import temporary_lake
 from tests.lakes import FOUR
 from tests.retention.lakes import DAY, MIDNIGHT, NOW, US, Clock, bring, graced, made, put_policies, record
 from tests.retention.test_foreign import add
@@ -388,3 +391,28 @@ def test_no_memory_is_asked_for(tmp_path: Path) -> None:
     lake.evidence("users", tmp_path / "pack.zip")
     assert not list(lake.layout.remembered.glob("*"))
     forget(lake.layout, lake.snapshot())
+
+
+def test_days_with_very_many_episodes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A policy that finds far too much of a day is asked as if nothing were remembered, and that is remembered."""
+    text = "name: n\ndescription: d\nrequired_events: [login]\nwindow: 1h\nalert_threshold: 1\n"
+    with temporary_lake(policies={"many": text, "few": text.replace("window: 1h", "window: 24h")}) as lake:
+        lake.ingest(testing.events("login", "2026-03-25T09:00:00Z", count=60, every="2h"))
+        monkeypatch.setattr(memory, "MOST_PIECES", 5)
+        monkeypatch.setattr(memory, "MOST_EVENTS", -1)  # no stretch has few
+        asked: list[str] = []
+
+        def by_day(policy: Policy, *others: Any, **options: Any) -> Any:
+            asked.append(policy.id)
+            return compile_by_day(policy, *others, **options)
+
+        monkeypatch.setattr(memory, "compile_by_day", by_day)
+        for times in (["few", "many"], []):
+            with_it, without = (
+                [each.json() for each in lake.reports(as_of="2026-03-31T23:59:59.999999Z", last="7d", cache=cache)]
+                for cache in (True, False)
+            )
+            assert with_it == without
+            assert sorted(set(asked)) == times
+            asked.clear()
+        assert len(json.loads(without[1])["violations"]) == 60
