@@ -66,6 +66,12 @@ def rows_asked(scale: float) -> tuple[Asked, ...]:
             beside=NARROWED,
         ),
         Asked("classes-ingest", f"ingest of {lines} in classes, processor time", 0.95, rate=True),
+        Asked(
+            "episodes",
+            f"JSON report of nearly as many episodes as {events}, processor time",
+            2,
+            memory_mb=2_000,
+        ),
         Asked("nightly", f"thirteen reports, one new day, {events}, processor time", 0.1),
         Asked("nightly-cold", f"thirteen reports, nothing remembered, {events}, processor time", 1.05),
         Asked(

@@ -50,6 +50,7 @@ _PER_MILLION = {
     "security_alert": 60, "prompt_injection": 40, "data_breach": 2,
 }  # fmt: skip
 """How often each type is; api_call is the rest."""
+TYPES = (*_PER_MILLION, "api_call")
 
 
 @dataclass(frozen=True, slots=True)
