@@ -28,6 +28,8 @@ _WHOLE = 1 << 63
 """Peaks from here on, and those with decimals, make the column of peaks one of doubles."""
 _LARGEST = 100
 _ROWS = 10_000
+_AT_ONCE = 10 * _ROWS
+"""Of episodes that are kept as columns."""
 _TAKEN = ("accepted_entry", "accepted_until", "accepted_owner")
 _NAMED = 32
 """Hex digits of the digest in the file's name."""
@@ -62,7 +64,8 @@ def whole_list(policy_id: str, findings: Sequence[Finding], listed: int) -> Whol
     with pq.ParquetWriter(file, schema, compression="zstd") as writer:
         for batch, lines in _batches(policy_id, findings, schema):
             digest.update(lines)
-            writer.write_batch(batch)
+            for at in range(0, len(batch), _ROWS):
+                writer.write_batch(batch.slice(at, _ROWS))
     data = file.getvalue()
     own = hashlib.sha256(data).hexdigest()
     summary = {
@@ -89,10 +92,10 @@ def _batches(
         return
     episodes = findings.many
     texts = EpisodeTexts(policy_id, episodes)
-    for at in range(0, len(findings), _ROWS):
+    for at in range(0, len(findings), _AT_ONCE):
         own = [
             _of_episodes(texts, where.start, where.stop, schema) if piece is episodes else _made(piece[where], schema)
-            for piece, where in findings.within(at, at + _ROWS)
+            for piece, where in findings.within(at, at + _AT_ONCE)
         ]
         rows = pa.Table.from_batches([rows for rows, _ in own]).combine_chunks()
         yield rows.to_batches()[0], b"".join(lines for _, lines in own)
@@ -122,10 +125,13 @@ def _of_episodes(texts: EpisodeTexts, begin: int, end: int, schema: pa.Schema) -
         data = b"".join(_line(covered[at]) if at in covered else line.encode() for at, line in made)
     else:
         _, ends, text = lines.buffers()
-        first, *_, last = memoryview(ends).cast("i")[lines.offset : lines.offset + rows + 1]
-        data = memoryview(text)[first:last].tobytes()
-    taken = zip(*(_taken(episodes.accepted.get(at)) for at in range(begin, end)), strict=True)
-    by = [pa.array(each, kind) for each, kind in zip(taken, schema.types[-len(_TAKEN) :], strict=True)]
+        places = memoryview(ends).cast("i")
+        data = memoryview(text)[places[lines.offset] : places[lines.offset + rows]].tobytes()
+    kinds = schema.types[-len(_TAKEN) :]
+    by = [pa.nulls(rows, kind) for kind in kinds]
+    if covered:
+        taken = zip(*(_taken(episodes.accepted.get(at)) for at in range(begin, end)), strict=True)
+        by = [pa.array(each, kind) for each, kind in zip(taken, kinds, strict=True)]
     arrays = [number, pa.repeat(episodes.kind, rows), pa.nulls(rows, pa.string()), group, *told, *by]
     return pa.RecordBatch.from_arrays(arrays, schema=schema), data
 

@@ -1,6 +1,6 @@
 """A report of very many episodes, one for nearly each event, with the file of all of them; the rival is SQL by hand.
 
-The rival writes group, start, end and peak of the same episodes as Parquet. Ours also gives each its id and its message,
+The rival writes group, start, end and peak of the same episodes as Parquet. Ours also gives each an id and a message,
 and a digest over all, and finds totals, peaks of days, missing types and retention.
 """
 
