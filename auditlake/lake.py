@@ -278,10 +278,7 @@ class AuditLake(Shown):
         return matching(self._context, snapshot, filters, since, until, limit)
 
     def statistics(self, *, as_of: Instant | None = None, users: int = 20, cache: bool = True) -> Statistics:
-        """Return totals, events by type and by user, and how each policy stands, as of an instant (now if None).
-
-        Without ``cache``, events are counted though the lake keeps counts of its data files.
-        """
+        """Return totals, events by type and by user, and how each policy stands; without ``cache`` of rows alone."""
         from auditlake.analysis.statistics import lake_statistics
 
         return lake_statistics(self._context, as_of, users, cache=cache)

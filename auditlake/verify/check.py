@@ -32,7 +32,7 @@ from auditlake.verify.model import BatchVerdict, PartVerdict, Problem, VerifyRep
 from auditlake.verify.other_files import check_journals, check_landing, check_private_key
 from auditlake.verify.policy_files import changed_policies, lost_lists, unrecorded
 from auditlake.verify.rows import Found, Recorded, appended_part, checkpoint_files, hash_rows
-from auditlake.verify.tree import LedgerEntry, Tree, read_tree
+from auditlake.verify.tree import LedgerEntry, Tree, days_added, read_tree, texts_of
 from auditlake.verify.withdrawals import Taking, quarantined, read_takings, told
 
 T = TypeVar("T")
@@ -343,10 +343,9 @@ class _Check:
 
     def _claims(self, log: DeltaLog) -> None:
         """Check that what the log claims of the rows of files is so: readers pass over files by that."""
-        for path, claims in sorted(log.claims.items()):
-            if path not in self._damaged:
-                for what in false_claims(self._layout.events / path, claims, within=self._layout.root):
-                    self._wrong(f"events/{path}", what)
+        for path in sorted(log.claims.keys() - self._damaged):
+            for what in false_claims(self._layout.events / path, log.claims[path], within=self._layout.root):
+                self._wrong(f"events/{path}", what)
 
     def _left_behind(self, live: set[str], removed: Mapping[str, LedgerEntry], deletions: Deletions) -> None:
         """Files below events/ that are not part of the lake."""
@@ -380,7 +379,7 @@ class _Check:
         """Checkpoints of the Delta log are those that the ledger recorded, and list the files of their version."""
         recorded: dict[str, str] = {}
         for entry in entries:
-            recorded |= _texts(entry.fields["details"].get("delta_checkpoint"))
+            recorded |= texts_of(entry, "delta_checkpoint")
         for name in sorted(recorded):
             if not (self._layout.log / name).exists():
                 what = "is gone: nothing is lost with it, and opening the lake takes longer"
@@ -453,7 +452,7 @@ class _Check:
     ) -> tuple[BatchVerdict, ...]:
         expected = {part.key: part for entry in entries for part in entry.parts}
         hashed, rows = Found(), Rows(self._layout, entries, days)
-        self._read = self._days_since(entries)
+        self._read = frozenset() if self._since is None else days_added(entries, self._since)
         if self._full or self._read:
             recorded = Recorded(
                 expected,
@@ -477,15 +476,6 @@ class _Check:
             for batch, parts in sorted(verdicts.items())
         )
 
-    def _days_since(self, entries: Sequence[LedgerEntry]) -> frozenset[date]:
-        """Return the days of which files were added since the entry that the caller named."""
-        added = (
-            part_day_and_digest(path)
-            for entry in entries if self._since is not None and entry.index >= self._since
-            for path, _, _ in entry.fields["adds"]
-        )  # fmt: skip
-        return frozenset(named[0] for named in added if named is not None)
-
     def _part(self, part: Part, present: Sequence[Part], taking: Taking | None, there: Rows) -> PartVerdict:
         damaged = [f"{path} {why}" for path, why in self._damaged.items() if f"event_date={part.day}/" in path]
         verdict = partial(PartVerdict, part.batch, part.day, part.rows, retention_class=part.retention_class)
@@ -506,7 +496,3 @@ class _Check:
         counted = f"{rows} rows instead of {part.rows}" if rows != part.rows else "other rows than were appended"
         which = there.explained(part, taking or Taking())
         return verdict("CHANGED", "; ".join(filter(None, [counted, which, *damaged])))
-
-
-def _texts(value: Any) -> dict[str, str]:
-    return {str(key): str(each) for key, each in value.items()} if isinstance(value, Mapping) else {}

@@ -13,7 +13,7 @@ from typing import Any
 
 from auditlake.disk import evidence_json
 from auditlake.disk.files import read_file
-from auditlake.disk.layout import Layout
+from auditlake.disk.layout import Layout, part_day_and_digest
 from auditlake.errors import LedgerError
 from auditlake.ledger.leaves import Part, batch_root
 from auditlake.ledger.merkle import HASH_SIZE, leaf_hash, root
@@ -68,6 +68,18 @@ class Tree:
             Rotation(entry.index, root(hashes[: entry.index * HASH_SIZE]), *_strings(entry, "old", "new", "note"))
             for entry in rotating
         ]
+
+
+def texts_of(entry: LedgerEntry, name: str) -> dict[str, str]:
+    """Return a detail of an entry that names texts by texts; nothing where it is none."""
+    value = entry.fields["details"].get(name)
+    return {str(key): str(each) for key, each in value.items()} if isinstance(value, Mapping) else {}
+
+
+def days_added(entries: Sequence[LedgerEntry], since: int) -> frozenset[date]:
+    """Return the days of which an entry from that index on added files."""
+    added = (part_day_and_digest(path) for each in entries[since:] for path, _, _ in each.fields["adds"])
+    return frozenset(named[0] for named in added if named is not None)
 
 
 def _strings(entry: LedgerEntry, *names: str) -> list[str]:

@@ -514,8 +514,11 @@ def test_a_message_that_is_not_taken(place: Place, clock: testing.Clock) -> None
     assert len({key for key, _ in both.got}) == 2
 
 
-def test_a_message_that_is_given_up(place: Place, clock: testing.Clock, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_message_that_is_given_up(
+    place: Place, clock: testing.Clock, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """After a week without a receiver the alerts of a message are given up, and the operator is told how many."""
+    monkeypatch.setattr("auditlake.alerts.outbox._LOOK_SECONDS", 0.05)
     failed = Kept()
     failed.fails = [FailedError("no")] * 10_000
     ours = Dispatch([failed], place)

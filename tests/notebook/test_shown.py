@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -102,7 +103,7 @@ def test_findings(lake: AuditLake) -> None:
     """Findings show who, when and how many; none say so."""
     report = lake.report("failed_logins", as_of=AS_OF)
 
-    assert isinstance(report.findings, tuple)
+    assert isinstance(report.findings, Sequence)
     assert [each.group for each in report.findings] == [{"user_id": "eve"}]
     text = report.findings._repr_mimebundle_()["text/plain"]
     assert "1 finding\n" in text

@@ -68,6 +68,7 @@ def check(lake: AuditLake) -> None:
     st.sampled_from(("[user_id]", "[user_id, action]", "[]")),
 )  # fmt: skip
 def test_columns_say_the_same(names: list[tuple[int, str, str]], columns: str) -> None:
+    """Findings, JSON, page, table and the file of all of them are the same, whatever names groups have."""
     with lake_of(names, columns) as lake:
         check(lake)
 

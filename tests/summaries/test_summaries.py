@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import tempfile
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
@@ -206,7 +206,17 @@ def test_statistics_read_no_rows_again(tmp_path: Path, monkeypatch: pytest.Monke
     for place in ("summaries.lake", "remembered.memory"):
         paths = f"auditlake.{place}.file_paths"
         monkeypatch.setattr(paths, lambda layout, some: read.update(f.day for f in some) or file_paths(layout, some))
-    monkeypatch.setattr(DuckEngine, "_narrow", lambda self, sql, values: self._events and self._events.narrow(()))
+    narrow, beside, of_memory = DuckEngine._narrow, DuckEngine.beside, list[DuckEngine]()
+    monkeypatch.setattr(DuckEngine, "beside", lambda self: of_memory.append(own := beside(self)) or own)
+
+    def none(self: DuckEngine, sql: str, values: Mapping[str, object]) -> None:
+        """Show the statistics no event, and the memory of days those that it asks for."""
+        if self in of_memory:
+            narrow(self, sql, values)
+        elif self._events:
+            self._events.narrow(())
+
+    monkeypatch.setattr(DuckEngine, "_narrow", none)
     assert lake.statistics() == before
     assert read <= {NOW.date() - days * DAY for days in range(5)}
     assert before.total_events == 24
