@@ -13,7 +13,6 @@ from auditlake.events.times import EPOCH, MICROSECOND
 
 DAY_US = 86_400_000_000
 _FILE = "summaries/rows.sql"
-_EVENTS = re.compile(r"\bfrom events\b", re.IGNORECASE)
 
 
 class RowSummaries:
@@ -35,7 +34,8 @@ class RowSummaries:
         slots = {
             "stretch_of_event": f"({' + '.join(before) or '0'})", "stretches": str(len(instants) + 1),
             "is_meant": meant, "laid_out": identifier(summary.name),
-            "counted": f"(\n{_EVENTS.sub('from numbered_events as events', summary.sql)}\n)",
+            # A name of WITH goes before that of a view, whatever the statement is made of.
+            "counted": f"(\nwith events as (from numbered_events)\nfrom (\n{summary.sql}\n) as counted\n)",
         }  # fmt: skip
         for macro in summary.macros:
             self._engine.rows(macro)

@@ -71,9 +71,8 @@ class Cleanup:
             forget_summaries(layout, turn.snapshot)
         blank(layout, followed(layout))
         finished = (version for version in commits.retention_versions if version < min(unfinished, default=version + 1))
-        unlinked = unlink_unused(
-            layout, turn.snapshot, self._grace_seconds, only=_removed(commits, next(finished, None))
-        )  # fmt: skip
+        removed = _removed(commits, next(finished, None), is_new=bool(unfinished))
+        unlinked = unlink_unused(layout, turn.snapshot, self._grace_seconds, only=removed)
         if unfinished:
             forget_ids(layout, turn.snapshot)
         for version, certificate in uncertified.items():
@@ -162,7 +161,7 @@ def _remove_superseded(layout: Layout, own: Mapping[str, Any]) -> None:
             sync_folder(layout.ledger / folder)
 
 
-def _removed(commits: Commits, finished: int | None) -> dict[str, float]:
+def _removed(commits: Commits, finished: int | None, *, is_new: bool) -> dict[str, float]:
     """Return the files that retention commits removed, and older ones of the same days that others had replaced.
 
     Others are compaction and other programs: no snapshot from before a deletion is read from a day that it changed, and
@@ -171,6 +170,7 @@ def _removed(commits: Commits, finished: int | None) -> dict[str, float]:
     Args:
         commits: The commits of the lake.
         finished: A retention commit after which all that was to go then has gone, as those before it; None if none is.
+        is_new: Whether there are later ones: they change days whose files others may have replaced long before.
 
     Returns:
         When each was removed, by path, in seconds since 1970: those that may be there still, and perhaps others.
@@ -182,11 +182,13 @@ def _removed(commits: Commits, finished: int | None) -> dict[str, float]:
     gone: dict[str, float] = {}
     days: set[date | None] = set()
     for version in range(max(commits.retention_versions), 0, -1):
-        if since is not None and version < (finished or 0):
+        kind = (commits.metadata(version) or {}).get("kind")
+        if since is not None and version < (finished or 0) and kind in RETENTION:  # clocks of others may be wrong
             at = committed_at(commits.layout, version)
             if at is not None and at < since:
+                if is_new:
+                    continue
                 break
-        kind = (commits.metadata(version) or {}).get("kind")
         if kind in RETENTION:
             removed = removals(commits.layout, version)
             days.update(map(partition_day, removed))

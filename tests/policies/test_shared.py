@@ -25,7 +25,7 @@ from auditlake.reports.build import build_report
 _AS_OF = datetime(2026, 11, 4, 12, tzinfo=UTC)
 _TYPES = ("api_call", "login", "logout", "data_access")
 _QUESTION = Question(_AS_OF, _AS_OF - timedelta(days=2), _AS_OF - timedelta(hours=6))
-_SCOPES = ("true", "resource = 'r1'", "user_id <> 'ann'", "cast(details ->> '$.n' as integer) > 1", "false")
+_SCOPES = ("true", "resource = 'r from events'", "user_id <> 'ann'", "cast(details ->> '$.n' as integer) > 1", "false")
 _GAPS = (
     "1h", "90min", "26h", "5min", {"login": "45min"}, {"login": "2d", "logout": "20min"},
     {"login": {"longest": "2h", "within": "Sun-Tue 08:00-18:00", "zone": "Europe/Berlin"}, "logout": "3h"},
@@ -50,7 +50,7 @@ def engine() -> DuckEngine:
     bursts = [
         (_AS_OF - timedelta(minutes=rng.choice((rng.randint(-90, 3000), rng.randint(5900, 8000)))),
          (rng.choice(_TYPES), rng.choice((None, "ann", "bob", " Unknown ", "-", "none ")),
-          rng.choice(("r0", "r1", "null", None)), rng.choice(details), rng.choice(('{"a":{"b":"v"}}', "{}", None)),
+          rng.choice(("r0", "r from events", "null", None)), rng.choice(details), rng.choice(('{"a":{"b":"v"}}', "{}", None)),
           rng.choice(("10.0.0.1", "", None)), rng.choice(("trail", "other", "auditlake.self"))))
         for _ in range(250)
     ]  # fmt: skip

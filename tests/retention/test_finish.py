@@ -185,3 +185,21 @@ def test_only_the_last_certificate_may_be_missing(lake: AuditLake) -> None:
     lake.retention.apply()
     assert certificate_paths(lake.layout, second or "")[0].exists()
     assert problems(lake) == []
+
+
+def test_files_replaced_long_before_a_later_deletion(lake: AuditLake, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a compaction had replaced on a day goes with a deletion there, though other days' came in between."""
+    monkeypatch.setattr(finishing, "committed_at", lambda _, version: version * 86_400.0)
+    for name in ("a", "b"):
+        bring(lake, [record(50 + ord(name), NOW - DAY)], f"{name}.jsonl")
+    lake.compact(grace_seconds=86_400)
+    waiting = data_files(lake) - {file.path for file in lake.snapshot().files}
+    for name in ("c", "d"):
+        lake.retention.apply()
+        bring(lake, [record(50 + ord(name), NOW - 9 * DAY)], f"{name}.jsonl")
+    assert waiting <= data_files(lake)
+    lake._context.clock.now += 3 * DAY  # type: ignore[attr-defined]
+    lake.retention.apply()
+    assert data_files(lake) == {file.path for file in lake.snapshot().files}
+    assert waiting
+    assert problems(lake) == []
