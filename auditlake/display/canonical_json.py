@@ -34,18 +34,20 @@ def canonical(document: object) -> bytes:
 
 
 def _quickly(document: object) -> bytes | None:
-    """Return what :func:`json.dumps` writes, which takes far longer; None where orjson writes something else, as
-    of the number 1e16, or nothing.
+    """Return what :func:`json.dumps` writes, which takes far longer; None where orjson may write something else, as
+    of the number 1e16 or of a UUID, or nothing.
     """
     with suppress(orjson.JSONEncodeError, RecursionError):
-        return None if _has_float(document) else orjson.dumps(document, option=_PLAIN)
+        return orjson.dumps(document, option=_PLAIN) if _is_plain(document) else None
     return None
 
 
-def _has_float(value: object) -> bool:
+def _is_plain(value: object) -> bool:
     if isinstance(value, dict):
-        return any(map(_has_float, value.values()))
-    return any(map(_has_float, value)) if isinstance(value, list | tuple) else isinstance(value, float)
+        return all(map(_is_plain, value.values()))
+    return (
+        all(map(_is_plain, value)) if isinstance(value, list | tuple) else value is None or isinstance(value, str | int)
+    )
 
 
 @cache

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
+from operator import eq
 from typing import TYPE_CHECKING, Any, Self, overload
 
 from auditlake.engine.arrow_rows import ArrowRows, table_rows
@@ -146,6 +147,11 @@ class ManyFindings(Sequence[Finding]):
 
     def __len__(self) -> int:
         return sum(map(len, self.pieces))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and len(self) == len(other) and all(map(eq, self, other))
+
+    __hash__ = None  # type: ignore[assignment]
 
     def __iter__(self) -> Iterator[Finding]:
         return chain.from_iterable(self.pieces)

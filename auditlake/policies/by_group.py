@@ -17,7 +17,8 @@ from auditlake.policies.compile import compile_by_group, compile_parted
 from auditlake.policies.model import Policy
 from auditlake.policies.question import Question
 
-_COMMENT = re.compile(r"--[^\n]*|/\*.*?\*/", re.DOTALL)
+_NO_NAMES = re.compile(r"('(?:[^']|'')*')|--[^\n]*|/\*.*?\*/", re.DOTALL)
+"""A text, which may have dashes, or a comment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +76,7 @@ def _script(policy: Policy, question: Question, rows: int) -> Script:
 
 def columns_of(*statements: str) -> tuple[str, ...]:
     """Return the columns of events that statements may read: those whose names are in them."""
-    words = {word for sql in statements for word in re.findall(r"\w+", _COMMENT.sub("", sql))}
+    words = {word for sql in statements for word in re.findall(r"\w+", _NO_NAMES.sub("", sql))}
     return tuple(name for name in COLUMNS if name in words)
 
 

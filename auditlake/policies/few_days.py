@@ -26,7 +26,19 @@ MOST_DAYS = 8
 """Up to how many days it is short: every group is looked at on each, so a month takes twice as long as by the other way
 where a week takes a fifth less.
 """
+DAYS_AT_ONCE = "days at once"
+"""What this plan is called."""
 _FILE = "policies/few_days.sql"
+
+
+def is_few(days: int, events: int) -> bool:
+    """Return whether a stretch is asked about in this way.
+
+    Args:
+        days: How many days are read.
+        events: How many events their files have.
+    """
+    return days <= MOST_DAYS and events <= MOST_EVENTS
 
 
 def keep_events(engine: Engine, asked: Sequence[tuple[Policy, Collection[str]]], question: Question) -> None:

@@ -76,7 +76,7 @@ def evaluate_by_slices(
         rows = _Questions(engine, files, policy, policies, holds, question).answered()
         queries = compile_policy(policy, policies, question, holds=holds)
         counts = tuple((query, len(rows[query.name])) for query in queries)
-        answered_by(policy.id, f"slices on {engine.name}")
+        answered_by(policy.id, engine.name)
         yield Answers(policy, policies, question, rows, counts, asked=policy, deleted=deleted)
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from auditlake.engine.duck import connect
 from auditlake.engine.statements import statement
@@ -21,8 +21,12 @@ if TYPE_CHECKING:
 compact = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
+_MEMORY = "500MB"
+"""What DuckDB holds of a hundred thousand episodes is far less."""
+
+
 class EpisodeTexts:
-    """The ids, columns and lines of episodes.
+    """The ids, columns and lines of episodes; to be used in a ``with``.
 
     Args:
         policy_id: The policy.
@@ -33,7 +37,7 @@ class EpisodeTexts:
         import numpy as np
 
         self.episodes = episodes
-        self._connection = connect()
+        self._connection = connect(memory=_MEMORY)
         self._statement = statement("reports/episode_lines.sql", "episode_lines").text
         groups = [episodes.group(number) for number in range(len(episodes.groups))]
         canonical = [canonical_group(each) for each in groups]
@@ -47,6 +51,12 @@ class EpisodeTexts:
         )
         messages = [each.message for each in episodes.at(first.tolist())]
         self._messages, self._message_json = _texts(messages), _texts([*map(compact, messages)])
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._connection.close()
 
     def of(self, begin: int, end: int) -> tuple[list[pa.Array], pa.Array]:
         """Return some episodes.

@@ -23,7 +23,7 @@ class Findings(Sequence[Finding], Shown):
         findings: The findings. Where they are millions, each is made when it is looked at.
     """
 
-    def __init__(self, findings: Sequence[Finding]) -> None:
+    def __init__(self, findings: Sequence[Finding] = ()) -> None:
         self._findings = findings
 
     def __len__(self) -> int:

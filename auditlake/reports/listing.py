@@ -91,14 +91,14 @@ def _batches(
             yield _made(findings[at : at + _ROWS], schema)
         return
     episodes = findings.many
-    texts = EpisodeTexts(policy_id, episodes)
-    for at in range(0, len(findings), _AT_ONCE):
-        own = [
-            _of_episodes(texts, where.start, where.stop, schema) if piece is episodes else _made(piece[where], schema)
-            for piece, where in findings.within(at, at + _AT_ONCE)
-        ]
-        rows = pa.Table.from_batches([rows for rows, _ in own]).combine_chunks()
-        yield rows.to_batches()[0], b"".join(lines for _, lines in own)
+    with EpisodeTexts(policy_id, episodes) as texts:
+        for at in range(0, len(findings), _AT_ONCE):
+            own = [
+                _of_episodes(texts, own.start, own.stop, schema) if piece is episodes else _made(piece[own], schema)
+                for piece, own in findings.within(at, at + _AT_ONCE)
+            ]
+            rows = pa.Table.from_batches([rows for rows, _ in own]).combine_chunks()
+            yield rows.to_batches()[0], b"".join(lines for _, lines in own)
 
 
 def _made(findings: Sequence[Finding], schema: pa.Schema) -> tuple[pa.RecordBatch, bytes]:
@@ -119,14 +119,15 @@ def _of_episodes(texts: EpisodeTexts, begin: int, end: int, schema: pa.Schema) -
 
     episodes, rows = texts.episodes, end - begin
     (number, group, *told), lines = texts.of(begin, end)
-    covered = {at: episodes[at] for at in range(begin, end) if at in episodes.accepted} if episodes.accepted else {}
+    places = [at for at in range(begin, end) if at in episodes.accepted] if episodes.accepted else []
+    covered = dict(zip(places, episodes.at(places), strict=True))
     if covered:
         made = zip(range(begin, end), lines.to_pylist(), strict=True)
         data = b"".join(_line(covered[at]) if at in covered else line.encode() for at, line in made)
     else:
         _, ends, text = lines.buffers()
-        places = memoryview(ends).cast("i")
-        data = memoryview(text)[places[lines.offset] : places[lines.offset + rows]].tobytes()
+        offsets = memoryview(ends).cast("i")
+        data = memoryview(text)[offsets[lines.offset] : offsets[lines.offset + rows]].tobytes()
     kinds = schema.types[-len(_TAKEN) :]
     by = [pa.nulls(rows, kind) for kind in kinds]
     if covered:

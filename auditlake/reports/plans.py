@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from auditlake.context import LakeContext
 from auditlake.policies.bounds import Bounds
 from auditlake.policies.evaluate import sorted_by
+from auditlake.policies.few_days import DAYS_AT_ONCE, is_counted, is_few
 from auditlake.policies.holds import Hold
 from auditlake.policies.model import Policy
 from auditlake.policies.question import Question
@@ -23,7 +24,7 @@ class Plan:
     """How a policy would be answered."""
 
     name: str
-    """``bounds first``, ``sort and sweep``, ``scan``, ``remembered days``, or an engine of slices."""
+    """``remembered days``, ``days at once``, ``bounds first``, ``sort and sweep``, ``scan``, or an engine of slices."""
     reason: str
     days: int
     """How many UTC days are not remembered."""
@@ -51,7 +52,7 @@ def plan_of(
         rows, known = LakeRows(layout, snapshot, engine.connection, most), is_as_named(layout, snapshot)
         window, every = (
             policy.window.microseconds,
-            range(micros(question.since) // DAY, micros(question.until) // DAY + 1),
+            range((micros(question.since) + 1) // DAY, micros(question.until) // DAY + 1),
         )
 
         def plan(name: str, reason: str, missing: Sequence[int], near: int | None = None) -> Plan:
@@ -70,6 +71,10 @@ def plan_of(
         since, until = missing[0].since, missing[-1].until
         asked = Question(instant(until), instant(since), instant(until))
         days = [each.day for each in missing]
+        back = range(max(since + 1 - window, 0) // DAY, until // DAY + 1)
+        if is_few(len(back), rows.number(back)):
+            name = DAYS_AT_ONCE if is_counted(policy) else sorted_by(policy)
+            return plan(name, "few events are to be asked about; by itself a policy is sorted", days)
         settled = Bounds(rows).settled(policy, asked) if most else None
         if settled is not None and settled.why_not is None:
             share = f"counts of minutes settle all but {settled.near:,} of {settled.events:,} events"

@@ -12,22 +12,6 @@ from leaf
 where t <= $as_of_us
 group by event_type, t - t % 86400000000;
 
--- name: coverage_gaps($as_of_us, $since_us, $until_us, $max_gap_us)
--- Stretches longer than max_gap between neighbouring events of a type, as_of being the last neighbour.
--- returns: event_type, starts, ends
-select event_type, starts, ends
-from (
-  select
-    event_type,
-    t as starts,
-    lead(t) over (partition by event_type order by t) as ends
-  from leaf
-  where t <= $as_of_us
-) as stretches
-where coalesce(ends, $as_of_us) - starts > $max_gap_us
-  and starts < $until_us
-  and coalesce(ends, $as_of_us) > $since_us;
-
 -- name: presence($since_us, $until_us, $as_of_us, $window_start_us)
 -- Whether anything was received in the period, and in the last window; and the lake's first event.
 -- returns: received, received_now, first_event

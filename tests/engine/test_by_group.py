@@ -16,7 +16,7 @@ from auditlake.engine.duck import connect
 from auditlake.engine.duck_slices import DuckSlices
 from auditlake.engine.model import SliceEngine
 from auditlake.events.schema import COLUMNS, FILE_COLUMNS
-from auditlake.policies.by_group import SliceFiles
+from auditlake.policies.by_group import SliceFiles, columns_of
 from auditlake.policies.question import Question
 from auditlake.policies.slices import evaluate_by_slices, not_by_slices
 from tests.engine.test_slices import sail, server  # noqa: F401 - fixtures
@@ -94,3 +94,10 @@ def test_executors_say_so_of_many(sail: SliceEngine, tmp_path: Path, kind: str) 
     """The same of many more."""
     for bundle in bundles(kind, range(2000, 2020), 9):
         check(sail, tmp_path, bundle, _TWO_PARTS_THERE)
+
+
+def test_columns_of_a_statement() -> None:
+    """Dashes in a text begin no comment: what is behind them is read as well."""
+    assert columns_of("select concat(user_id, '--', session_id, '/*') -- action", "/* status */ event_type") == (
+        "event_type", "user_id", "session_id",
+    )  # fmt: skip

@@ -50,7 +50,8 @@ def engine() -> DuckEngine:
     bursts = [
         (_AS_OF - timedelta(minutes=rng.choice((rng.randint(-90, 3000), rng.randint(5900, 8000)))),
          (rng.choice(_TYPES), rng.choice((None, "ann", "bob", " Unknown ", "-", "none ")),
-          rng.choice(("r0", "r from events", "null", None)), rng.choice(details), rng.choice(('{"a":{"b":"v"}}', "{}", None)),
+          rng.choice(("r0", "r from events", "null", None)), rng.choice(details),
+          rng.choice(('{"a":{"b":"v"}}', "{}", None)),
           rng.choice(("10.0.0.1", "", None)), rng.choice(("trail", "other", "auditlake.self"))))
         for _ in range(250)
     ]  # fmt: skip

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 from hypothesis import given, settings
@@ -263,3 +264,10 @@ def test_bytes_are_those_of_python(value: Any) -> None:
     assert json.loads(written) == value
     if UNSEEN.search(plain.replace("\n", "")) is None:
         assert written == plain
+
+
+@pytest.mark.parametrize("value", [UUID(int=1), {"a": [UUID(int=1)]}, b"x", object()])
+def test_what_is_no_json_value_is_refused(value: object) -> None:
+    """A value that slipped through is no text of some form, but an error."""
+    with pytest.raises(TypeError):
+        canonical(value)
