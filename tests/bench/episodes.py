@@ -72,7 +72,7 @@ def _by_hand(place: Place, scratch: Path) -> tuple[float, Path]:
                 select
                   *,
                   sum(case when before is null or t > before + interval 1 second then 1 else 0 end)
-                    over (partition by user_id order by t rows unbounded preceding) as episode
+                    over (partition by user_id order by t) as episode  -- with all of one instant
                 from counted
               )
               select user_id as "group", min(t) as "start", max(t) + interval 1 second as "end", max(events) as peak
