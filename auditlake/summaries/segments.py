@@ -32,6 +32,8 @@ NUMBER = "file_index"
 _FILES = b"auditlake.files"
 """The key of the metadata that lists the data files."""
 _SUFFIX = ".parquet"
+_ODD = (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError, pa.ArrowException)
+"""What comes of a file into which another program wrote anything."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -86,15 +88,17 @@ def read_segments(layout: Layout, digest: str, known: Sequence[Segment] = ()) ->
 
 
 def _read(layout: Layout, path: Path) -> Segment | None:
-    with suppress(OSError, ValueError, KeyError, TypeError, AttributeError, pa.ArrowException):
+    with suppress(*_ODD):
         data = read_file(path, within=layout.root)
         if hashlib.sha256(data).hexdigest() == path.stem:
             file = parquet.ParquetFile(pa.BufferReader(data))
             rows = file.read(use_threads=False).combine_chunks()
             files = pa.array(json.loads(file.metadata.metadata[_FILES]), pa.string())
-            highest = compute.max(rows[NUMBER]).as_py() if len(rows) else -1
-            if rows.column_names[0] == NUMBER and not rows[NUMBER].null_count and 0 <= highest + 1 <= len(files):
-                return Segment(files, rows, path)
+            number = rows[NUMBER]
+            if rows.column_names[0] == NUMBER and pa.types.is_integer(number.type) and not number.null_count:
+                ends = compute.min_max(number).as_py()
+                if not len(rows) or 0 <= ends["min"] <= ends["max"] < len(files):
+                    return Segment(files, rows, path)
     return None
 
 
@@ -190,15 +194,15 @@ def forget_summaries(layout: Layout, snapshot: Snapshot) -> None:
 
 
 def _forget_in(layout: Layout, path: Path, files: Files) -> None:
-    segment = _read(layout, path)
-    if segment is not None and compute.all(compute.is_in(segment.files, files.table["path"].combine_chunks())).as_py():
-        with open_file(path, within=layout.root) as file:  # a report may have written it without a sync
-            os.fsync(file.fileno())
-        return
-    # Of a disk that is full the rest is counted again.
-    with suppress(OSError):
-        if segment is not None and len((left := of_files([segment], files)).files):
-            write_whole(*_written(layout, path.parent.name, left))
+    # What a disk that is full has no room for is counted again; what cannot be read is to go before a certificate, too.
+    with suppress(*_ODD):
+        if (segment := _read(layout, path)) is not None:
+            if compute.all(compute.is_in(segment.files, files.table["path"].combine_chunks())).as_py():
+                with open_file(path, within=layout.root) as file:  # a report may have written it without a sync
+                    os.fsync(file.fileno())
+                return
+            if len((left := of_files([segment], files)).files):
+                write_whole(*_written(layout, path.parent.name, left))
     remove_any(path, within=layout.root)
 
 

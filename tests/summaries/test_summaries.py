@@ -311,18 +311,40 @@ def test_a_damaged_segment_is_none(tmp_path: Path) -> None:
     assert path.read_bytes() == whole
 
 
-@pytest.mark.parametrize("numbers", [[0, 1, 999], [0, None, 1], ["a", "b", "c"]])
+def craft(path: Path, table: pa.Table, listed: str | None = None) -> Path:
+    """Put a table into the place of a segment, under its right digest; return where it lies."""
+    metadata = parquet.ParquetFile(path).metadata.metadata
+    with parquet.ParquetWriter(path, table.schema) as writer:
+        writer.write_table(table)
+        writer.add_key_value_metadata(metadata if listed is None else {"auditlake.files": listed})
+    return path.rename(path.with_stem(hashlib.sha256(path.read_bytes()).hexdigest()))
+
+
+@pytest.mark.parametrize("numbers", [[0, 1, 999], [0, None, 1], ["a", "b", "c"], [0, -5, 1], [0.0, 0.5, 1.0]])
 def test_odd_content_is_none(numbers: list[Any], tmp_path: Path) -> None:
-    """What a hand put there under its right digest is none if it numbers files that are not listed."""
+    """What a hand put there under its right digest is none if it numbers files that are not listed; it is forgotten."""
     lake, _ = lived(tmp_path)
     path = next(path for path in files(lake) if path.parent.name == digest(USERS))
-    table = parquet.ParquetFile(path)
-    odd = table.read().slice(0, 3).set_column(0, "file_index", pa.array(numbers))
-    with parquet.ParquetWriter(path, odd.schema) as writer:
-        writer.write_table(odd)
-        writer.add_key_value_metadata(table.metadata.metadata)
-    path.rename(path.with_stem(hashlib.sha256(path.read_bytes()).hexdigest()))
+    odd = parquet.ParquetFile(path).read().slice(0, 3).set_column(0, "file_index", pa.array(numbers))
+    path = craft(path, odd)
+    listed = parquet.ParquetFile(path).metadata.metadata[b"auditlake.files"].decode()
     assert both(lake) == oracle(lake)
+    assert not path.exists(), "what is counted anew takes its place"
+    whole = next(path for path in files(lake) if path.parent.name == digest(USERS))
+    path = craft(whole, odd, listed.replace("event_date=", "event_date=9", 1))
+    forget_summaries(lake.layout, lake.snapshot())
+    assert not path.exists()
+
+
+def test_a_list_of_files_that_is_too_deep(tmp_path: Path) -> None:
+    """It makes a segment none, and is forgotten."""
+    lake, _ = lived(tmp_path)
+    for path in files(lake):
+        craft(path, parquet.ParquetFile(path).read(), "[" * 100_000)
+    assert both(lake) == oracle(lake)
+    path = craft(files(lake)[0], parquet.ParquetFile(files(lake)[0]).read(), "[" * 100_000)
+    forget_summaries(lake.layout, lake.snapshot())
+    assert not path.exists()
 
 
 def test_they_are_bounded_and_left_out_of_backups(tmp_path: Path) -> None:
