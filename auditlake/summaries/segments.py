@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ import pyarrow as pa
 from pyarrow import compute, parquet
 
 from auditlake.disk.durable import sync_folder, write_whole
-from auditlake.disk.files import check_folder, open_file, read_file, remove_any, remove_tree
+from auditlake.disk.files import check_folder, entered, open_file, read_file, remove_any, remove_tree
 from auditlake.disk.layout import Layout
 from auditlake.disk.lock import LOCK_SECONDS, exclusive
 from auditlake.disk.rights import make_folder
@@ -32,6 +33,8 @@ NUMBER = "file_index"
 _FILES = b"auditlake.files"
 """The key of the metadata that lists the data files."""
 _SUFFIX = ".parquet"
+_DIGEST = re.compile("[0-9a-f]{64}")
+"""The name of a folder."""
 _ODD = (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError, pa.ArrowException)
 """What comes of a file into which another program wrote anything."""
 
@@ -150,6 +153,7 @@ def keep(layout: Layout, digest: str, new: Segment, known: Sequence[Segment], sn
             staying = {each.path for each in stay if each.path}
             if _make_room(layout, folder, len(data) + _size(staying), most):
                 make_folder(folder)
+                check_folder(folder, within=layout.root)
                 write_whole(path, data, synced=False)
                 for old in set(_paths(folder)) - staying - {path}:  # taken in, or damaged
                     remove_any(old, within=layout.root)
@@ -168,12 +172,14 @@ def _make_room(layout: Layout, own: Path, size: int, most: int) -> bool:
 
 def use(layout: Layout, digest: str) -> None:
     """Write down that the summaries of a statement were used now, where the lake can be written."""
-    with suppress(OSError):
-        os.utime(layout.summaries / digest)
+    with suppress(OSError), entered(layout.summaries, within=layout.root) as here:
+        os.utime(digest, dir_fd=here, follow_symlinks=False)
 
 
 def forget_summaries(layout: Layout, snapshot: Snapshot) -> None:
     """Remove the rows of data files that are not part of the newest snapshot: they counted what was to go.
+
+    Whatever lies beside the folders of statements goes, too; links are removed, and never followed.
 
     Args:
         layout: The lake.
@@ -186,6 +192,8 @@ def forget_summaries(layout: Layout, snapshot: Snapshot) -> None:
         return
     check_folder(layout.summaries, within=layout.root)
     with exclusive(layout.summaries_lock, wait_seconds=LOCK_SECONDS):
+        for other in {*layout.summaries.iterdir()} - {layout.summaries_lock, *_folders(layout)}:
+            remove_any(other, within=layout.root)
         for folder in _folders(layout):
             for path in (*_paths(folder), *folder.glob(".*.draft")):  # the latter of a writer that died
                 _forget_in(layout, path, snapshot.table)
@@ -207,8 +215,10 @@ def _forget_in(layout: Layout, path: Path, files: Files) -> None:
 
 
 def _folders(layout: Layout) -> list[Path]:
+    """Return the folders of statements."""
     with suppress(FileNotFoundError):
-        return sorted(path for path in layout.summaries.iterdir() if path.is_dir() and not path.is_symlink())
+        named = (path for path in layout.summaries.iterdir() if _DIGEST.fullmatch(path.name))
+        return sorted(path for path in named if path.is_dir() and not path.is_symlink())
     return []
 
 

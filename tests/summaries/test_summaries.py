@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import tempfile
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -345,6 +346,26 @@ def test_a_list_of_files_that_is_too_deep(tmp_path: Path) -> None:
     path = craft(files(lake)[0], parquet.ParquetFile(files(lake)[0]).read(), "[" * 100_000)
     forget_summaries(lake.layout, lake.snapshot())
     assert not path.exists()
+
+
+def test_a_folder_that_is_a_link_leads_nowhere(tmp_path: Path) -> None:
+    """Nothing behind it is read, written, touched or removed; forgetting removes the link, and what else is there."""
+    lake, _ = lived(tmp_path)
+    away = [tmp_path / path.parent.name for path in files(lake)]
+    for folder in away:
+        (own := lake.layout.summaries / folder.name).rename(folder)
+        own.symlink_to(folder)
+        bring(lake, [record(100, NOW - DAY)], "late.jsonl")
+        os.utime(folder, (0, 0))
+    before = {path: path.read_bytes() for folder in away for path in folder.iterdir()}
+    assert both(lake) == oracle(lake)
+    (lake.layout.summaries / "loose.parquet").write_bytes(b"user 0")
+    (lake.layout.summaries / "other").mkdir()
+    (lake.layout.summaries / "other" / "Old.parquet").write_bytes(b"user 0")
+    forget_summaries(lake.layout, lake.snapshot())
+    assert {path: path.read_bytes() for folder in away for path in folder.iterdir()} == before
+    assert {folder.stat().st_mtime for folder in away} == {0}
+    assert [*lake.layout.summaries.iterdir()] == [lake.layout.summaries_lock]
 
 
 def test_they_are_bounded_and_left_out_of_backups(tmp_path: Path) -> None:
