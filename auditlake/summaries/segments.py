@@ -77,17 +77,19 @@ def _parts(segments: Iterable[Segment], files: Files) -> Iterator[Segment]:
         first += len(meant)
 
 
-def read_segments(layout: Layout, digest: str, known: Sequence[Segment] = ()) -> list[Segment]:
-    """Return the segments of a statement, the largest first; a damaged one is none.
+def read_segments(layout: Layout, digest: str, schema: pa.Schema, known: Sequence[Segment] = ()) -> list[Segment]:
+    """Return the segments of a statement, the largest first; one that is damaged or has other columns is none.
 
     Args:
         layout: The lake.
         digest: Of the statement.
+        schema: Of its rows.
         known: Segments that need not be read again.
     """
     read = {each.path: each for each in known if each.path}
     there = (read.get(path) or _read(layout, path) for path in _paths(layout.summaries / digest))
-    return sorted((each for each in there if each is not None), key=lambda each: each.size, reverse=True)
+    own = (each for each in there if each is not None and each.rows.schema.equals(schema))
+    return sorted(own, key=lambda each: each.size, reverse=True)
 
 
 def _read(layout: Layout, path: Path) -> Segment | None:
@@ -142,7 +144,7 @@ def keep(layout: Layout, digest: str, new: Segment, known: Sequence[Segment], sn
         with exclusive(layout.summaries_lock, wait_seconds=0):
             if layout.commit(snapshot.version + 1).exists():
                 return
-            there = read_segments(layout, digest, known)
+            there = read_segments(layout, digest, new.rows.schema, known)
             taken, stay = [new], list[Segment]()
             for each in reversed(there):
                 (taken if each.size <= sum(part.size for part in taken) else stay).append(each)
