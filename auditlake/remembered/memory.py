@@ -56,10 +56,14 @@ _TOO_MANY = None
 """The queries that a policy's condition decides on."""
 _BY_DAY = re.compile(r".*_by_day|daily_peaks|evidence_(carried|begun)")
 """The names of steps whose rows are about days."""
+_ODD = (TypeError, ValueError, LookupError, AttributeError, OverflowError, RecursionError)
+"""What comes of an entry into which another program wrote anything."""
 _Key = tuple[str, str]
 """The file and the query of an :class:`_Ask`."""
 _SOME_DAY = Question(*map(instant, (2 * DAY - 1, DAY - 1, 2 * DAY - 1)))
 """What statements are compiled about to tell them apart."""
+_TEXTS = 8
+"""How many columns of text a sample has behind its instant."""
 _MANY = 8
 """Where one of so many files of the lake would be read, the log is asked which of them can matter."""
 
@@ -138,7 +142,7 @@ class LakeMemory:
         for policy, question in sound:
             if policy.id not in self._failed:
                 # Another program may have written anything there: then the policy is asked as any other.
-                with suppress(TypeError, ValueError, KeyError, AttributeError, IndexError):
+                with suppress(*_ODD):
                     known[policy.id] = self._known(policy, question, asks[policy.id])
         for policy_id in known:
             answered_by(policy_id, "remembered days")
@@ -200,6 +204,9 @@ class LakeMemory:
             known["field_counts"] = merge.fields(self._of_period((policy.id, _FIELDS), since, until))
         if _EPISODES in asks:
             found = merge.episodes(policy, self._of_period((policy.id, _EPISODES), since, until))
+            for key, *_ in found["rolling_counts"]:
+                if len(values := group_values(key)) != len(policy.group_by) or not _are_texts(values):
+                    raise ValueError("no group")
             now = {"current_counts": found.pop("current_counts")}
             known["rolling_counts"] = found | (now if as_of == until else {})
             if as_of == until:
@@ -347,7 +354,7 @@ class LakeMemory:
             days = max(peak_us - window + 1, 0) // DAY, peak_us // DAY
             made_of = self._files.key(digest, *days)
             entry = before.get(name)
-            if entry is None or entry.key != made_of:
+            if entry is None or entry.key != made_of or _sampled(entry) is None:
                 missing.append((name, key, start_us, peak_us))
                 entry = Entry(made_of, *days, [])
             entries[name] = entry
@@ -359,9 +366,9 @@ class LakeMemory:
             self._changed.add(policy.id)
             self._write()
         return {
-            (group_values(key), start): [tuple(map(merge.value, row)) for row in each.answer]
+            (group_values(key), start): events
             for (key, start, *_), each in zip(answers.rows["rolling_counts"], entries.values(), strict=False)
-            if each.answer
+            if (events := _sampled(each))
         }
 
     def _sample(
@@ -427,6 +434,19 @@ def _asks_of(policy: Policy) -> dict[str, _Ask]:
 
 def _digest(query: CompiledQuery) -> str:
     return question_digest(FORM, duckdb.__version__, [(step.name, step.sql, step.parameters) for step in query.steps])
+
+
+def _sampled(entry: Entry) -> list[Row] | None:
+    """Return the events of an entry of samples; None if it has anything else."""
+    with suppress(*_ODD):
+        rows = [(*map(merge.value, row),) for row in entry.answer]
+        if all(isinstance(at, datetime) and len(rest) == _TEXTS and _are_texts(rest, None) for at, *rest in rows):
+            return rows
+    return None
+
+
+def _are_texts(values: Iterable[Any], *others: None) -> bool:
+    return all(isinstance(each, str) or each in others for each in values)
 
 
 def _window_start(policy: Policy, question: Question) -> int:

@@ -93,16 +93,16 @@ class LakeSummaries:
         """Return segments with at least these data files; what is missing is counted, and kept."""
         digest = statement_digest(summary)
         if digest not in self._known:
-            self._known[digest] = read_segments(self._layout, digest)
+            none = self._counted(summary, self._snapshot.table.of_days(()))
+            self._known[digest] = [*read_segments(self._layout, digest, none.rows.schema), none]
             use(self._layout, digest)
         segments = self._known[digest]
         missing = files
         for each in segments:
             missing = missing.without(each.files)
-        if len(missing) or not segments:
+        if len(missing):
             new = self._counted(summary, missing)
-            if len(missing):
-                keep(self._layout, digest, new, segments, self._snapshot, self._most)
+            keep(self._layout, digest, new, segments, self._snapshot, self._most)
             segments.append(new)
         return segments
 

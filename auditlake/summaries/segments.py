@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ import pyarrow as pa
 from pyarrow import compute, parquet
 
 from auditlake.disk.durable import sync_folder, write_whole
-from auditlake.disk.files import check_folder, open_file, read_file, remove_any, remove_tree
+from auditlake.disk.files import check_folder, entered, open_file, read_file, remove_any, remove_tree
 from auditlake.disk.layout import Layout
 from auditlake.disk.lock import LOCK_SECONDS, exclusive
 from auditlake.disk.rights import make_folder
@@ -32,6 +33,10 @@ NUMBER = "file_index"
 _FILES = b"auditlake.files"
 """The key of the metadata that lists the data files."""
 _SUFFIX = ".parquet"
+_DIGEST = re.compile("[0-9a-f]{64}")
+"""The name of a folder."""
+_ODD = (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError, pa.ArrowException)
+"""What comes of a file into which another program wrote anything."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -72,29 +77,33 @@ def _parts(segments: Iterable[Segment], files: Files) -> Iterator[Segment]:
         first += len(meant)
 
 
-def read_segments(layout: Layout, digest: str, known: Sequence[Segment] = ()) -> list[Segment]:
-    """Return the segments of a statement, the largest first; a damaged one is none.
+def read_segments(layout: Layout, digest: str, schema: pa.Schema, known: Sequence[Segment] = ()) -> list[Segment]:
+    """Return the segments of a statement, the largest first; one that is damaged or has other columns is none.
 
     Args:
         layout: The lake.
         digest: Of the statement.
+        schema: Of its rows.
         known: Segments that need not be read again.
     """
     read = {each.path: each for each in known if each.path}
     there = (read.get(path) or _read(layout, path) for path in _paths(layout.summaries / digest))
-    return sorted((each for each in there if each is not None), key=lambda each: each.size, reverse=True)
+    own = (each for each in there if each is not None and each.rows.schema.equals(schema))
+    return sorted(own, key=lambda each: each.size, reverse=True)
 
 
 def _read(layout: Layout, path: Path) -> Segment | None:
-    with suppress(OSError, ValueError, KeyError, TypeError, AttributeError, pa.ArrowException):
+    with suppress(*_ODD):
         data = read_file(path, within=layout.root)
         if hashlib.sha256(data).hexdigest() == path.stem:
             file = parquet.ParquetFile(pa.BufferReader(data))
             rows = file.read(use_threads=False).combine_chunks()
             files = pa.array(json.loads(file.metadata.metadata[_FILES]), pa.string())
-            highest = compute.max(rows[NUMBER]).as_py() if len(rows) else -1
-            if rows.column_names[0] == NUMBER and not rows[NUMBER].null_count and 0 <= highest + 1 <= len(files):
-                return Segment(files, rows, path)
+            number = rows[NUMBER]
+            if rows.column_names[0] == NUMBER and pa.types.is_integer(number.type) and not number.null_count:
+                ends = compute.min_max(number).as_py()
+                if not len(rows) or 0 <= ends["min"] <= ends["max"] < len(files):
+                    return Segment(files, rows, path)
     return None
 
 
@@ -135,7 +144,7 @@ def keep(layout: Layout, digest: str, new: Segment, known: Sequence[Segment], sn
         with exclusive(layout.summaries_lock, wait_seconds=0):
             if layout.commit(snapshot.version + 1).exists():
                 return
-            there = read_segments(layout, digest, known)
+            there = read_segments(layout, digest, new.rows.schema, known)
             taken, stay = [new], list[Segment]()
             for each in reversed(there):
                 (taken if each.size <= sum(part.size for part in taken) else stay).append(each)
@@ -146,6 +155,7 @@ def keep(layout: Layout, digest: str, new: Segment, known: Sequence[Segment], sn
             staying = {each.path for each in stay if each.path}
             if _make_room(layout, folder, len(data) + _size(staying), most):
                 make_folder(folder)
+                check_folder(folder, within=layout.root)
                 write_whole(path, data, synced=False)
                 for old in set(_paths(folder)) - staying - {path}:  # taken in, or damaged
                     remove_any(old, within=layout.root)
@@ -164,12 +174,14 @@ def _make_room(layout: Layout, own: Path, size: int, most: int) -> bool:
 
 def use(layout: Layout, digest: str) -> None:
     """Write down that the summaries of a statement were used now, where the lake can be written."""
-    with suppress(OSError):
-        os.utime(layout.summaries / digest)
+    with suppress(OSError), entered(layout.summaries, within=layout.root) as here:
+        os.utime(digest, dir_fd=here, follow_symlinks=False)
 
 
 def forget_summaries(layout: Layout, snapshot: Snapshot) -> None:
     """Remove the rows of data files that are not part of the newest snapshot: they counted what was to go.
+
+    Whatever lies beside the folders of statements goes, too; links are removed, and never followed.
 
     Args:
         layout: The lake.
@@ -182,6 +194,8 @@ def forget_summaries(layout: Layout, snapshot: Snapshot) -> None:
         return
     check_folder(layout.summaries, within=layout.root)
     with exclusive(layout.summaries_lock, wait_seconds=LOCK_SECONDS):
+        for other in {*layout.summaries.iterdir()} - {layout.summaries_lock, *_folders(layout)}:
+            remove_any(other, within=layout.root)
         for folder in _folders(layout):
             for path in (*_paths(folder), *folder.glob(".*.draft")):  # the latter of a writer that died
                 _forget_in(layout, path, snapshot.table)
@@ -190,21 +204,23 @@ def forget_summaries(layout: Layout, snapshot: Snapshot) -> None:
 
 
 def _forget_in(layout: Layout, path: Path, files: Files) -> None:
-    segment = _read(layout, path)
-    if segment is not None and compute.all(compute.is_in(segment.files, files.table["path"].combine_chunks())).as_py():
-        with open_file(path, within=layout.root) as file:  # a report may have written it without a sync
-            os.fsync(file.fileno())
-        return
-    # Of a disk that is full the rest is counted again.
-    with suppress(OSError):
-        if segment is not None and len((left := of_files([segment], files)).files):
-            write_whole(*_written(layout, path.parent.name, left))
+    # What a disk that is full has no room for is counted again; what cannot be read is to go before a certificate, too.
+    with suppress(*_ODD):
+        if (segment := _read(layout, path)) is not None:
+            if compute.all(compute.is_in(segment.files, files.table["path"].combine_chunks())).as_py():
+                with open_file(path, within=layout.root) as file:  # a report may have written it without a sync
+                    os.fsync(file.fileno())
+                return
+            if len((left := of_files([segment], files)).files):
+                write_whole(*_written(layout, path.parent.name, left))
     remove_any(path, within=layout.root)
 
 
 def _folders(layout: Layout) -> list[Path]:
+    """Return the folders of statements."""
     with suppress(FileNotFoundError):
-        return sorted(path for path in layout.summaries.iterdir() if path.is_dir() and not path.is_symlink())
+        named = (path for path in layout.summaries.iterdir() if _DIGEST.fullmatch(path.name))
+        return sorted(path for path in named if path.is_dir() and not path.is_symlink())
     return []
 
 

@@ -336,6 +336,41 @@ def test_odd_content_is_no_answer(odd: Any, tmp_path: Path) -> None:
     assert b"user 0" not in names(lake)
 
 
+def _crafted(whole: bytes, query: str, change: Callable[[Any], Any]) -> bytes:
+    """Return a file with other answers to a query, under its right digest."""
+    questions = json.loads(whole.split(b"\n", 1)[1])
+    for entry in questions[query][1].values():
+        entry[3] = change(entry[3])
+    content = json.dumps(questions).encode()
+    return hashlib.sha256(content).hexdigest().encode() + b"\n" + content
+
+
+def test_odd_entries_are_no_answer(tmp_path: Path) -> None:
+    """An episode of another group, or at an instant that no clock shows, makes its policy be asked anew; samples that
+    are no events are asked for as if there were none, and remembered.
+    """
+    lake, _ = lived(tmp_path)
+    put_policies(lake, {"users": POLICIES["users"]})
+    plain = said(lake, cache=False)
+    said(lake)
+    path = lake.layout.remembered / "users.json"
+    whole = path.read_bytes()
+    for place, odd in ((0, 5), (0, []), (0, [5]), (0, ["a", "b"]), (1, 10**18), (2, 10**18), (4, 1e400)):
+
+        def change(answer: Any, place: int = place, odd: Any = odd) -> Any:
+            return answer | {
+                "episodes_by_day": [[*row[:place], odd, *row[place + 1 :]] for row in answer["episodes_by_day"]]
+            }
+
+        path.write_bytes(_crafted(whole, "episodes_by_day", change))
+        assert said(lake) == plain, (place, odd)
+    at = {"at": 1}
+    for odd in (5, [1], [[1]], ["texttexts"], [[{"at": 10**18}, *"12345678"]], [[at, *"123"]], [[at, *range(8)]]):
+        path.write_bytes(_crafted(whole, "samples", lambda _, odd=odd: odd))  # type: ignore[misc]
+        assert said(lake) == plain, odd
+        assert path.read_bytes() == whole, odd
+
+
 def test_files_of_another_program_are_not_remembered(tmp_path: Path) -> None:
     """They may have events of other days: a lake that has one remembers nothing."""
     lake, _ = lived(tmp_path)
