@@ -145,7 +145,7 @@ def entry_dict(entry: Entry) -> dict[str, Any]:
         values["schedules"] = {name: _schedule_dict(each) for name, each in entry.schedules.items()}
     if isinstance(entry, Run) and entry.engine == "duckdb":
         del values["engine"]
-    if isinstance(entry, Verification) and entry.read is None:
+    if isinstance(entry, Verification) and (entry.read is None or entry.level == "full"):  # it read all entries
         del values["read"]
     return {"kind": kind, **_plain(values)}
 
