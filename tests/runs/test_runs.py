@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -127,6 +128,14 @@ def test_lines_of_full_verifications_are_those_of_earlier_versions(tmp_path: Pat
         assert rows_read(layout) == reached
     full, quick = map(json.loads, layout.run_journal.read_text().splitlines())
     assert full.keys() == quick.keys() - {"read"} != quick.keys()
+
+
+@pytest.mark.parametrize("reached", ["7", True, -1, 1.0])
+def test_a_number_that_is_none_is_not_trusted(reached: Any, tmp_path: Path) -> None:
+    """A line whose `read` is no number of entries lets every row be read."""
+    layout = bare(tmp_path / "lake").layout
+    append(layout, Verification(0, NOON, NOON, "0.1.0", "ops", "quick", True, 3, 9, 0, reached))
+    assert rows_read(layout) == 0
 
 
 def test_every_kind_of_line_is_read_as_it_was_written(tmp_path: Path) -> None:
