@@ -131,7 +131,8 @@ def rows_read(layout: Layout) -> int:
         for line in newest_first(layout.run_journal, within=layout.root):
             entry = read_line(layout, line) if b'"kind":"verify"' in line else None
             if isinstance(entry, Verification) and entry.ok and (entry.read is not None or entry.level == "full"):
-                return entry.entries if entry.read is None else entry.read
+                reached = entry.entries if entry.read is None else entry.read
+                return reached if type(reached) is int and reached >= 0 else 0
     except (OSError, LakeFormatError):  # then every row is read, and the verification tells of the journal
         pass
     return 0
@@ -145,7 +146,7 @@ def entry_dict(entry: Entry) -> dict[str, Any]:
         values["schedules"] = {name: _schedule_dict(each) for name, each in entry.schedules.items()}
     if isinstance(entry, Run) and entry.engine == "duckdb":
         del values["engine"]
-    if isinstance(entry, Verification) and entry.read is None:
+    if isinstance(entry, Verification) and (entry.read is None or entry.level == "full"):  # it read all entries
         del values["read"]
     return {"kind": kind, **_plain(values)}
 

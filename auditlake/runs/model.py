@@ -179,7 +179,7 @@ class Verification:
     """How many it found."""
     read: int | None = None
     """Of how many entries every row was read, by it or by those before it; None where it read no row. Lines of full
-    verifications of earlier versions lack it."""
+    verifications lack it: they read all, and earlier versions know no such key."""
 
     @property
     def began(self) -> datetime:

@@ -59,9 +59,7 @@ def file_types(
         version: The version.
         only: Only those of these files, by path; of all if None.
     """
-    return _said(
-        layout, version, lambda types: tuple(sorted((str(name), int(rows)) for name, rows in types.items())), only
-    )  # fmt: skip
+    return _said(layout, version, lambda types: tuple(sorted(types.items())), only)
 
 
 def type_names(layout: Layout, version: int) -> dict[str, frozenset[str]]:
@@ -88,8 +86,16 @@ def _said(
         for path, tags in adds:
             found.pop(path, None)
             with suppress(ValueError, TypeError, KeyError, AttributeError):
-                found[path] = take(orjson.loads(dict(tags)[TYPES_TAG]))
+                if (types := _types(dict(tags)[TYPES_TAG])) is not None:
+                    found[path] = take(types)
     return found
+
+
+def _types(tag: str) -> Mapping[str, int] | None:
+    """Return what a tag says; None where that is no object of names to whole numbers: then the types are unknown."""
+    types = orjson.loads(tag)
+    is_one = isinstance(types, dict) and all(type(rows) is int and rows >= 0 for rows in types.values())
+    return types if is_one else None
 
 
 def _checkpoint_before(layout: Layout, version: int) -> int | None:

@@ -28,6 +28,8 @@ class FileClaims:
 
     types: Mapping[str, int] | None = None
     """How many events each event type has."""
+    is_unreadable: bool = False
+    """Whether the log has a tag of the event types that says none: readers open the file, and no writer made it so."""
     first: datetime | None = None
     """An instant that no event is before."""
     last: datetime | None = None
@@ -36,10 +38,19 @@ class FileClaims:
 
 def claims_of(add: Mapping[str, Any]) -> FileClaims:
     """Return what an action of the log claims of the file that it adds."""
-    types = None
-    with suppress(ValueError, TypeError, KeyError, AttributeError, RecursionError):
-        types = {str(name): int(rows) for name, rows in json.loads(add["tags"][_TAG]).items()}
-    return FileClaims(types, _bound(add, "minValues"), _bound(add, "maxValues"))
+    tags = add.get("tags")
+    is_there = isinstance(tags, Mapping) and _TAG in tags
+    types = _types(tags[_TAG]) if isinstance(tags, Mapping) and is_there else None
+    return FileClaims(types, is_there and types is None, _bound(add, "minValues"), _bound(add, "maxValues"))
+
+
+def _types(tag: Any) -> Mapping[str, int] | None:
+    """Return what a tag says; None where that is no JSON object of names to whole numbers."""
+    with suppress(ValueError, TypeError, RecursionError):
+        types = json.loads(tag)
+        if isinstance(types, dict) and all(type(rows) is int and rows >= 0 for rows in types.values()):
+            return types
+    return None
 
 
 def _bound(add: Mapping[str, Any], name: str) -> datetime | None:
@@ -60,6 +71,8 @@ def false_claims(file: Path, claims: FileClaims, *, within: Path) -> Iterator[st
     from pyarrow import ArrowException, compute
     from pyarrow.parquet import ParquetFile
 
+    if claims.is_unreadable:
+        yield f"has a tag {_TAG} in the log that is no JSON object of event types to numbers of events"
     types, bounds = Counter[str](), list[datetime | None]()
     try:
         with open_file(file, within=within) as data:

@@ -77,8 +77,9 @@ def texts_of(entry: LedgerEntry, name: str) -> dict[str, str]:
 
 
 def days_added(entries: Sequence[LedgerEntry], since: int) -> frozenset[date]:
-    """Return the days of which an entry from that index on added files."""
-    added = (part_day_and_digest(path) for each in entries[since:] for path, _, _ in each.fields["adds"])
+    """Return the days of which an entry from that index on added files; of all where the ledger reaches less far."""
+    first = since if type(since) is int and 0 <= since <= len(entries) else 0
+    added = (part_day_and_digest(path) for each in entries[first:] for path, _, _ in each.fields["adds"])
     return frozenset(named[0] for named in added if named is not None)
 
 

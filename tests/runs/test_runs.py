@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,7 +23,7 @@ from auditlake.context import LakeContext
 from auditlake.disk.layout import Layout
 from auditlake.errors import LakeFormatError, PolicyNotFoundError
 from auditlake.findings.finding import subject_id, subject_of
-from auditlake.runs.journal import append, last_verification, read
+from auditlake.runs.journal import append, last_verification, read, rows_read
 from auditlake.runs.model import Answer, FailedRun, Found, PackAnswer, Run, Verification
 from auditlake.runs.recorder import Recorder
 from auditlake.testing import Clock
@@ -117,6 +118,24 @@ def test_an_error_is_on_record(lake: AuditLake) -> None:
         None,
         {},
     )
+
+
+def test_lines_of_full_verifications_are_those_of_earlier_versions(tmp_path: Path) -> None:
+    """An earlier auditlake reads no line with a key that it does not know: `read` is in those of quick ones alone."""
+    layout = bare(tmp_path / "lake").layout
+    for level, reached in (("full", 9), ("quick", 7)):
+        append(layout, Verification(0, NOON, NOON, "0.1.0", "ops", level, True, 3, 9, 0, reached))
+        assert rows_read(layout) == reached
+    full, quick = map(json.loads, layout.run_journal.read_text().splitlines())
+    assert full.keys() == quick.keys() - {"read"} != quick.keys()
+
+
+@pytest.mark.parametrize("reached", ["7", True, -1, 1.0])
+def test_a_number_that_is_none_is_not_trusted(reached: Any, tmp_path: Path) -> None:
+    """A line whose `read` is no number of entries lets every row be read."""
+    layout = bare(tmp_path / "lake").layout
+    append(layout, Verification(0, NOON, NOON, "0.1.0", "ops", "quick", True, 3, 9, 0, reached))
+    assert rows_read(layout) == 0
 
 
 def test_every_kind_of_line_is_read_as_it_was_written(tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ from auditlake.ledger import book, keys
 from auditlake.ledger.entry import Record
 from auditlake.ledger.note import new_signer, parse_checkpoint, parse_note, sign
 from auditlake.store import commit
+from auditlake.store.file_types import file_types, type_names
 from auditlake.store.model import DataFile
 from auditlake.verify.model import VerifyReport
 from tests.lakes import create
@@ -372,6 +373,27 @@ def test_a_checkpoint_of_the_delta_log_without_types(lake: AuditLake) -> None:
     pq.write_table(table.set_column(column, "add", pa.array(adds, table.schema.field("add").type)), path)
 
     assert "does not say of the files of version" in wrong(checked(lake))
+
+
+TAGS = ('["login"]', '{"login":null}', '{"login":-1}', '{"login":true}', '{"login":1.0}', '"login"', "{")
+
+
+def test_a_tag_that_is_none(tmp_path: Path) -> None:
+    """Readers open a file whose tag is no object of names to whole numbers, and verify tells of such a tag."""
+    lake = made(tmp_path / "lake")
+    lake.ingest(write_events(tmp_path / "events.jsonl", [0]))
+    version = lake.snapshot().version
+    path = lake.layout.commit(version)
+    lines = path.read_text().splitlines()
+    (at,) = (number for number, line in enumerate(lines) if line.startswith('{"add":'))
+    action = json.loads(lines[at])
+    (name,) = type_names(lake.layout, version)
+    for tag in TAGS:
+        action["add"]["tags"] = {"auditlake.types": tag}
+        lines[at] = json.dumps(action, separators=(",", ":"))
+        path.write_text("\n".join(lines) + "\n")
+        assert type_names(lake.layout, version) == file_types(lake.layout, version) == {}
+        assert f"{name}: has a tag auditlake.types in the log that is no JSON object" in wrong(checked(lake))
 
 
 FALSE = {

@@ -14,6 +14,7 @@ from auditlake.disk.layout import Layout
 from auditlake.ledger.book import checkpoint_path
 from auditlake.verify.deltalog import DeltaLog
 from auditlake.verify.model import VerifyReport
+from auditlake.verify.tree import days_added, read_tree
 from tests.lakes import create
 from tests.ledger.lakes import make_old
 from tests.store.lakes import NOW, made, opened, write_events
@@ -37,6 +38,16 @@ def test_nothing_is_wrong(full: bool, lake: AuditLake) -> None:
     assert {(day, verdict) for day, verdict, _ in told} == {(DELETED, "deleted"), (ERASED, "erased")}
     assert all("on 2026-04-01" in detail and "(certificate " in detail for _, _, detail in told)
     assert "deleted under policy failed_logins on" in min(detail for _, _, detail in told)
+
+
+def test_from_which_entry_on_days_are_read(lake: AuditLake) -> None:
+    """A number that the ledger does not reach, which only a false journal has, lets all days be read."""
+    entries = read_tree(lake.layout, checked(lake).size).entries
+    whole = days_added(entries, 0)
+
+    assert whole > days_added(entries, len(entries)) == frozenset()
+    for false in (-1, len(entries) + 1, True, 2.0):
+        assert days_added(entries, false) == whole  # type: ignore[arg-type]
 
 
 def test_an_empty_lake(tmp_path: Path) -> None:
