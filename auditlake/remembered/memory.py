@@ -13,11 +13,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import cached_property, partial
+from itertools import compress
 from typing import Any
 
 import duckdb
+import numpy as np
 
 from auditlake.disk.layout import Layout
+from auditlake.engine.arrow_rows import ArrowRows
 from auditlake.engine.duck_engine import DuckEngine
 from auditlake.engine.model import Row, StatementError
 from auditlake.engine.statements import statement
@@ -49,11 +52,11 @@ _EVENTS, _EPISODES, _TOTALS, _FIELDS, _SILENCES, _SAMPLES = (
     "events_by_day", "episodes_by_day", "totals_by_day", "fields_by_day", "silences_by_day", "samples",
 )  # fmt: skip
 _COUNTING = {_EPISODES, _TOTALS}
+"""The queries that a policy's condition decides on."""
 MOST_PIECES = 5_000
-"""How many pieces of episodes a day may have, more or less, to be remembered: many more are quicker found than read."""
+"""How many pieces of episodes a day may have to be remembered: many more are quicker found than read."""
 _TOO_MANY = None
 """What is remembered of a day that has more: its policy is asked as any other."""
-"""The queries that a policy's condition decides on."""
 _BY_DAY = re.compile(r".*_by_day|daily_peaks|evidence_(carried|begun)")
 """The names of steps whose rows are about days."""
 _ODD = (TypeError, ValueError, LookupError, AttributeError, OverflowError, RecursionError)
@@ -320,11 +323,14 @@ class LakeMemory:
     def _take(self, ask: _Ask, since: int, until: int, rows: Mapping[str, Sequence[Row]]) -> None:
         """Take what a query says of a stretch of time apart by days."""
         parts = [*parts_of(since, until)]
-        by_day: dict[int, dict[str, list[Any]] | None] = {part.day: {name: [] for name in rows} for part in parts}
-        if len(rows.get(_EPISODES, ())) > MOST_PIECES * len(parts):
-            by_day = dict.fromkeys(by_day, _TOO_MANY)
+        heavy: Any = ()
+        if len(pieces := rows.get(_EPISODES, ())) > MOST_PIECES:
+            days, numbers = np.unique(_days(_EPISODES, pieces), return_counts=True)
+            heavy = days[numbers > MOST_PIECES]
+        if len(heavy):
             self._failed.add(ask.file)
-            rows = {}
+            rows = {name: _of_others(name, given, heavy) for name, given in rows.items()}
+        by_day = {part.day: _TOO_MANY if part.day in heavy else {name: list[Any]() for name in rows} for part in parts}
         for name, given in rows.items():
             for row in given:
                 day, rest = _day_and_rest(name, row)
@@ -466,6 +472,21 @@ def _day_and_rest(step: str, row: Row) -> tuple[int, list[Any]]:
     # A piece that is carried over begins with the last instant before its day.
     start = micros(row[1]) + (step == "evidence_carried")
     return start // DAY, [_encoded(value) for value in row]
+
+
+def _days(step: str, rows: Sequence[Row]) -> Any:
+    """Return the days of rows, without making those of a table."""
+    if not isinstance(rows, ArrowRows):
+        return np.array([_day_and_rest(step, row)[0] for row in rows], np.int64)
+    if not step.startswith("evidence"):
+        return rows.table.column(0).to_numpy()
+    return (rows.table.column(1).cast("int64").to_numpy() + (step == "evidence_carried")) // DAY
+
+
+def _of_others(step: str, rows: Sequence[Row], days: Any) -> Sequence[Row]:
+    """Return the rows that are not of these days."""
+    others = ~np.isin(_days(step, rows), days)
+    return ArrowRows(rows.table.take(others.nonzero()[0])) if isinstance(rows, ArrowRows) else [*compress(rows, others)]
 
 
 def _encoded(value: Any) -> Any:

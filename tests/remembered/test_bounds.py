@@ -22,7 +22,7 @@ from auditlake.remembered.memory import LakeMemory
 from auditlake.store.model import Snapshot
 from auditlake.summaries.day_rows import LakeRows
 from tests.remembered import test_days
-from tests.remembered.test_days import TYPES, Lake, events, question, write
+from tests.remembered.test_days import TYPES, Lake, events, point, question, write
 
 PLAIN = "name: n\ndescription: d\nrequired_events: [login, logout]\nalert_threshold: 3\n"
 ALWAYS = Crossover(events=0, in_a_slice=0, near=1)
@@ -39,6 +39,11 @@ class Counted(Bounds):
         found = super().by_day(policy, question)
         Counted.answered += found is not None
         return found
+
+
+def within_minutes(rng: Random) -> int:
+    """Return an instant: one of those of days, or a little later, at most three minutes."""
+    return point(rng) + rng.choice((0, 0, 60_000_000, rng.randrange(180_000_000)))
 
 
 def policy(rng: Random, number: int) -> Policy:
@@ -63,6 +68,7 @@ def check(seed: int, folder: Path, monkeypatch: pytest.MonkeyPatch, crossover: C
         return LakeMemory(layout, snapshot, engine, *others, Counted(rows, crossover=crossover))
 
     monkeypatch.setattr(test_days, "LakeMemory", with_bounds)
+    monkeypatch.setattr(test_days, "point", within_minutes)
     monkeypatch.setattr(memory, "MOST_EVENTS", -1)  # no stretch has few
     rng = Random(seed)
     with connect(threads=1) as connection:

@@ -451,3 +451,24 @@ def test_days_with_very_many_episodes(monkeypatch: pytest.MonkeyPatch) -> None:
             assert sorted(set(asked)) == times
             asked.clear()
         assert len(json.loads(without[1])["violations"]) == 60
+
+
+@pytest.mark.parametrize("in_tables", [False, True])
+def test_the_neighbours_of_a_heavy_day_are_remembered(monkeypatch: pytest.MonkeyPatch, in_tables: bool) -> None:
+    """A day of too many episodes is asked about anew, and no other one, in whatever form its rows come."""
+    plain = "name: n\ndescription: d\nrequired_events: [login]\nwindow: 1min\n"
+    policies = {"plain": f"{plain}alert_threshold: 1\n", "chain": f"{plain}sequence: [{{where: 'true'}}]\n"}
+    with temporary_lake(policies=policies) as lake:
+        lake.ingest(testing.events("login", "2026-03-25T09:00:00Z", count=7, every="24h"))
+        lake.ingest(testing.events("login", "2026-03-27T10:00:00Z", count=9, every="10min"))
+        monkeypatch.setattr(memory, "MOST_PIECES", 5)
+        if in_tables:
+            monkeypatch.setattr("auditlake.engine.duck.MANY", 1)
+        for days, until in (("7d", "2026-03-31"), ("4d", "2026-03-31"), ("2d", "2026-03-26")):
+            as_of = f"{until}T23:59:59.999999Z"
+            made, plain_ones = (lake.reports(as_of=as_of, last=days, cache=cache) for cache in (True, False))
+            assert [each.json() for each in made] == [each.json() for each in plain_ones]
+        for name in policies:
+            entries = json.loads((lake.layout.remembered / f"{name}.json").read_bytes().split(b"\n", 1)[1])
+            kept = {int(day) - 20_537: entry[3] is not None for day, entry in entries["episodes_by_day"][1].items()}
+            assert kept == {day: day != 2 for day in range(7)}, name
