@@ -93,8 +93,8 @@ class Disk:
     def _make(self, folders: Iterable[Path]) -> None:
         """Make folders that are not there, and let their names be durable before there is a file in them.
 
-        The process that made one may have died before it was durable. So a folder without a file is synced into its
-        parents, and one with a file need not be.
+        Who made one may have died before it was durable, or be a program that syncs nothing. So the parent of each is
+        synced, once, and all folders above one that has no file.
         """
         unsettled: set[Path] = set()
         for folder in folders:
@@ -103,8 +103,7 @@ class Disk:
             if not folder.is_dir():
                 for each in (*reversed(above), folder):
                     make_folder(each)
-            if not _has_file(folder):
-                unsettled.update(above)
+            unsettled.update(above[:1] if _has_file(folder) else above)
         for each in sorted(unsettled):
             sync_folder(each)
 

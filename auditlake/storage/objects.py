@@ -1,4 +1,4 @@
-"""The files of a lake in an object store: S3, Google Cloud Storage or Azure Blob Storage.
+"""The files of a lake in an object store: S3, Google Cloud Storage or Azure Blob Storage. No verb opens one there yet.
 
 A name is made by a PUT that is refused where the name is taken (``If-None-Match``), and replaced by one that is refused
 where it has changed (``If-Match``). So no lock is needed. What the store acknowledges is durable.

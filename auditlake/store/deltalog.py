@@ -194,7 +194,8 @@ def allocate_batch(layout: Layout, version: int) -> int:
     """Return the next batch number, and never the same one again. The caller holds the lake's lock.
 
     The number is recorded before any file of the batch is written, so a crash leaves a gap and never a repetition.
-    Without that record the numbers continue after the last committed one.
+    Without that record the numbers continue after the last committed one. Two writers that no lock keeps apart may both
+    write the same record and get the same number: then the ``create`` of the commit's log entry settles whose it is.
 
     Args:
         layout: The lake.

@@ -18,7 +18,7 @@ from auditlake.disk.lock import workspace
 from auditlake.engine.paths import for_delta
 from auditlake.errors import AuditLakeError, LakeFormatError
 from auditlake.storage.lake import storage_of
-from auditlake.storage.model import found, put
+from auditlake.storage.model import found
 from auditlake.store.deltalog import keep_summary
 
 if TYPE_CHECKING:
@@ -69,7 +69,8 @@ def _write(layout: Layout, folder: Path, version: int) -> None:
     if _live(DeltaTable(for_delta(alone.events))) != _live(replayed):
         raise LakeFormatError(f"the checkpoint of version {version} does not say what the log entries say")
     storage, name = storage_of(layout), layout.name(layout.delta_pointer)
-    put(storage, {layout.name(layout.delta_checkpoint(version)): made})
+    if storage.create({layout.name(layout.delta_checkpoint(version)): made}):
+        return  # the pointer may name the one that is there, so that stays: a later version gets its own
     storage.swap(name, pointer.read_bytes(), found(storage, name))
 
 

@@ -304,7 +304,7 @@ class _Run:
         bad = (part for batch in report.batches for part in batch.parts if part.verdict in {"MISSING", "CHANGED"})
         wrong = [f"batch {part.batch}, {part.day}: {part.detail}" for part in bad]
         told = tuple(visible(each) for each in (*map(str, report.problems), *wrong))
-        facts = {"batches": len(report.batches), "version": report.version, "problems": len(told)}
+        facts = {"batches": len(report.batches), "version": report.version, "problems": report.wrong}
         if report.ok:
             return Step("verify", "done", f"{count(report.size, 'entry', 'entries')}, all as recorded", facts)
         return Step("verify", "wrong", "the lake is not as it was recorded", facts, told)

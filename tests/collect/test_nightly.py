@@ -13,9 +13,11 @@ from auditlake.config import FORMS
 from auditlake.disk.lock import exclusive
 from auditlake.errors import LakeBusyError, LakeFormatError, ReportError, RunUnderWayError
 from auditlake.forms.table import NAMES
+from auditlake.runs.journal import last_verification
 from tests.cli.conftest import Run, run  # noqa: F401 - a fixture
 from tests.collect.conftest import Collecting, event
 from tests.frameworks.test_lake import OTHER
+from tests.lakes import create
 
 OLD = (datetime.now(UTC) - timedelta(days=500)).isoformat()
 POLICY = "name: Kept\ndescription: Logins are kept for a month\nrequired_events: [login]\nretention_period: 30d\n"
@@ -115,6 +117,19 @@ def spoil_policy(lake: auditlake.AuditLake) -> None:
 def spoil_mapping(lake: auditlake.AuditLake) -> None:
     lake.layout.sources.mkdir()
     (lake.layout.sources / "mine.yaml").write_text("name: [\n")
+
+
+def test_a_night_counts_what_its_line_of_the_journal_counts(tmp_path: Path) -> None:
+    """A batch with several changed parts is one thing that is wrong, in the summary as on record."""
+    lake, days = create(tmp_path / "lake"), [datetime(2026, 3, day, tzinfo=UTC) for day in (1, 2)]
+    lake.ingest([auditlake.AuditEvent("login", day, user_id="u", event_id=f"{day}") for day in days])
+    for file in lake.layout.events.rglob("*.parquet"):
+        file.write_bytes(file.read_bytes()[:-1] + b"x")
+    step = lake.routine.nightly()["verify"]
+    recorded = last_verification(lake.layout)
+
+    assert recorded is not None
+    assert step.facts["problems"] == recorded.problems < len(step.told)
 
 
 def spoil_file(lake: auditlake.AuditLake) -> None:

@@ -48,7 +48,7 @@ def test_the_first_file_of_a_folder(disk: Disk, done: list[str]) -> None:
     assert {"fsync .", "fsync days"} <= set(done[:-5])
     done.clear()
     disk.create({"days/d=1/r": b"z"})
-    assert done == ["fsync days/d=1/r", "link days/d=1/r", "fsync days/d=1"]
+    assert done == ["fsync days", "fsync days/d=1/r", "link days/d=1/r", "fsync days/d=1"]
 
 
 def test_a_folder_whose_maker_died(disk: Disk, done: list[str]) -> None:
@@ -58,6 +58,17 @@ def test_a_folder_whose_maker_died(disk: Disk, done: list[str]) -> None:
     disk.create({"days/d=1/p": b"x"})
 
     assert done == ["fsync .", "fsync days", "fsync days/d=1/p", "link days/d=1/p", "fsync days/d=1"]
+
+
+def test_a_folder_that_another_program_made(disk: Disk, done: list[str]) -> None:
+    """A file in a folder does not show that the folder is durable: its parent is synced, once for all its folders."""
+    for name in ("d=1", "d=2"):
+        (disk.root / "days" / name).mkdir(parents=True)
+        (disk.root / "days" / name / "theirs").write_bytes(b"")
+    disk.create({"days/d=1/p": b"x", "days/d=2/p": b"x"})
+
+    assert done[0] == "fsync days"
+    assert done.count("fsync days") == 1
 
 
 def test_a_file_of_the_callers(disk: Disk, done: list[str], tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable
 
@@ -172,7 +173,7 @@ def test_a_checkpoint_that_cannot_be_written(grown: Grown, tmp_path: Path, monke
         raise OSError(5, "Input/output error")
 
     with monkeypatch.context() as patched:
-        patched.setattr(log_checkpoint, "put", fail)
+        patched.setattr(log_checkpoint, "_write", fail)
         assert lake.ingest(write_events(tmp_path / "third.jsonl", range(3))).snapshot == 3
     assert checkpoints(lake.layout) == []
     assert check(lake) == expected(range(3))
@@ -180,6 +181,18 @@ def test_a_checkpoint_that_cannot_be_written(grown: Grown, tmp_path: Path, monke
     lake.ingest(write_events(tmp_path / "fourth.jsonl", range(4)))
     assert checkpoints(lake.layout) == [4]
     assert check(lake) == expected(range(4))
+
+
+def test_a_checkpoint_that_is_there_stays(grown: Grown, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that has other bytes is not replaced, since the pointer may name it; the pointer stays too."""
+    layout = grown(3).layout
+    path = layout.delta_checkpoint(3)
+    pq.write_table(pq.read_table(path), path, compression="gzip")
+    before = path.stat().st_ino, path.read_bytes(), layout.delta_pointer.read_bytes()
+
+    monkeypatch.setattr(log_checkpoint, "last_checkpoint", lambda _: 0)  # as where the disk refuses to read it once
+    log_checkpoint._write(layout, tmp_path / "staged", 3)
+    assert (path.stat().st_ino, path.read_bytes(), layout.delta_pointer.read_bytes()) == before
 
 
 def test_a_checkpoint_that_says_something_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
