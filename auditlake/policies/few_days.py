@@ -31,7 +31,7 @@ DAYS_AT_ONCE = "days at once"
 _FILE = "policies/few_days.sql"
 
 
-def is_few(days: int, events: int) -> bool:
+def has_few(days: int, events: int) -> bool:
     """Return whether a stretch is asked about in this way.
 
     Args:

@@ -30,7 +30,7 @@ from auditlake.policies.compile import CompiledQuery, compile_by_day, moments_of
 from auditlake.policies.condition import ConditionError
 from auditlake.policies.evaluate import Answers as PolicyAnswers
 from auditlake.policies.evaluate import Known, Runner, Samples, sorted_by
-from auditlake.policies.few_days import MOST_DAYS, MOST_EVENTS, counted_together, is_counted, keep_events
+from auditlake.policies.few_days import DAYS_AT_ONCE, counted_together, has_few, is_counted, keep_events
 from auditlake.policies.holds import Hold
 from auditlake.policies.kinds.model import Inquiry
 from auditlake.policies.kinds.retention_due import is_by_day
@@ -228,12 +228,18 @@ class LakeMemory:
 
     def missing(self, policy: Policy, question: Question) -> list[Part]:
         """Return the parts of a period of which it is not known what a policy says, in order."""
+        return [part for part, entry in self._entries_of(policy, question) if entry is None]
+
+    def finds_too_much(self, policy: Policy, question: Question) -> bool:
+        """Return whether a policy is asked as any other since a day of a period has too many episodes."""
+        found = self._entries_of(policy, question)
+        return any(entry is not None and entry.answer is _TOO_MANY for _, entry in found)
+
+    def _entries_of(self, policy: Policy, question: Question) -> Iterator[tuple[Part, Entry | None]]:
         ask = _asks_of(policy).get(_EPISODES) or self._of_all
-        entries, parts = (
-            self._entries(ask.file, ask.query, ask.digest),
-            parts_of(*map(micros, (question.since, question.until))),
-        )
-        return [part for part in parts if self._entry(ask, entries, part) is None]
+        entries = self._entries(ask.file, ask.query, ask.digest)
+        parts = parts_of(micros(question.since), micros(question.until))
+        return ((part, self._entry(ask, entries, part)) for part in parts)
 
     def _entry(self, ask: _Ask, entries: Entries, part: Part) -> Entry | None:
         entry = entries.get(str(part.day)) if part.is_whole else None
@@ -263,7 +269,7 @@ class LakeMemory:
         days = range(min(ask.first(Part(since, until)) for ask in asks), until // DAY + 1)
         engine = self._engine(days)
         events = sum(each.rows for day in days for each in self._files.files(day))
-        is_few = len(days) <= MOST_DAYS and events <= MOST_EVENTS
+        is_few = has_few(len(days), events)
         bounds = None if is_few else self._bounds
         wanted: dict[str, tuple[Policy, dict[str, _Ask]]] = {}
         for ask in asks:
@@ -318,7 +324,7 @@ class LakeMemory:
         with suppress(StatementError):  # whatever it is, then each is asked by itself
             for name, rows in counted_together(engine, counted, question, together).items():
                 self._take(wanted[name][1].pop(_EPISODES), since, until, rows)
-                answered_by(name, "counted with others, a few days at once")
+                answered_by(name, DAYS_AT_ONCE)
 
     def _take(self, ask: _Ask, since: int, until: int, rows: Mapping[str, Sequence[Row]]) -> None:
         """Take what a query says of a stretch of time apart by days."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from auditlake.context import LakeContext
 from auditlake.policies.bounds import Bounds
 from auditlake.policies.evaluate import sorted_by
-from auditlake.policies.few_days import DAYS_AT_ONCE, is_counted, is_few
+from auditlake.policies.few_days import DAYS_AT_ONCE, has_few, is_counted
 from auditlake.policies.holds import Hold
 from auditlake.policies.model import Policy
 from auditlake.policies.question import Question
@@ -65,6 +65,8 @@ def plan_of(
         if not (known and settings.remember_mb):
             return plan(sorted_by(policy), "nothing of earlier days is remembered in this lake", every)
         memory = LakeMemory(layout, snapshot, engine, policies, holds, settings.remember_mb * 1_000_000)
+        if memory.finds_too_much(policy, question):
+            return plan(sorted_by(policy), "days have too many episodes to be remembered", every)
         missing = memory.missing(policy, question)
         if not missing:
             return plan("remembered days", "all days of the period are remembered", ())
@@ -72,7 +74,7 @@ def plan_of(
         asked = Question(instant(until), instant(since), instant(until))
         days = [each.day for each in missing]
         back = range(max(since + 1 - window, 0) // DAY, until // DAY + 1)
-        if is_few(len(back), rows.number(back)):
+        if has_few(len(back), rows.number(back)):
             name = DAYS_AT_ONCE if is_counted(policy) else sorted_by(policy)
             return plan(name, "few events are to be asked about; by itself a policy is sorted", days)
         settled = Bounds(rows).settled(policy, asked) if most else None

@@ -13,11 +13,11 @@ from auditlake.disk.layout import Layout
 from auditlake.engine.duck import connect
 from auditlake.engine.duck_engine import DuckEngine
 from auditlake.engine.model import Row
+from auditlake.policies import few_days
 from auditlake.policies.bounds import Bounds, Crossover, without_bounds
 from auditlake.policies.loader import load_policy
 from auditlake.policies.model import Policy
 from auditlake.policies.question import Question
-from auditlake.remembered import memory
 from auditlake.remembered.memory import LakeMemory
 from auditlake.store.model import Snapshot
 from auditlake.summaries.day_rows import LakeRows
@@ -69,7 +69,7 @@ def check(seed: int, folder: Path, monkeypatch: pytest.MonkeyPatch, crossover: C
 
     monkeypatch.setattr(test_days, "LakeMemory", with_bounds)
     monkeypatch.setattr(test_days, "point", within_minutes)
-    monkeypatch.setattr(memory, "MOST_EVENTS", -1)  # no stretch has few
+    monkeypatch.setattr(few_days, "MOST_EVENTS", -1)  # no stretch has few
     rng = Random(seed)
     with connect(threads=1) as connection:
         rows = events(rng, rng.choice((8, 30, 60)))

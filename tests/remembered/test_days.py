@@ -21,6 +21,7 @@ from auditlake.engine.duck import connect, view_events
 from auditlake.engine.duck_engine import DuckEngine
 from auditlake.engine.sql_text import identifier
 from auditlake.events.schema import COLUMNS, FILE_COLUMNS
+from auditlake.policies import few_days
 from auditlake.policies.evaluate import Answers, evaluate, samples
 from auditlake.policies.loader import load_policy
 from auditlake.policies.model import Policy
@@ -170,11 +171,11 @@ def check(seed: int, folder: Path) -> int:
 
     Of two seeds one asks as where there are many events, and of four two judge conditions in one scan.
     """
-    rng, remembered, few = Random(seed), 0, memory.MOST_EVENTS if seed % 2 else -1
+    rng, remembered, few = Random(seed), 0, few_days.MOST_EVENTS if seed % 2 else -1
     sifted = partial(sieve, fewest=2 if seed % 4 > 1 else 5)
     with (
         connect(threads=1) as connection,
-        patch.object(memory, "MOST_EVENTS", few),
+        patch.object(few_days, "MOST_EVENTS", few),
         patch.object(memory, "sieve", sifted),
     ):
         rows = events(rng, rng.choice((8, 30, 60)))

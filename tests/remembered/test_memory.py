@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 from auditlake import AuditLake, testing
 from auditlake.disk.lock import exclusive
+from auditlake.policies import few_days
 from auditlake.policies.compile import compile_by_day
 from auditlake.policies.model import Policy
 from auditlake.remembered import files, memory
@@ -434,7 +435,7 @@ def test_days_with_very_many_episodes(monkeypatch: pytest.MonkeyPatch) -> None:
     with temporary_lake(policies={"many": text, "few": text.replace("window: 1h", "window: 24h")}) as lake:
         lake.ingest(testing.events("login", "2026-03-25T09:00:00Z", count=60, every="2h"))
         monkeypatch.setattr(memory, "MOST_PIECES", 5)
-        monkeypatch.setattr(memory, "MOST_EVENTS", -1)  # no stretch has few
+        monkeypatch.setattr(few_days, "MOST_EVENTS", -1)  # no stretch has few
         asked: list[str] = []
 
         def by_day(policy: Policy, *others: Any, **options: Any) -> Any:
