@@ -11,16 +11,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from decimal import Decimal
 from functools import cached_property, partial
-from itertools import compress
 from typing import Any
 
 import duckdb
 import numpy as np
 
 from auditlake.disk.layout import Layout
-from auditlake.engine.arrow_rows import ArrowRows
 from auditlake.engine.duck_engine import DuckEngine
 from auditlake.engine.model import Row, StatementError
 from auditlake.engine.statements import statement
@@ -39,6 +36,7 @@ from auditlake.policies.model import Policy
 from auditlake.policies.question import Question, earlier
 from auditlake.policies.sieve import Sieve, sieve
 from auditlake.remembered import merge
+from auditlake.remembered.day_rows import day_and_rest, days_of, encoded, of_others
 from auditlake.remembered.files import OF_ALL, DayFiles, Entries, Entry, Remembered, question_digest, read, write
 from auditlake.remembered.parts import DAY, Part, instant, micros, parts_of, stretches
 from auditlake.store.file_types import type_names
@@ -331,15 +329,15 @@ class LakeMemory:
         parts = [*parts_of(since, until)]
         heavy: Any = ()
         if len(pieces := rows.get(_EPISODES, ())) > MOST_PIECES:
-            days, numbers = np.unique(_days(_EPISODES, pieces), return_counts=True)
+            days, numbers = np.unique(days_of(_EPISODES, pieces), return_counts=True)
             heavy = days[numbers > MOST_PIECES]
         if len(heavy):
             self._failed.add(ask.file)
-            rows = {name: _of_others(name, given, heavy) for name, given in rows.items()}
+            rows = {name: of_others(name, given, heavy) for name, given in rows.items()}
         by_day = {part.day: _TOO_MANY if part.day in heavy else {name: list[Any]() for name in rows} for part in parts}
         for name, given in rows.items():
             for row in given:
-                day, rest = _day_and_rest(name, row)
+                day, rest = day_and_rest(name, row)
                 (by_day[day] or {})[name].append(rest)
         answers = self._answers.setdefault((ask.file, ask.query), {})
         entries = self._entries(ask.file, ask.query, ask.digest)
@@ -397,7 +395,7 @@ class LakeMemory:
         engine, (shown, sampled) = self._engine(days), compiled.steps
         engine.step(shown.name, shown.sql, {name: bound[name] for name in shown.parameters})
         for key, start, *event in engine.step(sampled.name, sampled.sql, sampled.parameters):
-            entries[names[group_values(key), micros(start)]].answer.append([_encoded(value) for value in event])
+            entries[names[group_values(key), micros(start)]].answer.append([encoded(value) for value in event])
 
     # What it has
 
@@ -468,37 +466,3 @@ def _window_start(policy: Policy, question: Question) -> int:
 def _given(query: CompiledQuery, rows: Mapping[str, Sequence[Row]]) -> dict[str, Sequence[Row]]:
     """Return the rows of the steps of a query that say something of days."""
     return {step.name: rows[step.name] for step in query.steps if _BY_DAY.fullmatch(step.name)}
-
-
-def _day_and_rest(step: str, row: Row) -> tuple[int, list[Any]]:
-    """Return the day of a row, and the rest of it as JSON values."""
-    if not step.startswith("evidence"):
-        day, *rest = row
-        return day, [_encoded(value) for value in rest]
-    # A piece that is carried over begins with the last instant before its day.
-    start = micros(row[1]) + (step == "evidence_carried")
-    return start // DAY, [_encoded(value) for value in row]
-
-
-def _days(step: str, rows: Sequence[Row]) -> Any:
-    """Return the days of rows, without making those of a table."""
-    if not isinstance(rows, ArrowRows):
-        return np.array([_day_and_rest(step, row)[0] for row in rows], np.int64)
-    if not step.startswith("evidence"):
-        return rows.table.column(0).to_numpy()
-    return (rows.table.column(1).cast("int64").to_numpy() + (step == "evidence_carried")) // DAY
-
-
-def _of_others(step: str, rows: Sequence[Row], days: Any) -> Sequence[Row]:
-    """Return the rows that are not of these days."""
-    others = ~np.isin(_days(step, rows), days)
-    return ArrowRows(rows.table.take(others.nonzero()[0])) if isinstance(rows, ArrowRows) else [*compress(rows, others)]
-
-
-def _encoded(value: Any) -> Any:
-    """Return a value as JSON has it; a number of 128 bits as text."""
-    if isinstance(value, datetime):
-        return {merge.AT: micros(value)}
-    if isinstance(value, list | tuple):
-        return [_encoded(each) for each in value]
-    return str(value) if isinstance(value, Decimal) else value
