@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -214,4 +215,6 @@ def kept(
     if relation is None:
         return []
     table = relation.to_arrow_table()
-    return ArrowRows(table) if len(table) >= MANY else table_rows(table)
+    # What is made of many rows needs numpy; statistics and the sandbox keep Arrow from importing it (sandbox/open.py).
+    has_numpy = sys.modules.get("numpy", sys) is not None
+    return ArrowRows(table) if len(table) >= MANY and has_numpy else table_rows(table)

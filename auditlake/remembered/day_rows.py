@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from decimal import Decimal
-from itertools import compress
 from typing import Any
-
-import numpy as np
 
 from auditlake.engine.arrow_rows import ArrowRows
 from auditlake.engine.model import Row
@@ -26,19 +24,34 @@ def day_and_rest(step: str, row: Row) -> tuple[int, list[Any]]:
     return start // DAY, [encoded(value) for value in row]
 
 
-def days_of(step: str, rows: Sequence[Row]) -> Any:
-    """Return the days of rows, without making those of a table."""
-    if not isinstance(rows, ArrowRows):
-        return np.array([day_and_rest(step, row)[0] for row in rows], np.int64)
-    if not step.startswith("evidence"):
-        return rows.table.column(0).to_numpy()
-    return (rows.table.column(1).cast("int64").to_numpy() + (step == "evidence_carried")) // DAY
+def days_with_more(step: str, rows: Sequence[Row], most: int) -> Collection[int]:
+    """Return the days that more rows than that are about."""
+    if len(rows) <= most:
+        return frozenset()
+    if isinstance(rows, ArrowRows):
+        each_day = _days(step, rows).value_counts().to_pylist()
+        return frozenset(each["values"] for each in each_day if each["counts"] > most)
+    counts = Counter(day_and_rest(step, row)[0] for row in rows)
+    return frozenset(day for day, number in counts.items() if number > most)
 
 
-def of_others(step: str, rows: Sequence[Row], days: Any) -> Sequence[Row]:
+def of_others(step: str, rows: Sequence[Row], days: Collection[int]) -> Sequence[Row]:
     """Return the rows that are not of these days."""
-    others = ~np.isin(days_of(step, rows), days)
-    return ArrowRows(rows.table.take(others.nonzero()[0])) if isinstance(rows, ArrowRows) else [*compress(rows, others)]
+    if not isinstance(rows, ArrowRows):
+        return [row for row in rows if day_and_rest(step, row)[0] not in days]
+    from pyarrow import array, compute
+
+    return ArrowRows(rows.table.filter(compute.invert(compute.is_in(_days(step, rows), array(list(days))))))
+
+
+def _days(step: str, rows: ArrowRows) -> Any:
+    """Return the days of the rows of a table, without making these."""
+    from pyarrow import compute
+
+    if not step.startswith("evidence"):
+        return rows.table.column(0)
+    starts = rows.table.column(1).cast("int64")
+    return compute.divide(compute.add(starts, int(step == "evidence_carried")), DAY)
 
 
 def encoded(value: Any) -> Any:

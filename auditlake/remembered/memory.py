@@ -15,7 +15,6 @@ from functools import cached_property, partial
 from typing import Any
 
 import duckdb
-import numpy as np
 
 from auditlake.disk.layout import Layout
 from auditlake.engine.duck_engine import DuckEngine
@@ -36,7 +35,7 @@ from auditlake.policies.model import Policy
 from auditlake.policies.question import Question, earlier
 from auditlake.policies.sieve import Sieve, sieve
 from auditlake.remembered import merge
-from auditlake.remembered.day_rows import day_and_rest, days_of, encoded, of_others
+from auditlake.remembered.day_rows import day_and_rest, days_with_more, encoded, of_others
 from auditlake.remembered.files import OF_ALL, DayFiles, Entries, Entry, Remembered, question_digest, read, write
 from auditlake.remembered.parts import DAY, Part, instant, micros, parts_of, stretches
 from auditlake.store.file_types import type_names
@@ -327,11 +326,7 @@ class LakeMemory:
     def _take(self, ask: _Ask, since: int, until: int, rows: Mapping[str, Sequence[Row]]) -> None:
         """Take what a query says of a stretch of time apart by days."""
         parts = [*parts_of(since, until)]
-        heavy: Any = ()
-        if len(pieces := rows.get(_EPISODES, ())) > MOST_PIECES:
-            days, numbers = np.unique(days_of(_EPISODES, pieces), return_counts=True)
-            heavy = days[numbers > MOST_PIECES]
-        if len(heavy):
+        if heavy := days_with_more(_EPISODES, rows.get(_EPISODES, ()), MOST_PIECES):
             self._failed.add(ask.file)
             rows = {name: of_others(name, given, heavy) for name, given in rows.items()}
         by_day = {part.day: _TOO_MANY if part.day in heavy else {name: list[Any]() for name in rows} for part in parts}

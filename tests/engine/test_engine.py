@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -11,6 +12,8 @@ import duckdb
 import pytest
 
 from auditlake import AuditEvent, AuditLake
+from auditlake.engine import duck
+from auditlake.engine.arrow_rows import ArrowRows
 from auditlake.engine.duck import beside, connect
 from auditlake.engine.duck_engine import DuckEngine
 from auditlake.engine.model import Engine, RangeError, Row, StatementError
@@ -111,3 +114,12 @@ def test_a_connection_beside_another_is_in_utc() -> None:
         with beside(database) as connection:
             ((hours,),) = connection.execute("select date_part('hour', to_timestamp(0))").fetchall()
     assert hours == 0
+
+
+def test_many_rows_are_kept_where_numpy_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where Arrow is kept from importing numpy, rows are made: what is made of kept ones needs it."""
+    monkeypatch.setattr(duck, "MANY", 2)
+    with connect() as connection:
+        assert isinstance(duck.kept(connection, "from range(2)"), ArrowRows)
+        monkeypatch.setitem(sys.modules, "numpy", None)
+        assert duck.kept(connection, "from range(2)") == [(0,), (1,)]
