@@ -62,7 +62,7 @@ def check(lake: AuditLake) -> None:
 @settings(max_examples=6, deadline=None)
 @given(
     st.lists(
-        st.tuples(st.integers(0, 300), st.sampled_from(NAMES) | st.text(max_size=3), st.sampled_from(("", "a", '"'))),
+        st.tuples(st.integers(0, 280), st.sampled_from(NAMES) | st.text(max_size=3), st.sampled_from(("", "a", '"'))),
         min_size=1, max_size=30,
     ),
     st.sampled_from(("[user_id]", "[user_id, action]", "[]")),
