@@ -166,7 +166,7 @@ def _judged(place: Place, folder: Path, groups: Sequence[Sequence[str]]) -> Time
     import auditlake
     from auditlake.frameworks import run as frameworks
     from auditlake.frameworks.run import Where
-    from auditlake.reports import run
+    from auditlake.reports import evaluators, run
     from auditlake.reports.compliance import ComplianceReport
 
     packs, aside = _packs(TWO), _Aside()
@@ -175,7 +175,8 @@ def _judged(place: Place, folder: Path, groups: Sequence[Sequence[str]]) -> Time
     lake = auditlake.open(place.lake, clock=lambda: AS_OF)
     found = {}
     with (
-        patch.object(run, "evaluate", aside.each(run.evaluate)), patch.object(run, "_report", aside.once(run._report)),
+        patch.object(evaluators, "evaluate", aside.each(evaluators.evaluate)),
+        patch.object(run, "_report", aside.once(run._report)),
         patch.object(frameworks, "shared", aside.once(frameworks.shared)),
         patch.object(ComplianceReport, "json", aside.once(ComplianceReport.json)),
     ):  # fmt: skip
