@@ -14,7 +14,7 @@ from pathlib import Path
 
 from tests.bench import kinds, mapping
 from tests.bench.child import WORKS
-from tests.bench.classes import NARROWED
+from tests.bench.classes import WHOLE
 from tests.bench.commits import INGESTS
 from tests.bench.data import EVENTS, LINES, small_place
 from tests.bench.landing import CROWDED, FOLLOWED, SYNCED, THREADS, UNSYNCED
@@ -57,13 +57,13 @@ def rows_asked(scale: float) -> tuple[Asked, ...]:
             "classes-reports",
             f"JSON report of three policies in classes, nothing remembered, {events}, processor time",
             1.05,
-            beside=NARROWED,
+            beside=WHOLE,
         ),
         Asked(
             "classes-report",
             f"JSON report of a policy of one class, nothing remembered, {events}, processor time",
             0.6,
-            beside=NARROWED,
+            beside=WHOLE,
         ),
         Asked("classes-ingest", f"ingest of {lines} in classes, processor time", 0.95, rate=True),
         Asked(

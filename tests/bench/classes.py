@@ -1,9 +1,8 @@
 """What it costs and brings that a day is one file for each retention class; the rival is the layout of before.
 
-Ours and the rivals are one program on the same events, and their answers are compared: only how files lie differs, and
-for the rival which of them are opened. Before classes a day was one file, and each statement read all files: that is
-the rival of reports. Beside it stand the same files with the readers of now, which pass over days by their times. What
-was found of earlier days is not asked for, since a memory would leave nothing to read. Times are the processor's.
+Ours and the rival are one program on the same events, and their answers are compared: only how files lie differs. What
+was found of earlier days is not asked for, since a memory would leave nothing to read. Beside the rival of reports are
+the same files with the readers of before, which opened all of them for each statement. Times are the processor's.
 """
 
 from __future__ import annotations
@@ -27,9 +26,8 @@ from tests.lakes import create
 ALONE = POLICIES[1]
 """A policy whose event types are a class of their own."""
 _RIVAL = "one file a day"
-_WHOLE = "one file a day, read whole"
-NARROWED = "one file a day, narrowed"
-"""The layout of before with the readers of now."""
+WHOLE = "one file a day, read whole"
+"""The layout of before with the readers of before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +41,7 @@ class Timed:
 def reports(*policies: str) -> dict[str, Work]:
     """Their JSON reports."""
     run = partial(_reports, policies)
-    sides = {"ours": run, _WHOLE: partial(run, in_classes=False, whole=True), NARROWED: partial(run, in_classes=False)}
+    sides = {"ours": run, _RIVAL: partial(run, in_classes=False), WHOLE: partial(run, in_classes=False, whole=True)}
     return _works(sides, lambda timed: numbers_of(timed.found))
 
 

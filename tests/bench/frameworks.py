@@ -1,12 +1,13 @@
 """Frameworks: the one scan for all packs, what policies ask alike, and two packs judged beside their own policies.
 
 The rival of the scan is what one would write by hand, with the words for nothing compared on every row. That of what
-policies ask alike is each policy by itself, in processor time. That of the two packs is each by itself; the scan that
-answers policies and packs together counts as their policies'.
+policies ask alike is each policy by itself, in processor time. That of the two packs is each by itself, on a
+lake of which no counts are kept; the scan that answers policies and packs together counts as the packs'.
 """
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
 from tests.bench.data import AS_OF, SINCE, Place
+from tests.bench.retention import linked
 from tests.bench.work import Work
 
 if TYPE_CHECKING:
@@ -164,26 +166,27 @@ def _one_by_one(place: Place, folder: Path) -> Timed:
 
 def _judged(place: Place, folder: Path, groups: Sequence[Sequence[str]]) -> Timed:
     import auditlake
-    from auditlake.frameworks import run as frameworks
     from auditlake.frameworks.run import Where
     from auditlake.reports import evaluators, run
     from auditlake.reports.compliance import ComplianceReport
 
-    packs, aside = _packs(TWO), _Aside()
+    packs, aside, policies = _packs(TWO), _Aside(), folder / "policies"
+    policies.mkdir()
     for policy in packs.policies():
-        (folder / f"{policy.id}.yaml").write_text(policy.text)
-    lake = auditlake.open(place.lake, clock=lambda: AS_OF)
+        (policies / f"{policy.id}.yaml").write_text(policy.text)
+    root = linked(place.lake, folder / "lake")
+    shutil.rmtree(root / ".summaries", ignore_errors=True)
+    lake = auditlake.open(root, clock=lambda: AS_OF)
     found = {}
     with (
         patch.object(evaluators, "evaluate", aside.each(evaluators.evaluate)),
         patch.object(run, "_report", aside.once(run._report)),
-        patch.object(frameworks, "shared", aside.once(frameworks.shared)),
         patch.object(ComplianceReport, "json", aside.once(ComplianceReport.json)),
     ):  # fmt: skip
         began = time.perf_counter()
         for group in groups:
             with lake.frameworks.judged(
-                (), group, only=True, where=Where(packs), as_of=AS_OF, since=SINCE, pages=False, policies=folder
+                (), group, only=True, where=Where(packs), as_of=AS_OF, since=SINCE, pages=False, policies=policies
             ) as made:
                 found |= {each.pack_id: each.json() for each in made.frameworks}
         seconds = time.perf_counter() - began - aside.seconds
