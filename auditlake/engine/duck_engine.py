@@ -70,7 +70,7 @@ class DuckEngine:
 
     @property
     def shown_beside(self) -> str | None:
-        """The table whose rows ``events`` shows beside those of files, if any."""
+        """Return the table whose rows ``events`` shows beside those of files, if any."""
         return self._events.beside if self._events else None
 
     def beside(self) -> DuckEngine:

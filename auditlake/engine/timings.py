@@ -1,4 +1,4 @@
-"""Where the time of a task goes: what is noted by whoever spends it, as long as a caller wants to know."""
+"""Where the time of a task goes: what spends it notes it, as long as a caller wants to know."""
 
 from __future__ import annotations
 

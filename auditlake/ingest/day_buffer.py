@@ -65,7 +65,7 @@ class Piece:
 
     @property
     def nbytes(self) -> int:
-        """How many bytes its rows have."""
+        """Return how many bytes its rows have."""
         return sum(each.nbytes for each in self.stretches)
 
 

@@ -47,11 +47,11 @@ class DayRows(Protocol):
 
     @property
     def engine(self) -> Engine:
-        """Where statements run: ``events`` are those that were shown last."""
+        """Return where statements run: ``events`` are those that were shown last."""
 
     @property
     def summaries(self) -> Summaries:
-        """What lays summaries out on that engine."""
+        """Return what lays summaries out on that engine."""
 
     def show(self, days: Collection[int], types: Collection[str] | None) -> None:
         """Let ``events`` be those of some types, of any if None, on some days, or more; days are counted since 1970."""

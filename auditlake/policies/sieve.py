@@ -67,7 +67,7 @@ class OwnEvents:
 
     @property
     def is_whole(self) -> bool:
-        """Whether it has every column that pages show, beside those that are JSON."""
+        """Return whether it has every column that pages show, beside those that are JSON."""
         return self.table == OWN_EVENTS
 
 
@@ -285,7 +285,7 @@ class _Judged:
 
     @property
     def is_far(self) -> bool:
-        """Whether it is asked of older events as well."""
+        """Return whether it is asked of older events as well."""
         return kinds.measure_of(self.policy).looks_far_back
 
 

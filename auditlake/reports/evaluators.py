@@ -181,7 +181,7 @@ class _BySlices(Evaluator):
 
     @cached_property
     def _by_type(self) -> dict[str, int]:
-        """How many events there are of each type."""
+        """Return how many events there are of each type."""
         return dict(self._engine.rows(statement("slices/memory.sql", "types").text))
 
     def _answered_apart(self, pair: tuple[Policy, Question], deleted: Sequence[Deletion]) -> Answers:

@@ -4,7 +4,7 @@ A name is a path below the lake's folder, with ``/`` between its parts: ``events
 Most names are made once and hold the same bytes until they are removed. Few are replaced, by :meth:`Storage.swap`.
 
 Both answers are about bytes, so that a lost one can be had again: a call that is made twice with the same bytes does
-what it does once. Whoever needs to know that a file is its own writes into it who wrote it.
+what it does once. A writer that needs to know its own files writes its name into them.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class Storage(Protocol):
             seen: What the caller read; None if there was no such file.
 
         Returns:
-            Whether it holds ``data`` now, whoever wrote that.
+            Whether it holds ``data`` now, whichever writer wrote that.
 
         Raises:
             OSError: It may have been replaced.

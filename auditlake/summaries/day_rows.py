@@ -39,12 +39,12 @@ class LakeRows:
 
     @cached_property
     def engine(self) -> DuckEngine:
-        """Where statements run."""
+        """Return where statements run."""
         return DuckEngine(beside(self._connection))
 
     @cached_property
     def summaries(self) -> LakeSummaries:
-        """What lays summaries out on that engine."""
+        """Return what lays summaries out on that engine."""
         return LakeSummaries(self._layout, self._snapshot, self.engine.connection, self._most)
 
     def show(self, days: Collection[int], types: Collection[str] | None) -> None:
