@@ -189,7 +189,7 @@ def test_nothing_is_built_on_a_ledger_that_was_set_back(lake: AuditLake, templat
 @pytest.mark.parametrize(("name", "old", "new", "match"), [
     ("checkpoint", b"\n3\n", b"\n2\n", "not signed by the key"),
     ("checkpoint", b"auditlake", b"auditlate", "not signed by the key"),
-    ("tile/0/000.p/3", b"", b"x", "not that of its checkpoint|damaged"),
+    ("tile/0/000.p/3", b"", b"", "not that of its checkpoint|damaged"),
     ("key.pub", b"auditlake", b"auditlate", "damaged"),
     ("key", b"auditlake", b"auditlate", "damaged"),
 ])  # fmt: skip
@@ -199,7 +199,7 @@ def test_nothing_is_built_on_a_damaged_ledger(
     """Where the checkpoint, the tree or a key is not what it was, nothing is committed."""
     path = lake.layout.root / "ledger" / name
     data = path.read_bytes()
-    path.write_bytes(data.replace(old, new, 1) if old else new + data[1:])
+    path.write_bytes(data.replace(old, new, 1) if old else bytes([data[0] ^ 1]) + data[1:])
 
     refused(lake, template / "2.jsonl", match)
 
