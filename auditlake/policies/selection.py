@@ -28,7 +28,7 @@ def has_condition(policy: Policy) -> bool:
         return False
     with suppress(ConditionError):
         return any(read_by(each)[0] for each in conditions) and all(
-            _is_safe(condition_node(each)) for each in conditions
+            is_safe(condition_node(each)) for each in conditions
         )
     return False
 
@@ -57,7 +57,7 @@ def _conjunction(name: str, children: list[Node]) -> Node:
 def _within(scope: str) -> Node:
     """Return whether an event is in a scope: also one that cannot be told to be outside."""
     node = condition_node(scope)
-    tried = node if _is_safe(node) else {"class": "OPERATOR", "type": "OPERATOR_TRY", "alias": "", "children": [node]}
+    tried = node if is_safe(node) else {"class": "OPERATOR", "type": "OPERATOR_TRY", "alias": "", "children": [node]}
     return {"class": "OPERATOR", "type": "OPERATOR_COALESCE", "alias": "", "children": [tried, condition_node("true")]}
 
 
@@ -93,7 +93,7 @@ def only_source(node: Node) -> str | None:
             and term["left"].get("column_names") == ["source"]
             and _is_text(term["right"])
         ):
-            return term["right"].get("literal", {}).get("text") if all(map(_is_safe, terms)) else None
+            return term["right"].get("literal", {}).get("text") if all(map(is_safe, terms)) else None
     return None
 
 
@@ -117,12 +117,12 @@ def _is_call(node: Node) -> bool:
     return node["class"] == "FUNCTION" and node["function_name"] in _SAFE and all(map(_is_text, arguments_of(node)))
 
 
-def _is_safe(node: Node) -> bool:
+def is_safe(node: Node) -> bool:
     """Return whether a condition fails on no event, whatever is in it."""
     if node["type"] == "OPERATOR_TRY":
         return True
     if node["class"] == "CONJUNCTION" or node["type"] in ("OPERATOR_NOT", "OPERATOR_COALESCE"):
-        return all(map(_is_safe, node["children"]))
+        return all(map(is_safe, node["children"]))
     if node["class"] == "COMPARISON":
         return _is_text(node["left"]) and _is_text(node["right"])
     if node["type"] in ("COMPARE_IN", "OPERATOR_IS_NULL", "OPERATOR_IS_NOT_NULL"):

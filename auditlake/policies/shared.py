@@ -165,41 +165,47 @@ class Shared:
         places = sorted({place for scope in alike.scopes for place in read_by(scope)[0]})
         scoped = {name: [path for column, path in places if column == name] for name in JSON}
         read = {(name, path): f"{name}_scoped[{at}]" for name in JSON for at, path in enumerate(scoped[name], 1)}
-        scopes = [(_is_one_of(types), _met(scope, read), self._scopes[scope]) for scope, types in alike.scopes.items()]
-        types_of: dict[_Column, set[str]] = {each: set() for each in self._of_all}
-        for columns, types in alike.fields.items():
-            for each in _places([columns]):
-                types_of.setdefault(each, set()).update(types)
+        scopes = [(f"asked_scopes & {bit} > 0", _met(scope, read), bit) for scope, bit in self._scopes.items()]
         within: dict[str, list[str]] = {name: [] for name in JSON}
         bits: dict[bool, list[str]] = {False: [str(_ALWAYS)], True: []}
-        for (column, words), types in types_of.items():
+        for (column, words), bit in self._columns.items():
             is_place = _is_place(column)
             met = filled(column, words, within)
             if words == PLACEHOLDERS and not is_place:
                 met = f"coalesce(is_filled({column}), false)"  # the same, and faster
-            wanted = "true" if (column, words) in self._of_all else _is_one_of(types)
-            bits[is_place].append(_bit(wanted, met, self._columns[column, words]))
+            is_asked = "true" if (column, words) in self._of_all else f"asked_columns & {bit} > 0"
+            bits[is_place].append(_bit(is_asked, met, bit))
         parts = " ".join(
             f'when {literal(name)} then epoch_us("timestamp") // {length}' for name, length in alike.silences.items()
         )
-        within_scope = (_bit(types, f"coalesce({met}, true)", bit) for types, met, bit in scopes)
+        of_columns = {columns: sum(self._columns[each] for each in _places([columns])) for columns in alike.fields}
         return {
             "is_asked_about": "true" if alike.everything else _is_one_of(alike.types),
+            "scopes_of_type": _of_type((self._scopes[scope], types) for scope, types in alike.scopes.items()),
+            "columns_of_type": _of_type(
+                ((of_columns[each], types) for each, types in alike.fields.items()),
+                sum(self._columns[each] for each in self._of_all),
+            ),
             "part_of_day": f"case event_type {parts} else 0 end" if parts else "0",
-            "scopes_of_event": _sum([str(_EVERY), *within_scope]),
-            "unknown_of_event": _sum(_bit(types, f"{met} is null", bit) for types, met, bit in scopes),
+            "scopes_of_event": _sum(
+                [str(_EVERY), *(_bit(is_asked, f"coalesce({met}, true)", bit) for is_asked, met, bit in scopes)]
+            ),
+            "unknown_of_event": _sum(_bit(is_asked, f"{met} is null", bit) for is_asked, met, bit in scopes),
             "filled_texts": _sum(bits[False]), "filled_places": _sum(bits[True]),
-            "reads_json": " or ".join(self._reads(*each) for each in alike.fields.items()) or "false",
+            "reads_json": " or ".join(self._reads(alike.fields)) or "false",
             **{f"values_of_{name}": values_at(name, paths) for name, paths in within.items()},
             **{f"scoped_{name}": values_at(name, paths) for name, paths in scoped.items()},
         }  # fmt: skip
 
-    def _reads(self, columns: _Columns, types: set[str]) -> str:
-        """Return the SQL of whether what is within JSON matters: where no column of text is filled."""
-        own = [*_places([columns])]
-        texts = sum(self._columns[each] for each in own if not _is_place(each[0]))
-        is_needed = any(_is_place(column) for column, _ in own)
-        return f"({_is_one_of(types)} and texts & {texts} = 0)" if is_needed else "false"
+    def _reads(self, fields: Iterable[_Columns]) -> Iterator[str]:
+        """Yield the SQL of when what is within JSON matters: where no column of text that would do is filled."""
+        within: dict[int, int] = {}
+        for columns in fields:
+            bits = {True: 0, False: 0}
+            for each in _places([columns]):
+                bits[_is_place(each[0])] |= self._columns[each]
+            within[bits[False]] = within.get(bits[False], 0) | bits[True]
+        return (f"(asked_columns & {places} > 0 and texts & {texts} = 0)" for texts, places in within.items() if places)
 
 
 def shared(
@@ -263,9 +269,19 @@ def _is_one_of(types: Iterable[str]) -> str:
     return f"event_type in ({', '.join(map(literal, sorted(types)))})"
 
 
-def _bit(types: str, met: str, bit: int) -> str:
+def _of_type(asked: Iterable[tuple[int, Iterable[str]]], of_all: int = 0) -> str:
+    """Return the SQL of the bits that are asked of an event by its type, which is looked up once for all of them."""
+    bits: dict[str, int] = {}
+    for some, types in asked:
+        for name in types:
+            bits[name] = bits.get(name, of_all) | some
+    listed = ", ".join(f"{literal(name)}: {number}" for name, number in sorted(bits.items()))
+    return f"coalesce(map {{{listed}}}[event_type], {of_all})" if listed else str(of_all)
+
+
+def _bit(is_asked: str, met: str, bit: int) -> str:
     """Return the SQL of a bit that is looked for only where the type of the event asks for it."""
-    return f"case when {types} then case when {met} then {bit} else 0 end else 0 end"
+    return f"case when {is_asked} then case when {met} then {bit} else 0 end else 0 end"
 
 
 def _sum(bits: Iterable[str]) -> str:

@@ -37,7 +37,15 @@ from auditlake.policies.extraction import (
 from auditlake.policies.model import Policy
 from auditlake.policies.places import JSON, Place, column_of
 from auditlake.policies.question import BEFORE_ALL, Question, earlier
-from auditlake.policies.selection import arguments_of, has_condition, node_of, only_source, place_in, terms_of
+from auditlake.policies.selection import (
+    arguments_of,
+    has_condition,
+    is_safe,
+    node_of,
+    only_source,
+    place_in,
+    terms_of,
+)
 
 FEWEST = 5
 """From how many policies with a condition on they are judged together."""
@@ -279,9 +287,10 @@ class _Judged:
     node: Node
     source: str | None
     """The source whose events alone can meet it; None: it may be any's, or it may fail."""
-    key: Node | None
+    key: Node | None = None
     """What of an event must be one of some texts for it to be met; None: nothing is known of it."""
     texts: tuple[str, ...] = ()
+    may_fail: bool = False
 
     @property
     def is_far(self) -> bool:
@@ -303,9 +312,9 @@ def _marks(policies: Sequence[Policy]) -> dict[str | None, list[tuple[int, Seque
     """Return the numbered marks of each source: those of any source come first, those that older events are asked for
     come before others, and those of one key stand together.
     """
-    by_source: dict[str | None, dict[tuple[bool, str], list[_Judged]]] = {None: {}}
+    by_source: dict[str | None, dict[tuple[bool, bool, str], list[_Judged]]] = {None: {}}
     for each in sorted(map(_judged, policies), key=lambda each: not each.is_far):
-        key = (each.is_far, json.dumps(bare(each.key)))
+        key = (each.is_far, each.may_fail, json.dumps(bare(each.key)))
         by_source.setdefault(each.source, {}).setdefault(key, []).append(each)
     marks: dict[str | None, list[tuple[int, Sequence[_Judged]]]] = {}
     for source, by_key in by_source.items():
@@ -317,11 +326,12 @@ def _marks(policies: Sequence[Policy]) -> dict[str | None, list[tuple[int, Seque
 def _judged(policy: Policy) -> _Judged:
     node = node_of(policy)
     # What is in scope is counted of all later events, of any source: so its places are read in all of them.
-    if policy.scope is not None or (source := only_source(node)) is None:
-        return _Judged(policy, node, None, None)
+    source = only_source(node) if policy.scope is None else None
+    if not is_safe(node):
+        return _Judged(policy, node, None, may_fail=True)
     keys = [key for term in terms_of(node) if (key := _key(term)) and key[0].get("column_names") != ["source"]]
     # The last is what rules vary in most: source, service, then what was done.
-    return _Judged(policy, node, source, *(keys[-1] if keys else (None,)))
+    return _Judged(policy, node, source, *(keys[-1] if keys else ()))
 
 
 def _key(term: Node) -> tuple[Node, tuple[str, ...]] | None:
@@ -356,7 +366,7 @@ def _filled(part: Statement, policies: Sequence[Policy], *, keeps: bool = True) 
             nodes = [_reading(node, own) for node in [*(each.node for each in mark), *([key] if key else [])]]
             spellings = spelled(nodes)
             own.whole |= {column for column in JSON if any(re.search(rf"\b{column}\b", text) for text in spellings)}
-            if source is None:
+            if mark[0].may_fail:
                 first = (number - 1) * _OF_A_MARK
                 tried += [f"try(coalesce({_asked(text, is_far=is_far)}, false)) as tried_{first + at}"
                           for at, text in enumerate(spellings)]  # fmt: skip
@@ -368,7 +378,7 @@ def _filled(part: Statement, policies: Sequence[Policy], *, keeps: bool = True) 
             if key:
                 bits = _by_text(spellings[-1], [*zip((each.texts for each in mark), bits, strict=True)])
             sum_of = " + ".join(f"cast({each} as bigint)" for each in bits)
-            texts[source].append(_asked(sum_of, is_far=is_far or source is None))
+            texts[source].append(_asked(sum_of, is_far=is_far or mark[0].may_fail))
             for place in sorted({place for each in mark for place in read_later(each.policy)[0] if keeps}):
                 kept.setdefault(place, {})[source] = own.column(place)
             if is_far:

@@ -4,6 +4,7 @@
 -- name: shared()
 -- The events of each data file, counted by all that any of the policies tells apart: a summary, without instants. The slots
 -- are filled by auditlake/policies/shared.py: `is_asked_about` with whether the event is of a type that counts;
+-- `scopes_of_type` and `columns_of_type` with the bits of the scopes and columns that any policy asks of its type;
 -- `part_of_day` with a stretch shorter than any silence that is asked about, so that no such silence lies within a row;
 -- `scopes_of_event` with a bit for each scope that has the event in it; `unknown_of_event` with a bit for each of which
 -- that cannot be told; `scoped_details` and `scoped_metadata` with the texts at the places within JSON that scopes read;
@@ -15,11 +16,19 @@
 with governed as (
   select
     *,
+    scopes_of_type as asked_scopes,
+    columns_of_type as asked_columns,
     scoped_details as details_scoped,
-    scoped_metadata as metadata_scoped,
-    filled_texts as texts
+    scoped_metadata as metadata_scoped
   from events
   where is_asked_about
+),
+
+written as (
+  select
+    *,
+    filled_texts as texts
+  from governed
 ),
 
 opened as (
@@ -27,7 +36,7 @@ opened as (
     *,
     case when reads_json then values_of_details end as details_values,
     case when reads_json then values_of_metadata end as metadata_values
-  from governed
+  from written
 ),
 
 judged as (

@@ -79,21 +79,28 @@ _NEW = f"""(select user_id, t from (
 ) as n where (before is null or t - before >= {30 * _DAY}) and exists (
     select 1 from e where e.user_id = n.user_id and e.t > n.t - {30 * _DAY} and e.t <= n.t - {7 * _DAY}
 ))"""
-_HOURS = f"(select user_id, t // {_HOUR} as h, count(*) as x from e group by all)"
-_BASELINE = f"""with hours as materialized {_HOURS},
-    past as (
-        select now.user_id, now.h, now.x,
-            min(earlier.h) filter (earlier.h >= now.h - 9 * 168 and earlier.h < now.h) as first_h
-        from hours as now join hours as earlier using (user_id) where now.x >= 4 group by all
-    ),
-    compared as (
-        select past.user_id, past.h, past.x, list_sort(list(coalesce(hours.x, 0))) as numbers
-        from past cross join range(1, 9) as seasons(j)
-        left join hours on hours.user_id = past.user_id and hours.h = past.h - 168 * j
-        where past.h - 168 * j >= past.first_h group by all
-    )
-    select user_id as g, max(x) as peak from compared
-    where len(numbers) >= 4 and x > 3 * numbers[(len(numbers) + 1) // 2] group by g"""
+
+
+def _baseline(by: str, ratio: float) -> Asked:
+    """Return the baseline of each hour of the week in eight weeks, from four events on."""
+    asked = {"bucket": "1h", "season": "7d", "seasons": 8, "at_least": 4, "ratio": ratio}
+    naive = f"""with hours as materialized (select {by} as g, t // {_HOUR} as h, count(*) as x from e group by all),
+        past as (
+            select now.g, now.h, now.x,
+                min(earlier.h) filter (earlier.h >= now.h - 9 * 168 and earlier.h < now.h) as first_h
+            from hours as now join hours as earlier using (g) where now.x >= 4 group by all
+        ),
+        compared as (
+            select past.g, past.h, past.x, list_sort(list(coalesce(hours.x, 0))) as numbers
+            from past cross join range(1, 9) as seasons(j)
+            left join hours on hours.g = past.g and hours.h = past.h - 168 * j
+            where past.h - 168 * j >= past.first_h group by all
+        )
+        select g, max(x) as peak from compared
+        where len(numbers) >= 4 and x > {ratio} * numbers[(len(numbers) + 1) // 2] group by g"""
+    return Asked({"baseline": asked, "alert_threshold": 4, "group_by": [by]}, naive)
+
+
 _FAILURES = {"where": "event_type = 'auth_failure'", "count": 3}
 _LOGIN = {"where": "event_type = 'login'"}
 
@@ -140,19 +147,26 @@ ASKED: Mapping[str, Asked] = {
         ) group by g""",
         is_counted=False,
     ),
-    "baseline": Asked(
-        {"baseline": {"bucket": "1h", "season": "7d", "seasons": 8, "at_least": 4, "ratio": 3}, "alert_threshold": 4,
-         "group_by": ["user_id"]},
-        _BASELINE,
+    "sequence-of-three": Asked(
+        {"sequence": [{"types": [name]} for name in _TYPES], "window": "6h", "group_by": ["user_id"]},
+        f"""select user_id as g, 1 as peak from (
+            select *, max(failed_t) filter (event_type = 'login') over so_far as began from (
+                select *, max(t) filter (event_type = 'auth_failure') over so_far as failed_t from e
+                window so_far as (partition by user_id order by t)
+            ) window so_far as (partition by user_id order by t)
+        ) where event_type = 'data_access' and t - began < {6 * _HOUR} group by g""",
+        is_counted=False,
     ),
+    "baseline": _baseline("user_id", 3),
+    "baseline-by-type": _baseline("event_type", 1.5),
 }  # fmt: skip
 """What is asked, by the name of its row."""
 
 
-def works(name: str) -> dict[str, Work]:
-    """Ours, and the statement by hand."""
+def works(name: str, *, days: int = _DAYS) -> dict[str, Work]:
+    """Ours over the last days of the year, and the statement by hand, which is about all of it."""
     asked = ASKED[name]
-    sides = {"ours": partial(_ours, asked), "by hand": partial(_naive, asked)}
+    sides = {"ours": partial(_ours, asked, days)} | ({"by hand": partial(_naive, asked)} if days == _DAYS else {})
     return {
         side: Work(run, lambda each: each.found, lambda each: each.seconds, lambda each: each.whole)
         for side, run in sides.items()
@@ -198,7 +212,7 @@ def _timed(run: Callable[[], Any]) -> tuple[float, Any]:
     return time.process_time() - start, found
 
 
-def _ours(asked: Asked, place: Place, scratch: Path) -> Timed:
+def _ours(asked: Asked, days: int, place: Place, scratch: Path) -> Timed:
     from auditlake.policies.compile import compile_policy, moments_of
     from auditlake.policies.evaluate import evaluate, run_step
     from auditlake.policies.loader import load_policy
@@ -208,7 +222,8 @@ def _ours(asked: Asked, place: Place, scratch: Path) -> Timed:
     head = {"name": "n", "description": "d", "required_events": list(_TYPES), "coverage": "optional"}
     text = json.dumps(head | dict(asked.policy))
     policy = load_policy(text, file="p.yaml", policy_id="p", event_types=frozenset(_TYPES))
-    question = Question(until := _FIRST + timedelta(days=_DAYS), _FIRST - timedelta(hours=1), until)
+    until = _FIRST + timedelta(days=_DAYS)
+    question = Question(until, until - timedelta(days=days, hours=days // _DAYS), until)  # all: also the first event
 
     def whole(engine: DuckEngine) -> Report:
         (answers,) = evaluate(engine, [(policy, question)], [policy])

@@ -154,12 +154,14 @@ def _trail(place: Place) -> Iterator[DuckEngine]:
 
 
 @contextmanager
-def _real_trail(place: Place) -> Iterator[DuckEngine]:
-    """Give an engine over events with the details of real ones of CloudTrail."""
+def _real_trail(place: Place, *, once: bool = False) -> Iterator[DuckEngine]:
+    """Give an engine over events with the details of real ones of CloudTrail: of each once, or so many that many are
+    scanned.
+    """
     from auditlake.engine.duck import connect
     from auditlake.engine.duck_engine import DuckEngine
     from auditlake.policies.condition import COLUMNS
-    from tests.bench.mapping import real_records
+    from tests.bench.mapping import real, real_records
 
     made = {
         "event_id": "'e' || record || '-' || i", "event_type": f"{list(_TYPES)}[1 + record % 3]",
@@ -169,7 +171,7 @@ def _real_trail(place: Place) -> Iterator[DuckEngine]:
     other = [f"cast(null as {kind}) as {name}" for name, kind in COLUMNS.items() if name not in made
              and name != "timestamp"]  # fmt: skip
     columns = ", ".join([*(f"{sql} as {name}" for name, sql in made.items()), *other])
-    number = SCANNED * place.events // 10_000_000 or 1_000
+    number = len(real("cloudtrail")) if once else SCANNED * place.events // 10_000_000 or 1_000
     file, few = place.root / f"trail-{number}.parquet", real_records(place, "cloudtrail")
     with connect() as connection:
         if not file.exists():
@@ -187,9 +189,9 @@ def scans() -> dict[str, Work]:
     return _scans(_made_rules, _trail, {"by hand": _by_hand, "as they are": _as_they_are})
 
 
-def sigma_scans() -> dict[str, Work]:
+def sigma_scans(*, once: bool = False) -> dict[str, Work]:
     """The same of Sigma's rules of CloudTrail over real records; as they are, they would take minutes."""
-    return _scans(_sigma_rules, _real_trail, {"by hand": _by_hand})
+    return _scans(_sigma_rules, partial(_real_trail, once=once), {"by hand": _by_hand})
 
 
 def _scans(

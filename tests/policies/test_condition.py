@@ -108,6 +108,11 @@ ACCEPTED: list[tuple[str, str]] = [
         "json_contains(details, '{\"a\": 1}') and json_valid(details)",
         "(json_contains(details, '{\"a\": 1}') AND json_valid(details))",
     ),
+    (
+        "hour(timestamp) not between 7 and 18 or isodow(timestamp) > 5",
+        '((NOT ("hour"("timestamp") BETWEEN 7 AND 18)) OR (isodow("timestamp") > 5))',
+    ),
+    ("metadata ->> '$.country' not in ('NL', 'DE')", "(NOT ((metadata ->> '$.country') IN ('NL', 'DE')))"),
     ("extract(hour from timestamp) not between 8 and 18", "(NOT (date_part('hour', \"timestamp\") BETWEEN 8 AND 18))"),
     (
         "dayofweek(timestamp) in (0, 6) or dayname(timestamp) = 'Sunday' or isodow(timestamp) > 5",

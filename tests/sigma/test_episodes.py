@@ -63,17 +63,20 @@ EVENTS = [
     (20, "auth_failure", "bob", "192.0.2.2"), (20, "auth_failure", "cat", "192.0.2.2"),
     (21, "auth_failure", "dan", "192.0.2.2"), (30, "login", "bob", "192.0.2.2"),
     (40, "login", "eve", "192.0.2.3"), (41, "auth_failure", "eve", "192.0.2.3"),
+    (49, "auth_failure", "fay", "192.0.2.4"), (51, "login", "fay", "192.0.2.4"),
 ]  # fmt: skip
 EPISODES = {
     # The third failure is at 2; the first is 10 minutes old at 10.
     "brute_force_succeeded": [({"user_id": "ann"}, 4, 10)],
     # The third user is at 21; the first two are 5 minutes old at 25.
     "spray": [({"ip_address": "192.0.2.2"}, 21, 25)],
-    # The last failure of ann is at 2, 5 minutes old at 7; eve's success is 5 minutes old at 45.
-    "both": [({"user_id": "ann"}, 4, 7), ({"user_id": "eve"}, 41, 45)],
-    "in_order": [({"user_id": "ann"}, 4, 7)],
-    "clean": [({"user_id": "ann"}, 7, 9), ({"user_id": "bob"}, 30, 35), ({"user_id": "eve"}, 40, 41)],
-}
+    # The last failure of ann is at 2, 5 minutes old at 7; eve's success is 5 minutes old at 45. Fay's two events lie on
+    # both sides of 50: only a window that slides has both, no five minutes by the clock.
+    "both": [({"user_id": "ann"}, 4, 7), ({"user_id": "eve"}, 41, 45), ({"user_id": "fay"}, 51, 54)],
+    "in_order": [({"user_id": "ann"}, 4, 7), ({"user_id": "fay"}, 51, 54)],
+    "clean": [({"user_id": "ann"}, 7, 9), ({"user_id": "bob"}, 30, 35), ({"user_id": "eve"}, 40, 41),
+              ({"user_id": "fay"}, 54, 56)],
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
