@@ -214,7 +214,11 @@ def kept(
     relation = connection.sql(sql, params=dict(parameters) if parameters else None)
     if relation is None:
         return []
-    table = relation.to_arrow_table()
+    return kept_rows(relation.to_arrow_table())
+
+
+def kept_rows(table: Any) -> Sequence[tuple[Any, ...]]:
+    """Return the rows of an Arrow table; where there are many, each is made when it is looked at."""
     # What is made of many rows needs numpy; statistics and the sandbox keep Arrow from importing it (sandbox/open.py).
     has_numpy = sys.modules.get("numpy", sys) is not None
     return ArrowRows(table) if len(table) >= MANY and has_numpy else table_rows(table)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -147,6 +148,15 @@ def compile_arrivals(policy: Policy, question: Question, number: int, *, table: 
     values = {**values_of(policy, question), "until": question.until, "number": number}
     query = Query("arrivals_of_policy", (part,), values, {"keys_of_group": keys})
     (step,) = _query(query, policy, question, table=table).steps
+    return step
+
+
+def compile_arrived(policy: Policy, types: Sequence[str], look_back: datetime, question: Question) -> Step:
+    """Compile when each event of some types is from an instant on, and in which of the policy's groups."""
+    part = statement("policies/many_events.sql", "arrived")
+    slots = {"text_of_group": _group_text(policy) if policy.group_by else "null"}
+    query = Query(part.name, (part,), {"types": [*types], "look_back": look_back}, slots)
+    (step,) = _query(query, policy, question).steps
     return step
 
 

@@ -7,7 +7,7 @@ to, and on its statements. Missing days that follow one another are asked about 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -18,10 +18,9 @@ import duckdb
 
 from auditlake.disk.layout import Layout
 from auditlake.engine.duck_engine import DuckEngine
-from auditlake.engine.model import Row, StatementError
+from auditlake.engine.model import Row, StatementError, Summaries, Summary
 from auditlake.engine.statements import statement
 from auditlake.engine.timings import answered_by, stage
-from auditlake.policies.bounds import Bounds
 from auditlake.policies.compile import CompiledQuery, compile_by_day, moments_of, samples_again, told_by_day
 from auditlake.policies.condition import ConditionError
 from auditlake.policies.evaluate import Answers as PolicyAnswers
@@ -31,6 +30,7 @@ from auditlake.policies.holds import Hold
 from auditlake.policies.kinds.model import Inquiry
 from auditlake.policies.kinds.retention_due import is_by_day
 from auditlake.policies.kinds.threshold import group_values
+from auditlake.policies.many_events import IN_ARRAYS, counted_by_day
 from auditlake.policies.model import Policy
 from auditlake.policies.question import Question, earlier
 from auditlake.policies.sieve import Sieve, sieve
@@ -64,6 +64,9 @@ _SOME_DAY = Question(*map(instant, (2 * DAY - 1, DAY - 1, 2 * DAY - 1)))
 """What statements are compiled about to tell them apart."""
 _TEXTS = 8
 """How many columns of text a sample has behind its instant."""
+_FILE = "policies/by_day.sql"
+FEWEST = 200_000
+"""From how many events on to look their counts up is quicker than to count them."""
 _MANY = 8
 """Where one of so many files of the lake would be read, the log is asked which of them can matter."""
 
@@ -102,12 +105,12 @@ class LakeMemory:
         policies: Every policy of the lake.
         holds: Every legal hold of the lake.
         most: How many bytes may be remembered.
-        bounds: What may find episodes from counts first; None: they are found by the rows.
+        summaries: Returns what counts the events of data files on an engine, where summaries of them are kept.
     """
 
     def __init__(
         self, layout: Layout, snapshot: Snapshot, engine: DuckEngine, policies: Sequence[Policy], holds: Sequence[Hold],
-        most: int, bounds: Bounds | None = None,
+        most: int, summaries: Callable[[DuckEngine], Summaries] | None = None,
     ) -> None:  # fmt: skip
         self._layout = layout
         self._snapshot = snapshot
@@ -116,8 +119,9 @@ class LakeMemory:
         self._policies = policies
         self._holds = holds
         self._most = most
-        self._bounds = bounds
-        self._of_all = _Ask(None, _EVENTS, question_digest(FORM, statement("policies/by_day.sql", _EVENTS).text), 0)
+        self._summaries_on = summaries
+        self._summaries: Summaries | None = None
+        self._of_all = _Ask(None, _EVENTS, question_digest(FORM, statement(_FILE, _EVENTS).text), 0)
         self._read: dict[str, Remembered] = {}
         self._changed: set[str] = set()
         self._answers: dict[tuple[str, str], dict[Part, merge.Answer]] = {}
@@ -267,24 +271,17 @@ class LakeMemory:
         engine = self._engine(days)
         events = sum(each.rows for day in days for each in self._files.files(day))
         is_few = has_few(len(days), events)
-        bounds = None if is_few else self._bounds
         wanted: dict[str, tuple[Policy, dict[str, _Ask]]] = {}
         for ask in asks:
             if ask.policy is None:
-                rows = bounds.events_by_day(question) if bounds is not None else None
-                if rows is None:
-                    part = statement("policies/by_day.sql", _EVENTS)
-                    rows = engine.rows(part.text, part.bind({"since": question.since, "until": question.until}))
-                self._take(ask, since, until, {_EVENTS: rows})
+                self._take(ask, since, until, {_EVENTS: self._events_by_day(engine, question, events)})
             elif ask.policy.id not in self._failed:
                 wanted.setdefault(ask.policy.id, (ask.policy, {}))[1][ask.query] = ask
-        if bounds is not None:
-            for policy, own in wanted.values():
-                if _EPISODES in own and (found := bounds.by_day(policy, question)) is not None:
-                    self._take(own.pop(_EPISODES), since, until, found)
         counting = [(policy, question) for policy, own in wanted.values() if own.keys() & _COUNTING]
         together = sieve(engine, counting)
-        if is_few and len(wanted) > 1:
+        if not is_few:
+            self._sweep(engine, question, wanted, together)
+        elif len(wanted) > 1:
             self._ask_at_once(engine, question, wanted, together)
         left = [(policy, own) for policy, own in wanted.values() if own]
         runner = Runner(engine, moments_of([policy for policy, _ in left], fewest=0), with_queries=False)
@@ -300,6 +297,36 @@ class LakeMemory:
                 self._take(own[query.name], since, until, _given(query, rows_of))
                 if query.name == _EPISODES:
                     answered_by(policy.id, sorted_by(policy))
+
+    def _events_by_day(self, engine: DuckEngine, question: Question, events: int) -> Sequence[Row]:
+        """Return the events of all types by day."""
+        values: dict[str, object] = {"since": question.since, "until": question.until}
+        if self._summaries is None or events < FEWEST:
+            part = statement(_FILE, _EVENTS)
+            return engine.rows(part.text, part.bind(values))
+        counts, part = statement("summaries/types.sql", "type_counts"), statement(_FILE, "events_summed_by_day")
+        days = range((micros(question.since) + 1) // DAY, micros(question.until) // DAY + 1)
+        self._summaries.lay_out(Summary(counts.name, counts.text), days, [question.since, question.until])
+        return engine.rows(part.text)
+
+    def _sweep(
+        self, engine: DuckEngine, question: Question, wanted: Mapping[str, tuple[Policy, dict[str, _Ask]]],
+        together: Sieve | None,
+    ) -> None:  # fmt: skip
+        """Ask about a stretch of many events what can be counted in arrays, and take it from what is wanted; few events
+        matter where a sieve judges a condition.
+        """
+        since, until = micros(question.since), micros(question.until)
+        asked = [
+            policy for policy, own in wanted.values()
+            if _EPISODES in own and is_counted(policy) and not (together is not None and together.holds(policy))
+        ]  # fmt: skip
+        number = {day: sum(each.rows for each in self._files.files(day)) for day in self._files.days}
+        for policy, rows in counted_by_day(engine, asked, question, number):
+            own = wanted[policy.id][1]
+            for name in rows.keys() & own.keys():
+                self._take(own.pop(name), since, until, rows[name])
+            answered_by(policy.id, IN_ARRAYS)
 
     def _ask_at_once(
         self, engine: DuckEngine, question: Question, wanted: Mapping[str, tuple[Policy, dict[str, _Ask]]],
@@ -410,6 +437,7 @@ class LakeMemory:
         """Return an engine with the events of some days; it is the same one each time."""
         if self._opened is None:
             self._opened = self._beside.beside()
+            self._summaries = self._summaries_on(self._opened) if self._summaries_on else None
         files = [file for day in sorted(days) for file in self._files.files(day)]
         paths = file_paths(self._layout, files)
         if len(files) * _MANY < len(self._snapshot.files):

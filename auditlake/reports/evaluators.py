@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -15,7 +15,6 @@ from auditlake.engine.duck_engine import DuckEngine
 from auditlake.engine.model import SliceEngine, StatementError, Summaries
 from auditlake.engine.statements import statement
 from auditlake.engine.summed import RowSummaries
-from auditlake.policies.bounds import Bounds
 from auditlake.policies.by_group import SliceFiles
 from auditlake.policies.condition import ConditionError
 from auditlake.policies.deleted_days import Deletion, deletions
@@ -38,7 +37,6 @@ from auditlake.reports.sentences import SHOWN_EPISODES
 from auditlake.spark.open import open_slices
 from auditlake.store.model import Snapshot
 from auditlake.store.snapshot import file_paths, readable
-from auditlake.summaries.day_rows import LakeRows
 from auditlake.summaries.lake import FEWEST, LakeSummaries
 
 _BYTES = 66
@@ -71,21 +69,19 @@ class Evaluator:
         settings, is_usual = context.config.reports, request.snapshot is None and request.arrived_by is None
         is_asked = request.cache and is_usual and _is_as_named(engine, snapshot)
         most, room = settings.remember_mb * 1_000_000, settings.summaries_mb * 1_000_000
+        summaries = partial(self._summaries, room) if room else None
         self._memory = (
-            LakeMemory(context.layout, snapshot, engine, policies, holds, most, self._bounds())
+            LakeMemory(context.layout, snapshot, engine, policies, holds, most, summaries)
             if is_asked and most and request.policies is None else None
         )  # fmt: skip
         self.summaries: Summaries = (
-            LakeSummaries(context.layout, snapshot, engine.connection, room)
-            if is_asked and room and snapshot.rows >= FEWEST
-            else RowSummaries(engine)
+            self._summaries(room, engine) if is_asked and room and snapshot.rows >= FEWEST else RowSummaries(engine)
         )
         """What counts the events of the snapshot."""
 
-    def _bounds(self) -> Bounds | None:
-        """Return what asks for counts first; None where no summaries are kept."""
-        most = self._context.config.reports.summaries_mb * 1_000_000
-        return Bounds(LakeRows(self._context.layout, self._snapshot, self._engine.connection, most)) if most else None
+    def _summaries(self, most: int, engine: DuckEngine) -> Summaries:
+        """Return what lays summaries of the snapshot's data files out on an engine."""
+        return LakeSummaries(self._context.layout, self._snapshot, engine.connection, most)
 
     def answers(
         self, asked: Sequence[tuple[Policy, Question]], *, shares_engine: bool, alike: Shared | None

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 
 from auditlake.context import LakeContext
-from auditlake.policies.bounds import Bounds
+from auditlake.events.times import day_of
 from auditlake.policies.evaluate import sorted_by
 from auditlake.policies.few_days import DAYS_AT_ONCE, has_few, is_counted
 from auditlake.policies.holds import Hold
+from auditlake.policies.many_events import IN_ARRAYS
 from auditlake.policies.model import Policy
 from auditlake.policies.question import Question
 from auditlake.query.view import judging_engine
 from auditlake.remembered.memory import LakeMemory
-from auditlake.remembered.parts import DAY, instant, micros
+from auditlake.remembered.parts import DAY, micros
+from auditlake.store.file_types import with_types
+from auditlake.store.files import Files
 from auditlake.store.snapshot import is_as_named, read_snapshot
-from auditlake.summaries.day_rows import LakeRows
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +26,7 @@ class Plan:
     """How a policy would be answered."""
 
     name: str
-    """``remembered days``, ``days at once``, ``bounds first``, ``sort and sweep``, ``scan``, or an engine of slices."""
+    """``remembered days``, ``days at once``, ``sweep in arrays``, ``sort and sweep``, ``scan``, or an engine's."""
     reason: str
     days: int
     """How many UTC days are not remembered."""
@@ -37,7 +39,7 @@ class Plan:
 def plan_of(
     context: LakeContext, policy: Policy, policies: Sequence[Policy], holds: Sequence[Hold], question: Question
 ) -> Plan:
-    """Return the plan for a policy; counts of minutes that are missing are made, as a report does.
+    """Return the plan for a policy.
 
     Args:
         context: The lake.
@@ -48,17 +50,20 @@ def plan_of(
     """
     layout, settings = context.layout, context.config.reports
     with judging_engine(context, read_snapshot(layout).version) as (engine, snapshot):
-        most = settings.summaries_mb * 1_000_000
-        rows, known = LakeRows(layout, snapshot, engine.connection, most), is_as_named(layout, snapshot)
+        known = is_as_named(layout, snapshot)
         window, every = (
             policy.window.microseconds,
             range((micros(question.since) + 1) // DAY, micros(question.until) // DAY + 1),
         )
 
-        def plan(name: str, reason: str, missing: Sequence[int], near: int | None = None) -> Plan:
+        def of_days(days: Collection[int]) -> Files:
+            return snapshot.table.of_days([day_of(day) for day in days])
+
+        def plan(name: str, reason: str, missing: Sequence[int]) -> Plan:
             back = range((missing[0] * DAY - window) // DAY, missing[-1] + 1) if missing else ()
-            files, events = rows.size(back, policy.required_events)
-            return Plan(name, reason, len(missing), files, events if near is None else near)
+            files = with_types(layout, replace(snapshot, files=of_days(back))).files
+            chosen = [file for file in files if file.may_hold(policy.required_events)]
+            return Plan(name, reason, len(missing), len(chosen), sum(file.rows for file in chosen))
 
         if context.config.engine != "duckdb":
             return plan(context.config.engine, "lake.toml names this engine", every)
@@ -70,16 +75,11 @@ def plan_of(
         missing = memory.missing(policy, question)
         if not missing:
             return plan("remembered days", "all days of the period are remembered", ())
-        since, until = missing[0].since, missing[-1].until
-        asked = Question(instant(until), instant(since), instant(until))
         days = [each.day for each in missing]
-        back = range(max(since + 1 - window, 0) // DAY, until // DAY + 1)
-        if has_few(len(back), rows.number(back)):
+        back = range(max(missing[0].since + 1 - window, 0) // DAY, days[-1] + 1)
+        if has_few(len(back), of_days(back).rows):
             name = DAYS_AT_ONCE if is_counted(policy) else sorted_by(policy)
             return plan(name, "few events are to be asked about; by itself a policy is sorted", days)
-        settled = Bounds(rows).settled(policy, asked) if most else None
-        if settled is not None and settled.why_not is None:
-            share = f"counts of minutes settle all but {settled.near:,} of {settled.events:,} events"
-            return plan("bounds first", share, days, settled.near)
-        why = "no summaries are kept" if settled is None else settled.why_not
-        return plan(sorted_by(policy), f"bounds do not help: {why}", days)
+        if is_counted(policy):
+            return plan(IN_ARRAYS, "it counts events, and more of them are to be asked about", days)
+        return plan(sorted_by(policy), f"its measure is {policy.measure}", days)

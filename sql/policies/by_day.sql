@@ -267,6 +267,21 @@ where "timestamp" > $since
 group by day, event_type
 order by day, event_type;
 
+-- name: events_summed_by_day()
+-- The same from the summary type_counts, cut at the period's ends.
+-- returns: day, event_type, events, received, first, last
+select
+  day,
+  event_type,
+  cast(sum(events) as bigint) as events,
+  cast(coalesce(sum(events) filter (source <> 'auditlake.self'), 0) as bigint) as received,
+  epoch_us(min(first_event)) as first,
+  epoch_us(max(last_event)) as last
+from type_counts
+where stretch = 1
+group by day, event_type
+order by day, event_type;
+
 -- name: shown($keys, $starts, $starts_shown, $peaks_at)
 -- For the page: episodes, each with the window of its peak from its first instant on; samples.sql takes it from here.
 -- The slot `key_of_episode` is the group as the policy groups by it: `keys`, or the only value in it.

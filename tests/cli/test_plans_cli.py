@@ -9,8 +9,7 @@ import pytest
 
 from auditlake import AuditLake
 from auditlake.cli.exit_codes import DONE
-from auditlake.policies import bounds
-from auditlake.policies.bounds import Crossover
+from auditlake.policies import few_days
 from tests.cli.conftest import Run
 from tests.lakes import create
 from tests.retention.lakes import bring, put_policies, record
@@ -20,12 +19,13 @@ HEAD = "name: n\ndescription: d\nrequired_events: [login]\nretention_period: 20d
 POLICIES = {
     "all": HEAD + "alert_threshold: 4\n",
     "by_user": HEAD + "alert_threshold: 2\ngroup_by: [user_id]\n",
+    "addresses": HEAD + "alert_threshold: 2\ngroup_by: [user_id]\ndistinct: [ip_address]\n",
 }
 
 
 @pytest.fixture
 def lake(tmp_path: Path) -> AuditLake:
-    """A lake with some days of events and two policies."""
+    """A lake with some days of events and three policies."""
     lake = create(tmp_path / "lake", clock=lambda: NOW)
     put_policies(lake, POLICIES)
     bring(lake, [record(n, NOW - timedelta(hours=7 * (n % 40), minutes=n), "login") for n in range(90)])
@@ -34,7 +34,7 @@ def lake(tmp_path: Path) -> AuditLake:
 
 def test_report_says_where_the_time_went(run: Run, lake: AuditLake, tmp_path: Path) -> None:
     """The bytes of reports are the same with and without."""
-    asked = ("--lake", lake.layout.root, "report", "--as-of", "2026-04-01")
+    asked = ("--lake", lake.layout.root, "report", "all", "by_user", "--as-of", "2026-04-01")
     plain = run(*asked, "--out", tmp_path / "plain", "--no-cache")
     timed = run(*asked, "--out", tmp_path / "timed", "--timings", "--no-cache")
 
@@ -67,10 +67,10 @@ def test_explain(run: Run, lake: AuditLake, monkeypatch: pytest.MonkeyPatch) -> 
         said = run("--lake", lake.layout.root, "policy", "sql", name, "--explain", "--as-of", "2026-04-01", "--json")
         return said.json["plan"]["name"], said.json["plan"]["reason"]
 
-    assert plan("all") == ("sort and sweep", "bounds do not help: fewer than 500,000 events")
-    assert plan("by_user") == ("sort and sweep by user_id", "bounds do not help: group_by")
-    monkeypatch.setattr(bounds, "CROSSOVER", Crossover(events=0, in_a_slice=0, near=1))
-    assert plan("all")[0] == "bounds first"
+    assert plan("by_user") == ("sweep in arrays", "it counts events, and more of them are to be asked about")
+    assert plan("addresses") == ("sort and sweep by user_id", "its measure is distinct")
+    monkeypatch.setattr(few_days, "MOST_DAYS", 100)
+    assert plan("all")[0] == "days at once"
     assert run("--lake", lake.layout.root, "report", "all", "--as-of", "2026-04-01").code == DONE
     assert plan("all") == ("remembered days", "all days of the period are remembered")
     text = run("--lake", lake.layout.root, "policy", "sql", "all", "--explain", "--as-of", "2026-04-01").out

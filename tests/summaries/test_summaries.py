@@ -22,7 +22,6 @@ from auditlake.disk.lock import exclusive
 from auditlake.engine.duck import connect, view_events
 from auditlake.engine.duck_engine import DuckEngine
 from auditlake.engine.model import StatementError, Summary
-from auditlake.engine.statements import statement
 from auditlake.engine.summed import DAY_US, RowSummaries, micros
 from auditlake.events.times import EPOCH
 from auditlake.query.view import judging_engine
@@ -39,7 +38,15 @@ POLICY = {
     "short": "name: S\ndescription: S\nrequired_events: [login, logout]\nretention_period: 15d\nalert_threshold: 2\n"
              "window: 36h\ngroup_by: [user_id]\n",
 }  # fmt: skip
-MINUTES = Summary("minutes", statement("summaries/minutes.sql", "minutes").text)
+MINUTES = Summary(
+    "minutes",
+    """
+select file_index, event_type, source, epoch_us("timestamp") // 60000000 as "minute", count(*) as events,
+  min(epoch_us("timestamp")) as first_event, max(epoch_us("timestamp")) as last_event
+from events
+group by file_index, event_type, source, "minute"
+""",
+)
 USERS = Summary("users", "select file_index, user_id, count(*) as events from events group by file_index, user_id")
 OF_USERS = pa.schema({"file_index": pa.uint32(), "user_id": pa.string(), "events": pa.int64()})
 TOGETHER = {
