@@ -424,7 +424,7 @@ def _error(offset: int | None, message: str) -> ConditionError:
 
 
 @cache
-def closed_connection(macros: tuple[str, ...] = ()) -> duckdb.DuckDBPyConnection:
+def closed_connection(macros: tuple[str, ...]) -> duckdb.DuckDBPyConnection:
     """Open a database in memory, locked down, with nothing in it but these macros."""
     import duckdb
 
@@ -440,7 +440,7 @@ def closed_connection(macros: tuple[str, ...] = ()) -> duckdb.DuckDBPyConnection
 
 @cache
 def _plain_statement() -> Node:
-    return parse_tree.parse(closed_connection(), _PREFIX + "true")
+    return parse_tree.parse(closed_connection(()), _PREFIX + "true")
 
 
 def _statement(condition: Node) -> Node:

@@ -32,6 +32,8 @@ COLUMNS = {
     "event_date": "DATE",
 }  # fmt: skip
 """The columns that a condition may name, and their types."""
+_TEXTS = frozenset(name for name, kind in COLUMNS.items() if kind == "VARCHAR")
+"""Those that are values as they are: nothing of them has to be checked."""
 
 
 LONGEST = 16_000
@@ -118,7 +120,7 @@ def with_conditions(text: str, conditions: Mapping[str, str]) -> str:
         "(((\"source\" = 'pos') OR (\"source\" = 'web')) AND (status = 'failure'))"
     """
     trees = {name: condition_node(each) for name, each in conditions.items()}
-    written, plain = (parse(closed_connection(), f"from events where {each}") for each in (text, "true"))
+    written, plain = (parse(closed_connection(()), f"from events where {each}") for each in (text, "true"))
     if written["error"]:
         raise ConditionError(str(written["error_message"]).partition("\n")[0])
 
@@ -156,7 +158,7 @@ def check_value(text: str) -> str:
     """Check an expression whose values are grouped by, or told apart: a column's name or more.
 
     Returns:
-        The same expression in DuckDB's own normalised spelling.
+        The same expression in DuckDB's own normalised spelling; a column's name as it is.
 
     Raises:
         ConditionError: It is not one expression over an event's columns, or uses what is not allowed.
@@ -165,7 +167,7 @@ def check_value(text: str) -> str:
         >>> check_value("details ->> '$.awsRegion'")
         "(details ->> '$.awsRegion')"
     """
-    return _checked_value(text, tried=True)[0].spelling
+    return text if text in _TEXTS else _checked_value(text, tried=True)[0].spelling
 
 
 @lru_cache(maxsize=4096)
@@ -175,6 +177,8 @@ def value_sql(text: str) -> str:
     Raises:
         ConditionError: As for :func:`check_value`.
     """
+    if text in _TEXTS:
+        return identifier(text)
     import sqlglot
 
     expression, tree = _checked_value(text, tried=False)
@@ -201,7 +205,9 @@ def value_tree(text: str) -> exp.Expression:
     Raises:
         ConditionError: It is neither, as an earlier version may have taken it.
     """
-    return _checked_value(text, tried=False)[1].copy()
+    from sqlglot import exp
+
+    return exp.column(text, quoted=True) if text in _TEXTS else _checked_value(text, tried=False)[1].copy()
 
 
 def columns_of(text: str) -> frozenset[str]:

@@ -267,11 +267,16 @@ class Runner:
         told = compiled if self._with_queries else run
         if asked is not None and self._alike is not None and self._alike.answers(asked[0]):
             run = partial(self._alike.reading, run, *asked)
+
+        def found(*, wide: bool) -> tuple[tuple[CompiledQuery, ...], dict[str, Sequence[Row]]]:
+            queries = run(wide=wide)
+            return queries if told is run else told(wide=wide), self._run(queries, whose, known or {})
+
         try:
-            return told(wide=False), self._run(run(wide=False), whose, known or {})
+            return found(wide=False)
         except RangeError:
             # More groups than 63 bits have room for, each with the policy's span of time to itself.
-            return told(wide=True), self._run(run(wide=True), whose, known or {})
+            return found(wide=True)
 
     def _run(self, queries: tuple[CompiledQuery, ...], whose: str | None, known: Known) -> dict[str, Sequence[Row]]:
         """Return the rows of each step. Scripts are whole by themselves: a table that is there is not made again."""

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
-from pyarrow import compute, parquet
+from pyarrow import compute
 
 from auditlake.disk.durable import sync_folder, write_whole
 from auditlake.disk.files import check_folder, entered, open_file, read_file, remove_any, remove_tree
@@ -93,6 +93,8 @@ def read_segments(layout: Layout, digest: str, schema: pa.Schema, known: Sequenc
 
 
 def _read(layout: Layout, path: Path) -> Segment | None:
+    from pyarrow import parquet
+
     with suppress(*_ODD):
         data = read_file(path, within=layout.root)
         if hashlib.sha256(data).hexdigest() == path.stem:
@@ -109,6 +111,8 @@ def _read(layout: Layout, path: Path) -> Segment | None:
 
 def _written(layout: Layout, digest: str, segment: Segment) -> tuple[Path, bytes]:
     """Return a segment as a file."""
+    from pyarrow import parquet
+
     numbers = [each.name for each in segment.rows.schema if pa.types.is_integer(each.type)]
     texts = [name for name in segment.rows.column_names if name not in numbers]
     sink = pa.BufferOutputStream()

@@ -114,6 +114,6 @@ def test_patterns_that_are_too_large_together() -> None:
     """Where several patterns do not make one, each is looked for by itself."""
     patterns = [rf"(?i)x{number}[[:alpha:]]{{200}}\pL{{200}}z" for number in range(3)]
     choices = [(f"regexp_matches(v, {literal(each)})", literal(f"{i}")) for i, each in enumerate(patterns)]
-    with closed_connection().cursor() as cursor:
+    with closed_connection(()).cursor() as cursor:
         found = cursor.execute(f"select {cases(choices)} from (values (?)) as t (v)", [f"X1{'a' * 400}z"])
         assert found.fetchall() == [("1",)]

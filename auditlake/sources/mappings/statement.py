@@ -237,7 +237,7 @@ def _any_of(conditions: tuple[str, ...]) -> str:
     found = [match for match in map(_PATTERN.fullmatch, conditions) if match]
     patterns = "|".join(f"(?:{match['pattern']})" for match in found)
     try:
-        closed_connection().cursor().execute(f"select regexp_matches('', '{patterns}')")
+        closed_connection(()).cursor().execute(f"select regexp_matches('', '{patterns}')")
     except duckdb.Error:
         return ""
     return f"regexp_matches({found[0]['column']}, '{patterns}')"
