@@ -8,10 +8,10 @@ STAMP := $(VENV)/.installed
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test soak bench lint format types docs wheel lock clean
+.PHONY: help install demo test soak bench bench-large lint format types docs wheel lock clean
 
 help:                ## what there is
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
 
 install: $(STAMP)    ## make .venv with the locked versions and this checkout
 
@@ -33,7 +33,10 @@ soak: install        ## the long tests: more kills, more cases
 	$(BIN)/python -m pytest -m soak
 
 bench: install       ## ratios against named rivals, in one run
-	$(BIN)/python -m tests.bench
+	$(BIN)/python -m tests.bench $(if $(EVENTS),--events $(EVENTS))
+
+bench-large: install ## the same of 100 million events, or of EVENTS=2e6: 20 GB of disk at most
+	$(BIN)/python -m tests.bench --large $(if $(EVENTS),--events $(EVENTS))
 
 lint: install        ## style, layers
 	$(BIN)/ruff check .

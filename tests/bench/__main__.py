@@ -8,7 +8,7 @@ import os
 import platform
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from tests.bench import kinds, mapping
 from tests.bench.child import WORKS
 from tests.bench.classes import WHOLE
 from tests.bench.commits import INGESTS
-from tests.bench.data import EVENTS, LINES, small_place
+from tests.bench.data import EVENTS, LARGE, LINES, small_place
 from tests.bench.landing import CROWDED, FOLLOWED, SYNCED, THREADS, UNSYNCED
 from tests.bench.many import CONDITIONS, MANY, RULES, SCANNED
 from tests.bench.measure import Asked, Bench, Row, table
@@ -39,12 +39,12 @@ def rows_asked(scale: float) -> tuple[Asked, ...]:
         Asked(
             "ingest-without-ledger",
             f"ingest of {lines} without the ledger",
-            0.7,
+            0.75,
             rate=True,
             memory_mb=1500,
             beside="plain",
         ),
-        Asked("ingest", f"ingest of {lines}", 0.7, rate=True, memory_mb=1500, beside="plain"),
+        Asked("ingest", f"ingest of {lines}", 0.6, rate=True, memory_mb=1500, beside="plain"),
         Asked("ingest-without-ids", f"ingest of {lines} without ids", rate=True, beside="plain"),
         Asked("ingest-csv", f"ingest of {LINES * scale:,.0f} rows of CSV", 1, rate=True, memory_mb=1500),
         Asked("ingest-parquet", f"ingest of {LINES * scale:,.0f} rows of Parquet", 1.5, rate=True, memory_mb=1500),
@@ -75,14 +75,7 @@ def rows_asked(scale: float) -> tuple[Asked, ...]:
         ),
         Asked("nightly", f"thirteen reports, one new day, {events}, processor time", 0.1),
         Asked("nightly-cold", f"thirteen reports, nothing remembered, {events}, processor time", 1.05),
-        Asked(
-            "bounds",
-            f"three reports, nothing remembered, {events}, processor time",
-            0.8,
-            beside="ours, no summaries",
-        ),
-        Asked("bounds-cold", f"the same without summaries, {events}, processor time", 1.2),
-        Asked("bounds-by-user", f"three reports by user, nothing remembered, {events}, processor time", 1),
+        *_cold_rows(events),
         Asked("breaches", f"breaches, ungrouped, {events}", 1.5),
         Asked("breaches-by-user", f"breaches by user, {events}", 1.5),
         Asked("everything", f"episodes and daily peaks, ungrouped, {events}", 2),
@@ -105,7 +98,10 @@ def rows_asked(scale: float) -> tuple[Asked, ...]:
         *_kinds_rows(scale),
         *_many_rows(scale),
         *_logging_rows(scale),
-        *_commit_rows(scale),
+        *_commit_rows(events),
+        Asked("commit-many", f"the last of {INGESTS * scale:,.0f} ingests of one event, processor time", 1.3),
+        Asked("open-small-files", "opening a lake of 10,000 small files of one day, processor time", most_seconds=1),
+        Asked("open-days", "opening a lake of 3,000 days, processor time", most_seconds=1),
         Asked("sandbox-command", 'auditlake sql "select 1" from start to end', 3),
         Asked("sandbox-group-by", f"a group-by through the sandbox, {events}", 1.3),
         Asked(
@@ -136,13 +132,44 @@ def _logging_rows(scale: float) -> tuple[Asked, ...]:
     )
 
 
-def _commit_rows(scale: float) -> tuple[Asked, ...]:
-    large = f"one event into {EVENTS * scale:,.0f} events in many files, processor time"
+def large_rows_asked(scale: float) -> tuple[Asked, ...]:
+    """Every row of a large place, and what it is to reach."""
+    events = f"{LARGE * scale:,.0f} events"
+    new, nothing = "one new day", "nothing remembered"
+    return (
+        Asked("nightly", f"thirteen reports, {new}, {events}, processor time", 0.05, memory_mb=2_000),
+        Asked("nightly-growth", f"thirteen reports, {new}, {events}, processor time", 2),
+        Asked("nightly-cold", f"thirteen reports, {nothing}, {events}, processor time", 1.05, memory_mb=2_000),
+        *_cold_rows(events, memory_mb=2_000),
+        *(
+            Asked(f"large-{name}", f"the whole command {words}, {events}", most_seconds=1)
+            for name, words in (
+                ("stats", "stats"),
+                ("retention-plan", "retention plan"),
+                ("volume", "query run volume"),
+            )
+        ),
+        Asked("large-size", f"bytes of the lake, {events}", figure="x DuckDB's Parquet", most=1.15),
+        *_commit_rows(events),
+        Asked("export-first", f"the first 1,000 of {events} to csv, the whole command", most_seconds=1),
+    )
+
+
+def _cold_rows(events: str, memory_mb: float | None = None) -> tuple[Asked, ...]:
+    cold = f"nothing remembered, {events}, processor time"
+    return (
+        Asked("bounds", f"three reports, {cold}", 0.8, memory_mb=memory_mb, beside="ours, no summaries"),
+        Asked("bounds-cold", f"the same without summaries, {events}, processor time", 1.2, memory_mb=memory_mb),
+        Asked("bounds-by-user", f"three reports by user, {cold}", 1, memory_mb=memory_mb),
+    )
+
+
+def _commit_rows(events: str) -> tuple[Asked, ...]:
+    large = f"one event into {events} in many files, processor time"
     index = "B of index an event"
     return (
         Asked("commit-flush", f"log and flush of {large}", 1.3, figure=index, most=8),
         Asked("commit-ingest", f"ingest of {large}", 1.3, figure=index, most=8),
-        Asked("commit-many", f"the last of {INGESTS * scale:,.0f} ingests of one event, processor time", 1.3),
         Asked("commit-open", "opening the lake of many files, processor time", most_seconds=0.1),
     )
 
@@ -220,25 +247,30 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description="auditlake against its rivals")
     parser.add_argument("--pairs", type=int, default=5, help="how often ours and its rival take turns")
-    parser.add_argument("--scale", type=float, default=1, help="0.1 for a quick trial")
+    parser.add_argument("--large", action="store_true", help=f"the rows of {LARGE:,} events in ten thousand files")
+    parser.add_argument("--events", type=float, metavar="N", help="so many events: fewer for a quick trial")
     parser.add_argument("--only", action="append", metavar="NAME", choices=[*WORKS, "commands"], help="this row only")
     parser.add_argument(
         "--data", type=Path, help="where the events are kept; a folder that goes away at the end if none"
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object after the table")
     options = parser.parse_args()
+    whole = LARGE if options.large else EVENTS
+    scale = (options.events or whole) / whole
+    asked = large_rows_asked(scale) if options.large else rows_asked(scale)
+    only = options.only or [*WORKS, *([] if options.large else ["commands"])]
     with tempfile.TemporaryDirectory(prefix="auditlake-bench-") as name:
         folder = (options.data or Path(name)).absolute()
         folder.mkdir(parents=True, exist_ok=True)
-        bench = Bench(folder, options.scale, options.pairs, lambda text: print(text, file=sys.stderr, flush=True))
+        bench = Bench(folder, scale, options.pairs, _say, is_large=options.large)
         bench.make_data()
-        found = list(_measured(bench, folder, options.scale, options.only or [*WORKS, "commands"]))
+        found = list(_measured(bench, folder, asked, only))
     machine = {
         "cores": len(os.sched_getaffinity(0)),
         "python": platform.python_version(),
         **{name: version(name) for name in ("duckdb", "polars")},
         "pairs": options.pairs,
-        "scale": options.scale,
+        "events": round(whole * scale),
     }
     print(", ".join(f"{key} {value}" for key, value in machine.items()), end="\n\n")
     print(table(found))
@@ -246,8 +278,12 @@ def main() -> None:
         print("\n" + json.dumps({"machine": machine, "rows": [row.as_dict() for row in found]}))
 
 
-def _measured(bench: Bench, folder: Path, scale: float, only: list[str]) -> Iterator[Row]:
-    for asked in rows_asked(scale):
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def _measured(bench: Bench, folder: Path, rows: Sequence[Asked], only: list[str]) -> Iterator[Row]:
+    for asked in rows:
         if asked.name in only and asked.name.startswith(_REAL) and not mapping.REAL.is_dir():
             print(f"{asked.name}: left out, the real records are not here: {mapping.REAL}", file=sys.stderr)
         elif asked.name in only and asked.name.startswith("many-sigma") and not RULES:

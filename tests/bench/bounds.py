@@ -17,7 +17,7 @@ from time import process_time
 from typing import TYPE_CHECKING, Any
 
 from tests.bench import nightly
-from tests.bench.data import EVENTS, Place
+from tests.bench.data import ALL_USERS, EVENTS, USERS, Place
 from tests.bench.nightly import AS_OF, Asked
 from tests.bench.work import Work
 
@@ -33,7 +33,9 @@ _LEAST = {False: (10_500, 6_800, 12_500), True: (60, 40, 90)}
 
 
 def _asked(place: Place, *, by_user: bool) -> list[Asked]:
-    scale = 1 if by_user else place.events / EVENTS
+    scale = place.events / EVENTS
+    if by_user:  # as many of each user as there are events, unless the place is large
+        scale = scale * USERS / ALL_USERS if place.is_large else 1
     return [
         Asked(types, round(least * scale), by_user=by_user)
         for types, least in zip(_TYPES, _LEAST[by_user], strict=True)
@@ -52,9 +54,8 @@ def works(*, by_user: bool, summarised: bool) -> dict[str, Work]:
     }
 
 
-def _reports(place: Place, folder: Path, *, by_user: bool, summarised: bool, most: int) -> tuple[float, Any]:
-    lake = folder / "lake"
-    shutil.copytree(place.lake, lake, copy_function=lambda source, target: Path(target).hardlink_to(source))
+def _reports(place: Place, _: Path, *, by_user: bool, summarised: bool, most: int) -> tuple[float, Any]:
+    lake = place.lake
     for path in (lake / "policies").glob("*.yaml"):
         path.unlink()
     for number, each in enumerate(_asked(place, by_user=by_user)):
@@ -62,9 +63,7 @@ def _reports(place: Place, folder: Path, *, by_user: bool, summarised: bool, mos
     if not most:
         settings = lake / "lake.toml"
         text = settings.read_text(encoding="utf-8")
-        settings.unlink()
         settings.write_text(f"{text}\n[reports]\nsummaries_mb = 0\n", encoding="utf-8")
-    shutil.rmtree(lake / ".summaries", ignore_errors=True)
     if summarised:
         subprocess.run([sys.executable, "-m", "tests.bench.bounds", str(lake)], check=True)
     shutil.rmtree(lake / ".remembered", ignore_errors=True)

@@ -1,6 +1,8 @@
-"""One run of one side, in this process: ``python -m tests.bench.child ROW SIDE FOLDER SCALE [ANSWER_FILE]``.
+"""One run of one side, in this process: ``python -m tests.bench.child ROW SIDE FOLDER KIND SCALE [ANSWER_FILE]``.
 
-Prints its seconds, this process's peak memory and perhaps another figure as JSON. With no row, it makes the data.
+The kind is ``large``, or any other word. Prints its seconds, this process's peak memory and perhaps another figure as
+JSON. With no row, it makes the data. Each run has copies of the lakes of its places, so that rows do not touch each
+other's: their files are links, for nothing changes a file in place that is as large.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -26,6 +29,7 @@ from tests.bench import (
     ingest,
     kinds,
     landing,
+    large,
     ledger,
     many,
     mapping,
@@ -38,7 +42,7 @@ from tests.bench import (
     slices,
     tables,
 )
-from tests.bench.data import make, place, small_place
+from tests.bench.data import Place, linked, make, place, small_place
 from tests.bench.work import Work
 
 WORKS: Mapping[str, Callable[[], dict[str, Work]]] = {
@@ -55,6 +59,7 @@ WORKS: Mapping[str, Callable[[], dict[str, Work]]] = {
     "episodes": episodes.works,
     "nightly": nightly.works,
     "nightly-cold": nightly.cold,
+    "nightly-growth": nightly.growth,
     "bounds": lambda: bounds.works(by_user=False, summarised=True),
     "bounds-cold": lambda: bounds.works(by_user=False, summarised=False),
     "bounds-by-user": lambda: bounds.works(by_user=True, summarised=True),
@@ -90,7 +95,11 @@ WORKS: Mapping[str, Callable[[], dict[str, Work]]] = {
     "commit-flush": lambda: commits.one_event(live=True),
     "commit-ingest": lambda: commits.one_event(live=False),
     "commit-many": commits.many,
-    "commit-open": commits.opening,
+    "commit-open": lambda: commits.opening("crowded"),
+    "open-small-files": lambda: commits.opening("day"),
+    "open-days": lambda: commits.opening("days"),
+    "large-size": large.size,
+    **{f"large-{name}": partial(large.command, name) for name in large.COMMANDS},
     "sandbox-command": sandbox.command,
     "sandbox-group-by": sandbox.group_by,
     "sandbox-bombs": sandbox.bombs,
@@ -112,16 +121,14 @@ WORKS: Mapping[str, Callable[[], dict[str, Work]]] = {
 """Every row that has a rival: its sides, ours first."""
 
 
-def run(row: str, side: str, folder: Path, scale: float, answer: Path | None) -> None:
-    """Warm up on the small place, then run once on the large one."""
+def run(row: str, side: str, folder: Path, scale: float, answer: Path | None, *, is_large: bool) -> None:
+    """Warm up on the small place, then run once on the whole one."""
     work = WORKS[row]()[side]
     with tempfile.TemporaryDirectory(dir=folder, prefix="run-") as name:
-        warm, real = Path(name) / "warm", Path(name) / "real"
-        warm.mkdir()
-        real.mkdir()
-        work.run(small_place(folder), warm)
+        work.run(*_own(small_place(folder), Path(name) / "warm"))
+        real = _own(place(folder, scale, is_large=is_large), Path(name) / "real")
         start = time.perf_counter()
-        found = work.run(place(folder, scale), real)
+        found = work.run(*real)
         seconds = time.perf_counter() - start if work.seconds is None else work.seconds(found)
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         if answer is not None:
@@ -130,10 +137,16 @@ def run(row: str, side: str, folder: Path, scale: float, answer: Path | None) ->
     print(json.dumps({"seconds": seconds, "peak_mb": peak / 1024, **figure}))
 
 
+def _own(shared: Place, folder: Path) -> tuple[Place, Path]:
+    """Return a place with a copy of its lake, and an empty folder."""
+    (scratch := folder / "scratch").mkdir(parents=True)
+    return replace(shared, copy=linked(shared.lake, folder / "lake")), scratch
+
+
 if __name__ == "__main__":
-    if len(sys.argv) == 3:
-        make(Path(sys.argv[1]), float(sys.argv[2]))
+    *words, at, kind, size = sys.argv[1:6] if len(sys.argv) > 4 else sys.argv[1:]
+    if not words:
+        make(Path(at), float(size), is_large=kind == "large")
     else:
-        run(
-            sys.argv[1], sys.argv[2], Path(sys.argv[3]), float(sys.argv[4]), Path(sys.argv[5]) if sys.argv[5:] else None
-        )
+        answers = Path(sys.argv[6]) if sys.argv[6:] else None
+        run(*words, Path(at), float(size), answers, is_large=kind == "large")

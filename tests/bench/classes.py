@@ -16,10 +16,9 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-from tests.bench.data import AS_OF, Place
+from tests.bench.data import AS_OF, Place, linked
 from tests.bench.ingest import content_of
 from tests.bench.report import POLICIES, numbers_of
-from tests.bench.retention import linked
 from tests.bench.work import Work
 from tests.lakes import create
 
@@ -56,11 +55,12 @@ def _works(sides: Mapping[str, Any], answer: Any) -> dict[str, Work]:
 
 
 def _reports(
-    policies: tuple[str, ...], place: Place, _: Path, *, in_classes: bool = True, whole: bool = False
+    policies: tuple[str, ...], place: Place, scratch: Path, *, in_classes: bool = True, whole: bool = False
 ) -> Timed:
     import auditlake
 
-    lake = auditlake.open(place.lake if in_classes else _before_classes(place), clock=lambda: AS_OF)
+    root = place.lake if in_classes else linked(_before_classes(place), scratch / "lake")
+    lake = auditlake.open(root, clock=lambda: AS_OF)
     with _no_narrowing() if whole else nullcontext():
         began = time.process_time()
         found = [report.json() for report in lake.reports(*policies, as_of=AS_OF, pages=False, cache=False)]

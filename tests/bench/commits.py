@@ -13,24 +13,22 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
-from itertools import pairwise
 from pathlib import Path
 from statistics import mean, median
 from typing import TYPE_CHECKING
 
-from tests.bench import data
-from tests.bench.data import AS_OF, EVENTS, Place
-from tests.bench.retention import linked
+from tests.bench.data import AS_OF, EVENTS, Place, linked, open_connection, pieces, write_lake
 from tests.bench.work import Work
 from tests.lakes import create
 
 if TYPE_CHECKING:
     from auditlake import AuditLake
 
-FILES, INGESTS = 10_000, 600
-"""At the full scale: about how many files the large lake has, and how many ingests of one event there are."""
-_CLASSES = 3.3
-"""How many retention classes a day has on average, each a file."""
+INGESTS = 600
+"""How many ingests of one event there are, at the full scale."""
+_FEW, _TURNS, _DAYS = 100_000, 3_000, 3_000
+"""At the full scale: how many events the lakes of one day and of many days have, in how many turns the day is written,
+three files and more in each, and how many days there are."""
 _ROUNDS = 7
 _TURN = 16
 """Of so many small commits one puts files together: means are over as many."""
@@ -68,11 +66,15 @@ def many() -> dict[str, Work]:
     }
 
 
-def opening() -> dict[str, Work]:
-    """The snapshot of a lake of very many files, and delta-rs's table alone."""
+def opening(kind: str) -> dict[str, Work]:
+    """The snapshot of a lake of very many files, and delta-rs's table alone.
+
+    Args:
+        kind: ``crowded`` in a year, ``day`` for one day, ``days`` for thousands of them.
+    """
     return {
-        "ours": Work(_open_ours, lambda done: done.landed, lambda done: done.seconds),
-        "delta-rs: DeltaTable": Work(_open_delta, lambda done: done.landed, lambda done: done.seconds),
+        name: Work(partial(run, kind), lambda done: done.landed, lambda done: done.seconds)
+        for name, run in (("ours", _open_ours), ("delta-rs: DeltaTable", _open_delta))
     }
 
 
@@ -111,21 +113,22 @@ def _many(place: Place, scratch: Path, *, last: bool) -> Committed:
     return Committed(mean(seconds[-_TURN:]), _TURN)
 
 
-def _open_ours(place: Place, scratch: Path) -> Committed:
+def _open_ours(kind: str, place: Place, scratch: Path) -> Committed:
     from auditlake.disk.layout import Layout
     from auditlake.store.snapshot import read_snapshot
 
-    layout = Layout(_crowded(place))
+    layout = Layout(_LAKES[kind](place))
     began = time.process_time()
     snapshot = read_snapshot(layout)
     return Committed(time.process_time() - began, snapshot.rows)
 
 
-def _open_delta(place: Place, scratch: Path) -> Committed:
+def _open_delta(kind: str, place: Place, scratch: Path) -> Committed:
     from deltalake import DeltaTable
 
+    events = _LAKES[kind](place) / "events"
     began = time.process_time()
-    table = DeltaTable(str(_crowded(place) / "events"))
+    table = DeltaTable(str(events))
     seconds = time.process_time() - began
     return Committed(seconds, sum(table.get_add_actions().column("num_records").to_pylist()))
 
@@ -142,29 +145,32 @@ def _crowded_copy(place: Place, root: Path) -> AuditLake:
 
 
 def _crowded(place: Place) -> Path:
-    """The lake of very many files, which is made where it is not there yet."""
-    root = place.root / "crowded"
+    """Return the lake of very many files; a large place has one."""
+    if place.is_large:
+        return place.lake
+    return _made(place, "crowded", place.events, pieces=pieces(place.events / EVENTS))
+
+
+def _of_one_day(place: Place) -> Path:
+    return _made(
+        place, "one-day", _FEW * place.events // EVENTS, days=1, pieces=max(1, _TURNS * place.events // EVENTS)
+    )
+
+
+def _of_many_days(place: Place) -> Path:
+    return _made(place, "many-days", _FEW * place.events // EVENTS, days=max(1, _DAYS * place.events // EVENTS))
+
+
+_LAKES = {"crowded": _crowded, "day": _of_one_day, "days": _of_many_days}
+
+
+def _made(place: Place, name: str, events: int, **layout: int) -> Path:
+    """Return a lake of a place, which is made where it is not there yet."""
+    root = place.root / name
     if not root.exists():
-        draft = root.with_name("crowded.draft")
+        draft = root.with_suffix(".draft")
         shutil.rmtree(draft, ignore_errors=True)
-        _make_crowded(draft, place.events)
+        with open_connection(place.events) as connection:
+            write_lake(connection, draft, events, **layout)
         draft.rename(root)
     return root
-
-
-def _make_crowded(root: Path, total: int) -> None:
-    """Make it as one ingest of files of each class and day, several of each."""
-    from auditlake.store.model import Change
-    from auditlake.store.turn import writer_turn
-
-    lake = create(root)
-    pieces = max(1, round(FILES / data.DAYS / _CLASSES * total / EVENTS))
-    with data._connection(total) as connection, writer_turn(lake._context) as turn:
-        classes = lake._context.classes()
-        files = []
-        for day, low, high in data._day_ranges(data.FIRST_DAY, data.DAYS, total):
-            bounds = [low + (high - low) * number // pieces for number in range(pieces + 1)]
-            for begin, end in pairwise(bounds):
-                files += data._write_day(connection, lake.layout, classes, day, begin, end)
-        metadata = {"kind": "ingest", "batch": 1, "rows": total, "at": AS_OF.isoformat(), "inputs": []}
-        turn.commit(Change(tuple(files), (), metadata, classes=classes))

@@ -1,16 +1,21 @@
 """What is measured on: events made of ``hash()`` of their number, so that every run on every machine has the same.
 
-A place holds a lake with a day file for each of 365 days, and the newest events once more as canonical JSON lines, with
-and without ids. A third of the events have whole seconds (ties, and events exactly one window old); users are skewed
-and one event in a hundred has none; three types are rare; one type falls silent for weeks, most others for two days.
+A place holds a lake of 365 days in classes, and the newest events once more as canonical JSON lines, with and without
+ids. A third of the events have whole seconds (ties, and events exactly one window old); users are skewed and one event
+in a hundred has none; three types are rare; one type falls silent for weeks, most others for two days.
+
+A large place holds a lake alone: 18 types, 50,000 users, each of any type, and about a hundred files for every million
+events.
 """
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,12 +31,25 @@ if TYPE_CHECKING:
 VERSION = 4
 """Part of the folder's name: to be raised when the events change."""
 EVENTS = 10_000_000
+LARGE = 100_000_000
+"""How many events a large place has at the full scale."""
 LINES = 2_000_000
 SMALL = 2_000
 DAYS = 365
 LINE_DAYS = 30
 USERS = 2_000
 """As many as this at the full scale; fewer at a smaller one, so that each has as many events as ever."""
+ALL_USERS = 50_000
+"""How many users a large place has, whatever its scale."""
+SPARED = frozenset({
+    "access_granted", "access_denied", "privilege_use", "system_error", "policy_violation", "model_update",
+    "audit_log_control",
+})  # fmt: skip
+"""The types that a large place lacks: 18 are left."""
+_FILES = 10_000
+"""About how many files the lake of a large place has at the full scale."""
+_CLASSES = 3.3
+"""How many retention classes a day has on average, each a file."""
 FIRST_DAY = date(2025, 12, 1)
 AS_OF = datetime(2026, 11, 30, 12, tzinfo=UTC)
 """In the middle of the last day, so that there are events after it."""
@@ -41,6 +59,8 @@ _SILENT = (date(2026, 11, 9), date(2026, 11, 10))
 """Days with api_call only."""
 _LAST_LOGOUT = date(2026, 10, 20)
 _BATCH = 1
+_LINKED = 1_000_000
+"""From so many bytes on a file of a lake is linked and no longer copied."""
 _PER_MILLION = {
     "data_access": 190_000, "model_access": 120_000, "login": 90_000, "data_modification": 80_000, "logout": 70_000,
     "access_granted": 60_000, "auth_failure": 30_000, "data_deletion": 20_000, "access_denied": 20_000,
@@ -60,11 +80,14 @@ class Place:
     root: Path
     events: int
     """How many events the lake has."""
+    is_large: bool = False
+    copy: Path | None = None
+    """The copy of the lake that a run may change."""
 
     @property
     def lake(self) -> Path:
         """The lake."""
-        return self.root / "lake"
+        return self.copy or self.root / "lake"
 
     @property
     def lines(self) -> Path:
@@ -88,10 +111,10 @@ def share(types: Iterable[str]) -> float:
     return sum(_PER_MILLION.get(name, rest) for name in types) / 1_000_000
 
 
-def place(folder: Path, scale: float) -> Place:
+def place(folder: Path, scale: float, *, is_large: bool = False) -> Place:
     """Where the events of a size are, or will be."""
-    events = round(EVENTS * scale)
-    return Place(folder / f"v{VERSION}-{events}", events)
+    events = round((LARGE if is_large else EVENTS) * scale)
+    return Place(folder / f"v{VERSION}{'-large' if is_large else ''}-{events}", events, is_large)
 
 
 def small_place(folder: Path) -> Place:
@@ -99,14 +122,28 @@ def small_place(folder: Path) -> Place:
     return Place(folder / f"v{VERSION}-small", SMALL)
 
 
-def make(folder: Path, scale: float) -> None:
+def linked(lake: Path, target: Path) -> Path:
+    """A copy of a lake whose data files, and all that is large, are hard links: nothing is ever changed in these."""
+
+    def link(origin: str, copy: str) -> None:
+        is_linked = origin.endswith(".parquet") or Path(origin).stat().st_size > _LINKED
+        (os.link if is_linked else shutil.copy)(origin, copy)
+
+    shutil.copytree(lake, target, copy_function=link)
+    return target
+
+
+def make(folder: Path, scale: float, *, is_large: bool = False) -> None:
     """Make what is not there yet. To be called in a process of its own: it leaves a large one behind."""
-    target = place(folder, scale)
+    target = place(folder, scale, is_large=is_large)
     if not target.root.exists():
         draft = replace(target, root=_emptied(target.root.with_name(f"{target.root.name}.draft")))
-        with open_connection(target.events) as connection:
-            _write_lines(connection, draft, round(LINES * scale))
-            write_lake(connection, draft.lake, target.events)
+        if is_large:
+            write_large_lake(draft.lake, target.events)
+        else:
+            with open_connection(target.events) as connection:
+                _write_lines(connection, draft, round(LINES * scale))
+                write_lake(connection, draft.lake, target.events)
         draft.root.rename(target.root)
     target = small_place(folder)
     if not target.root.exists():
@@ -221,6 +258,8 @@ def write_lake(
     where: str = "true",
     in_classes: bool = True,
     left_out: Collection[str] = (),
+    days: int = DAYS,
+    pieces: int = 1,
 ) -> None:
     """A lake as one ingest of all its events, or of those that a condition chooses, would leave it.
 
@@ -232,6 +271,8 @@ def write_lake(
         where: Which events.
         in_classes: Whether a day is one file for each retention class.
         left_out: Types that become api_call.
+        days: How many days they are spread over.
+        pieces: In how many turns each day is written, one file a class in each.
     """
     from auditlake.store.model import Change
     from auditlake.store.turn import writer_turn
@@ -241,11 +282,29 @@ def write_lake(
         set_policies(lake, policies)
     layout = lake.layout
     with writer_turn(lake._context) as turn:
-        days = _day_ranges(FIRST_DAY, DAYS, total)
         classes = lake._context.classes() if in_classes else {}
-        files = tuple(file for each in days for file in _write_day(connection, layout, classes, where, left_out, *each))
+        parts = [part for each in _day_ranges(FIRST_DAY, days, total) for part in _parted(*each, pieces)]
+        files = tuple(
+            file for each in parts for file in _write_day(connection, layout, classes, where, left_out, *each)
+        )
         metadata = {"kind": "ingest", "batch": _BATCH, "rows": total, "at": AS_OF.isoformat(), "inputs": []}
         turn.commit(Change(files, (), metadata, classes=classes))
+
+
+def write_large_lake(path: Path, events: int) -> None:
+    """A lake of 18 types, 50,000 users and very many files."""
+    with open_connection(events, ALL_USERS) as connection:
+        write_lake(connection, path, events, left_out=SPARED, pieces=pieces(events / LARGE))
+
+
+def pieces(scale: float) -> int:
+    """In how many turns each day is written, for the lake to have ten thousand files at the full scale."""
+    return max(1, round(_FILES / DAYS / _CLASSES * scale))
+
+
+def _parted(day: date, low: int, high: int, pieces: int) -> Iterator[tuple[date, int, int]]:
+    bounds = [low + (high - low) * number // pieces for number in range(pieces + 1)]
+    return ((day, *each) for each in pairwise(bounds))
 
 
 def _write_day(

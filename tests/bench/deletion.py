@@ -16,8 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.bench.data import DAYS, FIRST_DAY, Place, open_connection, write_lake
-from tests.bench.retention import linked
+from tests.bench.data import DAYS, FIRST_DAY, Place, linked, open_connection, write_lake
 from tests.bench.work import Work
 
 if TYPE_CHECKING:

@@ -7,7 +7,6 @@ lake of which no counts are kept; the scan that answers policies and packs toget
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -18,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
 from tests.bench.data import AS_OF, SINCE, Place
-from tests.bench.retention import linked
 from tests.bench.work import Work
 
 if TYPE_CHECKING:
@@ -174,9 +172,7 @@ def _judged(place: Place, folder: Path, groups: Sequence[Sequence[str]]) -> Time
     policies.mkdir()
     for policy in packs.policies():
         (policies / f"{policy.id}.yaml").write_text(policy.text)
-    root = linked(place.lake, folder / "lake")
-    shutil.rmtree(root / ".summaries", ignore_errors=True)
-    lake = auditlake.open(root, clock=lambda: AS_OF)
+    lake = auditlake.open(place.lake, clock=lambda: AS_OF)
     found = {}
     with (
         patch.object(evaluators, "evaluate", aside.each(evaluators.evaluate)),

@@ -74,16 +74,17 @@ class Row:
 class Bench:
     """Runs of one size on one folder."""
 
-    def __init__(self, folder: Path, scale: float, pairs: int, say: Callable[[str], None]) -> None:
-        self._folder = folder
-        self._scale = scale
+    def __init__(
+        self, folder: Path, scale: float, pairs: int, say: Callable[[str], None], *, is_large: bool = False
+    ) -> None:
+        self._place = (folder, "large" if is_large else "usual", scale)
         self._pairs = pairs
         self._say = say
 
     def make_data(self) -> None:
         """Make the events where they are not there yet."""
         self._say("data")
-        _python(self._folder, self._scale)
+        _python(*self._place)
 
     def rows(self, asked: Asked, sides: Sequence[str]) -> list[Row]:
         """Check that all sides agree, choose the rival, and run the pairs."""
@@ -134,9 +135,7 @@ class Bench:
 
     def _run(self, asked: Asked, side: str, answer: Path | None = None) -> Mapping[str, float]:
         os.sync()
-        found: Mapping[str, float] = json.loads(
-            _python(asked.name, side, self._folder, self._scale, *([answer] if answer else []))
-        )
+        found: Mapping[str, float] = json.loads(_python(asked.name, side, *self._place, *([answer] if answer else [])))
         self._say(f"{asked.name}: {side}: {found['seconds']:.3f} s, {found['peak_mb']:.0f} MB")
         return found
 

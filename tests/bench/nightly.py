@@ -19,16 +19,11 @@ from pathlib import Path
 from time import process_time
 from typing import Any
 
-from tests.bench.data import Place, open_connection, write_lake
+from tests.bench.data import ALL_USERS, SMALL, SPARED, Place, linked, open_connection, write_lake, write_large_lake
 from tests.bench.work import Work
 
 AS_OF = datetime(2026, 11, 29, 23, 59, 59, 999_999, tzinfo=UTC)
 """The end of a day."""
-_USERS = 50_000
-_LEFT_OUT = frozenset({
-    "access_granted", "access_denied", "privilege_use", "system_error", "policy_violation", "model_update",
-    "audit_log_control",
-})  # fmt: skip
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _HOUR = 3_600_000_000
 
@@ -102,14 +97,34 @@ def cold() -> dict[str, Work]:
     }
 
 
+def growth() -> dict[str, Work]:
+    """Ours with the day before remembered, and the same of a hundredth of the events, which finds something else."""
+    sides = {"ours": _remembered, "ours of a hundredth of them": lambda place, folder: _remembered(_few(place), folder)}
+    return {name: Work(run, lambda _: None, lambda found: float(found[0])) for name, run in sides.items()}
+
+
+def _remembered(place: Place, folder: Path) -> tuple[float, Any]:
+    return _reports(place, folder, before=True)
+
+
+def _few(place: Place) -> Place:
+    """Return a place with a hundredth of the events; made where it is not there yet."""
+    few = Place(place.root / "hundredth", max(SMALL, place.events // 100), is_large=True)
+    if not few.root.exists():
+        draft = few.root.with_suffix(".draft")
+        shutil.rmtree(draft, ignore_errors=True)
+        write_large_lake(draft / "lake", few.events)
+        draft.rename(few.root)
+    return few
+
+
 def _work(run: Any) -> Work:
     return Work(run, lambda found: found[1], seconds=lambda found: float(found[0]))
 
 
 def _reports(place: Place, folder: Path, *, before: bool, cache: bool = True) -> tuple[float, Any]:
     lake = folder / "lake"
-    shutil.copytree(_lake_of(place), lake, copy_function=_link)
-    shutil.rmtree(lake / ".remembered", ignore_errors=True)
+    linked(_lake_of(place), lake)
     for name in {path.stem for path in (lake / "policies").glob("*.yaml")} - ASKED.keys():
         (lake / "policies" / f"{name}.yaml").unlink()
     for name, each in ASKED.items():
@@ -124,19 +139,17 @@ def _reports(place: Place, folder: Path, *, before: bool, cache: bool = True) ->
 
 
 def _lake_of(place: Place) -> Path:
-    """Return the lake; made where it is not there yet."""
+    """Return the lake, that of a large place; made where it is not there yet."""
+    if place.is_large:
+        return place.lake
     target = place.root / "eighteen-types"
     if not target.exists():
         draft = place.root / "eighteen-types.draft"
         shutil.rmtree(draft, ignore_errors=True)
-        with open_connection(place.events, _USERS) as connection:
-            write_lake(connection, draft, place.events, left_out=_LEFT_OUT)
+        with open_connection(place.events, ALL_USERS) as connection:
+            write_lake(connection, draft, place.events, left_out=SPARED)
         draft.rename(target)
     return target
-
-
-def _link(source: str, target: str) -> None:
-    Path(target).hardlink_to(source)
 
 
 def judged(lake: Path, as_of: datetime, *, cache: bool) -> list[bytes]:

@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.bench.data import SMALL, Place, small_place
-from tests.bench.retention import linked
+from tests.bench.data import SMALL, Place, linked, small_place
 from tests.bench.work import Work
 from tests.sandbox.attacks import BOMBS
 
@@ -81,11 +80,11 @@ def _bombed(place: Place, ask: Callable[[str], object]) -> Bombed:
     return Bombed(len(statements), max(slowest - _DEADLINE, 0.001), grown / 1024)
 
 
-def _stopped_bombs(place: Place, scratch: Path) -> Bombed:
+def _stopped_bombs(place: Place, _: Path) -> Bombed:
     import auditlake
     from tests.sandbox.lakes import session
 
-    with session(auditlake.open(linked(place.lake, scratch / "lake")), seconds=_DEADLINE, memory_mb=512) as opened:
+    with session(auditlake.open(place.lake), seconds=_DEADLINE, memory_mb=512) as opened:
         opened.sql("select 1")
 
         def ask(statement: str) -> None:
@@ -120,10 +119,10 @@ def _number(printed: str) -> int:
     return int(printed.rsplit(maxsplit=1)[-1])
 
 
-def _session(place: Place, scratch: Path) -> Answered:
+def _session(place: Place, _: Path) -> Answered:
     import auditlake
 
-    with auditlake.open(linked(place.lake, scratch / "lake")).audit_session(principal="bench") as session:
+    with auditlake.open(place.lake).audit_session(principal="bench") as session:
         session.sql("select 1")
         start = time.perf_counter()
         found = session.sql(_QUESTION).arrow()
