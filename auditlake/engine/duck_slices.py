@@ -9,12 +9,9 @@ import duckdb
 
 from auditlake.engine import duck
 from auditlake.engine.duck_engine import DuckEngine
-from auditlake.engine.model import Leaf, RangeError, Row, Script
+from auditlake.engine.model import ByTime, Leaf, RangeError, Row, Script, Turn
 from auditlake.engine.sql_text import identifier
 from auditlake.engine.statements import statement
-
-_IN_A_PART = 2_000_000
-"""How many events of the lake a part of its groups is to have, more or less."""
 
 
 class DuckSlices:
@@ -26,6 +23,7 @@ class DuckSlices:
 
     name = "slices"
     is_one = True
+    in_a_part = 2_000_000
 
     def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
         self._engine = DuckEngine(connection)
@@ -41,16 +39,21 @@ class DuckSlices:
     def parts(
         self, script: Script, files: Sequence[Path], last_batch: int | None
     ) -> Iterator[Mapping[str, Sequence[Row]]]:
-        """Run a script over the events of some groups at a time."""
-        parts = max(1, script.rows // _IN_A_PART)
+        """Run a script over the events of one part after the other."""
         with duck.beside(self._engine.connection) as connection:
+            own, dealt = DuckEngine(connection), script.dealt
+            if isinstance(dealt, ByTime):
+                # The statements read what lies in their stretch and its window, and DuckDB no other row groups.
+                duck.view_events(connection, files, last_batch=last_batch)
+                yield from (answers(own, turn, script.answers) for turn in script.turns)
+                return
             duck.view_events(connection, files, name="all_events", last_batch=last_batch)
-            own, part = DuckEngine(connection), statement("slices/groups.sql", "one_part")
-            own.rows(f"create temp view parted as {_inlined(*script.parted, {'events': 'all_events'})}")
+            own.rows(f"create temp view parted as {_inlined(dealt.sql, dealt.parameters, {'events': 'all_events'})}")
+            parts, part = max(1, script.rows // self.in_a_part), statement("slices/groups.sql", "one_part")
             for number in range(parts):
                 chosen = _inlined(part.text, {"parts": parts, "number": number})
                 own.rows(f"create or replace temp view events as {chosen}")
-                yield answers(own, script)
+                yield answers(own, script.turns[0], script.answers)
 
     def table(self, name: str, columns: Mapping[str, str], rows: Sequence[Row]) -> None:
         """Make a table of rows."""
@@ -80,17 +83,17 @@ class DuckSlices:
         self._engine.close()
 
 
-def answers(engine: DuckEngine, script: Script) -> Mapping[str, Sequence[Row]]:
-    """Return the rows of a script's answers over the ``events`` of an engine."""
+def answers(engine: DuckEngine, turn: Turn, wanted: Sequence[str]) -> Mapping[str, Sequence[Row]]:
+    """Return the rows of the wanted statements of a turn over the ``events`` of an engine."""
 
     def run(steps: Sequence[tuple[str, str, Mapping[str, object]]]) -> Mapping[str, Sequence[Row]]:
         rows = {name: engine.step(name, sql, parameters) for name, sql, parameters in steps}
-        return {name: rows[name] for name in script.answers if name in rows}
+        return {name: rows[name] for name in wanted if name in rows}
 
     try:
-        return run(script.steps)
+        return run(turn.steps)
     except RangeError:
-        return run(script.wide)
+        return run(turn.wide)
 
 
 def _inlined(sql: str, parameters: Mapping[str, object], tables: Mapping[str, str] | None = None) -> str:

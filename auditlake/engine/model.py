@@ -76,6 +76,8 @@ class SliceEngine(Protocol):
     """What the engine is, for the line of a run."""
     is_one: bool
     """Whether it is one process: that takes less memory and time to count group by group than by slices of time."""
+    in_a_part: int
+    """How many events of the lake a part is to have, more or less."""
 
     def leaf(self, leaf: Leaf, files: Sequence[Path], last_batch: int | None) -> None:
         """Make ``leaf`` of the governed events in exactly these data files, and ``everything`` of all events in them.
@@ -89,7 +91,7 @@ class SliceEngine(Protocol):
     def parts(
         self, script: Script, files: Sequence[Path], last_batch: int | None
     ) -> Iterator[Mapping[str, Sequence[Row]]]:
-        """Run a script in DuckDB over the events of some groups at a time, until all have had their turn.
+        """Run a script in DuckDB over the events of one part after the other, until all have had their turn.
 
         Args:
             script: What to run.
@@ -97,7 +99,8 @@ class SliceEngine(Protocol):
             last_batch: Only rows of batches up to this one count; all if None.
 
         Returns:
-            The rows of its answers by name, of one part after the other; one part at least, if need be without events.
+            The rows of its answers by name, of one part after the other: of one part of groups at least, of every
+            stretch of time, if need be without events.
         """
 
     def table(self, name: str, columns: Mapping[str, str], rows: Sequence[Row]) -> None:
@@ -129,20 +132,51 @@ class Leaf:
 
 
 @dataclass(frozen=True, slots=True)
-class Script:
-    """Statements of DuckDB's over ``events``, which answer for each group by itself."""
+class ByGroup:
+    """Each governed event goes to the part of its group, where all of that group's events are."""
 
-    types: tuple[str, ...]
-    parted: tuple[str, Mapping[str, object]]
-    """The statement that tells the part of each governed event in the column ``part``, and what it binds."""
+    sql: str
+    """The statement that tells the part in the column ``part``."""
+    parameters: Mapping[str, object]
+    """What it binds."""
     group_by: tuple[str, ...] | None
     """The columns that tell the same, where no expression does."""
-    columns: tuple[str, ...]
-    """The columns of events that the statements read."""
+
+
+@dataclass(frozen=True, slots=True)
+class ByTime:
+    """Each governed event goes to the stretches of time that it matters to, of which each has a turn of its own. In
+    microseconds: stretch n ends ``(n + 1) * length`` after the start, or earlier.
+    """
+
+    start: int
+    """Before the first instant of the first stretch."""
+    length: int
+    back: int
+    """How far before its first instant the events lie that matter to a stretch."""
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What is run over the events of a part."""
+
     steps: tuple[tuple[str, str, Mapping[str, object]], ...]
     """The statements in order: name, SQL, and what it binds."""
     wide: tuple[tuple[str, str, Mapping[str, object]], ...]
     """The same in 128 bits, for parts of more groups than 63 bits have room for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """Statements of DuckDB's over ``events``, which answer for each part by itself."""
+
+    types: tuple[str, ...]
+    dealt: ByGroup | ByTime
+    """How events are dealt out to parts."""
+    columns: tuple[str, ...]
+    """The columns of events that the statements read."""
+    turns: tuple[Turn, ...]
+    """That of every group, or that of each stretch of time in order."""
     answers: tuple[str, ...]
     """The names of the statements whose rows are wanted, as far as there are such statements."""
     rows: int

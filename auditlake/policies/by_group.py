@@ -11,9 +11,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from auditlake.engine.model import Row, Script, SliceEngine
+from auditlake.engine.model import ByGroup, Row, Script, SliceEngine, Turn
 from auditlake.events.schema import COLUMNS, TEXT_COLUMNS
-from auditlake.policies.compile import compile_by_group, compile_parted
+from auditlake.policies.compile import Step, compile_by_group, compile_parted
 from auditlake.policies.model import Policy
 from auditlake.policies.question import Question
 
@@ -31,18 +31,6 @@ class SliceFiles:
     """Only rows of batches up to this one; all if None."""
 
 
-def not_by_group(policy: Policy) -> str | None:
-    """Return why a policy's measure cannot be judged group by group; None where it can."""
-    if not policy.group_by:
-        return f"{policy.measure} without groups"
-    if any(step.group_by for step in policy.more.get("together", ())):
-        return "together with steps that have groups of their own"
-    entity = policy.more.get(policy.measure, {}).get("entity") if policy.measure in ("first_seen", "dormant") else None
-    if entity is not None and not {*policy.group_by} <= {*entity}:
-        return f"{policy.measure} by groups that its entity does not tell"
-    return None
-
-
 def by_group(engine: SliceEngine, policy: Policy, question: Question, files: SliceFiles) -> dict[str, list[Row]]:
     """Return the rows of a policy's measure, as the statements of ``sql/policies`` give them over all groups.
 
@@ -57,21 +45,17 @@ def by_group(engine: SliceEngine, policy: Policy, question: Question, files: Sli
 
 
 def _script(policy: Policy, question: Question, rows: int) -> Script:
-    steps, wide = (
-        tuple((step.name, step.sql, step.parameters) for step in compile_by_group(policy, question, wide=wide))
-        for wide in (False, True)
-    )
+    turn = Turn(*(tuple(map(told, compile_by_group(policy, question, wide=wide))) for wide in (False, True)))
     parted = compile_parted(policy, question)
-    return Script(
-        policy.required_events,
-        (parted.sql, parted.parameters),
-        policy.group_by if {*policy.group_by} <= {*TEXT_COLUMNS} else None,
-        columns_of(parted.sql, *(sql for _, sql, _ in steps)),
-        steps,
-        wide,
-        tuple(_MERGED),
-        rows,
-    )
+    group_by = policy.group_by if {*policy.group_by} <= {*TEXT_COLUMNS} else None
+    columns = columns_of(parted.sql, *(sql for _, sql, _ in turn.steps))
+    dealt = ByGroup(parted.sql, parted.parameters, group_by)
+    return Script(policy.required_events, dealt, columns, (turn,), tuple(_MERGED), rows)
+
+
+def told(step: Step) -> tuple[str, str, Mapping[str, object]]:
+    """Return a statement as a turn has it."""
+    return step.name, step.sql, step.parameters
 
 
 def columns_of(*statements: str) -> tuple[str, ...]:

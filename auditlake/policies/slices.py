@@ -20,11 +20,13 @@ from auditlake.engine.statements import statements
 from auditlake.engine.timings import answered_by
 from auditlake.errors import EngineError
 from auditlake.events.schema import TEXT_COLUMNS
-from auditlake.policies.by_group import SliceFiles, by_group, columns_of, not_by_group
+from auditlake.policies.by_days import by_days
+from auditlake.policies.by_group import SliceFiles, by_group, columns_of
 from auditlake.policies.compile import compile_lacking, compile_leaf, compile_policy, samples_of
 from auditlake.policies.deleted_days import Deletion
 from auditlake.policies.evaluate import Answers, Samples, samples_shown
 from auditlake.policies.holds import Hold
+from auditlake.policies.kinds import measure_of
 from auditlake.policies.kinds.threshold import group_values
 from auditlake.policies.model import Policy
 from auditlake.policies.question import Question, earlier
@@ -44,9 +46,19 @@ def not_by_slices(policy: Policy) -> str | None:
     """Return what a policy asks that has no formulation by slices; None where it has nothing of the kind."""
     if policy.fault is not None:
         return policy.fault
-    if policy.alert_threshold is None or policy.measure == "count":
+    if policy.alert_threshold is None or not measure_of(policy).looks_far_back:
         return None
-    return not_by_group(policy)
+    if not policy.group_by:
+        return f"{policy.measure} without groups"
+    # A baseline depends on its group's events alone; who or what was silent has to be in one part with all of its own.
+    is_told = policy.measure == "baseline" or {*policy.group_by} <= {*policy.more[policy.measure]["entity"]}
+    return None if is_told else f"{policy.measure} by groups that its entity does not tell"
+
+
+def _is_by_days(policy: Policy) -> bool:
+    """Return whether no group has all that its measure depends on: it is judged by stretches of days."""
+    is_divided = policy.group_by and not any(step.group_by for step in policy.more.get("together", ()))
+    return policy.measure != "count" and not is_divided
 
 
 def evaluate_by_slices(
@@ -167,11 +179,16 @@ class _Questions:
             rows["field_counts"] = self._fields()
         is_by_group = policy.measure != "count" or (self._engine.is_one and policy.group_by)
         if policy.alert_threshold is not None and is_by_group:
-            rows |= by_group(self._engine, policy, self._question, self._files)
+            ask = by_days if _is_by_days(policy) else by_group
+            rows |= ask(self._engine, policy, self._question, self._files)
         self._read(_leaf(policy, self._question, self._holds))
         rows |= self._facts()
         if policy.alert_threshold is not None and not is_by_group:
             rows |= self._counts()
+        elif policy.alert_threshold is not None and _is_by_days(policy):
+            ((_, ungrouped, errors, _, valueless),) = rows["threshold_totals"]
+            ((recent, _, _, future),) = self._run("counts", "threshold_totals")
+            rows["threshold_totals"] = [(recent, ungrouped, errors, future, valueless)]
         if policy.retention_period is not None and policy.scope is None:
             rows["retention"] = self._retention()
         return rows

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from auditlake.context import LakeContext
 from auditlake.events.times import day_of
+from auditlake.policies.days import DAY, micros
 from auditlake.policies.evaluate import sorted_by
 from auditlake.policies.few_days import DAYS_AT_ONCE, has_few, is_counted
 from auditlake.policies.holds import Hold
@@ -15,7 +16,6 @@ from auditlake.policies.model import Policy
 from auditlake.policies.question import Question
 from auditlake.query.view import judging_engine
 from auditlake.remembered.memory import LakeMemory
-from auditlake.remembered.parts import DAY, micros
 from auditlake.store.file_types import with_types
 from auditlake.store.files import Files
 from auditlake.store.snapshot import is_as_named, read_snapshot

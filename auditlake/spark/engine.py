@@ -16,7 +16,7 @@ from auditlake.engine import duck
 from auditlake.engine.arrow_rows import table_rows
 from auditlake.engine.duck_engine import DuckEngine
 from auditlake.engine.duck_slices import answers
-from auditlake.engine.model import Leaf, Row, Script, engine_name
+from auditlake.engine.model import ByTime, Leaf, Row, Script, engine_name
 from auditlake.errors import EngineError
 from auditlake.events.schema import COLUMNS
 
@@ -29,9 +29,7 @@ _PATTERN = re.compile(r"[\[\]{}*?\\]")
 _VALUE = re.compile(r"\$([a-z_]+)")
 _OF_SPARK = {"varchar": "string", "timestamptz": "timestamp", "bigint": "bigint", "blob": "binary", "date": "date"}
 _LEAF = "event_type string, t bigint, verdict int, g string, held int"
-_ANSWER = "name string, rows binary"
-_IN_A_PART = 500_000
-"""How many events of the lake a part of its groups is to have, more or less: a worker holds one in memory."""
+_ANSWER = "turn int, name string, rows binary"
 _CONFIG: dict[str, Any] = {
     "autoinstall_known_extensions": "false",
     "autoload_known_extensions": "false",
@@ -134,6 +132,7 @@ class SparkEngine:
 
     name = "spark"
     is_one = False
+    in_a_part = 500_000  # a worker holds a part in memory
 
     def __init__(self, session: SparkSession, address: str = "") -> None:
         self._session, self._address = session, address
@@ -181,26 +180,34 @@ class SparkEngine:
     def parts(
         self, script: Script, files: Sequence[Path], last_batch: int | None
     ) -> Iterator[Mapping[str, Sequence[Row]]]:
-        """Run a script within the executors: events of one group meet in one of them."""
+        """Run a script within the executors: the events of a part meet in one of them."""
         import pyarrow as pa
         from pyspark.sql import functions as f
 
-        with duck.connect() as local:  # of an empty part not even an executor hears
-            duck.view_events(local, [])
-            yield answers(DuckEngine(local), script)
         governed = self._events([str(path) for path in files], last_batch)
         columns = [name for name in script.columns if name != "event_date"]
         governed = governed.filter(f.col("event_type").isin(list(script.types))).select(*columns)
-        number = max(1, script.rows // _IN_A_PART)
-        with _told("the events cannot be judged by group", self._address):
-            if script.group_by is not None:
-                parted = governed.repartition(number, *script.group_by)
+        number, dealt = max(1, script.rows // self.in_a_part), script.dealt
+        with _told("the events cannot be judged part by part", self._address):
+            if isinstance(dealt, ByTime):
+                parted = _by_time(governed, dealt, len(script.turns)).repartition(len(script.turns) or 1, "turn")
+            elif dealt.group_by is not None:
+                parted = governed.repartition(number, *dealt.group_by)
             else:
-                parted = governed.mapInArrow(_evaluator(*script.parted), f"{_schema(columns)}, part string")
+                parted = governed.mapInArrow(
+                    _evaluator(dealt.sql, dealt.parameters), f"{_schema(columns)}, part string"
+                )
                 parted = parted.repartition(number, "part")
             table = parted.mapInArrow(_answering(script), _ANSWER).toArrow()
         for answer in table.to_pylist():
             yield {answer["name"]: table_rows(pa.ipc.open_stream(answer["rows"]).read_all())}
+        heard = {*table["turn"].to_pylist()} if isinstance(dealt, ByTime) else ()
+        with duck.connect() as local:  # of a part without events no executor hears
+            duck.view_events(local, [])
+            empty = DuckEngine(local)
+            yield from (
+                answers(empty, turn, script.answers) for n, turn in enumerate(script.turns) if n not in heard
+            )  # fmt: skip
 
     def table(self, name: str, columns: Mapping[str, str], rows: Sequence[Row]) -> None:
         """Make a small table of rows."""
@@ -269,37 +276,59 @@ def _evaluator(
     return evaluated
 
 
+def _by_time(governed: DataFrame, dealt: ByTime, turns: int) -> DataFrame:
+    """Return the events with the stretch of time that each matters to in ``turn``; once for each of several."""
+    from pyspark.sql import functions as f
+
+    at = f.unix_micros("timestamp") - f.lit(dealt.start + 1)
+    near = governed.filter((at >= -dealt.back) & (at < turns * dealt.length))
+    # What is divided is a multiple: no quotient is rounded.
+    first, last = ((each - each % dealt.length) / dealt.length for each in (at, at + dealt.back))
+    numbers = f.sequence(
+        f.greatest(first, f.lit(0.0)).cast("int"), f.least(last, f.lit(float(turns - 1))).cast("int")
+    )  # fmt: skip
+    return near.withColumn("turn", f.explode(numbers))
+
+
 def _answering(script: Script) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
-    """Return the same of a script over the events of a part; what its statements give travels as Arrow has it."""
-    config, settings, steps, wide, wanted = _CONFIG, _SETTINGS, script.steps, script.wide, script.answers
+    """Return the same of a script over the events of parts; what its statements give travels as Arrow has it."""
+    config, settings, wanted = _CONFIG, _SETTINGS, script.answers
+    turns, is_by_time = [(turn.steps, turn.wide) for turn in script.turns], isinstance(script.dealt, ByTime)
 
     def answered(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         import duckdb
         import pyarrow as pa
+        import pyarrow.compute
 
         events = [batch for batch in batches if batch.num_rows]
         if not events:
             return
+        table = pa.Table.from_batches(events)
+        numbers = pa.compute.unique(table["turn"]).to_pylist() if is_by_time else [0]
 
         def run(statements: Sequence[tuple[str, str, Mapping[str, object]]]) -> dict[str, bytes]:
             found = {}
             for name, sql, parameters in statements:
                 relation = connection.sql(sql, params=dict(parameters) or None)
                 if name in wanted:
-                    sink, table = pa.BufferOutputStream(), relation.to_arrow_table()
-                    with pa.ipc.new_stream(sink, table.schema) as stream:
-                        stream.write_table(table)
+                    sink, answer = pa.BufferOutputStream(), relation.to_arrow_table()
+                    with pa.ipc.new_stream(sink, answer.schema) as stream:
+                        stream.write_table(answer)
                     found[name] = sink.getvalue().to_pybytes()
             return found
 
-        with duckdb.connect(":memory:", config=config) as connection:
-            for setting in settings:
-                connection.execute(setting)
-            connection.register("events", pa.Table.from_batches(events))
-            try:
-                found = run(steps)
-            except duckdb.OutOfRangeException:
-                found = run(wide)
-        yield pa.RecordBatch.from_pydict({"name": [*found], "rows": [*found.values()]})
+        for number in numbers:
+            steps, wide = turns[number]
+            own = table.filter(pa.compute.equal(table["turn"], number)) if is_by_time else table
+            with duckdb.connect(":memory:", config=config) as connection:
+                for setting in settings:
+                    connection.execute(setting)
+                connection.register("events", own)
+                try:
+                    found = run(steps)
+                except duckdb.OutOfRangeException:
+                    found = run(wide)
+            turn = pa.array([number] * len(found), pa.int32())
+            yield pa.RecordBatch.from_pydict({"turn": turn, "name": [*found], "rows": [*found.values()]})
 
     return answered

@@ -21,6 +21,7 @@ from tests.retention.lakes import bring, put_policies, record
 NOW = datetime(2026, 4, 1, 12, tzinfo=UTC)
 HEAD = "name: n\ndescription: d\nrequired_events: [login]\n"
 BY_USER = HEAD + "group_by: [user_id]\n"
+BASELINE = "baseline: {bucket: 1d, season: 1d, seasons: 3, at_least: 2, ratio: 1.5}\n"
 POLICIES = {
     "all": HEAD + "alert_threshold: 4\nretention_period: 30d\nmax_gap: 2d\n",
     "by_user": HEAD + "alert_threshold: 2\ngroup_by: [user_id]\nwindow: 36h\n",
@@ -36,7 +37,8 @@ POLICIES = {
     "both": BY_USER + "together: [{where: \"action = 'a'\"}, {where: \"action = 'b'\"}]\nwindow: 2d\n",
     "new": BY_USER + "first_seen: {entity: [user_id], value: [ip_address], memory: 5d, learn: 1d}\n",
     "awake": BY_USER + "dormant: {entity: [user_id], silence: 2d}\n",
-    "usual": BY_USER + "baseline: {bucket: 1d, season: 1d, seasons: 3, at_least: 2, ratio: 1.5}\nalert_threshold: 2\n",
+    "usual": BY_USER + f"{BASELINE}alert_threshold: 2\n",
+    "of_all": HEAD + "alert_threshold: 3\ndistinct: ip_address\nwindow: 9h\n",
 }
 ASKED = ("report", *POLICIES, "--as-of", "2026-04-01T12:00:00Z", "--last", "60d")
 
@@ -47,7 +49,7 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> AuditLake:
     that can be asked by slices, and one that cannot.
     """
     lake = create(tmp_path_factory.mktemp("engines") / "lake", clock=lambda: NOW)
-    put_policies(lake, POLICIES | {"of_all": HEAD + "alert_threshold: 3\ndistinct: ip_address\n"})
+    put_policies(lake, POLICIES | {"usual_of_all": f"{HEAD}{BASELINE}alert_threshold: 3\n"})
     bring(lake, [
         record(
             n, NOW - timedelta(hours=7 * (n % 40), minutes=n // 9), "login", action="ab"[n % 5 % 2],
@@ -87,7 +89,7 @@ def test_reports_are_the_same(lake: AuditLake, tmp_path: Path) -> None:
 
 def test_a_server_gives_the_same(lake: AuditLake, server: str) -> None:  # noqa: F811
     """What a server of Spark Connect answers is the same to the byte."""
-    asked = ("by_both", "scoped", "addresses", "steps")
+    asked = ("by_both", "scoped", "addresses", "steps", "of_all")
     usual, theirs = (lake.reports(*asked, as_of=NOW, last="60d", engine=name) for name in ("duckdb", server))
     assert [each.json() for each in theirs] == [each.json() for each in usual]
     assert sum(each.total_events for each in usual) > 0
@@ -107,7 +109,7 @@ def test_where_memory_is_short(lake: AuditLake, monkeypatch: pytest.MonkeyPatch)
 
 def test_what_it_cannot_be_asked_for_is_named(lake: AuditLake) -> None:
     """A policy without a formulation by slices is refused by name, before anything is asked."""
-    with pytest.raises(EngineError, match=r"^the engine slices cannot be asked for of_all \(distinct without "):
+    with pytest.raises(EngineError, match=r"^the engine slices cannot be asked for usual_of_all \(baseline without "):
         lake.reports(engine="slices")
 
 
@@ -143,7 +145,7 @@ def test_the_check(lake: AuditLake) -> None:
     found = json.loads(text)
     assert (code, [each["works"] for each in found["checks"]]) == (0, [True] * 3)
     assert {each["policy"]: each["why"] for each in found["policies"]} == {
-        **dict.fromkeys(POLICIES, ""), "of_all": "distinct without groups",
+        **dict.fromkeys(POLICIES, ""), "usual_of_all": "baseline without groups",
     }  # fmt: skip
     code, text = run(lake, "engine", "check", "sc://127.0.0.1:1")
     assert code == 1

@@ -29,7 +29,6 @@ from auditlake.policies.by_group import SliceFiles
 from auditlake.policies.deleted_days import Deletion
 from auditlake.policies.evaluate import evaluate
 from auditlake.policies.hours import Hours, parse_hours
-from auditlake.policies.kinds.steps import Step
 from auditlake.policies.model import GapRule, Policy
 from auditlake.policies.question import Question
 from auditlake.policies.slices import evaluate_by_slices, slice_us
@@ -146,13 +145,9 @@ def test_spark_equals_oracle_at_length(
 
 PLAIN = Policy("p", "P", "", ("login",), None, 3, window=Duration("24h", 86_400_000_000))
 REFUSED = {
-    "distinct without groups": {"measure": "distinct"},
+    "baseline without groups": {"measure": "baseline"},
     "first_seen by groups that its entity does not tell": {
         "measure": "first_seen", "more": {"first_seen": {"entity": ("user_id",)}}, "group_by": ("action",),
-    },
-    "together with steps that have groups of their own": {
-        "measure": "together", "group_by": ("user_id",),
-        "more": {"together": (Step("a", "true", group_by=("action",)), Step("b", "true"))},
     },
 }  # fmt: skip
 

@@ -22,6 +22,7 @@ from auditlake.engine.duck_engine import DuckEngine
 from auditlake.engine.sql_text import identifier
 from auditlake.events.schema import COLUMNS, FILE_COLUMNS
 from auditlake.policies import few_days
+from auditlake.policies.days import DAY
 from auditlake.policies.evaluate import Answers, evaluate, samples
 from auditlake.policies.loader import load_policy
 from auditlake.policies.model import Policy
@@ -29,7 +30,6 @@ from auditlake.policies.question import Question
 from auditlake.policies.sieve import sieve
 from auditlake.remembered import memory
 from auditlake.remembered.memory import LakeMemory
-from auditlake.remembered.parts import DAY
 from auditlake.reports.build import build_report
 from auditlake.store.model import DataFile, Snapshot
 

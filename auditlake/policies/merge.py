@@ -9,12 +9,12 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 from auditlake.engine.model import Row
+from auditlake.policies.days import DAY, Part, instant, micros
 from auditlake.policies.kinds import measure_of
 from auditlake.policies.kinds.model import Inquiry
 from auditlake.policies.kinds.retention_due import cutoffs_of
 from auditlake.policies.model import Policy
 from auditlake.policies.question import Question
-from auditlake.remembered.parts import DAY, Part, instant, micros
 
 Answer = Mapping[str, Sequence[Sequence[Any]]]
 """The rows of each step about one part of a day, without the day: JSON values, instants in microseconds."""
@@ -233,12 +233,13 @@ def totals(policy: Policy, times: Times, own: Sequence[Answers]) -> Rows:
     future = times.later.number(types)
     counts = (times.window.number(types), 0, 0, future, 0)
     if own:
-        (_, _, ungrouped, errors, valueless), (_, recent, *_), (later, *_) = map(_sums, own)
+        (_, _, ungrouped, errors, valueless), (_, recent, *_), (later, *_) = map(sums, own)
         counts = (recent, ungrouped, errors, later if policy.scope else future, valueless)
     return {"threshold_totals": [counts], "presence_now": [(times.window.received,)]}
 
 
-def _sums(answers: Answers) -> tuple[int, ...]:
+def sums(answers: Answers) -> tuple[int, ...]:
+    """Return the sums of ``totals_by_day``, without the day."""
     rows = [row for _, answer in answers for row in answer["totals_by_day"]]
     return tuple(sum(row[place] for row in rows) for place in range(5))
 

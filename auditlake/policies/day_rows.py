@@ -10,8 +10,8 @@ from typing import Any
 
 from auditlake.engine.arrow_rows import ArrowRows
 from auditlake.engine.model import Row
-from auditlake.remembered import merge
-from auditlake.remembered.parts import DAY, micros
+from auditlake.policies import merge
+from auditlake.policies.days import DAY, micros
 
 
 def day_and_rest(step: str, row: Row) -> tuple[int, list[Any]]:
