@@ -20,10 +20,9 @@ from hypothesis import strategies as st
 from auditlake import AuditLake, testing
 from auditlake.disk.lock import exclusive
 from auditlake.policies import few_days
-from auditlake.policies.compile import compile_by_day
-from auditlake.policies.model import Policy
 from auditlake.remembered import files, memory
 from auditlake.remembered.files import forget
+from auditlake.remembered.memory import LakeMemory
 from auditlake.testing import temporary_lake
 from tests.lakes import FOUR
 from tests.retention.lakes import DAY, MIDNIGHT, NOW, US, Clock, bring, graced, made, put_policies, record
@@ -438,11 +437,13 @@ def test_days_with_very_many_episodes(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(few_days, "MOST_EVENTS", -1)  # no stretch has few
         asked: list[str] = []
 
-        def by_day(policy: Policy, *others: Any, **options: Any) -> Any:
-            asked.append(policy.id)
-            return compile_by_day(policy, *others, **options)
+        ask = LakeMemory._ask
 
-        monkeypatch.setattr(memory, "compile_by_day", by_day)
+        def of_policies(self: LakeMemory, since: int, until: int, asks: Any) -> None:
+            asked.extend(each.policy.id for each in asks if each.policy is not None)
+            ask(self, since, until, asks)
+
+        monkeypatch.setattr(LakeMemory, "_ask", of_policies)
         for times in (["few", "many"], []):
             with_it, without = (
                 [each.json() for each in lake.reports(as_of="2026-03-31T23:59:59.999999Z", last="7d", cache=cache)]
