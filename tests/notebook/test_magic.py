@@ -24,9 +24,11 @@ def started() -> InteractiveShell:
 
 @pytest.fixture
 def shell(started: InteractiveShell, lake: AuditLake) -> Iterator[InteractiveShell]:
+    before = {*started.user_ns}
     started.user_ns |= {"lake": lake, "other": lake}
     yield started
-    started.reset(new_session=False)
+    for name in {*started.user_ns} - before:  # as its reset does, which also searches all memory for what nothing holds
+        del started.user_ns[name]
 
 
 def run(shell: InteractiveShell, cell: str) -> Any:

@@ -27,6 +27,7 @@ from auditlake.testing import temporary_lake
 from tests.lakes import FOUR
 from tests.retention.lakes import DAY, MIDNIGHT, NOW, US, Clock, bring, graced, made, put_policies, record
 from tests.retention.test_foreign import add
+from tests.templates import copy_of
 
 POLICIES = {
     "users": """
@@ -134,11 +135,14 @@ def run(lake: AuditLake, clock: Clock, steps: Sequence[Step]) -> None:
 def lived(folder: Path) -> tuple[AuditLake, Clock]:
     """Return a lake with some events that has reported once."""
     clock = Clock(NOW)
-    lake = graced(made(folder / "lake", POLICIES, clock), "0h")
+    return AuditLake(copy_of(_reported, folder) / "lake", clock=clock), clock
+
+
+def _reported(folder: Path) -> None:
+    lake = graced(made(folder / "lake", POLICIES, Clock(NOW)), "0h")
     lake.retention.apply(accept_weaker="a lake of tests")
     bring(lake, events(range(24)))
     lake.reports()
-    return lake, clock
 
 
 @settings(max_examples=1, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)

@@ -33,6 +33,7 @@ from auditlake.summaries.segments import forget_summaries
 from tests.remembered.test_memory import NUMBERS, events
 from tests.retention.lakes import DAY, MIDNIGHT, NOW, US, Clock, bring, graced, made, record
 from tests.retention.test_foreign import add
+from tests.templates import copy_of
 
 POLICY = {
     "short": "name: S\ndescription: S\nrequired_events: [login, logout]\nretention_period: 15d\nalert_threshold: 2\n"
@@ -127,11 +128,14 @@ def names(lake: AuditLake) -> set[str]:
 def lived(folder: Path) -> tuple[AuditLake, Clock]:
     """Return a lake with some events whose files were counted once."""
     clock = Clock(NOW)
-    lake = graced(made(folder / "lake", POLICY, clock), "0h")
+    return AuditLake(copy_of(_counted, folder) / "lake", clock=clock), clock
+
+
+def _counted(folder: Path) -> None:
+    lake = graced(made(folder / "lake", POLICY, Clock(NOW)), "0h")
     lake.retention.apply(accept_weaker="a lake of tests")
     bring(lake, events(range(24)))
     both(lake)
-    return lake, clock
 
 
 def run(lake: AuditLake, clock: Clock, steps: Sequence[Step]) -> None:
