@@ -15,8 +15,9 @@ from typing import Any
 from auditlake.context import LakeContext
 from auditlake.display.canonical_json import canonical, json_value
 from auditlake.engine.duck_engine import DuckEngine
-from auditlake.engine.model import Row
+from auditlake.engine.model import Row, Summaries, Summary
 from auditlake.engine.statements import statement
+from auditlake.engine.summed import RowSummaries
 from auditlake.events.durations import Duration, length_of
 from auditlake.events.schema import SELF
 from auditlake.events.times import EPOCH, day_of
@@ -100,14 +101,15 @@ class Reading:
         question: The instants that are asked about.
         holds: The legal holds, as they count.
         alike: What was counted for policies and for this question together, in one scan.
+        summaries: What counts the engine's events; its rows themselves if None.
     """
 
     def __init__(
         self, context: LakeContext, engine: DuckEngine, snapshot: Snapshot, question: Question,
-        holds: Sequence[Hold] = (), *, alike: Shared | None = None,
+        holds: Sequence[Hold] = (), *, alike: Shared | None = None, summaries: Summaries | None = None,
     ) -> None:  # fmt: skip
         self._context, self._engine, self._snapshot, self._question = context, engine, snapshot, question
-        self._alike = alike
+        self._alike, self._summaries = alike, summaries or RowSummaries(engine)
         self.holds = tuple(each for each in holds if each.is_active(question.as_of))
         """The active ones."""
         self._commits = Commits(context.layout, snapshot.version)
@@ -171,7 +173,13 @@ class Reading:
         history = {length: Counter[str]() for length in asked.within}
         late = {length: Counter[str]() for length in asked.within}
         ahead = {length: Counter[str]() for length in asked.ahead}
-        for source, batch, events, lates, aheads in self._rows("arrivals", _slots(asked)):
+        part, asks = statement(_FILE, "arrived"), self._question
+        counted = Summary(part.name, fill_slots(part, _slots_of_arrived(asked)))
+        self._summaries.lay_out(counted, instants=(asks.since, asks.until))
+        slots = {"late_counts": _longer("late", asked.within), "ahead_counts": _longer("ahead", asked.ahead)}
+        rows = self._rows("shared_arrivals", slots)
+        self._found["arrivals"] = len(rows)
+        for source, batch, events, lates, aheads in rows:
             is_history = any(lates) and self._is_history(batch)
             for length, number in zip(asked.within, lates, strict=True):
                 if number and is_history:
@@ -318,6 +326,20 @@ def _slots(asked: Asked) -> dict[str, str]:
         "late_counts": _list(f"count(*) filter ({delay} > {length})" for length in asked.within),
         "ahead_counts": _list(f"count(*) filter ({delay} < {-length})" for length in asked.ahead),
     }
+
+
+def _slots_of_arrived(asked: Asked) -> dict[str, str]:
+    """Return the SQL of how many lengths an event's delay goes beyond; they rise, so that it is the first ones."""
+    late = " + ".join(f"cast(delay > {length} as bigint)" for length in asked.within)
+    ahead = " + ".join(f"cast(delay < {-length} as bigint)" for length in asked.ahead)
+    return {"late_of_event": late or "0", "ahead_of_event": ahead or "0"}
+
+
+def _longer(column: str, lengths: Sequence[int]) -> str:
+    """Return the SQL of how many events go beyond each of some lengths."""
+    return _list(
+        f"cast(coalesce(sum(events) filter ({column} > {place}), 0) as bigint)" for place in range(len(lengths))
+    )
 
 
 def _counts(number: str, bits: Iterable[int]) -> str:

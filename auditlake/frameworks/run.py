@@ -155,7 +155,8 @@ class _Run:
             return (), faults
         made = self._reports(cases, reports)
         reading = Reading(
-            self._context, self._lake.engine, self._lake.snapshot, self._question, self._holds, alike=self._alike
+            self._context, self._lake.engine, self._lake.snapshot, self._question, self._holds, alike=self._alike,
+            summaries=self._lake.summaries,
         )  # fmt: skip
         facts = reading.facts(asked_by([case.pack for case in cases]))
         return tuple(self._framework(case, made, reading, facts) for case in cases), faults

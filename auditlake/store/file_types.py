@@ -94,7 +94,7 @@ def _said(
 def _types(tag: str) -> Mapping[str, int] | None:
     """Return what a tag says; None where that is no object of names to whole numbers: then the types are unknown."""
     types = orjson.loads(tag)
-    is_one = isinstance(types, dict) and all(type(rows) is int and rows >= 0 for rows in types.values())
+    is_one = isinstance(types, dict) and {*map(type, types.values())} <= {int} and min(types.values(), default=0) >= 0
     return types if is_one else None
 
 

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from stat import S_ISREG
+from stat import S_ISDIR, S_ISREG
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
@@ -186,15 +186,23 @@ def _stats(layout: Layout, files: Iterable[DataFile]) -> Iterator[tuple[DataFile
         # A Path for each would take ten times longer.
         path = os.path.join(events, file.path)  # noqa: PTH118
         try:
-            if (folder := os.path.dirname(path)) not in folders:  # noqa: PTH120
-                check_folder(Path(folder), within=layout.root)
-                folders.add(folder)
+            if (name := file.path.rpartition("/")[0]) not in folders:
+                folder = os.path.dirname(path)  # noqa: PTH120
+                if not (folders and _is_day_folder(folder, events)):
+                    check_folder(Path(folder), within=layout.root)
+                folders.add(name)
             if not S_ISREG((status := os.lstat(path)).st_mode):
                 os.close(descriptor_of(Path(path), within=layout.root))  # which says what it is
         except OSError as error:
             yield file, error
         else:
             yield file, status
+
+
+def _is_day_folder(folder: str, events: str) -> bool:
+    """Return whether a folder lies right in that of all days, known to be reached without links, and is no link."""
+    parent, name = os.path.split(folder)
+    return parent == events and name != ".." and S_ISDIR(os.lstat(folder).st_mode)
 
 
 def lost_file(layout: Layout, snapshot: Snapshot) -> str | None:
@@ -212,7 +220,8 @@ def file_paths(layout: Layout, files: Sequence[DataFile]) -> list[Path]:
         if isinstance(status, OSError) and not isinstance(status, FileNotFoundError):
             message = f"the lake lost a file: {file.path}: {status.strerror}"
             raise LakeFormatError(message, hint="auditlake doctor says what else is wrong")
-    return [layout.events / file.path for file in files]
+    events = layout.events
+    return [events / file.path for file in files]
 
 
 def view_snapshot(

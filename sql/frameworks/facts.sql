@@ -88,6 +88,45 @@ where "timestamp" > $since
 group by source, batch
 order by source, batch;
 
+-- name: arrived()
+-- The same events of each data file, those aside that auditlake writes about itself: a summary, without instants. The slots
+-- are filled with numbers: `late_of_event` with how many of some lengths the event arrived later than, `ahead_of_event`
+-- with how many of others it is dated ahead by more than.
+-- returns: file_index, source, batch, late, ahead, events
+select
+  file_index,
+  source,
+  batch,
+  late_of_event as late,
+  ahead_of_event as ahead,
+  count(*) as events
+from (
+  select
+    file_index,
+    source,
+    batch,
+    epoch_us(ingested_at) - epoch_us("timestamp") as delay
+  from events
+  where source <> 'auditlake.self'
+)
+group by file_index, source, batch, late, ahead
+order by file_index, source, batch, late, ahead;
+
+-- name: shared_arrivals()
+-- What `arrivals` gives, from the table of `arrived`: the stretch between the two instants is the period. The slots are
+-- those of `arrivals`.
+-- returns: as arrivals
+select
+  source,
+  batch,
+  cast(sum(events) as bigint) as events,
+  late_counts as late,
+  ahead_counts as ahead
+from arrived
+where stretch = 1
+group by source, batch
+order by source, batch;
+
 -- name: older($types, $instants)
 -- The events of each of some types that are older than the instant in the same place, those under a legal hold aside.
 -- The slot `on_hold` is filled in the syntax tree with the condition of the active holds.

@@ -18,6 +18,7 @@ import auditlake
 from auditlake import AuditLake
 from auditlake.cli import main
 from auditlake.disk.layout import Layout
+from auditlake.engine import duck
 from auditlake.engine.duck_engine import DuckEngine
 from auditlake.engine.model import Row
 from auditlake.errors import PackError
@@ -27,6 +28,7 @@ from auditlake.frameworks.judge import judge
 from auditlake.frameworks.records.model import Case
 from auditlake.packs.effective import SHIPPED, read_packs
 from auditlake.policies.shared import Shared, shared
+from auditlake.query import view
 from auditlake.runs.model import Run
 from auditlake.store.model import DataFile
 from auditlake.store.snapshot import file_paths
@@ -182,6 +184,23 @@ def test_counts_that_come_with_policies_are_those_of_the_facts(
     monkeypatch.setattr(DuckEngine, "rows", without(DuckEngine.rows, "name: cube("))
     assert [each.json() for each in lake.frameworks.reports(**period)] == alone
     assert any(counted)
+
+
+def test_arrivals_are_those_of_the_statement_in_the_evidence(lake: AuditLake, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is counted of data files gives the rows of the statement that the report names."""
+    period, run, counted = PERIOD | {"until": NOW - 4 * DAY}, DuckEngine.rows, list[Row]()
+
+    def rows(engine: DuckEngine, sql: str, *values: Any) -> list[Row]:
+        found = run(engine, sql, *values)
+        counted.extend(found if "name: shared_arrivals(" in sql else ())
+        return found
+
+    monkeypatch.setattr(DuckEngine, "rows", rows)
+    queries = lake.frameworks.report("house", **period).report.evidence.queries
+    (told,) = (each for each in queries if each.name == "arrivals")
+    with view.engine(lake._context, lake.snapshot().version) as (connection, _):
+        assert duck.rows(connection, told.sql, told.parameters) == counted
+    assert sum(events for _, _, events, *_ in counted) == 13
 
 
 def test_counts_of_data_files_are_kept(lake: AuditLake, monkeypatch: pytest.MonkeyPatch) -> None:
