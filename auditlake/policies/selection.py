@@ -14,6 +14,8 @@ from auditlake.policies.places import JSON, PLAIN, Place, read_by
 
 _SAFE = frozenset("~~ !~~ ~~* !~~* contains starts_with ends_with prefix suffix lower upper trim ltrim rtrim".split())
 """Functions of texts that fail on none."""
+_PATTERNS = frozenset({"regexp_matches", "like_escape", "ilike_escape"})
+"""Functions of a text and a pattern, which fail on every text or on none where the pattern is written out."""
 
 
 def has_condition(policy: Policy) -> bool:
@@ -114,7 +116,32 @@ def _is_text(node: Node) -> bool:
 
 
 def _is_call(node: Node) -> bool:
-    return node["class"] == "FUNCTION" and node["function_name"] in _SAFE and all(map(_is_text, arguments_of(node)))
+    if node["class"] != "FUNCTION" or node["function_name"] not in _SAFE | _PATTERNS:
+        return False
+    text, *others = arguments_of(node)
+    is_fit = _is_text if node["function_name"] in _SAFE else _is_constant
+    return _is_text(text) and all(map(is_fit, others))
+
+
+def _is_constant(node: Node) -> bool:
+    return bool(node["class"] == "CONSTANT")
+
+
+def _is_number(node: Node) -> bool:
+    """Return whether it is a number, or null, that can be had of any event."""
+    if node["class"] == "CAST":
+        return node["try_cast"] and node["type_expr"]["type_name"] == "DOUBLE" and _is_text(node["child"])
+    is_found = listed_in(node) is not None
+    return is_found or (_is_constant(node) and node["literal"]["kind"] in ("INTEGER", "NUMERIC"))
+
+
+def listed_in(node: Node) -> tuple[Node, list[Node]] | None:
+    """Return the text and the list of texts of ``list_position([…], text)``; None of anything else."""
+    if node.get("function_name") != "list_position":
+        return None
+    listed, text = arguments_of(node)
+    texts = arguments_of(listed) if listed.get("function_name") == "list_value" else [listed]
+    return (text, texts) if _is_text(text) and all(map(_is_constant, texts)) and all(map(_is_text, texts)) else None
 
 
 def is_safe(node: Node) -> bool:
@@ -124,7 +151,7 @@ def is_safe(node: Node) -> bool:
     if node["class"] == "CONJUNCTION" or node["type"] in ("OPERATOR_NOT", "OPERATOR_COALESCE"):
         return all(map(is_safe, node["children"]))
     if node["class"] == "COMPARISON":
-        return _is_text(node["left"]) and _is_text(node["right"])
+        return any(is_fit(node["left"]) and is_fit(node["right"]) for is_fit in (_is_text, _is_number))
     if node["type"] in ("COMPARE_IN", "OPERATOR_IS_NULL", "OPERATOR_IS_NOT_NULL"):
         return all(map(_is_text, node["children"]))
     if node["class"] == "CONSTANT":

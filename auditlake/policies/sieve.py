@@ -15,8 +15,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 
 from auditlake.engine.model import Engine, Row, StatementError
 from auditlake.engine.parse_tree import Node, bare, walk
@@ -41,6 +43,7 @@ from auditlake.policies.selection import (
     arguments_of,
     has_condition,
     is_safe,
+    listed_in,
     node_of,
     only_source,
     place_in,
@@ -89,6 +92,8 @@ class _Paths:
     columns: dict[Place, str] = field(default_factory=dict)
     far: int = 0
     """How many of the first are read of older events as well."""
+    lowered: set[str] = field(default_factory=set)
+    """Those of their columns that are read in lower case."""
     whole: set[str] = field(default_factory=set)
     """The columns of JSON that conditions read otherwise: these fail where the column is no JSON."""
 
@@ -113,13 +118,12 @@ class Sieve:
     ) -> None:
         self._engine = engine
         self._as_of = min((question.as_of for _, question in asked), default=BEFORE_ALL)
-        self._places: dict[str, Bits] = {}
+        self._places: Mapping[str, Bits] = {}
         self._marks: dict[tuple[str | None, int], int] = {}
         self._laid_out: Bits | None = None
         self._read: frozenset[str] = frozenset()
         if asked:
-            for judged in _sound(engine, [policy for policy, _ in asked], self._values(asked)):
-                self._places = judged
+            self._places = _sound(engine, [policy for policy, _ in asked], self._values(asked))
         if self._places:
             self._marks = _whole(self._run("counted_by"))
         if reading and read_all(engine, [policy for policy, _ in reading], self._values(reading)):
@@ -203,8 +207,8 @@ class _Scan:
     """The statement for some policies, and where its marks have the verdict on each."""
 
     def __init__(self, policies: Sequence[Policy]) -> None:
-        self._part = statement("policies/sieve.sql", "sieved")
-        self._text, self._places = _filled(self._part, policies, keeps=False), _places(policies)
+        self._part, by_source = statement("policies/sieve.sql", "sieved"), _marks(policies)
+        self._text, self._places = _filled(self._part, by_source, keeps=False), _places(by_source)
         types = sorted({name for policy in policies for name in policy.required_events})
         ever = {"after": BEFORE_ALL, "near": BEFORE_ALL, "as_of": datetime.max.replace(tzinfo=UTC)}
         self._values = self._part.bind({"types": types, **ever})
@@ -242,38 +246,36 @@ def _reaches(policy: Policy, question: Question) -> datetime:
     return min(near, measure.history_start(policy, question)) if measure.looks_far_back else near
 
 
-def _sound(engine: Engine, policies: Sequence[Policy], values: dict[str, object]) -> Iterator[dict[str, Bits]]:
-    """Yield the places of those policies whose conditions could be evaluated together, and leave their table.
+def _sound(engine: Engine, policies: Sequence[Policy], values: dict[str, object]) -> Mapping[str, Bits]:
+    """Return the places of those policies whose conditions could be evaluated together, and leave their table.
 
     Where the statement fails, as one does whose condition fails beyond TRY, the policies are halved until it is found:
     that one is judged by itself.
     """
-    failing: list[Policy] = []
-    left = list(policies)
-    while left and not _run(engine, left, values):
-        failing += (bad := _failing(engine, left, values))
-        left = [policy for policy in left if policy not in bad]
+    places, left = _run(engine, policies, values), policies
+    while left and not places:
+        bad = _failing(engine, left, values)
+        if left := [policy for policy in left if policy not in bad]:
+            places = _run(engine, left, values)
     part = statement("policies/sieve.sql", "unreadable")
-    if left and engine.rows(part.text) == [(0,)]:
-        yield _places(left)
+    return places if places and engine.rows(part.text) == [(0,)] else {}
 
 
-def _failing(engine: Engine, policies: Sequence[Policy], values: dict[str, object]) -> list[Policy]:
+def _failing(engine: Engine, policies: Sequence[Policy], values: dict[str, object]) -> Sequence[Policy]:
     """Return some of the policies with which the statement fails, at least one."""
     while len(policies) > 1:
         half = policies[: len(policies) // 2]
         policies = policies[len(policies) // 2 :] if _run(engine, half, values) else half
-    return list(policies)
+    return policies
 
 
-def _run(engine: Engine, policies: Sequence[Policy], values: dict[str, object]) -> bool:
-    """Run the scan for policies; whether all of their conditions could be evaluated."""
-    part = statement("policies/sieve.sql", "sieved")
-    try:
-        engine.step(part.name, _filled(part, policies), part.bind(values))
-    except StatementError:
-        return False
-    return True
+def _run(engine: Engine, policies: Sequence[Policy], values: dict[str, object]) -> Mapping[str, Bits]:
+    """Run the scan for policies; return their places, or none where a condition could not be evaluated."""
+    part, by_source = statement("policies/sieve.sql", "sieved"), _marks(policies)
+    with suppress(StatementError):
+        engine.step(part.name, _filled(part, by_source), part.bind(values))
+        return _places(by_source)
+    return {}
 
 
 # The statement
@@ -298,17 +300,21 @@ class _Judged:
         return kinds.measure_of(self.policy).looks_far_back
 
 
-def _places(policies: Sequence[Policy]) -> dict[str, Bits]:
+_Marks = Mapping[str | None, Sequence[tuple[int, Sequence[_Judged]]]]
+"""The numbered marks of each source, each with the policies whose verdicts it has."""
+
+
+def _places(by_source: _Marks) -> Mapping[str, Bits]:
     """Return where the marks have the verdict on each policy."""
     return {
         each.policy.id: Bits(source, number, 2 * at)
-        for source, marks in _marks(policies).items()
+        for source, marks in by_source.items()
         for number, mark in marks
         for at, each in enumerate(mark)
     }
 
 
-def _marks(policies: Sequence[Policy]) -> dict[str | None, list[tuple[int, Sequence[_Judged]]]]:
+def _marks(policies: Sequence[Policy]) -> _Marks:
     """Return the numbered marks of each source: those of any source come first, those that older events are asked for
     come before others, and those of one key stand together.
     """
@@ -316,7 +322,7 @@ def _marks(policies: Sequence[Policy]) -> dict[str | None, list[tuple[int, Seque
     for each in sorted(map(_judged, policies), key=lambda each: not each.is_far):
         key = (each.is_far, each.may_fail, json.dumps(bare(each.key)))
         by_source.setdefault(each.source, {}).setdefault(key, []).append(each)
-    marks: dict[str | None, list[tuple[int, Sequence[_Judged]]]] = {}
+    marks: dict[str | None, Sequence[tuple[int, Sequence[_Judged]]]] = {}
     for source, by_key in by_source.items():
         first = 1 + (len(marks[None]) if source else 0)
         marks[source] = [*enumerate((mark for one in by_key.values() for mark in _batched(one)), first)]
@@ -336,6 +342,9 @@ def _judged(policy: Policy) -> _Judged:
 
 def _key(term: Node) -> tuple[Node, tuple[str, ...]] | None:
     """Return an expression and the texts of which it must be one for a term of a condition to be met."""
+    if term["type"] == "COMPARE_GREATERTHAN" and term["right"].get("literal", {}).get("text") == "0":
+        value, others = listed_in(term["left"]) or (term, [])
+        return (value, tuple(other["literal"]["text"] for other in others)) if others else None
     value, *others = [term["left"], term["right"]] if term["type"] == "COMPARE_EQUAL" else term.get("children", [term])
     is_key = term["type"] in ("COMPARE_EQUAL", "COMPARE_IN") and value["class"] != "CONSTANT"
     if not is_key or any(other["class"] != "CONSTANT" or other["literal"]["kind"] != "STRING" for other in others):
@@ -343,46 +352,50 @@ def _key(term: Node) -> tuple[Node, tuple[str, ...]] | None:
     return value, tuple(other["literal"]["text"] for other in others)
 
 
-def _filled(part: Statement, policies: Sequence[Policy], *, keeps: bool = True) -> str:
+def _filled(part: Statement, by_source: _Marks, *, keeps: bool = True) -> str:
     """Return the statement that judges policies.
 
     Args:
         part: The statement with its slots.
-        policies: The policies.
+        by_source: The policies.
         keeps: Whether to keep what their own statements read later.
     """
-    by_source = _marks(policies)
+    judged = [each for marks in by_source.values() for _, mark in marks for each in mark]
+    is_all_near = not any(each.is_far for each in judged)
     paths = {source: _Paths() for source in by_source}
-    texts: dict[str | None, list[str]] = {}
-    tried: list[str] = []
     kept: dict[Place, dict[str | None, str]] = {}
+    nodes: list[Node] = []
     for source, marks in by_source.items():
-        own, texts[source] = paths[source], []
+        own = paths[source]
         own.columns |= paths[None].columns
-        own.whole |= paths[None].whole
         own.far = len(own.columns)
-        for number, mark in marks:
-            key, is_far = mark[0].key, mark[0].is_far
-            nodes = [_reading(node, own) for node in [*(each.node for each in mark), *([key] if key else [])]]
-            spellings = spelled(nodes)
-            own.whole |= {column for column in JSON if any(re.search(rf"\b{column}\b", text) for text in spellings)}
-            if mark[0].may_fail:
-                first = (number - 1) * _OF_A_MARK
-                tried += [f"try(coalesce({_asked(text, is_far=is_far)}, false)) as tried_{first + at}"
-                          for at, text in enumerate(spellings)]  # fmt: skip
-                bits = [f"case when tried_{first + at} then {1 << 2 * at} when tried_{first + at} is null "
-                        f"then {2 << 2 * at} else 0 end" for at in range(len(mark))]  # fmt: skip
-            else:
-                bits = [f"case when {text} then {1 << 2 * at} else 0 end"
-                        for at, text in enumerate(spellings[: len(mark)])]  # fmt: skip
-            if key:
-                bits = _by_text(spellings[-1], [*zip((each.texts for each in mark), bits, strict=True)])
-            sum_of = " + ".join(f"cast({each} as bigint)" for each in bits)
-            texts[source].append(_asked(sum_of, is_far=is_far or mark[0].may_fail))
+        for _, mark in marks:
+            key = mark[0].key
+            nodes += [_reading(node, own) for node in [*(each.node for each in mark), *([key] if key else [])]]
             for place in sorted({place for each in mark for place in read_later(each.policy)[0] if keeps}):
                 kept.setdefault(place, {})[source] = own.column(place)
-            if is_far:
+            if mark[0].is_far:
                 own.far = len(own.columns)
+    spellings = iter(spelled(nodes))
+    texts: dict[str | None, list[str]] = {}
+    tried: list[str] = []
+    for source, marks in by_source.items():
+        own, texts[source] = paths[source], []
+        own.whole |= paths[None].whole
+        for _, mark in marks:
+            conditions, key_text = [*islice(spellings, len(mark))], next(spellings) if mark[0].key else None
+            is_near = is_all_near or mark[0].is_far
+            own.whole |= {column for column in JSON if any(re.search(rf"\b{column}\b", text) for text in conditions)}
+            bits = [f"case when {text} then {1 << 2 * at} else 0 end" for at, text in enumerate(conditions)]
+            if mark[0].may_fail:
+                bits = [f"case when tried_{len(tried) + at} then {1 << 2 * at} when tried_{len(tried) + at} is null "
+                        f"then {2 << 2 * at} else 0 end" for at in range(len(mark))]  # fmt: skip
+                tried += [f"try(coalesce({_asked(text, is_near=is_near)}, false)) as tried_{at}"
+                          for at, text in enumerate(conditions, len(tried))]  # fmt: skip
+            elif key_text:
+                bits = _by_text(key_text, [*zip((each.texts for each in mark), bits, strict=True)])
+            sum_of = " + ".join(f"cast({each} as bigint)" for each in bits)
+            texts[source].append(_asked(sum_of, is_near=is_near or mark[0].may_fail))
     names = sorted({name for each in paths.values() for name in each.columns.values()})
     branches = " ".join(f"when {literal(source)} then {_list(each)}" for source, each in texts.items() if source)
     slots = {
@@ -391,17 +404,19 @@ def _filled(part: Statement, policies: Sequence[Policy], *, keeps: bool = True) 
         "slot_paths": listed_columns(
             f"{column}_values[{at}] as {name}" for name in names for column, _, at in [name.partition("_")]
         ),
-        "slot_lowered": listed_columns(f"lower({name}) as lower_{name}" for name in names),
+        "slot_lowered": listed_columns(
+            f"lower({name}) as lower_{name}" for name in sorted(set().union(*(each.lowered for each in paths.values())))
+        ),
         "slot_tried": listed_columns(tried),
         "slot_marks": f"{_list(texts[None])} || {f'case source {branches} else {_list([])} end' if branches else '[]'}",
-        "slot_kept": listed_columns((*_kept(policies, keeps=keeps), *map(_kept_place, kept.items()))),
+        "slot_kept": listed_columns((*_kept(judged, keeps=keeps), *map(_kept_place, kept.items()))),
     }
     return with_slots(part, slots)
 
 
-def _kept(policies: Sequence[Policy], *, keeps: bool) -> list[str]:
+def _kept(judged: Sequence[_Judged], *, keeps: bool) -> list[str]:
     """Return the columns that the statements of policies read later; what is JSON is most of an event."""
-    read = frozenset[str]().union(*(read_later(policy)[1] for policy in policies if keeps))
+    read = frozenset[str]().union(*(read_later(each.policy)[1] for each in judged if keeps))
     return [f'"{name}"' for name in COLUMNS if name not in JSON or name in read]
 
 
@@ -439,9 +454,9 @@ def _by_text(key: str, bits: Sequence[tuple[tuple[str, ...], str]]) -> list[str]
     ]
 
 
-def _asked(sql: str, *, is_far: bool) -> str:
-    """Return the SQL of what is asked of older events if they matter to it, and is 0 or false of them if not."""
-    return sql if is_far else f"case when is_near then {sql} end"
+def _asked(sql: str, *, is_near: bool) -> str:
+    """Return the SQL of what is asked of every event, or of none that is older than matters to it."""
+    return sql if is_near else f"case when is_near then {sql} end"
 
 
 def _list(marks: Sequence[str]) -> str:
@@ -472,7 +487,8 @@ def _reading(node: Node, paths: _Paths) -> Node:
         if place := place_in(part):
             return _column(part, paths.column(place))
         if part.get("function_name") == "lower" and (place := place_in(arguments_of(part)[0])):
-            return _column(part, f"lower_{paths.column(place)}")
+            paths.lowered.add(column := paths.column(place))
+            return _column(part, f"lower_{column}")
         return {key: walk(value, visit) for key, value in part.items()}
 
     return visit(node, 0)

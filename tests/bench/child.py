@@ -69,7 +69,7 @@ WORKS: Mapping[str, Callable[[], dict[str, Work]]] = {
     "many-stats": many.stands,
     "many-scan": many.scans,
     "many-sigma": many.sigma_scans,
-    "many-sigma-real": partial(many.sigma_scans, once=True),
+    "many-sigma-real": partial(many.sigma_scans, few=True),
     "many-alerts": lambda: many.alerts(source="cloudtrail"),
     "many-alerts-any-source": lambda: many.alerts(source=None),
     "frameworks-facts": frameworks.facts,

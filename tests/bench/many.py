@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 MANY = 350
 SCANNED, CONDITIONS = 400_000, 57
 """How many events are scanned, at the full scale, and for how many conditions."""
+FEW = 3_772
+"""How many real events of CloudTrail the time of one scan was specified for."""
 BATCH, BATCHES = 10_000, 4
 _SERVICES = ("iam", "s3", "ec2", "sts", "kms", "lambda", "rds", "config")
 _VERBS = ("create", "delete", "put", "attach", "detach", "update", "get", "list", "stop", "start", "run", "assume")
@@ -154,14 +156,12 @@ def _trail(place: Place) -> Iterator[DuckEngine]:
 
 
 @contextmanager
-def _real_trail(place: Place, *, once: bool = False) -> Iterator[DuckEngine]:
-    """Give an engine over events with the details of real ones of CloudTrail: of each once, or so many that many are
-    scanned.
-    """
+def _real_trail(place: Place, *, few: bool = False) -> Iterator[DuckEngine]:
+    """Give an engine over events with the details of real ones of CloudTrail."""
     from auditlake.engine.duck import connect
     from auditlake.engine.duck_engine import DuckEngine
     from auditlake.policies.condition import COLUMNS
-    from tests.bench.mapping import real, real_records
+    from tests.bench.mapping import real_records
 
     made = {
         "event_id": "'e' || record || '-' || i", "event_type": f"{list(_TYPES)}[1 + record % 3]",
@@ -171,13 +171,13 @@ def _real_trail(place: Place, *, once: bool = False) -> Iterator[DuckEngine]:
     other = [f"cast(null as {kind}) as {name}" for name, kind in COLUMNS.items() if name not in made
              and name != "timestamp"]  # fmt: skip
     columns = ", ".join([*(f"{sql} as {name}" for name, sql in made.items()), *other])
-    number = len(real("cloudtrail")) if once else SCANNED * place.events // 10_000_000 or 1_000
-    file, few = place.root / f"trail-{number}.parquet", real_records(place, "cloudtrail")
+    number = FEW if few else SCANNED * place.events // 10_000_000 or 1_000
+    file, records = place.root / f"trail-{number}.parquet", real_records(place, "cloudtrail")
     with connect() as connection:
         if not file.exists():
-            ((known,),) = connection.sql(f"select count(*) from '{few}'").fetchall()
+            ((known,),) = connection.sql(f"select count(*) from '{records}'").fetchall()
             again, draft = -(-number // known), file.with_suffix(".draft")
-            read = f"from '{few}', range({again}) as again(i) limit {number}"
+            read = f"from '{records}', range({again}) as again(i) limit {number}"
             connection.execute(f"copy (select {columns} {read}) to '{draft}' (format parquet)")
             draft.rename(file)
         connection.execute(f"create temp view events as from '{file}'")
@@ -189,9 +189,9 @@ def scans() -> dict[str, Work]:
     return _scans(_made_rules, _trail, {"by hand": _by_hand, "as they are": _as_they_are})
 
 
-def sigma_scans(*, once: bool = False) -> dict[str, Work]:
+def sigma_scans(*, few: bool = False) -> dict[str, Work]:
     """The same of Sigma's rules of CloudTrail over real records; as they are, they would take minutes."""
-    return _scans(_sigma_rules, partial(_real_trail, once=once), {"by hand": _by_hand})
+    return _scans(_sigma_rules, partial(_real_trail, few=few), {"by hand": _by_hand})
 
 
 def _scans(

@@ -202,10 +202,10 @@ def real_records(place: Place, source: str) -> Path:
 
     path = place.root / f"{source}.parquet"
     if not path.exists():
-        known = real(source)
+        real = _real(source)
         texts = []
         for i in range(max(1_000, place.events // 100)):
-            record = {**known[i % len(known)], IDS[source]: f"{source}-{i:012}"}
+            record = {**real[i % len(real)], IDS[source]: f"{source}-{i:012}"}
             texts.append(json.dumps(record, ensure_ascii=False, separators=(",", ":")))
         draft = path.with_suffix(".draft")
         parquet.write_table(pa.table({"record": range(len(texts)), "text": texts}), draft)
@@ -213,8 +213,7 @@ def real_records(place: Place, source: str) -> Path:
     return path
 
 
-def real(source: str) -> list[dict[str, Any]]:
-    """Return the real records of a source."""
+def _real(source: str) -> list[dict[str, Any]]:
     from auditlake.errors import AuditLakeError
     from auditlake.sources.catalog import built_in
     from auditlake.sources.reader import gather, open_records
