@@ -76,7 +76,7 @@ class Evaluator:
             if is_asked and most and request.policies is None else None
         )  # fmt: skip
         self.summaries: Summaries = (
-            LakeSummaries(context.layout, snapshot, engine.connection, room)
+            LakeSummaries(context.layout, snapshot, engine.database, room)
             if is_asked and room and snapshot.rows >= FEWEST
             else RowSummaries(engine)
         )
@@ -85,7 +85,7 @@ class Evaluator:
     def _bounds(self) -> Bounds | None:
         """Return what asks for counts first; None where no summaries are kept."""
         most = self._context.config.reports.summaries_mb * 1_000_000
-        return Bounds(LakeRows(self._context.layout, self._snapshot, self._engine.connection, most)) if most else None
+        return Bounds(LakeRows(self._context.layout, self._snapshot, self._engine.database, most)) if most else None
 
     def answers(
         self, asked: Sequence[tuple[Policy, Question]], *, shares_engine: bool, alike: Shared | None

@@ -49,7 +49,7 @@ def plan_of(
     layout, settings = context.layout, context.config.reports
     with judging_engine(context, read_snapshot(layout).version) as (engine, snapshot):
         most = settings.summaries_mb * 1_000_000
-        rows, known = LakeRows(layout, snapshot, engine.connection, most), is_as_named(layout, snapshot)
+        rows, known = LakeRows(layout, snapshot, engine.database, most), is_as_named(layout, snapshot)
         window, every = (
             policy.window.microseconds,
             range((micros(question.since) + 1) // DAY, micros(question.until) // DAY + 1),
