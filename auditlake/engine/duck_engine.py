@@ -64,6 +64,11 @@ class DuckEngine:
         return self._connection
 
     @property
+    def database(self) -> duckdb.DuckDBPyConnection:
+        """The DuckDB, for who asks nothing of its view ``events``: which files that shows stays as it is."""
+        return self._connection
+
+    @property
     def shows_files_whole(self) -> bool:
         """Return whether the view ``events`` shows all rows of its files."""
         return self._events is not None and self._events.is_whole

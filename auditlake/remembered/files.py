@@ -31,6 +31,7 @@ from auditlake.store.model import DataFile, Snapshot
 OF_ALL = "_events"
 """The name of the file that is about no policy; an id of a policy never begins so."""
 _SUFFIX = ".json"
+_SHORT = 8
 _MOST_DAYS = 80_000
 """The most days that an answer is made of: a window has at most 200 years."""
 
@@ -67,6 +68,8 @@ class DayFiles:
         self._digests = {
             day: _digest("\n".join(sorted(each.path for each in own))) for day, own in self._by_day.items()
         }
+        self._spans: dict[tuple[int, int], str] = {}
+        """The files of some days, from one to another, as keys have them."""
 
     @property
     def days(self) -> Collection[int]:
@@ -79,7 +82,11 @@ class DayFiles:
 
     def key(self, question: str, first: int, last: int) -> str:
         """Return the key of what a question gives over the files of some days."""
-        return _digest(" ".join([question, *(f"{day}:{self._digests.get(day, '')}" for day in range(first, last + 1))]))
+        if (span := self._spans.get((first, last))) is None:
+            span = " ".join(f"{day}:{self._digests.get(day, '')}" for day in range(first, last + 1))
+            if last - first < _SHORT:  # many questions have the same few days, and a long one may have all
+                self._spans[first, last] = span
+        return _digest(f"{question} {span}")
 
 
 def _digest(text: str) -> str:

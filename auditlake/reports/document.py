@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 from auditlake.display.canonical_json import canonical, instant, json_value
-from auditlake.display.templates import check_schema, render_values
+from auditlake.display.templates import check_schema
 from auditlake.errors import ReportError
 from auditlake.findings.finding import Finding
 from auditlake.findings.many import numbers_by_kind
@@ -26,59 +25,6 @@ _ANSWERS = ("threshold", "coverage", "retention")
 """The keys that sections fill in every form, ``evidence`` aside; a section's other keys are in ``measures``."""
 
 
-@dataclass(frozen=True, slots=True)
-class ComplianceDocument:
-    """The variables of the template ``compliance.json``: the top-level keys of the report, in order."""
-
-    template: ClassVar[str] = "compliance.json"
-    report_version: int
-    """The version of this form, not of the program."""
-    policy_id: str
-    """The policy's file name without ``.yaml``."""
-    policy_name: str
-    """The policy's name."""
-    description: str
-    """The policy's description."""
-    severity: str
-    """The policy's severity."""
-    controls: Mapping[str, list[str]]
-    """Framework name to control ids."""
-    generated_at: str
-    """``as_of`` unless the caller gave another instant."""
-    as_of: str
-    """The instant the report is judged at."""
-    period: Mapping[str, str]
-    """``since`` (exclusive) and ``until`` (inclusive)."""
-    status: str
-    """``error``, ``violation``, ``compliant`` or ``no_data``."""
-    error: str | None
-    """Why the policy could not be judged."""
-    status_now: str | None
-    """Whether the threshold is reached at ``as_of``."""
-    total_events: int
-    """Governed events in the period."""
-    events_by_type: Mapping[str, int]
-    """The same by required type, zero included."""
-    last_seen: Mapping[str, str | None]
-    """The newest event of each required type up to ``as_of``."""
-    findings_by_kind: Mapping[str, int]
-    """How many findings there are of each kind."""
-    more_findings: Mapping[str, Any] | None
-    """Where all findings are, if there are more than are listed."""
-    violations: list[dict[str, Any]]
-    """The findings, as far as they are listed."""
-    threshold: Mapping[str, Any] | None
-    """The answer to question 1."""
-    coverage: Mapping[str, Any]
-    """The answer to question 2, beside its findings."""
-    retention: Mapping[str, Any] | None
-    """The answer to question 3."""
-    measures: Mapping[str, Any]
-    """What policies of other kinds and sections without a key of their own measure."""
-    evidence: Mapping[str, Any]
-    """Where the numbers come from."""
-
-
 def render_json(report: Report, whole: Mapping[str, Any] | None = None, *, form: int = REPORT_VERSION) -> bytes:
     """Return the report as JSON: UTF-8, keys in the documented order, two spaces, a newline at the end.
 
@@ -91,12 +37,12 @@ def render_json(report: Report, whole: Mapping[str, Any] | None = None, *, form:
         ReportError: The report has no JSON of that form, or not the one that its schema describes.
     """
     try:
-        values = report_dict_1(report) if form == 1 else render_values(ComplianceDocument(**report_dict(report, whole)))
+        values = report_dict_1(report) if form == 1 else report_dict(report, whole)
+        check_report(values)
+        return canonical(values)
     except ValueError as error:
         message = f"the report of {report.policy_id!r} has no JSON form: {error}"
         raise ReportError(message) from error
-    check_report(values)
-    return canonical(values)
 
 
 def check_report(values: Any) -> None:
