@@ -80,7 +80,7 @@ def _one_event(place: Place, scratch: Path, *, make: Callable[[Place, Path], Aud
     lake = make(place, scratch / "lake")
     seconds = []
     for number in range(_ROUNDS):
-        seconds.append(_flushed(lake, number) if live else _ingested(lake, number))
+        seconds.append(_flushed(lake, number) if live else one_ingest(lake, number))
     index = sum(path.stat().st_size for path in lake.layout.ids.iterdir())
     return Committed(median(seconds[2:]), _ROUNDS, index / lake.snapshot().rows)
 
@@ -94,7 +94,8 @@ def _flushed(lake: AuditLake, number: int) -> float:
     return time.process_time() - began
 
 
-def _ingested(lake: AuditLake, number: int) -> float:
+def one_ingest(lake: AuditLake, number: int) -> float:
+    """Ingest one event; return its processor time."""
     file = lake.layout.root.with_name("one.jsonl")
     at = AS_OF + timedelta(seconds=number)
     event = {"event_id": os.urandom(16).hex(), "event_type": "login", "timestamp": at.isoformat(), "user_id": "user-1"}
@@ -107,7 +108,7 @@ def _ingested(lake: AuditLake, number: int) -> float:
 def _many(place: Place, scratch: Path, *, last: bool) -> Committed:
     lake = create(scratch / "lake")
     ingests = max(2 * _TURN, round(INGESTS * place.events / EVENTS)) if last else 4 + _TURN
-    seconds = [_ingested(lake, number) for number in range(ingests)]
+    seconds = [one_ingest(lake, number) for number in range(ingests)]
     return Committed(mean(seconds[-_TURN:]), _TURN)
 
 
@@ -141,6 +142,13 @@ def _crowded_copy(place: Place, root: Path) -> AuditLake:
     return auditlake.open(linked(_crowded(place), root))
 
 
+def crowded(place: Place) -> AuditLake:
+    """The lake of very many files."""
+    import auditlake
+
+    return auditlake.open(_crowded(place))
+
+
 def _crowded(place: Place) -> Path:
     """The lake of very many files, which is made where it is not there yet."""
     root = place.root / "crowded"
@@ -159,12 +167,12 @@ def _make_crowded(root: Path, total: int) -> None:
 
     lake = create(root)
     pieces = max(1, round(FILES / data.DAYS / _CLASSES * total / EVENTS))
-    with data._connection(total) as connection, writer_turn(lake._context) as turn:
+    with data.open_connection(total) as connection, writer_turn(lake._context) as turn:
         classes = lake._context.classes()
         files = []
         for day, low, high in data._day_ranges(data.FIRST_DAY, data.DAYS, total):
             bounds = [low + (high - low) * number // pieces for number in range(pieces + 1)]
             for begin, end in pairwise(bounds):
-                files += data._write_day(connection, lake.layout, classes, day, begin, end)
+                files += data._write_day(connection, lake.layout, classes, "true", (), day, begin, end)
         metadata = {"kind": "ingest", "batch": 1, "rows": total, "at": AS_OF.isoformat(), "inputs": []}
         turn.commit(Change(tuple(files), (), metadata, classes=classes))
