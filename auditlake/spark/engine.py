@@ -45,6 +45,8 @@ _PORT = 15002
 """Where Spark Connect listens unless its address says otherwise."""
 _SECONDS = 10.0
 """How long a server may take to accept a connection."""
+_RETRIES = 5
+"""How often a server that does not answer is asked again, within some ten seconds."""
 _TOLD = 300
 """How much of a server's message is told."""
 
@@ -68,15 +70,20 @@ def open_spark(address: str) -> SparkEngine:
     except OSError as error:
         message = f"no server answers at {_shown(address)}: {error.strerror or error}"
         raise EngineError(message, hint="start Spark Connect there, or leave --engine out") from error
+    # An error says it too. The client warns from threads of its own, so the filter stays.
+    warnings.filterwarnings("ignore", r"\[RETRIES_EXCEEDED\]")
     with warnings.catch_warnings(), _main_of_file():
         warnings.simplefilter("ignore", FutureWarning)  # of pandas, which is not used here
         try:
             from pyspark.sql import SparkSession
+            from pyspark.sql.connect.client.retries import DefaultPolicy
         except ImportError as error:
             message = f"the engine {_shown(address)} needs Spark's client: {error}"
             raise EngineError(message, hint="pip install 'auditlake[spark]'") from error
         with _told(f"no session with {_shown(address)}", address):
             session = SparkSession.builder.remote(address).create()
+            # By itself the client asks a server that has gone for ten minutes.
+            session.client.set_retry_policies([DefaultPolicy(max_retries=_RETRIES, max_backoff=4_000)])
             session.conf.set("spark.sql.session.timeZone", "UTC")
             session.sql("select 1").collect()
     return SparkEngine(session, address)
@@ -101,25 +108,22 @@ def _shown(address: str) -> str:
     return f"{scheme}{separator}{re.split('[/;?#]', rest)[0]}"
 
 
-class _told:  # noqa: N801 - reads as a verb where it is used
-    """Turns whatever Spark's client raises into an :class:`EngineError`."""
-
-    def __init__(self, what: str, address: str = "") -> None:
-        self._what, self._address = what, address
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, Exception) and not isinstance(error, EngineError):
-            said = " ".join(str(error).split())
-            for secret in sorted(
-                re.split("[/;]|[a-z_]+=", self._address.partition("://")[2])[1:], key=len, reverse=True
-            ):
-                said = said.replace(secret, "…") if secret else said
-            said = said[:_TOLD]
-            hint = "auditlake engine check says what works there"
-            raise EngineError(f"{self._what}: {said or type(error).__name__}", hint=hint) from error
+@contextmanager
+def _told(what: str, address: str = "") -> Iterator[None]:
+    """Turn whatever Spark's client raises into an :class:`EngineError`."""
+    try:
+        yield
+    except EngineError:
+        raise
+    except Exception as error:
+        said, hint = " ".join(str(error).split()), "auditlake engine check says what works there"
+        for secret in sorted(re.split("[/;]|[a-z_]+=", address.partition("://")[2])[1:], key=len, reverse=True):
+            said = said.replace(secret, "…") if secret else said
+        if "StatusCode.UNAVAILABLE" in said:
+            details = re.search(r'details = "([^"]*)', said)
+            said = f"no server of Spark Connect answers at {_shown(address)}: {details[1] if details else said}"
+            hint = "see whether it runs, and ask again; nothing of the lake has changed"
+        raise EngineError(f"{what}: {said[:_TOLD] or type(error).__name__}", hint=hint) from error
 
 
 class SparkEngine:
@@ -229,8 +233,9 @@ class SparkEngine:
 
     def close(self) -> None:
         """Give back what was kept, and end the session."""
-        self._free()
         with suppress(Exception):
+            self._session.client.set_retry_policies([])  # a server that has gone has given back everything
+            self._free()
             self._session.stop()
 
     def _free(self) -> None:

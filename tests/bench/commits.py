@@ -82,7 +82,7 @@ def _one_event(place: Place, scratch: Path, *, make: Callable[[Place, Path], Aud
     lake = make(place, scratch / "lake")
     seconds = []
     for number in range(_ROUNDS):
-        seconds.append(_flushed(lake, number) if live else _ingested(lake, number))
+        seconds.append(_flushed(lake, number) if live else one_ingest(lake, number))
     index = sum(path.stat().st_size for path in lake.layout.ids.iterdir())
     return Committed(median(seconds[2:]), _ROUNDS, index / lake.snapshot().rows)
 
@@ -96,7 +96,8 @@ def _flushed(lake: AuditLake, number: int) -> float:
     return time.process_time() - began
 
 
-def _ingested(lake: AuditLake, number: int) -> float:
+def one_ingest(lake: AuditLake, number: int) -> float:
+    """Ingest one event; return its processor time."""
     file = lake.layout.root.with_name("one.jsonl")
     at = AS_OF + timedelta(seconds=number)
     event = {"event_id": os.urandom(16).hex(), "event_type": "login", "timestamp": at.isoformat(), "user_id": "user-1"}
@@ -109,7 +110,7 @@ def _ingested(lake: AuditLake, number: int) -> float:
 def _many(place: Place, scratch: Path, *, last: bool) -> Committed:
     lake = create(scratch / "lake")
     ingests = max(2 * _TURN, round(INGESTS * place.events / EVENTS)) if last else 4 + _TURN
-    seconds = [_ingested(lake, number) for number in range(ingests)]
+    seconds = [one_ingest(lake, number) for number in range(ingests)]
     return Committed(mean(seconds[-_TURN:]), _TURN)
 
 
@@ -142,6 +143,13 @@ def _crowded_copy(place: Place, root: Path) -> AuditLake:
     import auditlake
 
     return auditlake.open(linked(_crowded(place), root))
+
+
+def crowded(place: Place) -> AuditLake:
+    """The lake of very many files."""
+    import auditlake
+
+    return auditlake.open(_crowded(place))
 
 
 def _crowded(place: Place) -> Path:

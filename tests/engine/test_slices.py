@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+import socket
 import warnings
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from threading import Thread
 from typing import Any
 from uuid import uuid4
 
@@ -34,6 +36,7 @@ from auditlake.policies.question import Question
 from auditlake.policies.slices import evaluate_by_slices, slice_us
 from auditlake.reports.build import build_report
 from auditlake.reports.document import report_dict
+from auditlake.spark import engine
 from auditlake.spark.engine import open_spark
 from tests.engine.test_laws import agree
 from tests.oracle import judge
@@ -205,3 +208,41 @@ def test_no_server() -> None:
         open_spark("spark")
     with pytest.raises(EngineError, match=r"^no server answers at sc://127\.0\.0\.1:1: "):
         open_spark("sc://127.0.0.1:1/;token=secret")
+
+
+def test_what_is_no_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Something that listens and speaks no Spark Connect is told in words, after a few tries instead of ten minutes."""
+    pytest.importorskip("pyspark", reason="pyspark-client is not installed")
+    monkeypatch.setattr(engine, "_RETRIES", 0)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+
+        def answer() -> None:
+            with suppress(OSError):
+                while True:
+                    with listener.accept()[0] as caller:
+                        caller.sendall(b"HTTP/1.1 400 no\r\n\r\n")
+
+        Thread(target=answer, daemon=True).start()
+        with pytest.raises(EngineError, match=rf"no server of Spark Connect answers at sc://127\.0\.0\.1:{port}: "):
+            open_spark(f"sc://127.0.0.1:{port}/;token=secret")
+        listener.shutdown(socket.SHUT_RDWR)
+
+
+def test_a_server_that_goes(tmp_path: Path) -> None:
+    """A server that ends between two statements is told in words, and to give the session back takes no time."""
+    pytest.importorskip("pysail", reason="pysail is not installed")
+    from pysail.spark import SparkConnectServer
+
+    served = SparkConnectServer("127.0.0.1", 0)
+    served.start(background=True)
+    address = f"sc://127.0.0.1:{served.listening_address[1]}"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with closing(open_spark(address)) as session:
+            session._session.client.set_retry_policies([])
+            served.stop()
+            with pytest.raises(
+                EngineError, match=f"^a statement failed: no server of Spark Connect answers at {address}: "
+            ):
+                session.rows("select 1")
