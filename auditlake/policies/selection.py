@@ -39,18 +39,19 @@ def node_of(policy: Policy) -> Node:
     """Return the condition of a policy, within its scope, or that an event is of any of its steps."""
     where = condition_node(policy.where) if policy.where is not None else None
     if policy.scope is not None:
-        return _conjunction("AND", [_within(policy.scope), *(terms_of(where) if where else [])])
+        return conjunction("AND", [_within(policy.scope), *(terms_of(where) if where else [])])
     if where is not None:
         return where
     steps = [
-        _conjunction("AND", [*([_of_types(types)] if types else []), *terms_of(condition_node(where))])
+        conjunction("AND", [*([_of_types(types)] if types else []), *terms_of(condition_node(where))])
         for types, where in kinds.measure_of(policy).looked_at(policy)
         if where is not None
     ]
-    return _conjunction("OR", steps)
+    return conjunction("OR", steps)
 
 
-def _conjunction(name: str, children: list[Node]) -> Node:
+def conjunction(name: str, children: list[Node]) -> Node:
+    """Return several conditions as one, by ``AND`` or ``OR``."""
     if len(children) == 1:
         return children[0]
     return {"class": "CONJUNCTION", "type": f"CONJUNCTION_{name}", "alias": "", "children": children}
@@ -89,14 +90,14 @@ def only_source(node: Node) -> str | None:
         sources = {only_source(each) for each in node["children"]}
         return sources.pop() if len(sources) == 1 else None
     terms = terms_of(node)
-    for term in terms:
-        if (
-            term["type"] == "COMPARE_EQUAL"
-            and term["left"].get("column_names") == ["source"]
-            and _is_text(term["right"])
-        ):
-            return term["right"].get("literal", {}).get("text") if all(map(is_safe, terms)) else None
-    return None
+    source = next(filter(None, map(source_in, terms)), None)
+    return source if all(map(is_safe, terms)) else None
+
+
+def source_in(term: Node) -> str | None:
+    """Return the source of ``source = '…'``; None of anything else."""
+    is_asked = term["type"] == "COMPARE_EQUAL" and term["left"].get("column_names") == ["source"]
+    return term["right"].get("literal", {}).get("text") if is_asked and _is_text(term["right"]) else None
 
 
 def terms_of(node: Node) -> list[Node]:

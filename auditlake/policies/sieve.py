@@ -26,7 +26,7 @@ from auditlake.engine.sql_text import literal
 from auditlake.engine.statements import Statement, statement
 from auditlake.policies import kinds
 from auditlake.policies.compile import OWN_EVENTS
-from auditlake.policies.condition import COLUMNS, spelled
+from auditlake.policies.condition import COLUMNS, condition_node, spelled
 from auditlake.policies.extraction import (
     READ_EVENTS,
     extracted,
@@ -41,12 +41,14 @@ from auditlake.policies.places import JSON, Place, column_of
 from auditlake.policies.question import BEFORE_ALL, Question, earlier
 from auditlake.policies.selection import (
     arguments_of,
+    conjunction,
     has_condition,
     is_safe,
     listed_in,
     node_of,
     only_source,
     place_in,
+    source_in,
     terms_of,
 )
 
@@ -335,9 +337,13 @@ def _judged(policy: Policy) -> _Judged:
     source = only_source(node) if policy.scope is None else None
     if not is_safe(node):
         return _Judged(policy, node, None, may_fail=True)
-    keys = [key for term in terms_of(node) if (key := _key(term)) and key[0].get("column_names") != ["source"]]
+    terms = terms_of(node)
+    keys = [(found, term) for term in terms if (found := _key(term)) and found[0].get("column_names") != ["source"]]
     # The last is what rules vary in most: source, service, then what was done.
-    return _Judged(policy, node, source, *(keys[-1] if keys else ()))
+    (key, texts), chosen = keys[-1] if keys else ((None, ()), None)
+    # What is looked at for one source and one text alone need not ask for them again.
+    left = [term for term in terms if term is not chosen and (source is None or source_in(term) != source)]
+    return _Judged(policy, conjunction("AND", left) if left else condition_node("true"), source, key, texts)
 
 
 def _key(term: Node) -> tuple[Node, tuple[str, ...]] | None:
@@ -430,6 +436,8 @@ def _kept_place(kept: tuple[Place, Mapping[str | None, str]]) -> str:
 
 
 def _batched(policies: Sequence[_Judged]) -> Iterator[Sequence[_Judged]]:
+    """Yield so many as have room in one mark; those of the same texts stand together, so that fewer are compared."""
+    policies = sorted(policies, key=lambda each: each.texts)
     return (policies[first : first + _OF_A_MARK] for first in range(0, len(policies), _OF_A_MARK))
 
 

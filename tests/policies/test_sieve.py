@@ -223,6 +223,16 @@ def test_each_condition_is_judged(engine: DuckEngine) -> None:
     assert [together.counts(policy) for policy, _ in asked] == [number != 3 for number in range(len(asked))]
 
 
+def test_a_condition_of_one_source_and_text(engine: DuckEngine) -> None:
+    """Where it decides on where a condition is looked at, it is not asked again; where it is named twice, it is."""
+    of_trail, stop = "source = 'trail'", "lower(details ->> '$.name') = 'stop'"
+    wheres = (stop, f"{of_trail} and {stop}", f"{of_trail} and {stop} and user_id = 'ann'",
+              f"{of_trail} and {stop} or {of_trail} and user_id = 'ann'", f"{of_trail} and source = 'other'",
+              f"{of_trail} and lower(details ->> '$.name') in ('start', 'x') and {stop}")  # fmt: skip
+    asked = [(_policy(number, where, alert_threshold=5), _QUESTION) for number, where in enumerate(wheres)]
+    assert _told(engine, asked, 1) == _told(engine, asked, len(asked) + 1)
+
+
 def test_only_conditions_that_may_fail_are_tried(engine: DuckEngine) -> None:
     """Conditions on any source that fail on no event are looked at only where what they name has one of their texts."""
     recorder = _Recorder(engine.connection)
