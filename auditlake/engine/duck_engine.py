@@ -64,6 +64,11 @@ class DuckEngine:
         return self._connection
 
     @property
+    def tables(self) -> duckdb.DuckDBPyConnection:
+        """The DuckDB, to make temporary tables in: its view ``events`` may show a few events."""
+        return self._connection
+
+    @property
     def shows_files_whole(self) -> bool:
         """Return whether the view ``events`` shows all rows of its files."""
         return self._events is not None and self._events.is_whole

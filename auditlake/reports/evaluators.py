@@ -81,7 +81,7 @@ class Evaluator:
 
     def _summaries(self, most: int, engine: DuckEngine) -> Summaries:
         """Return what lays summaries of the snapshot's data files out on an engine."""
-        return LakeSummaries(self._context.layout, self._snapshot, engine.connection, most)
+        return LakeSummaries(self._context.layout, self._snapshot, engine.tables, most)
 
     def answers(
         self, asked: Sequence[tuple[Policy, Question]], *, shares_engine: bool, alike: Shared | None

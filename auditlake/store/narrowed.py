@@ -55,7 +55,7 @@ def chooser(
         is_whole: As for :func:`files_for`.
         types: Returns what the log says of types, where several choosers share that.
     """
-    types = types or partial(type_names, layout, version)
+    types, events = types or partial(type_names, layout, version), layout.events
 
     @cache
     def contents(*, typed: bool) -> tuple[Contents, ...]:
@@ -63,9 +63,9 @@ def chooser(
 
     def chosen(asked: Sequence[Asked] | None) -> list[Path]:
         if asked is None:
-            return [layout.events / file.path for file in files]
+            return [events / file.path for file in files]
         known = contents(typed=any(each.types is not None for each in asked)) if asked else ()
-        return [layout.events / path for path in files_for(known, asked, is_whole=is_whole)]
+        return [events / path for path in files_for(known, asked, is_whole=is_whole)]
 
     return chosen
 

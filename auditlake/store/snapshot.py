@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from stat import S_ISREG
+from stat import S_ISDIR, S_ISREG
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
@@ -187,7 +187,10 @@ def _stats(layout: Layout, files: Iterable[DataFile]) -> Iterator[tuple[DataFile
         path = os.path.join(events, file.path)  # noqa: PTH118
         try:
             if (folder := os.path.dirname(path)) not in folders:  # noqa: PTH120
-                check_folder(Path(folder), within=layout.root)
+                if not folders:
+                    check_folder(layout.events, within=layout.root)
+                if os.path.dirname(folder) != events or not S_ISDIR(os.lstat(folder).st_mode):  # noqa: PTH120
+                    check_folder(Path(folder), within=layout.root)  # which says what it is
                 folders.add(folder)
             if not S_ISREG((status := os.lstat(path)).st_mode):
                 os.close(descriptor_of(Path(path), within=layout.root))  # which says what it is
@@ -212,7 +215,8 @@ def file_paths(layout: Layout, files: Sequence[DataFile]) -> list[Path]:
         if isinstance(status, OSError) and not isinstance(status, FileNotFoundError):
             message = f"the lake lost a file: {file.path}: {status.strerror}"
             raise LakeFormatError(message, hint="auditlake doctor says what else is wrong")
-    return [layout.events / file.path for file in files]
+    events = layout.events
+    return [events / file.path for file in files]
 
 
 def view_snapshot(

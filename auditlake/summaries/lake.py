@@ -133,5 +133,5 @@ def lake_summaries(context: LakeContext, engine: DuckEngine, snapshot: Snapshot,
     """
     layout, most = context.layout, context.config.reports.summaries_mb * 1_000_000
     if kept and most and snapshot.rows >= FEWEST and is_as_named(layout, snapshot):
-        return LakeSummaries(layout, snapshot, engine.connection, most, engine.shown_beside)
+        return LakeSummaries(layout, snapshot, engine.tables, most, engine.shown_beside)
     return RowSummaries(engine)

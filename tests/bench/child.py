@@ -17,8 +17,8 @@ from pathlib import Path
 
 from tests.bench import (
     backtest,
-    bounds,
     classes,
+    cold,
     commits,
     deletion,
     episodes,
@@ -55,9 +55,10 @@ WORKS: Mapping[str, Callable[[], dict[str, Work]]] = {
     "episodes": episodes.works,
     "nightly": nightly.works,
     "nightly-cold": nightly.cold,
-    "bounds": lambda: bounds.works(by_user=False, summarised=True),
-    "bounds-cold": lambda: bounds.works(by_user=False, summarised=False),
-    "bounds-by-user": lambda: bounds.works(by_user=True, summarised=True),
+    "cold": lambda: cold.works(by_user=False, summarised=False),
+    "cold-summarised": lambda: cold.works(by_user=False, summarised=True),
+    "cold-by-user": lambda: cold.works(by_user=True, summarised=False),
+    "cold-by-user-summarised": lambda: cold.works(by_user=True, summarised=True),
     **{f"kinds-{name}": partial(kinds.works, name) for name in kinds.ASKED},
     "many-reports": many.reports,
     "many-stats": many.stands,

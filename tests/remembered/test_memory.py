@@ -19,8 +19,9 @@ from hypothesis import strategies as st
 
 from auditlake import AuditLake, testing
 from auditlake.disk.lock import exclusive
+from auditlake.engine.duck_engine import DuckEngine
 from auditlake.policies import few_days
-from auditlake.policies.compile import compile_by_day
+from auditlake.policies.many_events import counted_by_day
 from auditlake.policies.model import Policy
 from auditlake.remembered import files, memory
 from auditlake.remembered.files import forget
@@ -438,11 +439,11 @@ def test_days_with_very_many_episodes(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(few_days, "MOST_EVENTS", -1)  # no stretch has few
         asked: list[str] = []
 
-        def by_day(policy: Policy, *others: Any, **options: Any) -> Any:
-            asked.append(policy.id)
-            return compile_by_day(policy, *others, **options)
+        def counted(engine: DuckEngine, policies: Sequence[Policy], *others: Any) -> Any:
+            asked.extend(policy.id for policy in policies)
+            return counted_by_day(engine, policies, *others)
 
-        monkeypatch.setattr(memory, "compile_by_day", by_day)
+        monkeypatch.setattr(memory, "counted_by_day", counted)
         for times in (["few", "many"], []):
             with_it, without = (
                 [each.json() for each in lake.reports(as_of="2026-03-31T23:59:59.999999Z", last="7d", cache=cache)]
