@@ -13,12 +13,15 @@ from auditlake.engine.model import Row
 from auditlake.policies import merge
 from auditlake.policies.days import DAY, micros
 
+_PLAIN = frozenset({int, str, bool, type(None)})
+"""The types of nearly all values; JSON has them as they are."""
+
 
 def day_and_rest(step: str, row: Row) -> tuple[int, list[Any]]:
     """Return the day of a row, and the rest of it as JSON values."""
     if not step.startswith("evidence"):
         day, *rest = row
-        return day, [encoded(value) for value in rest]
+        return day, [value if type(value) in _PLAIN else encoded(value) for value in rest]
     # A piece that is carried over begins with the last instant before its day.
     start = micros(row[1]) + (step == "evidence_carried")
     return start // DAY, [encoded(value) for value in row]

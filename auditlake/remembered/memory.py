@@ -171,7 +171,9 @@ class LakeMemory:
                 yield ask, self._of_whole_days(since, as_of)
             else:
                 is_now = name == _TOTALS and as_of == until
-                yield ask, (*period, *(recent if is_now else ()), *(later if is_now and policy.scope else ()))
+                # Totals are counted beside episodes, which may be on days without events.
+                own = parts_of(since, until) if name == _TOTALS else period
+                yield ask, (*own, *(recent if is_now else ()), *(later if is_now and policy.scope else ()))
 
     def _heard(self, bounds: tuple[int, int]) -> merge.Heard:
         """Return the events of all types in a stretch of time; several policies ask about the same."""
@@ -439,8 +441,8 @@ class LakeMemory:
             self._opened = self._beside.beside()
             self._summaries = self._summaries_on(self._opened) if self._summaries_on else None
         files = [file for day in sorted(days) for file in self._files.files(day)]
-        paths = file_paths(self._layout, files)
         if len(files) * _MANY < len(self._snapshot.files):
+            paths = file_paths(self._layout, files)
             self._opened.show(lambda _: paths)
         else:
             chosen = chooser(

@@ -156,11 +156,12 @@ def large_rows_asked(scale: float) -> tuple[Asked, ...]:
 
 
 def _cold_rows(events: str, memory_mb: float | None = None) -> tuple[Asked, ...]:
-    cold = f"nothing remembered, {events}, processor time"
+    rest = f"{events}, processor time"
     return (
-        Asked("bounds", f"three reports, {cold}", 0.8, memory_mb=memory_mb, beside="ours, no summaries"),
-        Asked("bounds-cold", f"the same without summaries, {events}, processor time", 1.2, memory_mb=memory_mb),
-        Asked("bounds-by-user", f"three reports by user, {cold}", 1, memory_mb=memory_mb),
+        Asked("cold", f"three reports, nothing remembered or summarised, {rest}", 1.2, memory_mb=memory_mb),
+        Asked("cold-summarised", f"the same, summaries there, {rest}", 0.8, memory_mb=memory_mb),
+        Asked("cold-by-user", f"three reports by user, nothing kept, {rest}", 1.2, memory_mb=memory_mb),
+        Asked("cold-by-user-summarised", f"the same, summaries there, {rest}", 1, memory_mb=memory_mb),
     )
 
 

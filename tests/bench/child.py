@@ -20,8 +20,8 @@ from pathlib import Path
 
 from tests.bench import (
     backtest,
-    bounds,
     classes,
+    cold,
     commits,
     deletion,
     episodes,
@@ -60,9 +60,10 @@ WORKS: Mapping[str, Callable[[], dict[str, Work]]] = {
     "nightly": nightly.works,
     "nightly-cold": nightly.cold,
     "nightly-growth": nightly.growth,
-    "bounds": lambda: bounds.works(by_user=False, summarised=True),
-    "bounds-cold": lambda: bounds.works(by_user=False, summarised=False),
-    "bounds-by-user": lambda: bounds.works(by_user=True, summarised=True),
+    "cold": lambda: cold.works(by_user=False, summarised=False),
+    "cold-summarised": lambda: cold.works(by_user=False, summarised=True),
+    "cold-by-user": lambda: cold.works(by_user=True, summarised=False),
+    "cold-by-user-summarised": lambda: cold.works(by_user=True, summarised=True),
     **{f"kinds-{name}": partial(kinds.works, name) for name in kinds.ASKED},
     **{f"kinds-{name}-30d": partial(kinds.works, name, days=30) for name in kinds.ASKED},
     "many-reports": many.reports,

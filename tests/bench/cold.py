@@ -1,7 +1,8 @@
-"""Cold reports of three policies over a year: with and without the counts of minutes; the rivals are SQL and Polars.
+"""Cold reports of three policies over a year: with and without summaries; the rivals are SQL and Polars.
 
-Ours runs on a copy of the lake of hard links, with nothing remembered. Processor time counts. The rivals read what the
-policies need once and find totals and episodes; ours finds peaks of days, current counts and evidence as well.
+Ours runs on a copy of the lake of :mod:`tests.bench.nightly` of hard links, with nothing remembered. Processor time
+counts. The rivals read what the policies need once and find totals and episodes; ours finds peaks of days, gaps,
+retention and current counts as well.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from time import process_time
 from typing import TYPE_CHECKING, Any
 
 from tests.bench import nightly
-from tests.bench.data import ALL_USERS, EVENTS, USERS, Place
+from tests.bench.data import ALL_USERS, EVENTS, USERS, Place, linked
 from tests.bench.nightly import AS_OF, Asked
 from tests.bench.work import Work
 
@@ -43,29 +44,25 @@ def _asked(place: Place, *, by_user: bool) -> list[Asked]:
 
 
 def works(*, by_user: bool, summarised: bool) -> dict[str, Work]:
-    """Ours, with the counts of minutes there or not, and without them; SQL by hand, and Polars."""
-    ours = {"ours": partial(_reports, by_user=by_user, summarised=summarised, most=256)}
-    if summarised:
-        ours["ours, no summaries"] = partial(_reports, by_user=by_user, summarised=False, most=0)
-    rivals = {"script, one scan": partial(_script, by_user=by_user), "Polars": partial(_polars, by_user=by_user)}
+    """Ours, with summaries of the data files there or not; SQL by hand, and Polars."""
+    ways = {
+        "ours": partial(_reports, by_user=by_user, summarised=summarised),
+        "script, one scan": partial(_script, by_user=by_user), "Polars": partial(_polars, by_user=by_user),
+    }  # fmt: skip
     return {
-        name: Work(run, lambda found: found[1], seconds=lambda found: float(found[0]))
-        for name, run in (ours | rivals).items()
+        name: Work(run, lambda found: found[1], seconds=lambda found: float(found[0])) for name, run in ways.items()
     }
 
 
-def _reports(place: Place, _: Path, *, by_user: bool, summarised: bool, most: int) -> tuple[float, Any]:
-    lake = place.lake
+def _reports(place: Place, folder: Path, *, by_user: bool, summarised: bool) -> tuple[float, Any]:
+    lake = linked(nightly._lake_of(place), folder / "lake")
     for path in (lake / "policies").glob("*.yaml"):
         path.unlink()
     for number, each in enumerate(_asked(place, by_user=by_user)):
         (lake / "policies" / f"p{number}.yaml").write_text(each.text, encoding="utf-8")
-    if not most:
-        settings = lake / "lake.toml"
-        text = settings.read_text(encoding="utf-8")
-        settings.write_text(f"{text}\n[reports]\nsummaries_mb = 0\n", encoding="utf-8")
+    shutil.rmtree(lake / ".summaries", ignore_errors=True)
     if summarised:
-        subprocess.run([sys.executable, "-m", "tests.bench.bounds", str(lake)], check=True)
+        subprocess.run([sys.executable, "-m", "tests.bench.cold", str(lake)], check=True)
     shutil.rmtree(lake / ".remembered", ignore_errors=True)
     start = process_time()
     found = [json.loads(each) for each in judged(lake)]
@@ -83,7 +80,7 @@ def _script(place: Place, _: Path, *, by_user: bool) -> tuple[float, Any]:
     import duckdb
 
     start = process_time()
-    files, found = [str(path) for path in place.day_files], []
+    files, found = _files(place), []
     types = sorted({name for own in _TYPES for name in own})
     with duckdb.connect() as connection:
         connection.execute("set TimeZone = 'UTC'")
@@ -100,6 +97,10 @@ def _script(place: Place, _: Path, *, by_user: bool) -> tuple[float, Any]:
     return process_time() - start, found
 
 
+def _files(place: Place) -> list[str]:
+    return [str(path) for path in sorted(nightly._lake_of(place).glob("events/event_date=*/*.parquet"))]
+
+
 def _polars(place: Place, _: Path, *, by_user: bool) -> tuple[float, Any]:
     import polars as pl
 
@@ -108,7 +109,7 @@ def _polars(place: Place, _: Path, *, by_user: bool) -> tuple[float, Any]:
     t, user = pl.col("timestamp"), pl.col("user_id") if by_user else pl.lit("")
     names = pl.Series([""], dtype=pl.Categorical)  # while one is in use, Polars forgets no category's name
     governed = (
-        pl.scan_parquet(place.day_files, hive_partitioning=False)
+        pl.scan_parquet(_files(place), hive_partitioning=False)
         .filter(pl.col("event_type").is_in(types), t <= AS_OF)
         .select("event_type", t.cast(pl.Int64).alias("t"), user.cast(pl.Categorical).alias("user_id"))
         .collect(engine="streaming")
@@ -120,14 +121,16 @@ def _polars(place: Place, _: Path, *, by_user: bool) -> tuple[float, Any]:
 
 
 def _found(governed: pl.LazyFrame, each: Asked) -> tuple[int, Sequence[Any]]:
-    """A total, and episodes: user and time are one integer, whose k-th newest is less than a window old."""
+    """A total, and episodes: user and time are one integer, whose k-th newest is less than a window old. A time has 46
+    bits in it, two years, so there is room for 131,072 users.
+    """
     import polars as pl
 
     t, key, at, until = pl.col("t"), pl.col("key"), pl.col("at"), pl.col("until")
     since, window = nightly._since(each), each.hours * 3_600_000_000
     own = governed.filter(pl.col("event_type").is_in(each.types))
     total = own.filter(t > since).select(pl.len()).collect().item()
-    number = pl.col("user_id").to_physical().cast(pl.Int64) * 2**51
+    number = pl.col("user_id").to_physical().cast(pl.Int64) * 2**46 - (since - window)
     arrivals = (
         own.filter(t > since - window, pl.col("user_id").is_not_null())
         .select("user_id", key=number + t, at=number + pl.max_horizontal(t, since))
@@ -141,7 +144,8 @@ def _found(governed: pl.LazyFrame, each: Asked) -> tuple[int, Sequence[Any]]:
     episodes = (
         high.with_columns(n=pl.col("i").cast(pl.Int64) + 1 - before.cast(pl.Int64))
         .with_columns(run=(at > until.shift(1)).fill_null(value=True).cast(pl.Int64).cum_sum())
-        .group_by("run").agg(pl.col("user_id").first().cast(pl.String), at.min() % 2**51, pl.col("n").max())
+        .group_by("run")
+        .agg(pl.col("user_id").first().cast(pl.String), at.min() % 2**46 + since - window, pl.col("n").max())
         .select("user_id", "at", "n").sort("user_id", "at", "n")
     )  # fmt: skip
     return total, [(user, start, int(peak)) for user, start, peak in episodes.rows()]
