@@ -101,7 +101,7 @@ def refuse_what_has_no_slices(engine: SliceEngine, asked: Sequence[tuple[Policy,
     refused = [f"{policy.id} ({what})" for policy, _ in asked if (what := not_by_slices(policy)) is not None]
     if refused:
         message = f"the engine {engine.name} cannot be asked for {', '.join(refused)}"
-        raise EngineError(message, hint="name the other policies, or leave the engine out")
+        raise EngineError(message, hint="name the other policies, or ask with --engine duckdb")
 
 
 def samples_by_slices(

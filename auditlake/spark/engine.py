@@ -69,7 +69,7 @@ def open_spark(address: str) -> SparkEngine:
         raise EngineError(message, hint="sc:// is a server of Spark Connect") from error
     except OSError as error:
         message = f"no server answers at {_shown(address)}: {error.strerror or error}"
-        raise EngineError(message, hint="start Spark Connect there, or leave --engine out") from error
+        raise EngineError(message, hint="start Spark Connect there, or ask with --engine duckdb") from error
     # An error says it too. The client warns from threads of its own, so the filter stays.
     warnings.filterwarnings("ignore", r"\[RETRIES_EXCEEDED\]")
     with warnings.catch_warnings(), _main_of_file():
