@@ -381,7 +381,8 @@ class AuditLake(Shown):
         """Copy the lake to a new folder, consistently while others write; to restore it, copy it back.
 
         Args:
-            destination: The folder; it is there whole or not at all.
+            destination: The folder; it is there whole or not at all. Or ``s3://``, ``gs://`` or ``az://``, a bucket and
+                a folder in it, which become a lake that this host writes.
             key: Whether to copy the private key of the ledger too, if it lies in the lake.
 
         Raises:
@@ -390,7 +391,7 @@ class AuditLake(Shown):
         """
         from auditlake.upkeep.backup import backup
 
-        return backup(self._context, Path(destination), key=key)
+        return backup(self._context, destination, key=key)
 
     def _card(self) -> Card:
         from auditlake.analysis.lake_card import lake_card

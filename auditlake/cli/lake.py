@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -92,14 +91,14 @@ def compact(path: str, grace_hours: float, reclass: bool) -> None:
 
 
 @click.command()
-@click.argument("destination", type=click.Path(path_type=Path), metavar="DEST")
+@click.argument("destination", metavar="DEST")
 @click.option("--without-key", is_flag=True, help="Leave out the private key that signs checkpoints.")
 @json_option("path", "snapshot", "files", "size")
 @click.pass_obj
-def backup(path: str, destination: Path, without_key: bool) -> None:
+def backup(path: str, destination: str, without_key: bool) -> None:
     """Copy the lake to the new folder DEST while others write.
 
-    To restore it, copy it back.
+    To restore it, copy it back. DEST may be s3://, gs:// or az:// with a bucket: the copy is then a lake there.
     """
     summary = opened(path).backup(destination, key=not without_key)
     if machine(summary):

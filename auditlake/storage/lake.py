@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from auditlake.disk.chained import Appender, appending
 from auditlake.disk.durable import make_folders, write_whole
 from auditlake.disk.layout import Layout
-from auditlake.disk.lock import exclusive
+from auditlake.disk.lock import exclusive, undisturbed
 from auditlake.disk.rights import make_folder
 from auditlake.errors import LakeBusyError, LakeFormatError, LakeNotFoundError, StorageError
 from auditlake.storage.disk import Disk
@@ -97,8 +97,11 @@ def place_in(layout: Layout, url: str) -> Mirror:
 def opened_folder(path: str | Path) -> Layout:
     """Return the folder of a lake, up to date. That of a lake in a bucket is made if this host has none.
 
+    A folder that only says that it is one of a bucket, as a stranger's may, is refused before any request.
+
     Raises:
         LakeNotFoundError: There is no lake in the bucket.
+        LakeFormatError: The folder is another one than this host has for the address.
         StorageError: It cannot be read.
     """
     layout = Layout(folder_of(path))
@@ -109,8 +112,13 @@ def opened_folder(path: str | Path) -> Layout:
             raise LakeNotFoundError(f"there is no lake at {path}", hint=f"auditlake --lake {path} init makes one")
         place_in(layout, str(path))
     if (mirror := mirror_of(layout)) is not None:
-        with suppress(LakeBusyError), exclusive(layout.lock, wait_seconds=0):  # who writes has brought it up to date
-            mirror.pull()
+        if folder_of(mirror.objects.url) != layout.root:
+            message = f"{layout.root} says that it is a host's copy of {mirror.objects.url}, and is not this host's"
+            raise LakeFormatError(message, hint="open the lake by its address")
+        # Who writes has brought it up to date; and who may only read the copy reads it as it is.
+        with suppress(LakeBusyError), undisturbed(layout.lock, wait_seconds=0) as is_writable:
+            if is_writable:
+                mirror.pull()
     return layout
 
 

@@ -14,6 +14,7 @@ written, and does not make up for a lock: who removes that object sees to it tha
 from __future__ import annotations
 
 import json
+import re
 import socket
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -35,15 +36,18 @@ WRITER = ".writer"
 """The object that names the folder that writes."""
 _TRIES = 5
 """How often a bucket is looked at again that changes meanwhile."""
-_EDITED = frozenset({"lake.toml", "frameworks.yaml", "auditor.yaml", "policies", "holds", "packs", "sources", "queries",
-                     "templates"})  # fmt: skip
-"""The files and folders of a lake that people edit, in the copy."""
-_KEPT = (
-    frozenset({"events", "ledger", "quarantine", "certificates", "findings", "runs", ".batch", ".history"}) | _EDITED
+_EDITED = ("policies", "holds", "packs", "sources", "queries", "templates", "lake.toml", "frameworks.yaml",
+           "auditor.yaml")  # fmt: skip
+"""The folders and files of a lake that people edit, in the copy."""
+_KEPT = (*_EDITED, "events", "ledger", "quarantine", "certificates", "findings", "runs", ".batch", ".history")
+"""Those that are in its bucket, but for what a host has of its own in them."""
+_NAME = re.compile(
+    r"(events|quarantine|certificates|policies|holds|packs|sources|queries|templates|runs/by)/."
+    r"|ledger/(tile|aside|kept|marks|holds|policies|sources|packs|anchors)/."
+    r"|(ledger/checkpoint|ledger/key\.pub|findings/journal\.jsonl|runs/journal\.jsonl)\Z"
+    r"|(lake\.toml|frameworks\.yaml|auditor\.yaml|\.batch|\.history)\Z"
 )
-"""What of a lake is in its bucket; all else is a host's own."""
-_OWN = ("ledger/key", "ledger/key.next", "findings/listed.json")
-"""What lies in these folders, and is the host's own all the same."""
+"""How the names of their files begin, or what they are. No key that signs is among them, wherever it lies."""
 _SECRET = b"PRIVATE+KEY+"
 """How a key begins that signs a ledger, wherever lake.toml says that it lies."""
 
@@ -249,10 +253,8 @@ def publish(mirror: Mirror) -> Collection[str]:
 
 def _is_kept(name: str) -> bool:
     """Return whether a bucket and its copies have a file; a name that leads elsewhere is none."""
-    parts = name.split("/")
-    if any(part in {"", ".", ".."} or "\0" in part for part in parts) or name in _OWN or parts[-1].endswith(".started"):
-        return False
-    return parts[0] in _KEPT
+    is_plain = not any(part in {"", ".", ".."} or "\0" in part for part in name.split("/"))
+    return is_plain and _NAME.match(name) is not None
 
 
 def _is_edited(name: str) -> bool:

@@ -89,12 +89,16 @@ def create_lake(
         with suppress(OSError):
             staging.rmdir()
     if url is not None:
-        _publish(Layout(path), url)
+        put_into_bucket(Layout(path), url)
     return Layout(path)
 
 
-def _publish(layout: Layout, url: str) -> None:
-    """Put a lake that was made in this host's folder into its bucket."""
+def put_into_bucket(layout: Layout, url: str) -> None:
+    """Put a lake that was made in this host's folder of a bucket into that, ``lake.toml`` last.
+
+    Raises:
+        LakeError: It may lie there in part.
+    """
     from auditlake.storage.mirror import publish
 
     hint = f"remove {layout.root} and what lies at the address, and make it again"
