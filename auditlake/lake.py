@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -11,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Unpack, overload
 
 from auditlake.config import LakeConfig, read_config
 from auditlake.context import LakeContext
-from auditlake.disk.layout import Layout
 from auditlake.disk.links import refuse_links
 from auditlake.disk.lock import LOCK_SECONDS
 from auditlake.display.cards import Shown
@@ -29,6 +27,7 @@ from auditlake.facets.runs import Runs
 from auditlake.facets.schedules import Schedules
 from auditlake.facets.sources import Sources
 from auditlake.machine import Clock, system_clock
+from auditlake.storage.lake import opened_folder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -65,7 +64,7 @@ class AuditLake(Shown):
     """An open lake. Use :func:`auditlake.open` or :func:`auditlake.create`.
 
     Args:
-        path: The lake's folder.
+        path: The lake's folder; or ``s3://``, ``gs://`` or ``az://``, a bucket and a folder in it.
         clock: Where the present comes from.
         wait_seconds: How long a verb that writes waits for others.
 
@@ -74,7 +73,7 @@ class AuditLake(Shown):
     """
 
     def __init__(self, path: str | Path, *, clock: Clock = system_clock, wait_seconds: float = LOCK_SECONDS) -> None:
-        self.layout = Layout(Path(os.path.expanduser(path)).absolute())  # noqa: PTH111 - Path's fails on ~somebody
+        self.layout = opened_folder(path)
         """Where everything lies."""
         self.config: LakeConfig = read_config(self.layout)
         """What lake.toml says."""
@@ -382,7 +381,8 @@ class AuditLake(Shown):
         """Copy the lake to a new folder, consistently while others write; to restore it, copy it back.
 
         Args:
-            destination: The folder; it is there whole or not at all.
+            destination: The folder; it is there whole or not at all. Or ``s3://``, ``gs://`` or ``az://``, a bucket and
+                a folder in it, which become a lake that this host writes.
             key: Whether to copy the private key of the ledger too, if it lies in the lake.
 
         Raises:
@@ -391,7 +391,7 @@ class AuditLake(Shown):
         """
         from auditlake.upkeep.backup import backup
 
-        return backup(self._context, Path(destination), key=key)
+        return backup(self._context, destination, key=key)
 
     def _card(self) -> Card:
         from auditlake.analysis.lake_card import lake_card

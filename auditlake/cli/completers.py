@@ -16,6 +16,7 @@ from auditlake.config import read_config
 from auditlake.disk.files import open_file
 from auditlake.disk.layout import Layout
 from auditlake.events.schema import BUILT_IN_TYPES
+from auditlake.storage.lake import folder_of
 
 _NEWEST_REPORTS = 20
 _LARGEST = 1 << 22
@@ -35,7 +36,7 @@ def completer(names: Callable[[Layout], Iterable[str]]) -> Completer:
 
     def complete(context: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
         with suppress(Exception):
-            layout = Layout(Path(context.obj).expanduser().absolute())
+            layout = Layout(folder_of(context.obj))
             return items(name for name in names(layout) if name.startswith(incomplete))
         return []
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,10 +35,16 @@ def digest_after(before: str, line: bytes) -> str:
 
 
 class Appender:
-    """A chained file while this process alone may write to it; :func:`appending` gives it."""
+    """A chained file while this process alone may write to it; :func:`appending` gives it.
 
-    def __init__(self, descriptor: int) -> None:
+    Args:
+        descriptor: The file's.
+        first: Is told what the file holds, and the line with its line break, before that is written.
+    """
+
+    def __init__(self, descriptor: int, first: Callable[[bytes, bytes], None] | None) -> None:
         self._descriptor = descriptor
+        self._first = first
         self._end = _end_of_lines(descriptor)
 
     def lines(self) -> bytes:
@@ -56,6 +62,8 @@ class Appender:
             OSError: The disk refused it.
         """
         text = line + b"\n"
+        if self._first is not None:
+            self._first(self.lines(), text)
         try:
             os.ftruncate(self._descriptor, self._end)  # the writer of an unfinished line never reported it
             written = 0
@@ -69,8 +77,13 @@ class Appender:
 
 
 @contextmanager
-def appending(path: Path, *, within: Path) -> Iterator[Appender]:
+def appending(path: Path, *, within: Path, first: Callable[[bytes, bytes], None] | None = None) -> Iterator[Appender]:
     """Give a chained file of a lake to one writer at a time; it is made if it is not there.
+
+    Args:
+        path: The file.
+        within: The lake that owns it.
+        first: As for :class:`Appender`.
 
     Raises:
         OSError: It is no regular file, lies behind a link, or the disk refused.
@@ -82,7 +95,7 @@ def appending(path: Path, *, within: Path) -> Iterator[Appender]:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         if is_new:
             sync_folder(path.parent)
-        yield Appender(descriptor)
+        yield Appender(descriptor, first)
     finally:
         os.close(descriptor)
 

@@ -29,6 +29,7 @@
       .collect  .nightly        the locks of those who collect, and of those who run any schedule
       .remembered/              what policies were found to say of each day; derived, and made again where it is gone
       .summaries/               counts of each data file; made of these, and made again where it is not there
+      .bucket  .fetched         of a lake in a bucket: which one, and what of it this folder has a copy of
       .history                  what the versions of the table were, so that not every log entry has to be read
       .ids/                     which data files may hold an id; made of these, and made again where it is not there
 """
@@ -207,6 +208,16 @@ class Layout:
     def summaries_lock(self) -> Path:
         """The file whose flock lets one process at a time change the summaries."""
         return self.summaries / ".lock"
+
+    @property
+    def bucket(self) -> Path:
+        """Which bucket has the lake that this folder is a host's copy of; not there where the folder is the lake."""
+        return self.root / ".bucket"
+
+    @property
+    def fetched(self) -> Path:
+        """The tags of the objects that this folder has a copy of."""
+        return self.root / ".fetched"
 
     @property
     def history(self) -> Path:

@@ -49,10 +49,12 @@ class Ledger(Facet):
         from auditlake.runs.journal import append, rows_read
         from auditlake.runs.model import Verification
         from auditlake.site.index import write_index
+        from auditlake.storage.lake import compared
         from auditlake.verify.check import verify
         from auditlake.verify.model import Problem
 
         layout, now = self._context.layout, self._context.now
+        compared(layout, anew=full, wait_seconds=self._context.wait_seconds)
         report = verify(
             layout, now=now, full=full, since=rows_read(layout) if new else None, checkpoint=checkpoint,
             public_key=public_key, tsa_roots=tsa_roots,

@@ -64,13 +64,13 @@ class Schedules(Facet):
         Raises:
             PackError: The file cannot be used, or could not with this schedule in it; nothing was changed.
         """
-        from auditlake.disk.durable import write_whole
         from auditlake.packs.schedules import adding, record_schedules, schedule_of
+        from auditlake.storage.lake import write
         from auditlake.store.turn import recorded_policies
 
         schedule = schedule_of(name, every, at, evaluate, within)
         with recorded_policies(self._context):
-            write_whole(self._context.layout.frameworks, adding(self._context, schedule))
+            write(self._context.layout, self._context.layout.frameworks, adding(self._context, schedule))
         record_schedules(self._context)
         return schedule
 

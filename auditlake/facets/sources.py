@@ -73,7 +73,7 @@ class Sources:
             SourceError: It cannot be read.
             MappingError: It has mistakes, or the lake has another mapping of the source and ``replace`` is not set.
         """
-        from auditlake.disk.durable import make_folders, write_whole
+        from auditlake.storage.lake import write
         from auditlake.store.turn import recorded_policies
 
         context = self._lake
@@ -87,8 +87,7 @@ class Sources:
             if target.exists() and not replace and read_file(target, within=context.layout.root) != content:
                 message = f"{file}:1:1: the lake has another mapping of {source.name!r}"
                 raise MappingError((message,), hint="--replace puts this one in its place")
-            make_folders(context.layout.sources, below=context.layout.root)
-            write_whole(target, content)
+            write(context.layout, target, content)
         return source
 
     def remove(self, name: str) -> None:
@@ -97,7 +96,7 @@ class Sources:
         Raises:
             SourceError: The lake has no mapping of its own of that source.
         """
-        from auditlake.disk.durable import sync_folder
+        from auditlake.storage.lake import remove
         from auditlake.store.turn import recorded_policies
 
         layout = self._lake.layout
@@ -105,8 +104,7 @@ class Sources:
             own = ", ".join(sorted(path.stem for path in layout.sources.glob("*.yaml"))) or "none"
             raise SourceError(f"this lake has no mapping of its own of {name!r}", hint=f"there are: {own}")
         with recorded_policies(self._lake):
-            layout.source(name).unlink(missing_ok=True)
-            sync_folder(layout.sources)
+            remove(layout, [layout.source(name)])
 
     def test(self, which: str | Path) -> list[TestOutcome]:
         """Run the tests that stand in a mapping's file.

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from auditlake.disk import evidence_json
-from auditlake.disk.chained import appending, digest_after
+from auditlake.disk.chained import digest_after
 from auditlake.disk.files import read_file
 from auditlake.disk.layout import Layout
 from auditlake.errors import LakeError, LakeFormatError
@@ -34,6 +34,7 @@ from auditlake.findings.decisions import (
     Weakening,
     is_in_force,
 )  # fmt: skip
+from auditlake.storage.lake import appending_to
 
 E = TypeVar("E", bound=Entry)
 KINDS: Mapping[str, type[Entry]] = {
@@ -168,7 +169,7 @@ def append(layout: Layout, entry: Entry, check: Callable[[Sequence[Line]], None]
         LakeError: The disk refused it; nothing is written down.
     """
     try:
-        with appending(layout.journal, within=layout.root) as file:
+        with appending_to(layout, layout.journal) as file:
             before = tuple(_lines(layout, file.lines()))
             check(before)
             entry = replace(entry, number=len(before) + 1)

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from auditlake.disk.chained import Extent, durable_extent
-from auditlake.disk.durable import make_folders, write_whole
+from auditlake.disk.durable import make_folders
 from auditlake.disk.files import read_file
 from auditlake.disk.layout import Layout
 from auditlake.errors import LedgerError
@@ -41,6 +41,7 @@ from auditlake.ledger.merkle import leaf_hash
 from auditlake.ledger.note import Checkpoint, Note, Signer, Verifier, new_signer, parse_checkpoint, parse_note, sign
 from auditlake.ledger.sidecars import Folder, keep, kept_path
 from auditlake.ledger.tiles import WIDTH, Tiles
+from auditlake.storage.lake import storage_of, write
 
 KEY = "key"
 """In the details of the first entry of a signed ledger: the public key that it begins with."""
@@ -118,7 +119,7 @@ def has_ledger(layout: Layout) -> bool:
 
 def tiles(layout: Layout) -> Tiles:
     """Return the tree of the lake's ledger."""
-    return Tiles(layout.ledger)
+    return Tiles(storage_of(layout), layout.name(layout.ledger))
 
 
 # Reading
@@ -475,7 +476,6 @@ def complete(layout: Layout, prepared: Prepared) -> Head:
     tree, size = tiles(layout), prepared.index + 1
     tree.put_hash(prepared.index, prepared.leaf)
     head = Head(size, tree.root(size), prepared.version, _log_digest(layout, prepared.version) or "", prepared.settings)
-    checkpoint = _checkpoint(head)
-    write_whole(checkpoint_path(layout), bytes(sign(checkpoint.text, prepared.signers)))
+    write(layout, checkpoint_path(layout), bytes(sign(_checkpoint(head).text, prepared.signers)))
     tree.tidy(size)
     return head

@@ -13,6 +13,7 @@ from auditlake.disk.files import read_text
 from auditlake.disk.layout import Layout
 from auditlake.errors import LedgerError
 from auditlake.ledger.note import Signer, Verifier, new_signer, parse_signer, parse_verifier
+from auditlake.storage.lake import write
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,7 @@ def make_key(layout: Layout, settings: LedgerSettings) -> Verifier:
     else:
         signer = new_signer(settings.origin)
         write_whole(settings.key, f"{signer.secret()}\n".encode(), private=True)
-    write_whole(public_key_path(layout), f"{signer.verifier}\n".encode())
+    write(layout, public_key_path(layout), f"{signer.verifier}\n".encode())
     return signer.verifier
 
 
@@ -104,7 +105,7 @@ def put_next(settings: LedgerSettings, signer: Signer) -> None:
 
 def adopt_next(layout: Layout, settings: LedgerSettings, signer: Signer) -> None:
     """Put the key that follows in the place of the lake's, which is gone then."""
-    write_whole(public_key_path(layout), f"{signer.verifier}\n".encode())
+    write(layout, public_key_path(layout), f"{signer.verifier}\n".encode())
     os.replace(settings.next_key, settings.key)
     sync_folder(settings.key.parent)
 

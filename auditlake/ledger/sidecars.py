@@ -23,10 +23,10 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Literal
 
-from auditlake.disk.durable import make_folders, write_whole
-from auditlake.disk.files import read_file
 from auditlake.disk.layout import Layout
 from auditlake.ledger.merkle import HASH_SIZE
+from auditlake.storage.lake import storage_of
+from auditlake.storage.model import put
 
 Folder = Literal["kept", "marks", "holds", "policies", "sources", "packs", "aside"]
 
@@ -61,15 +61,14 @@ def unpack_leaves(data: bytes) -> Iterator[Kept]:
 def keep(layout: Layout, folder: Folder, data: bytes) -> str:
     """Write a file, durably, and give its name."""
     path = kept_path(layout, folder, sha256(data).hexdigest())
-    make_folders(path.parent, below=layout.root)
-    write_whole(path, data)
+    put(storage_of(layout), {layout.name(path): data})
     return path.name
 
 
 def read_kept(layout: Layout, folder: Folder, digest: str) -> bytes | None:
     """Return the bytes of the file of this name; None if it is not there, or has others."""
     with suppress(OSError):
-        data = read_file(kept_path(layout, folder, digest), within=layout.root)
+        data = storage_of(layout).read(layout.name(kept_path(layout, folder, digest)))
         return data if sha256(data).hexdigest() == digest else None
     return None
 

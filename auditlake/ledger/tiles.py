@@ -1,4 +1,4 @@
-"""A tree on the disk as C2SP ``tlog-tiles`` lays it down, so that any program for such logs can read it.
+"""A tree in files as C2SP ``tlog-tiles`` lays it down, so that any program for such logs can read it.
 
 ::
 
@@ -17,12 +17,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from pathlib import Path
 
-from auditlake.disk.durable import make_folders, sync_folder, write_whole
-from auditlake.disk.files import read_file
 from auditlake.errors import LedgerError
 from auditlake.ledger.merkle import HASH_SIZE, node_hash, root
+from auditlake.storage.model import Storage, found, put
 
 WIDTH = 256
 """Hashes or entries in a whole tile."""
@@ -46,12 +44,17 @@ def tile_name(kind: int | str, index: int, width: int = WIDTH) -> str:
 
 
 class Tiles:
-    """The tree in a folder; how many of its leaves count is for a checkpoint to say.
+    """The tree in a folder of a lake; how many of its leaves count is for a checkpoint to say.
 
     Every method that reads raises :class:`LedgerError` for a tile that is not there or not whole.
+
+    Args:
+        storage: Where the lake is kept.
+        folder: The folder.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, storage: Storage, folder: str) -> None:
+        self._storage = storage
         self._folder = folder
 
     # Reading
@@ -96,13 +99,13 @@ class Tiles:
         return root(hashes[at * HASH_SIZE :])
 
     def _hashes(self, level: int, tile: int, width: int) -> bytes:
-        path, data = self._read(level, tile, width)
+        name, data = self._read(level, tile, width)
         if len(data) % HASH_SIZE or len(data) < width * HASH_SIZE:
-            raise LedgerError(f"the tile {path} is damaged: {len(data)} bytes")
+            raise LedgerError(f"the tile {name} is damaged: {len(data)} bytes")
         return data[: width * HASH_SIZE]
 
     def _bundle(self, tile: int, width: int) -> list[bytes]:
-        path, data = self._read("entries", tile, width)
+        name, data = self._read("entries", tile, width)
         entries, at = [], 0
         while at < len(data):
             end = at + 2 + int.from_bytes(data[at : at + 2], "big")
@@ -111,26 +114,28 @@ class Tiles:
             entries.append(data[at + 2 : end])
             at = end
         if at < len(data) or len(entries) < width:
-            raise LedgerError(f"the entries in {path} are damaged")
+            raise LedgerError(f"the entries in {name} are damaged")
         return entries[:width]
 
-    def _read(self, kind: int | str, tile: int, width: int) -> tuple[Path, bytes]:
+    def _read(self, kind: int | str, tile: int, width: int) -> tuple[str, bytes]:
         """Read a tile of at least this width: another writer may have put a longer one in its place."""
-        path = self._folder / tile_name(kind, tile, width)
-        whole = self._folder / tile_name(kind, tile)
+        name = self._name(kind, tile, width)
         with suppress(OSError):
-            return path, read_file(path, within=self._folder)
-        longer = (tile_path for tile_path in self._partial(kind, tile) if int(tile_path.name) > width)
-        for candidate in (*longer, whole):
+            return name, self._storage.read(name)
+        for candidate in (*self._partial(kind, tile, width + 1), self._name(kind, tile)):
             with suppress(OSError):
-                return candidate, read_file(candidate, within=self._folder)
-        raise LedgerError(f"the ledger has no tile {path}", hint="restore it from a backup")
+                return candidate, self._storage.read(candidate)
+        raise LedgerError(f"the ledger has no tile {name}", hint="restore it from a backup")
 
-    def _partial(self, kind: int | str, tile: int) -> list[Path]:
-        """Return the partial tiles that there are, the longest first."""
-        folder = (self._folder / tile_name(kind, tile, 1)).parent
+    def _name(self, kind: int | str, tile: int, width: int = WIDTH) -> str:
+        return f"{self._folder}/{tile_name(kind, tile, width)}"
+
+    def _partial(self, kind: int | str, tile: int, least: int = 0, below: int = WIDTH) -> list[str]:
+        """Return the partial tiles that there are of these widths, the longest first."""
         with suppress(OSError):
-            return sorted((path for path in folder.iterdir() if path.name.isdecimal()), key=lambda p: -int(p.name))
+            names = self._storage.names(f"{self._name(kind, tile)}.p")
+            widths = {int(width): name for name in names if (width := name.rpartition("/")[2]).isdecimal()}
+            return [widths[width] for width in sorted(widths, reverse=True) if least <= width < below]
         return []
 
     # Writing
@@ -157,12 +162,10 @@ class Tiles:
     def drop_entry(self, index: int) -> None:
         """Remove an entry that no checkpoint counts: its writer died before anything was claimed."""
         tile, at = divmod(index, WIDTH)
-        before = self._folder / tile_name("entries", tile, at)
-        if at and not before.exists():
+        if at and found(self._storage, self._name("entries", tile, at)) is None:
             self._write("entries", tile, at, _pack(self._bundle(tile, at)))
-        longer = [path for path in self._partial("entries", tile) if int(path.name) > at]
-        for path in (*longer, self._folder / tile_name("entries", tile)):
-            path.unlink(missing_ok=True)
+        longer = [*self._partial("entries", tile, at + 1), self._name("entries", tile)]
+        self._storage.remove(longer, synced=False)
 
     def tidy(self, size: int) -> None:
         """Remove partial tiles that have longer ones, of a tree whose checkpoint counts this many leaves.
@@ -173,22 +176,15 @@ class Tiles:
         while size:
             counted.append((len(counted) - 1, size))
             size //= WIDTH
+        shorter: list[str] = []
         for kind, count in counted:
             tile, width = divmod(count, WIDTH)
-            shorter = [path for path in self._partial(kind, tile) if int(path.name) < width]
-            for path in shorter + (self._partial(kind, tile - 1) if tile else []):
-                with suppress(OSError):
-                    path.unlink()
+            shorter += self._partial(kind, tile, below=width) + (self._partial(kind, tile - 1) if tile else [])
+        with suppress(OSError):
+            self._storage.remove(shorter, synced=False)
 
     def _write(self, kind: int | str, tile: int, width: int, data: bytes) -> None:
-        path = self._folder / tile_name(kind, tile, width)
-        make_folders(path.parent, below=self._folder)
-        write_whole(path, data)
-        if width == 1:  # the writer that made these folders may have died before they were durable
-            folder = path.parent
-            while folder != self._folder:
-                folder = folder.parent
-                sync_folder(folder)
+        put(self._storage, {self._name(kind, tile, width): data})
 
 
 def _pack(entries: Sequence[bytes]) -> bytes:

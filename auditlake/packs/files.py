@@ -12,7 +12,6 @@ from pathlib import Path
 import yaml
 
 from auditlake.context import LakeContext
-from auditlake.disk.durable import make_folders, write_whole
 from auditlake.disk.files import SMALL, read_file
 from auditlake.disk.layout import Layout
 from auditlake.errors import PackError
@@ -21,6 +20,7 @@ from auditlake.packs.effective import SHIPPED, LakePacks, lake_files, read_packs
 from auditlake.packs.loader import read_pack
 from auditlake.packs.model import PACK_ID, Pack, revision_key
 from auditlake.packs.settings import with_pack
+from auditlake.storage.lake import write
 from auditlake.yaml_reader import near
 
 
@@ -53,8 +53,7 @@ class PackChange:
     def write(self, layout: Layout) -> None:
         """Write the files; the caller holds the lake's lock."""
         for path, content in self.writes:
-            make_folders(path.parent, below=layout.root)
-            write_whole(path, content)
+            write(layout, path, content)
 
 
 def revision_in(content: bytes) -> str:

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Literal
 
 from auditlake.context import LakeContext
-from auditlake.disk.durable import sync_folder, write_whole
 from auditlake.disk.files import SMALL, read_file
 from auditlake.disk.layout import POLICY_ID, Layout
 from auditlake.errors import PolicyError, PolicyNotFoundError
 from auditlake.policies.loader import load_policy
 from auditlake.policies.model import Policy
+from auditlake.storage.lake import remove, write
 from auditlake.yaml_reader import near
 
 _MEND = "correct every line listed; auditlake policy add --replace takes the file again"
@@ -64,7 +64,7 @@ def ready_or_file(name: str) -> Path:
 def write_policies(layout: Layout, files: Iterable[Path]) -> None:
     """Copy policies into a new lake."""
     for file in files:
-        write_whole(layout.policies / file.name, file.read_bytes())
+        write(layout, layout.policies / file.name, file.read_bytes())
 
 
 def chosen(policies: Sequence[Policy], policy_ids: Sequence[str]) -> tuple[Policy, ...]:
@@ -106,7 +106,7 @@ def add_policy(context: LakeContext, file: Path, *, replace: bool) -> Policy:
     policy = read_policy(file, context.config.event_types)
     with recorded_policies(context):
         refuse_other(context.layout, policy, replace=replace)
-        write_whole(context.layout.policy(policy.id), policy.text.encode("utf-8"))
+        write(context.layout, context.layout.policy(policy.id), policy.text.encode("utf-8"))
     return policy
 
 
@@ -132,8 +132,7 @@ def remove_policy(context: LakeContext, policy_id: str) -> None:
     layout = context.layout
     refuse_unknown(layout, policy_id)
     with recorded_policies(context):
-        layout.policy(policy_id).unlink(missing_ok=True)
-        sync_folder(layout.policies)
+        remove(layout, [layout.policy(policy_id)])
 
 
 def refuse_unknown(layout: Layout, policy_id: str) -> None:

@@ -13,16 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from auditlake.alerts.files import followed
-from auditlake.disk.durable import sync_folder, write_whole
-from auditlake.disk.files import remove_file
 from auditlake.disk.layout import Layout, partition_day
-from auditlake.disk.rights import make_folder
 from auditlake.errors import RetentionError
 from auditlake.landing.blank_segments import blank
 from auditlake.ledger.sidecars import kept_path
 from auditlake.remembered.files import forget
 from auditlake.retention.certificate import certificate_id, render_certificate_json, render_certificate_page
 from auditlake.retention.operation import Done
+from auditlake.storage.lake import remove, write
 from auditlake.store.compact import unlink_unused
 from auditlake.store.deltalog import RETENTION, Commits, committed_at, removals
 from auditlake.store.id_index import forget_ids
@@ -125,17 +123,15 @@ def _write_certificate(layout: Layout, certificate: Mapping[str, Any], document:
     path, page = certificate_paths(layout, name)
     if path.exists() and page.exists():
         return
-    make_folder(layout.certificates)
-    sync_folder(layout.root)
-    write_whole(path, document)
-    write_whole(page, render_certificate_page(certificate, name))  # last: once it is there, the cleanup is done
+    write(layout, path, document)
+    write(layout, page, render_certificate_page(certificate, name))  # last: once it is there, the cleanup is done
 
 
 def _remove_leftovers(
     layout: Layout, version: int, certificate: Mapping[str, Any], quarantine: Mapping[str, int]
 ) -> None:
     """Remove the files outside of the table that a commit says go, but not one that a later commit brought again."""
-    folders = set()
+    gone = []
     for each in certificate["leftovers"]:
         if each["kind"] == "alert":  # rewritten already
             continue
@@ -144,21 +140,15 @@ def _remove_leftovers(
             message = f"version {version} names {each['path']} as beside the table, where nothing of the kind lies"
             raise RetentionError(message, hint="the log has been changed; nothing was removed")
         if path.exists() and not (each["kind"] == "quarantine" and path.name in quarantine):
-            remove_file(path, within=layout.root)
-            folders.add(path.parent)
-    for folder in sorted(folders):
-        sync_folder(folder)
+            gone.append(path)
+    remove(layout, gone)
 
 
 def _remove_superseded(layout: Layout, own: Mapping[str, Any]) -> None:
     """Remove what the ledger kept of parts until a commit, and nothing needs any more."""
     for folder in ("kept", "marks"):
         paths = [kept_path(layout, folder, name) for name in own.get("superseded", {}).get(folder, ())]
-        there = [path for path in paths if path.parent == layout.ledger / folder and path.exists()]
-        for path in there:
-            remove_file(path, within=layout.root)
-        if there:
-            sync_folder(layout.ledger / folder)
+        remove(layout, (path for path in paths if path.parent == layout.ledger / folder and path.exists()))
 
 
 def _removed(commits: Commits, finished: int | None, *, is_new: bool) -> dict[str, float]:

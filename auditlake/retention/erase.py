@@ -12,7 +12,6 @@ from typing import Any
 
 from auditlake.alerts.files import unwatched
 from auditlake.context import LakeContext
-from auditlake.disk.durable import write_whole
 from auditlake.errors import RetentionError
 from auditlake.events.personal_paths import PersonalPath, personal_path
 from auditlake.retention.cleanup import Cleanup
@@ -22,6 +21,7 @@ from auditlake.retention.operation import Operation, carry_out, remaining_of
 from auditlake.retention.person import elsewhere, find, unknown
 from auditlake.retention.planner import rules_of
 from auditlake.retention.terms import with_holds_as_they_are
+from auditlake.storage.lake import write
 from auditlake.store.failures import explained
 from auditlake.store.file_types import with_types
 from auditlake.store.pseudonyms import keep_key, new_pseudonyms
@@ -90,7 +90,7 @@ def erase(context: LakeContext, person: Person, *, operator: str | None) -> Eras
                 raise unknown(layout, rules, turn.snapshot, person.user_id)
             keep_key(layout, names)  # before anything is written that it makes
             for new in mentions.quarantine:
-                write_whole(new.path, new.data)
+                write(layout, new.path, new.data)
             facts = {"reason": person.reason, "ticket": person.ticket, "person": names.of(person.user_id),
                      "held": events.held, "left": mentions.left}  # fmt: skip
             operation = Operation(

@@ -6,8 +6,6 @@ from dataclasses import replace
 from datetime import datetime
 
 from auditlake.context import LakeContext
-from auditlake.disk.durable import sync_folder, write_whole
-from auditlake.disk.rights import make_folder
 from auditlake.errors import HoldError
 from auditlake.packs.effective import lake_policies
 from auditlake.policies.holds import (
@@ -21,6 +19,7 @@ from auditlake.policies.holds import (
 )
 from auditlake.retention.commit_record import CommitRecord, operator_or_user
 from auditlake.retention.terms import last_recorded, terms_of
+from auditlake.storage.lake import write
 from auditlake.store.deltalog import Commits
 from auditlake.store.failures import explained
 from auditlake.store.model import Change
@@ -37,12 +36,10 @@ def add_hold(context: LakeContext, asked: Hold, *, operator: str | None) -> Hold
     layout, now, hold_id = context.layout, asked.created, asked.id
     hold, data = written_hold(asked, context.config.event_types)
     with explained(layout, "the hold"), writer_turn(context) as turn:
-        make_folder(layout.holds)
-        sync_folder(layout.root)
         if layout.hold(hold_id).exists():
             raise HoldError(f"the lake has a hold {hold_id!r} already", hint="choose another name; none is used twice")
         turn.notice(now)
-        write_whole(layout.hold(hold_id), data)
+        write(layout, layout.hold(hold_id), data)
         _record(context, turn, hold, "added", f"recorded the hold {hold_id}", operator, now)
     return hold
 
@@ -66,7 +63,7 @@ def release_hold(context: LakeContext, hold_id: str, reason: str, *, operator: s
             if not _was_released(turn.commits, hold_id):
                 hold = replace(hold, released=None, released_because=None)
             hold, data = released_hold(hold, reason, now, event_types)
-            write_whole(layout.hold(hold_id), data)
+            write(layout, layout.hold(hold_id), data)
         _record(context, turn, hold, "released", f"recorded the release of the hold {hold_id}", operator, now)
     return hold
 

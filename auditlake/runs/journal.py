@@ -13,7 +13,7 @@ from functools import cache
 from typing import Any, TypeVar
 
 from auditlake.disk import evidence_json
-from auditlake.disk.chained import appending, digest_after, newest_first
+from auditlake.disk.chained import digest_after, newest_first
 from auditlake.disk.files import open_file, read_file
 from auditlake.disk.layout import Layout
 from auditlake.errors import LakeError, LakeFormatError
@@ -32,6 +32,7 @@ from auditlake.runs.model import (
     Schedule,
     Verification,
 )
+from auditlake.storage.lake import appending_to
 
 E = TypeVar("E", bound=Entry)
 KINDS: Mapping[str, type[Entry]] = {
@@ -103,7 +104,7 @@ def append(layout: Layout, entry: E, *, unless: Callable[[Iterator[bytes]], bool
         LakeError: The disk refused it, and nothing is written down; or the line before it is none of ours.
     """
     try:
-        with appending(layout.run_journal, within=layout.root) as file:
+        with appending_to(layout, layout.run_journal) as file:
             if unless(newest_first(layout.run_journal, within=layout.root)):
                 return None
             last = file.last()

@@ -12,11 +12,11 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
-from auditlake.disk.durable import make_folders, write_whole
 from auditlake.disk.files import SMALL, read_file
 from auditlake.disk.layout import Layout
 from auditlake.errors import LakeFormatError
 from auditlake.ledger.sidecars import read_kept
+from auditlake.storage.lake import write
 
 _MARK = "sha256:"
 
@@ -30,8 +30,7 @@ def keep(layout: Layout, contents: Iterable[bytes]) -> None:
     for content in contents:
         path = _path(layout, hashlib.sha256(content).hexdigest())
         if not path.exists():
-            make_folders(path.parent, below=layout.root)
-            write_whole(path, content)
+            write(layout, path, content)
 
 
 def find(layout: Layout, digest: str) -> bytes | None:

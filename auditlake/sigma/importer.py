@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from auditlake.context import LakeContext
-from auditlake.disk.durable import write_whole
 from auditlake.disk.files import SMALL, read_file
 from auditlake.errors import MappingError, PolicyError, SourceError
 from auditlake.policies.loader import load_policy
@@ -18,6 +17,7 @@ from auditlake.sigma.model import DEFAULT_WINDOW, Outcome, RefusedRule, Rule
 from auditlake.sigma.policy_file import Made, made_from, policy_text
 from auditlake.sigma.seen import count_seen
 from auditlake.sources.catalog import catalog_of
+from auditlake.storage.lake import write
 from auditlake.store.turn import recorded_policies
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def import_rules(
     if written and not dry_run:
         with recorded_policies(context):
             for each in written:
-                write_whole(context.layout.policy(each.outcome.policy_id), each.text.encode())
+                write(context.layout, context.layout.policy(each.outcome.policy_id), each.text.encode())
     return _with_fields(context, plans)
 
 

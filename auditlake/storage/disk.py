@@ -72,7 +72,7 @@ class Disk:
         write_whole(self.root / name, data)
         return True
 
-    def remove(self, names: Iterable[str]) -> None:
+    def remove(self, names: Iterable[str], *, synced: bool = True) -> None:
         """Remove files, and links that lie in their place."""
         folders = set()
         for name in names:
@@ -80,7 +80,7 @@ class Disk:
             with suppress(FileNotFoundError, NotADirectoryError):
                 remove_file(path, within=self.root)
                 folders.add(path.parent)
-        for folder in sorted(folders):
+        for folder in sorted(folders) if synced else ():
             sync_folder(folder)
 
     def local(self, names: Sequence[str]) -> list[str]:

@@ -80,8 +80,12 @@ class Storage(Protocol):
             OSError: It may have been replaced.
         """
 
-    def remove(self, names: Iterable[str]) -> None:
+    def remove(self, names: Iterable[str], *, synced: bool = True) -> None:
         """Remove files, durably; those that are not there are passed over.
+
+        Args:
+            names: The files.
+            synced: Whether they stay away after a power cut. Those that may come back cost no wait for the disk.
 
         Raises:
             OSError: Any of them may have been removed.

@@ -1,4 +1,4 @@
-"""The files of a lake in an object store: S3, Google Cloud Storage or Azure Blob Storage. No verb opens one there yet.
+"""The files of a lake in an object store: S3, Google Cloud Storage or Azure Blob Storage.
 
 A name is made by a PUT that is refused where the name is taken (``If-None-Match``), and replaced by one that is refused
 where it has changed (``If-Match``). So no lock is needed. What the store acknowledges is durable.
@@ -32,8 +32,8 @@ T = TypeVar("T")
 
 _URL = re.compile(r"(?P<scheme>s3|gs|az)://[A-Za-z0-9._-]+(/[^?#@]*)?\Z")
 _PAGE = 1000
-_AT_ONCE = 16
-"""How many objects are put at the same time."""
+AT_ONCE = 16
+"""How many objects are put or fetched at the same time."""
 _MAY_PASS = frozenset({408, 409, 429, 500, 502, 503, 504})
 """Statuses after which the same request may be answered; 409 says that two writers met."""
 
@@ -79,15 +79,44 @@ class ObjectStore:
         self._clock = clock
         self._sleep = sleep
         self._patience = patience
+        self.tags: dict[str, str] = {}
+        """What was made or replaced here, with the tag that the store gave it."""
+
+    @property
+    def url(self) -> str:
+        """What it is called in messages: its address."""
+        return self._name
 
     def names(self, folder: str = "", after: str = "") -> list[str]:
         """Return the names of all objects below a folder."""
+        return sorted(self.listed(folder, after))
 
-        def attempt() -> list[str]:
+    def listed(self, folder: str = "", after: str = "") -> dict[str, str]:
+        """Return the same with the tag of each, which is another one as soon as its bytes are others."""
+
+        def attempt() -> dict[str, str]:
             pages = self._client.list(self._store, folder or None, offset=after or None, chunk_size=_PAGE)
-            return sorted(str(each["path"]) for page in pages for each in page)
+            return {str(each["path"]): str(each["e_tag"]) for page in pages for each in page}
 
         return self._until_answered(folder, attempt)
+
+    def fetch(self, name: str, path: Path) -> str:
+        """Write the bytes of an object to a new file of this machine, which is not synced, and return its tag.
+
+        Raises:
+            FileNotFoundError: There is no such object.
+            OSError: It cannot be read, or the file cannot be written.
+        """
+
+        def attempt() -> str:
+            result = self._client.get(self._store, name)
+            with path.open("wb") as file:
+                for piece in result.stream():
+                    file.write(piece)
+                self._check_length(file.tell(), result.meta["size"])
+            return str(result.meta["e_tag"])
+
+        return self._until_answered(name, attempt)
 
     def read(self, name: str, part: tuple[int, int] | None = None) -> bytes:
         """Return the bytes of an object."""
@@ -95,7 +124,15 @@ class ObjectStore:
 
     def create(self, files: Mapping[str, bytes | Path]) -> Collection[str]:
         """Make objects, several at the same time."""
-        with ThreadPoolExecutor(min(_AT_ONCE, len(files) or 1), "auditlake-put") as pool:
+        taken = self.make(files)
+        for name, data in files.items():
+            if isinstance(data, Path) and name not in taken:
+                data.unlink()
+        return taken
+
+    def make(self, files: Mapping[str, bytes | Path]) -> Collection[str]:
+        """Make objects as :meth:`create` does; files that they are made of stay."""
+        with ThreadPoolExecutor(min(AT_ONCE, len(files) or 1), "auditlake-put") as pool:
             are_ours = list(pool.map(self._create, files.keys(), files.values()))
         return {name for name, is_ours in zip(files, are_ours, strict=True) if not is_ours}
 
@@ -107,6 +144,7 @@ class ObjectStore:
             nonlocal may_be_ours
             there, tag = self._found(name)
             if there == data:
+                self._keep_tag(name, tag)
                 return True
             if there != seen:
                 if may_be_ours:
@@ -123,11 +161,13 @@ class ObjectStore:
 
         return self._until_answered(name, attempt)
 
-    def remove(self, names: Iterable[str]) -> None:
+    def remove(self, names: Iterable[str], *, synced: bool = True) -> None:  # noqa: ARG002 - what is gone is gone
         """Remove objects, and their copies here."""
-        gone = list(names)
+        if not (gone := list(names)):
+            return
         for name in gone:
             (self._cache / name).unlink(missing_ok=True)
+            self.tags.pop(name, None)
 
         def attempt() -> None:
             try:
@@ -137,7 +177,7 @@ class ObjectStore:
                     with suppress(FileNotFoundError):
                         self._client.delete(self._store, name)
 
-        self._until_answered(gone[0] if gone else "", attempt)
+        self._until_answered(gone[0], attempt)
 
     def local(self, names: Sequence[str]) -> list[str]:
         """Return where copies of objects lie, and copy those that are not here."""
@@ -163,16 +203,15 @@ class ObjectStore:
             try:
                 self._put(name, data, "create")
             except _refusals(self._client) as error:
-                there, _ = self._found(name)
+                there, tag = self._found(name)
                 if there is None:  # removed meanwhile, or its writer is not done
                     raise self._again() from error
-                return there == (data if isinstance(data, bytes) else data.read_bytes())
+                if is_ours := there == (data if isinstance(data, bytes) else data.read_bytes()):
+                    self._keep_tag(name, tag)
+                return is_ours
             return True
 
-        is_ours = self._until_answered(name, attempt)
-        if is_ours and isinstance(data, Path):
-            data.unlink()
-        return is_ours
+        return self._until_answered(name, attempt)
 
     def _get(self, name: str, part: tuple[int, int] | None = None) -> tuple[bytes, str | None]:
         """Return bytes of an object and the tag that it had, by one request."""
@@ -190,9 +229,13 @@ class ObjectStore:
 
     def _put(self, name: str, data: bytes | Path, mode: Any) -> None:
         try:
-            self._client.put(self._store, name, data, mode=mode, use_multipart=False)
+            self._keep_tag(name, self._client.put(self._store, name, data, mode=mode, use_multipart=False)["e_tag"])
         except FileNotFoundError:
             raise self._error(name, "there is no such bucket", hint="Check the name, and make the bucket.") from None
+
+    def _keep_tag(self, name: str, tag: str | None) -> None:
+        if tag is not None:
+            self.tags[name] = tag
 
     def _check_length(self, got: int, expected: int) -> None:
         if got != expected:

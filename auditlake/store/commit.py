@@ -25,7 +25,7 @@ from auditlake.disk.durable import sync_file, sync_folder
 from auditlake.disk.layout import Layout
 from auditlake.disk.rights import give, make_folder
 from auditlake.engine.paths import for_delta
-from auditlake.errors import CommitError
+from auditlake.errors import CommitError, StorageError
 from auditlake.events.schema import COLUMNS
 from auditlake.ledger.book import Head, Prepared, complete
 from auditlake.storage.lake import storage_of
@@ -293,6 +293,9 @@ def _settle(layout: Layout, seen: Snapshot, change: Change, draft: Path) -> None
     version = seen.version + 1
     try:
         taken = storage_of(layout).create({layout.name(layout.commit(version)): draft})
+    except StorageError as error:
+        message = f"whether version {version} was committed is not known: {one_line(error)}"
+        raise CommitError(message, hint="run it again: what has landed does not land twice") from error
     except OSError as error:
         if commit_metadata(layout, version) != dict(change.metadata):
             raise _refused(seen, error) from error

@@ -28,6 +28,7 @@ from auditlake.engine.duck import beside, connect, rows, view_events
 from auditlake.engine.statements import statement
 from auditlake.errors import AuditLakeError, LakeError, LakeFormatError
 from auditlake.events.schema import FILE_COLUMNS
+from auditlake.storage.lake import remove
 from auditlake.store.dayfile import put_in_place, replacing, write_day
 from auditlake.store.deltalog import removal_times
 from auditlake.store.failures import explained
@@ -243,8 +244,8 @@ def unlink_unused(
         path = layout.events / name
         # A link goes as the link that it is; below a linked day, nothing is the lake's.
         if only is None or is_file(path, within=layout.root):
-            remove_file(path, within=layout.root)
             gone.append(path)
+    remove(layout, gone, synced=False)
     _sync_after_unlinks(layout, {path.parent for path in gone})
     return len(gone)
 

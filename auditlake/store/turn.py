@@ -20,6 +20,7 @@ from auditlake.errors import LakeBusyError
 from auditlake.ledger import book
 from auditlake.ledger.entry import Record
 from auditlake.ledger.parts import RecordedParts, recorded_parts
+from auditlake.storage.lake import changing
 from auditlake.store.bookkeeping import settle_ledger, settled
 from auditlake.store.commit import commit
 from auditlake.store.deltalog import Commits
@@ -133,6 +134,7 @@ def writer_turn(
     with (
         exclusive(layout.lock, wait_seconds=context.wait_seconds),
         nullcontext(folder) if folder else workspace(layout.staging) as own,
+        changing(layout),
     ):
         yield Turn(layout, own, *settle_ledger(layout, applications=applications))
 
@@ -146,7 +148,7 @@ def recorded_policies(context: LakeContext, reason: str | None = None) -> Iterat
     """
     now = context.now
     if not book.has_ledger(context.layout):
-        with exclusive(context.layout.lock, wait_seconds=context.wait_seconds):
+        with exclusive(context.layout.lock, wait_seconds=context.wait_seconds), changing(context.layout):
             yield
         return
     with writer_turn(context) as turn:

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 
-from auditlake.disk.durable import make_folders, write_whole
 from auditlake.disk.files import SMALL, read_file
 from auditlake.disk.layout import Layout
 from auditlake.errors import ReportError
+from auditlake.storage.lake import storage_of
 
 _TEMPLATE = re.compile(r"(?P<name>[a-z0-9]+(?:[_-][a-z0-9]+)*)\.(?P<ending>[a-z0-9]{1,8})\.j2")
 _PICTURES = {
@@ -113,9 +113,7 @@ def add_example(layout: Layout) -> tuple[Path, ...]:
         message = f"{layout.templates} has {' and '.join(taken)} already"
         raise ReportError(message, hint="rename what is there, or remove it, to have the example again")
     try:
-        make_folders(layout.templates, below=layout.root)
-        for path, data in files.items():
-            write_whole(path, data, over=False)
+        storage_of(layout).create({layout.name(path): data for path, data in files.items()})
     except OSError as error:
         message = f"{layout.templates} cannot be written to: {error.strerror or error}"
         raise ReportError(message, hint="nothing of the lake was changed") from error

@@ -13,7 +13,7 @@ import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from auditlake.context import LakeContext
@@ -24,12 +24,14 @@ from auditlake.disk.lock import undisturbed
 from auditlake.disk.rights import FILE_MODE, Rights, give, keep
 from auditlake.errors import LakeError
 from auditlake.ledger.keys import read_settings
+from auditlake.storage.lake import folder_of, has_objects, is_url
 from auditlake.store.bookkeeping import settle_ledger
 from auditlake.store.failures import explained
 from auditlake.store.model import Snapshot
 from auditlake.store.snapshot import lost_file, read_snapshot
+from auditlake.upkeep.create import put_into_bucket
 
-_LEFT_OUT = {".staging", ".ids", ".lock", ".collect", ".nightly", ".remembered", ".summaries"}
+_LEFT_OUT = {".staging", ".ids", ".lock", ".collect", ".nightly", ".remembered", ".summaries", ".bucket", ".fetched"}
 _UNFINISHED = {".draft", ".started"}
 """The endings of what a process is at: in a copy nobody would finish it."""
 _CHUNK = 1 << 20
@@ -47,9 +49,20 @@ class BackupSummary:
     """Bytes."""
 
 
-def backup(context: LakeContext, destination: Path, *, key: bool) -> BackupSummary:
-    """Copy a lake to a folder that is not there yet; see :meth:`auditlake.AuditLake.backup`."""
-    layout, destination = context.layout, destination.absolute()
+def backup(context: LakeContext, destination: str | Path, *, key: bool) -> BackupSummary:
+    """Copy a lake to a folder or into a bucket; see :meth:`auditlake.AuditLake.backup`."""
+    if not is_url(destination):
+        return _backup(context, Path(destination).absolute(), key=key)
+    url = str(destination)
+    if has_objects(url):
+        raise LakeError(f"there is something at {url} already", hint="name another folder of the bucket")
+    copied = _backup(context, folder_of(url), key=key)
+    put_into_bucket(Layout(folder_of(url)), url)
+    return replace(copied, path=url)
+
+
+def _backup(context: LakeContext, destination: Path, *, key: bool) -> BackupSummary:
+    layout = context.layout
     if destination.exists() or destination.is_symlink():
         raise LakeError(f"there is something at {destination} already", hint="name a new folder")
     if destination.resolve().is_relative_to(layout.root.resolve()):

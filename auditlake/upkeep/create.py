@@ -25,6 +25,7 @@ from auditlake.packs.effective import lake_policies
 from auditlake.packs.files import adding
 from auditlake.policies.files import SETS, PolicySet, write_policies
 from auditlake.retention.terms import terms_of
+from auditlake.storage.lake import folder_of, has_objects, is_url, place_in
 from auditlake.store.commit import create_table
 from auditlake.upkeep.settings import written_settings
 
@@ -33,7 +34,7 @@ _TAKEN = {errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR, errno.ENOENT}
 
 
 def create_lake(
-    path: Path,
+    path: str | Path,
     *,
     now: datetime,
     event_types: Sequence[str],
@@ -43,6 +44,8 @@ def create_lake(
     unsigned: bool = False,
 ) -> Layout:
     """Make the folders, the empty table, lake.toml, the first policies and packs, and the ledger with its key.
+
+    A lake in a bucket is made in this host's folder of it, whole, and then put into the bucket.
 
     Raises:
         LakeExistsError: There is something at the path already.
@@ -54,8 +57,11 @@ def create_lake(
         known = ", ".join(SETS)
         raise LakeError(f"there is no set of policies {policies!r}", hint=f"there are: {known}")
     files = SETS[policies] if isinstance(policies, str) else policies
-    path = Path(os.path.expanduser(path)).absolute()  # noqa: PTH111 - Path's own fails on ~somebody
+    url = str(path) if is_url(path) else None
+    path = folder_of(path)
     check_path(path)
+    if url is not None and has_objects(url):
+        raise LakeExistsError(f"there is something at {url} already", hint="name another folder of the bucket")
     try:
         _check_free(path)
         config = new_config(now, extra_types=event_types, default_retention=default_retention)
@@ -82,7 +88,26 @@ def create_lake(
     finally:
         with suppress(OSError):
             staging.rmdir()
+    if url is not None:
+        put_into_bucket(Layout(path), url)
     return Layout(path)
+
+
+def put_into_bucket(layout: Layout, url: str) -> None:
+    """Put a lake that was made in this host's folder of a bucket into that, ``lake.toml`` last.
+
+    Raises:
+        LakeError: It may lie there in part.
+    """
+    from auditlake.storage.mirror import publish
+
+    hint = f"remove {layout.root} and what lies at the address, and make it again"
+    try:
+        taken = publish(place_in(layout, url))
+    except OSError as error:
+        raise LakeError(f"the lake at {url} was not made whole: {error}", hint=hint) from error
+    if taken:
+        raise LakeExistsError(f"another process has made {min(taken)} at {url} meanwhile", hint=hint)
 
 
 def _check_free(path: Path) -> None:

@@ -35,6 +35,7 @@ from auditlake.ledger.merkle import root
 from auditlake.packs.effective import lake_policies
 from auditlake.runs.journal import read as read_runs
 from auditlake.runs.recorder import unfinished
+from auditlake.storage.lake import mirror_of
 from auditlake.store.bookkeeping import settle_ledger
 from auditlake.store.commit import says_columns
 from auditlake.store.model import Change
@@ -129,6 +130,9 @@ def repair(layout: Layout, expected: tuple[Repair, ...], *, now: datetime, wait_
         LakeError: What can be done is not what is expected any more; nothing was changed. Or the disk refused.
         LakeBusyError: Another process wrote for all of ``wait_seconds``.
     """
+    if mirror_of(layout) is not None:
+        message = "repairs do not work on a lake in a bucket yet: what they set aside would stay there"
+        raise LakeError(message, hint="the next change finishes what a dead writer left; restore all else from a copy")
     with exclusive(layout.lock, wait_seconds=wait_seconds):
         if tuple(_changes(layout, now)) != expected:
             raise LakeError("the lake has changed since that was shown; nothing was done", hint="look again")

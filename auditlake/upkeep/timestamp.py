@@ -9,9 +9,9 @@ from hashlib import sha256
 from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
 
-from auditlake.disk.durable import make_folders, write_whole
 from auditlake.disk.layout import Layout
 from auditlake.errors import LedgerError
+from auditlake.storage.lake import write
 from auditlake.verify.anchors import Anchor, anchors_path, check_stamp, decode, has_client, needs_client
 from auditlake.verify.checkpoints import read_checkpoint
 
@@ -45,9 +45,8 @@ def anchor(layout: Layout, note: bytes, url: str, *, roots: bytes | None) -> Anc
     stamp, checkpoint = decode(response), read_checkpoint(note)
     check_stamp(stamp, note, roots, request.nonce)
     stem = f"{checkpoint.size:012d}-{sha256(response).hexdigest()}"
-    make_folders(anchors_path(layout), below=layout.root)
-    write_whole(anchors_path(layout) / f"{stem}.checkpoint", note)
-    write_whole(anchors_path(layout) / f"{stem}.tsr", response)
+    write(layout, anchors_path(layout) / f"{stem}.checkpoint", note)
+    write(layout, anchors_path(layout) / f"{stem}.tsr", response)
     return Anchor(stamp.tst_info.gen_time, checkpoint.size, roots is not None, checkpoint)
 
 

@@ -117,7 +117,8 @@ def test_each_step_is_synced_before_the_next(tmp_path: Path) -> None:
 @strace.needed
 def test_a_missing_sync_is_noticed(tmp_path: Path) -> None:
     """A program that does not sync folders after writing files fails the test above."""
-    mutation = "import auditlake.disk.durable as m; m.sync_folder = lambda _: None"
+    rooms = "import auditlake.disk.durable as one, auditlake.storage.disk as other"
+    mutation = f"{rooms}; one.sync_folder = other.sync_folder = lambda _: None"
 
     assert order(tmp_path, mutation) == [
         f"the folder of {name} in time" for name in ("tile/entries/000.p/2", "tile/0/000.p/2", "checkpoint")

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from auditlake.errors import LedgerError
 from auditlake.ledger import merkle
 from auditlake.ledger.tiles import LONGEST, Tiles, tile_name
+from auditlake.storage.disk import Disk
 from tests.templates import copy_of
 
 
@@ -32,7 +33,7 @@ def filled(folder: Path, size: int, monkeypatch: pytest.MonkeyPatch) -> Tiles:
     """A tree of so many entries; nothing is synced, to be quick."""
     for name in ("fsync",):
         monkeypatch.setattr(f"auditlake.disk.durable.os.{name}", lambda _: None)
-    tiles = Tiles(folder)
+    tiles = Tiles(Disk(folder.parent), folder.name)
     for i in range(size):
         append(tiles, i, data(i))
         tiles.tidy(i + 1)
@@ -132,7 +133,7 @@ def tree_of_259(folder: Path) -> None:
 def test_damage_is_told(drawn: st.DataObject, tmp_path_factory: pytest.TempPathFactory) -> None:
     """A file that is gone or cut is an error of the ledger; other bytes give another root or other entries."""
     folder = copy_of(tree_of_259, tmp_path_factory.mktemp("tree"))
-    tiles = Tiles(folder)
+    tiles = Tiles(Disk(folder.parent), folder.name)
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     path = drawn.draw(st.sampled_from(files))
     content = bytearray(path.read_bytes())
@@ -158,7 +159,7 @@ def test_damage_is_told(drawn: st.DataObject, tmp_path_factory: pytest.TempPathF
 
 def test_long_entries(tmp_path: Path) -> None:
     """The longest entry fits, and a longer one is refused before anything is written."""
-    tiles = Tiles(tmp_path)
+    tiles = Tiles(Disk(tmp_path.parent), tmp_path.name)
     append(tiles, 0, b"x" * LONGEST)
 
     assert tiles.entry(0) == b"x" * LONGEST

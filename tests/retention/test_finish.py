@@ -73,7 +73,7 @@ def test_a_quarantine_file_that_came_again(again: bool, touched: float, tmp_path
     assert lake.ledger.verify().ok
 
 
-PLACES = ("_remove_leftovers", "blank", "unlink_unused", "write_whole", "render_certificate_page")
+PLACES = ("_remove_leftovers", "blank", "unlink_unused", "write", "render_certificate_page")
 
 
 def problems(lake: AuditLake) -> list[str]:

@@ -1,0 +1,326 @@
+"""A lake in a bucket: every verb does there what it does on a disk, and no death of a writer loses or doubles."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import UTC, datetime
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import auditlake
+from auditlake.errors import LakeBusyError, LakeError, LakeExistsError, LakeFormatError, LakeNotFoundError
+from auditlake.policies.files import READY
+from auditlake.storage import lake as room
+from auditlake.storage.mirror import WRITER, Mirror, _is_kept
+from auditlake.upkeep.doctor import repair
+from tests.soak import mostly
+from tests.storage.conftest import BUCKET, Proxy
+
+NOW = datetime(2026, 5, 20, 12, tzinfo=UTC)
+_FOLDERS = count()
+
+
+@pytest.fixture
+def url(proxy: Proxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """An address with nothing there, for a host whose folders are the test's own."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "host"))
+    yield f"s3://{BUCKET}/kept-{next(_FOLDERS)}"
+    room._mirror.cache_clear()
+    proxy.faults = []
+
+
+def made(url: str, **options: Any) -> auditlake.AuditLake:
+    return auditlake.create(url, clock=lambda: NOW, **options)
+
+
+def opened(url: str) -> auditlake.AuditLake:
+    """The lake as another process opens it."""
+    room._mirror.cache_clear()
+    return auditlake.open(url, clock=lambda: NOW)
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: str) -> Any:
+    """Opens the lake on a host that had no folder of it."""
+
+    def open_there() -> auditlake.AuditLake:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("XDG_DATA_HOME", str(tmp_path / f"host-{next(_FOLDERS)}"))
+            return opened(url)
+
+    return open_there
+
+
+def bucket(lake: auditlake.AuditLake) -> dict[str, bytes]:
+    """What lies in the bucket."""
+    objects = mirror(lake).objects
+    return {name: objects.read(name) for name in objects.names()}
+
+
+def mirror(lake: auditlake.AuditLake) -> Mirror:
+    found = room.mirror_of(lake.layout)
+    assert found is not None
+    return found
+
+
+def lines(path: Path, *names: str, day: int = 1, user: str = "ada") -> Path:
+    path.write_text("".join(
+        json.dumps({"event_id": name, "timestamp": f"2026-05-{day:02d}T10:00:00Z", "event_type": "auth_failure",
+                    "user_id": user}) + "\n"
+        for name in names
+    ))  # fmt: skip
+    return path
+
+
+def ids(lake: auditlake.AuditLake) -> list[str]:
+    return [name for (name,) in lake.sql("select event_id from events order by event_id").fetchall()]
+
+
+def test_there_and_back(url: str, tmp_path: Path, elsewhere: Any) -> None:
+    """Events that were ingested and logged are in every answer, verified and proved, and the same on another host."""
+    lake = made(url)
+    lake.ingest(lines(tmp_path / "in.jsonl", "a", "b", "c"))
+    logged = lake.log(event_type="auth_failure", user_id="bea", timestamp="2026-05-04T00:00:00Z")
+    lake.flush()
+    reports = [each.json() for each in lake.reports(as_of="2026-05-10")]
+    proof = lake.ledger.prove(logged)
+    there = elsewhere()
+
+    assert len(ids(lake)) == lake.statistics().total_events == 4
+    assert lake.ledger.verify().ok
+    assert there.layout.root != lake.layout.root
+    assert ids(there) == ids(lake)
+    assert there.ledger.prove(logged) == proof
+    assert [each.json() for each in there.reports(as_of="2026-05-10")] == reports
+    assert there.ledger.verify().ok
+
+
+def test_what_the_bucket_has(url: str, tmp_path: Path, elsewhere: Any) -> None:
+    """The bucket has the files of a lake on a disk, as the copy has them, and who writes; no secret, and nothing of the
+    host's own. Another folder only reads, until that object has gone: then the first one only reads.
+    """
+    lake = made(url, policies="none", unsigned=True)
+    lake.ingest(lines(tmp_path / "in.jsonl", "a"))
+    lake.log(event_type="auth_failure")
+    there = {name: data for name, data in bucket(lake).items() if name != WRITER}
+    other = elsewhere()
+
+    assert there == {name: (lake.layout.root / name).read_bytes() for name in there}
+    assert {name.partition("/")[0] for name in there} == {"lake.toml", "events", "ledger", ".batch"}
+    assert not any(b"the-secret-key" in data for data in there.values())
+    with pytest.raises(LakeBusyError, match=str(lake.layout.root)):
+        other.ingest(lines(tmp_path / "more.jsonl", "b"))
+    with pytest.raises(LakeBusyError, match="only reads"):
+        other.log(event_type="auth_failure")
+    mirror(lake).objects.remove([WRITER])
+    other.ingest(lines(tmp_path / "more.jsonl", "b"))
+    with pytest.raises(LakeBusyError, match=str(other.layout.root)):
+        lake.ingest(lines(tmp_path / "more.jsonl", "c"))
+
+
+def test_every_verb(url: str, tmp_path: Path, elsewhere: Any) -> None:
+    """What verbs change is in the bucket, whole: another host has the same policies, holds, decisions and events, and
+    what was deleted is nowhere.
+    """
+    lake = made(url, policies="none", default_retention="10d")
+    lake.ingest(lines(tmp_path / "old.jsonl", "old"), lines(tmp_path / "late.jsonl", "late", day=19))
+    lake.ingest(
+        lines(tmp_path / "in.jsonl", "a", "b", day=18), lines(tmp_path / "eve.jsonl", "c", day=18, user="mallory")
+    )
+    lake.policies.add(READY / "failed_logins.yaml")
+    lake.policies.add(READY / "new_admin.yaml")
+    lake.policies.remove("new_admin")
+    lake.holds.add("case", reason="a case", owner="eve", ticket="T-1", user_ids=["nobody"])
+    lake.retention.apply()
+    lake.retention.erase("mallory", reason="asked for", ticket="T-2")
+    lake.ledger.rotate_key()
+    lake.compact(grace_seconds=0)
+    before = bucket(lake)
+    backup = lake.backup(tmp_path / "backup")
+    there = elsewhere()
+
+    assert ids(there) == ids(lake)
+    assert ids(lake)[:2] == ["a", "b"]
+    assert len(ids(lake)) == 4
+    assert [each.id for each in there.policies.all()] == ["failed_logins"]
+    assert [each.id for each in there.holds.all()] == ["case"]
+    assert not any(b"mallory" in data for data in before.values())
+    assert there.ledger.verify().ok
+    assert auditlake.open(backup.path, clock=lambda: NOW).ledger.verify().ok
+    assert not (tmp_path / "backup" / ".bucket").exists()
+
+
+def test_what_people_edit(url: str, tmp_path: Path, elsewhere: Any) -> None:
+    """Settings and policies that were edited in the copy are in the bucket with the next change, and recorded."""
+    lake = made(url)
+    with lake.layout.config.open("a") as file:
+        file.write("# edited\n")
+    policy = lake.layout.policy("failed_logins")
+    policy.write_text(policy.read_text() + "# edited\n")
+    lake = opened(url)
+    lake.ingest(lines(tmp_path / "in.jsonl", "a"))
+    there = elsewhere()
+
+    assert there.layout.config.read_text().endswith("# edited\n")
+    assert there.layout.policy("failed_logins").read_bytes() == policy.read_bytes()
+    assert there.ledger.verify().ok
+
+
+def test_what_is_there_already(url: str) -> None:
+    """No lake is made where something is, and none is opened where nothing is."""
+    with pytest.raises(LakeNotFoundError, match="no lake at s3"):
+        opened(url)
+    lake = made(url)
+    with pytest.raises(LakeExistsError, match=url):
+        made(url)
+    with pytest.raises(LakeError, match="do not work on a lake in a bucket yet"):
+        repair(lake.layout, (), now=NOW, wait_seconds=0)
+
+
+def test_a_lake_that_moves(url: str, tmp_path: Path, elsewhere: Any) -> None:
+    """A lake on a disk is copied into a bucket, and goes on there with the ledger that it had."""
+    lake = auditlake.create(tmp_path / "disk", policies="none", clock=lambda: NOW)
+    lake.ingest(lines(tmp_path / "in.jsonl", "a"))
+    checkpoint = lake.ledger.checkpoint()
+    lake.backup(url)
+    moved = opened(url)
+    moved.ingest(lines(tmp_path / "in.jsonl", "b"))
+
+    assert ids(moved) == ["a", "b"]
+    assert elsewhere().ledger.verify(checkpoint=checkpoint).ok
+    assert not lake.layout.bucket.exists()
+
+
+def test_a_folder_of_a_stranger(url: str, proxy: Proxy, tmp_path: Path) -> None:
+    """A folder that says it is a copy of a bucket is asked for no more where it is not this host's."""
+    lake = made(url, policies="none")
+    strange = tmp_path / "strange"
+    shutil.copytree(lake.layout.root, strange)
+    proxy.requests = []
+
+    with pytest.raises(LakeFormatError, match="is not this host's"):
+        opened(str(strange))
+    assert proxy.requests == []
+
+
+@pytest.mark.parametrize("name", [
+    "events/../../x", "/etc/passwd", "ledger/key", "ledger/key.next", "ledger/other", "pseudonyms.key", "events",
+    "landing/00/1.jsonl", "policies/", "policies//x", "runs/0123456789abcdef.started", ".bucket", "lake.toml/x",
+    "findings/listed.json", "alerts/state.json", ".staging/x", "policies/\0",
+])  # fmt: skip
+def test_names_that_a_copy_does_not_take(name: str) -> None:
+    """What a bucket names otherwise than a lake's own files is none of them, a host's keys least of all."""
+    assert not _is_kept(name)
+
+
+@pytest.mark.parametrize("where", mostly(["bucket", "copy"], always=["bucket"]))
+def test_damage_is_found(url: str, tmp_path: Path, where: str) -> None:
+    """A full verification reads the bucket: what was changed there is told, and what was changed in the copy alone is
+    brought back.
+    """
+    lake = made(url)
+    lake.ingest(lines(tmp_path / "in.jsonl", "a"))
+    (name,) = (name for name in mirror(lake).objects.names("events") if name.endswith(".parquet"))
+    if where == "bucket":
+        objects = mirror(lake).objects
+        assert objects.swap(name, b"PAR1 of another", objects.read(name))
+    else:
+        (lake.layout.root / name).write_bytes(b"PAR1 of another")
+    report = opened(url).ledger.verify()
+
+    assert report.ok == (where == "copy")
+    assert report.ok or any(name.removeprefix("events/") in str(each) for each in report.problems)
+
+
+class Killed(BaseException):
+    """The end of a process in the middle of a request."""
+
+
+class Deadly:
+    """The client, of which one request is the last: it is not made, or its answer does not come."""
+
+    def __init__(self, client: Any, last: int, *, made: bool) -> None:
+        self._client, self._left, self._made = client, last, made
+        self.requests = 0
+
+    def __getattr__(self, name: str) -> Any:
+        real = getattr(self._client, name)
+        if name not in {"put", "get", "list", "delete"}:
+            return real
+
+        def request(*args: Any, **options: Any) -> Any:
+            self.requests += 1
+            if self.requests == self._left and not self._made:
+                raise Killed
+            answer = real(*args, **options)
+            if self.requests == self._left:
+                raise Killed
+            return answer
+
+        return request
+
+
+def killed_ingests(url: str, tmp_path: Path, kills: list[tuple[int, bool]], first: int) -> list[str]:
+    """Ingest one event for each kill, of which the process dies at that request; return the ids."""
+    tried = []
+    for number, (last, is_made) in enumerate(kills, first):
+        tried.append(f"e{number:04d}")
+        lake = opened(url)
+        objects = mirror(lake).objects
+        objects._client = Deadly(objects._client, last, made=is_made)
+        with suppress(Killed):  # a process that finds less to do makes fewer requests
+            lake.ingest(lines(tmp_path / "one.jsonl", tried[-1], day=1 + number % 9))
+    return tried
+
+
+@pytest.mark.parametrize("rounds", mostly([1, 40], always=[1]))
+def test_killed_at_a_request(url: str, tmp_path: Path, elsewhere: Any, rounds: int) -> None:
+    """Wherever a writer dies, the next one finishes: nothing acknowledged is lost, nothing lands twice, and the bucket
+    verifies.
+    """
+    lake = made(url, policies="none")
+    lake.ingest(lines(tmp_path / "in.jsonl", "acknowledged"))
+    objects = mirror(lake).objects
+    objects._client = counting = Deadly(objects._client, 0, made=True)
+    lake.ingest(lines(tmp_path / "in.jsonl", "counted"))
+    requests = range(1, counting.requests + 1)
+    expected = ["acknowledged", "counted"]
+    for number in range(rounds):
+        kills = [(last, is_made) for last in requests for is_made in (False, True)]
+        kills = kills if rounds > 1 else kills[::6]
+        tried = killed_ingests(url, tmp_path, kills, 1000 * number)
+        there = elsewhere()
+        assert {"acknowledged", "counted"} <= set(ids(there)) <= {*expected, *tried}
+        lake = opened(url)
+        lake.ingest(lines(tmp_path / "again.jsonl", *tried))
+        expected += tried
+
+    assert ids(lake) == sorted(expected)
+    assert elsewhere().ledger.verify().ok
+
+
+_FAULTS = [["503 before", "500 after"] * 40, ["lost"] * 40, ["truncated", "429 before"] * 40]
+
+
+@pytest.mark.parametrize("faults", mostly(_FAULTS, always=_FAULTS[:1]))
+def test_answers_that_do_not_come(
+    url: str, proxy: Proxy, tmp_path: Path, faults: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Requests are made again for a while; then the caller is told what is not known, and may do it again."""
+    lake = made(url)
+    objects = mirror(lake).objects
+    monkeypatch.setattr(objects, "_sleep", lambda _: None)
+    proxy.faults = list(faults)
+    with pytest.raises(LakeError):
+        lake.ingest(lines(tmp_path / "in.jsonl", "a"))
+    proxy.faults = []
+    lake.ingest(lines(tmp_path / "in.jsonl", "a"))
+
+    assert ids(lake) == ["a"]
+    assert lake.ledger.verify().ok
