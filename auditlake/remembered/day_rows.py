@@ -10,8 +10,9 @@ from typing import Any
 
 from auditlake.engine.arrow_rows import ArrowRows
 from auditlake.engine.model import Row
+from auditlake.events.times import micros
 from auditlake.remembered import merge
-from auditlake.remembered.parts import DAY, micros
+from auditlake.remembered.parts import DAY
 
 
 def day_and_rest(step: str, row: Row) -> tuple[int, list[Any]]:

@@ -21,6 +21,7 @@ from auditlake.engine.duck_engine import DuckEngine
 from auditlake.engine.model import Row, StatementError
 from auditlake.engine.statements import statement
 from auditlake.engine.timings import answered_by, stage
+from auditlake.events.times import instant, micros
 from auditlake.policies.bounds import Bounds
 from auditlake.policies.compile import CompiledQuery, compile_by_day, moments_of, samples_again, told_by_day
 from auditlake.policies.condition import ConditionError
@@ -37,7 +38,7 @@ from auditlake.policies.sieve import Sieve, sieve
 from auditlake.remembered import merge
 from auditlake.remembered.day_rows import day_and_rest, days_with_more, encoded, of_others
 from auditlake.remembered.files import OF_ALL, DayFiles, Entries, Entry, Remembered, question_digest, read, write
-from auditlake.remembered.parts import DAY, Part, instant, micros, parts_of, stretches
+from auditlake.remembered.parts import DAY, Part, parts_of, stretches
 from auditlake.store.file_types import type_names
 from auditlake.store.model import Snapshot
 from auditlake.store.narrowed import chooser

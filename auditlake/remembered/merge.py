@@ -9,12 +9,13 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 from auditlake.engine.model import Row
+from auditlake.events.times import instant, micros
 from auditlake.policies.kinds import measure_of
 from auditlake.policies.kinds.model import Inquiry
 from auditlake.policies.kinds.retention_due import cutoffs_of
 from auditlake.policies.model import Policy
 from auditlake.policies.question import Question
-from auditlake.remembered.parts import DAY, Part, instant, micros
+from auditlake.remembered.parts import DAY, Part
 
 Answer = Mapping[str, Sequence[Sequence[Any]]]
 """The rows of each step about one part of a day, without the day: JSON values, instants in microseconds."""

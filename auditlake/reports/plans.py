@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from auditlake.context import LakeContext
+from auditlake.events.times import instant, micros
 from auditlake.policies.bounds import Bounds
 from auditlake.policies.evaluate import sorted_by
 from auditlake.policies.few_days import DAYS_AT_ONCE, has_few, is_counted
@@ -14,7 +15,7 @@ from auditlake.policies.model import Policy
 from auditlake.policies.question import Question
 from auditlake.query.view import judging_engine
 from auditlake.remembered.memory import LakeMemory
-from auditlake.remembered.parts import DAY, instant, micros
+from auditlake.remembered.parts import DAY
 from auditlake.store.snapshot import is_as_named, read_snapshot
 from auditlake.summaries.day_rows import LakeRows
 
