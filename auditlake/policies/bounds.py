@@ -10,13 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Protocol
 
 from auditlake.engine.model import Engine, Row, Summaries, Summary
 from auditlake.engine.statements import statement
 from auditlake.engine.timings import answered_by
-from auditlake.events.times import EPOCH, MICROSECOND
+from auditlake.events.times import micros
 from auditlake.policies.compile import filled
 from auditlake.policies.model import Policy
 from auditlake.policies.question import Question, earlier
@@ -102,26 +102,27 @@ class Bounds:
             return None
         answered_by(policy.id, f"bounds first, {settled.near:,} of {settled.events:,} events looked at")
         self._rows.show([day for (day,) in self._run("days_looked_at")], policy.required_events)
-        for name in ("near", "levels", "stretches"):
+        for name in ("near", "levels", "stretches", "pieces"):
             self._run(name)
-        return {name: self._run(name) for name in ("episodes_by_day", "daily_peaks")}
+        episodes = self._run("episodes_by_day", "policies/by_day.sql")
+        return {"episodes_by_day": episodes, "daily_peaks": self._run("daily_peaks")}
 
     def settled(self, policy: Policy, question: Question) -> Settled:
         """Return how much the bounds leave open."""
         window = policy.window.microseconds
-        since, until = _us(question.since), _us(question.until)
+        since, until = micros(question.since), micros(question.until)
         look_back = earlier(question.since, timedelta(microseconds=window))
-        days = range((_us(look_back) + 1) // _DAY_US, until // _DAY_US + 1)
+        days = range((micros(look_back) + 1) // _DAY_US, until // _DAY_US + 1)
         events, least = self._rows.number(days), self._crossover.events
         if (reason := without_bounds(policy)) is not None or events < least:
             return Settled(events, events, reason or f"fewer than {least:,} events")
         self._lay_out(days)
-        cut = _cut(_us(look_back), since, until - window, until)
+        cut = _cut(micros(look_back), since, until - window, until)
         self._policy = policy
         self._values = {
             "types": list(policy.required_events), "alert_threshold": policy.alert_threshold, "window_us": window,
             "slice_us": _SLICE_US, "slices_cut": cut, "since_us": since, "until_us": until,
-            "look_back_us": _us(look_back), "look_back": look_back, "until": question.until,
+            "look_back_us": micros(look_back), "look_back": look_back, "until": question.until,
         }  # fmt: skip
         self._rows.show({each // _DAY_US for each in cut}, policy.required_events)
         for name in ("summed", "groups", "counts"):
@@ -139,7 +140,7 @@ class Bounds:
 
     def events_by_day(self, question: Question) -> list[Row] | None:
         """Return the rows of ``events_by_day``, of all types; None where it takes less work to read the events."""
-        since, until = _us(question.since), _us(question.until)
+        since, until = micros(question.since), micros(question.until)
         days = range((since + 1) // _DAY_US, until // _DAY_US + 1)
         if self._rows.number(days) < self._crossover.events:
             return None
@@ -155,16 +156,12 @@ class Bounds:
             part = statement("summaries/minutes.sql", "minutes")
             self._rows.summaries.lay_out(Summary(part.name, part.text), self._laid_out)
 
-    def _run(self, name: str) -> Sequence[Row]:
+    def _run(self, name: str, file: str = _FILE) -> Sequence[Row]:
         assert self._policy is not None
-        part = statement(_FILE, name)
+        part = statement(file, name)
         return self._rows.engine.step(name, filled(part, self._policy), part.bind(self._values))
 
 
 def _cut(*instants: int) -> list[int]:
     """Return the slices that have events on both sides of an instant."""
     return sorted({each - each % _SLICE_US for each in instants if each >= 0 and (each + 1) % _SLICE_US})
-
-
-def _us(instant: datetime) -> int:
-    return (instant - EPOCH) // MICROSECOND

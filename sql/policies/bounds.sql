@@ -305,40 +305,28 @@ select
 from beginnings
 where level >= $alert_threshold;
 
--- name: episodes_by_day()
--- The pieces of episodes on each UTC day, as the statement of this name in by_day.sql gives them.
--- returns: day, group_key, start, end, is_carried, peak, peak_at, total, parts
+-- name: pieces()
+-- The pieces of episodes on each UTC day, as by_day.sql has them.
+create or replace temp table pieces as
 select
-  pieces.day,
-  groups.group_key,
-  pieces.starts_at,
-  pieces.ends_at,
-  pieces.is_carried,
-  cast(pieces.measure as varchar) as peak,
-  pieces.peaks_at,
-  cast(pieces.measure as varchar) as total,
+  g,
+  day,
+  cast(min(starts_at) as bigint) as starts_at,
+  cast(max(ends_at) as bigint) as ends_at,
+  bool_or(slice = -1) as is_carried,
+  max(peak) as measure,
+  cast(arg_max(peak_at, peak::hugeint * 18446744073709551616 - peak_at) as bigint) as peaks_at,
+  measure as total,
   1 as parts
 from (
   select
-    g,
-    day,
-    cast(min(starts_at) as bigint) as starts_at,
-    cast(max(ends_at) as bigint) as ends_at,
-    bool_or(slice = -1) as is_carried,
-    max(peak) as measure,
-    cast(arg_max(peak_at, peak::hugeint * 18446744073709551616 - peak_at) as bigint) as peaks_at
-  from (
-    select
-      *,
-      count(case when number > 0 then 1 end) over (
-        partition by g, day order by slice, number rows unbounded preceding
-      ) as episode
-    from stretches
-  )
-  group by g, day, episode
-) as pieces
-join groups on pieces.g = groups.g
-order by pieces.day, groups.group_key, pieces.starts_at;
+    *,
+    count(case when number > 0 then 1 end) over (
+      partition by g, day order by slice, number rows unbounded preceding
+    ) as episode
+  from stretches
+)
+group by g, day, episode;
 
 -- name: daily_peaks($since_us, $until_us)
 -- The peak of each UTC day of the period: what is known after slices, what was counted in kept ones, and what is carried
