@@ -7,12 +7,13 @@ from collections.abc import Iterator
 from auditlake.alert_settings import AlertSettings, SinkSettings
 from auditlake.alerts.chat import Slack, Teams
 from auditlake.alerts.mail import Mail
-from auditlake.alerts.model import Alert, micros
+from auditlake.alerts.model import Alert
 from auditlake.alerts.outbox import FailedError, Outbox, RejectedError
 from auditlake.alerts.secrets import Secret
 from auditlake.alerts.sinks import Place
 from auditlake.alerts.webhook import Webhook
 from auditlake.disk.layout import Layout
+from auditlake.events.times import micros
 from auditlake.machine import Clock
 
 

@@ -23,7 +23,7 @@ from auditlake.alerts.lake_reader import LakeReader, brought, newest_version, th
 from auditlake.alerts.late_events import Lot, Stretch, Waiting, clusters
 from auditlake.alerts.live_batches import Batches, Counted
 from auditlake.alerts.measured import Measured
-from auditlake.alerts.model import Alert, Group, Turn, alert_of, instant, micros
+from auditlake.alerts.model import Alert, Group, Turn, alert_of
 from auditlake.alerts.sinks import Dispatch
 from auditlake.alerts.state import PolicyState, State, read_state, write_state
 from auditlake.alerts.tally import Tally
@@ -33,6 +33,7 @@ from auditlake.disk.durable import make_folders
 from auditlake.disk.layout import Layout
 from auditlake.display.text import visible
 from auditlake.engine.probe import ConditionError
+from auditlake.events.times import instant, micros
 from auditlake.ingest.custody import IngestOptions
 from auditlake.landing.positions import read_committed
 from auditlake.landing.segments import OWN, START, Piece, Position, numbers, pieces, slots

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from auditlake.alerts.late_events import Stretch
 from auditlake.alerts.live_batches import Counted, counted
 from auditlake.alerts.measured import Span
-from auditlake.alerts.model import Group, Turn, instant, micros
+from auditlake.alerts.model import Group, Turn
 from auditlake.alerts.tally import Tally
 from auditlake.disk.files import read_file
 from auditlake.disk.layout import Layout
@@ -24,6 +24,7 @@ from auditlake.engine.duck_engine import DuckEngine
 from auditlake.engine.model import Row, StatementError
 from auditlake.engine.statements import statement
 from auditlake.events.schema import PUBLIC_COLUMNS
+from auditlake.events.times import instant, micros
 from auditlake.ingest.custody import IngestOptions
 from auditlake.ingest.ingest import preview
 from auditlake.landing.positions import Committed, held, read_committed, unflushed

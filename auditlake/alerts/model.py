@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from auditlake.display.text import counted_events, visible
-from auditlake.events.times import EPOCH, MICROSECOND, parse_instant, print_instant
+from auditlake.events.times import instant, parse_instant, print_instant
 from auditlake.findings.finding import canonical_group, finding_id
 from auditlake.policies.kinds import measure_of
 from auditlake.policies.kinds.threshold import ThresholdKind, whose
@@ -125,13 +125,3 @@ def _told(kind: ThresholdKind, policy: Policy, turn: Turn) -> str:
 
 def _short(value: str) -> str:
     return visible(value if len(value) <= _SHOWN else value[: _SHOWN - 1] + "…")
-
-
-def instant(at: int) -> datetime:
-    """Return the instant of so many microseconds since 1970."""
-    return EPOCH + at * MICROSECOND
-
-
-def micros(at: datetime) -> int:
-    """Microseconds since 1970 of an instant."""
-    return (at - EPOCH) // MICROSECOND

@@ -24,13 +24,13 @@ from datetime import time as time_of_day
 from pathlib import Path
 from typing import Any, Literal
 
-from auditlake.alerts.model import Alert, instant, micros
+from auditlake.alerts.model import Alert
 from auditlake.alerts.secrets import SecretError
 from auditlake.alerts.sinks import Place, Sink
 from auditlake.disk.durable import make_folders, sync_folder, write_whole
 from auditlake.disk.files import read_file
 from auditlake.display.text import visible
-from auditlake.events.times import parse_instant, print_instant
+from auditlake.events.times import instant, micros, parse_instant, print_instant
 
 MOST_UNDELIVERED = 10_000
 """How many alerts wait for a receiver at most; then the oldest are given up."""

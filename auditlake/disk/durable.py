@@ -16,6 +16,9 @@ from typing import BinaryIO
 from auditlake.disk.files import check_folder
 from auditlake.disk.rights import FILE_MODE, give, make_folder
 
+DRAFT = ".draft"
+"""What the names of drafts end with."""
+
 
 def sync_file(path: Path) -> None:
     """Return once the file's bytes are on the disk."""
@@ -74,16 +77,9 @@ def writing_whole(path: Path, *, over: bool = True, private: bool = False, synce
         private: Whether it is for the owner alone, whatever the rights of its lake are.
         synced: As for :func:`write_whole`.
     """
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(6)}.draft")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, FILE_MODE)
+    with drafting(path, private=private, synced=synced) as (draft, file):
+        yield file
     try:
-        with os.fdopen(descriptor, "wb") as file:
-            if not private:
-                give(descriptor, path)
-            yield file
-            file.flush()
-            if synced:
-                os.fsync(file.fileno())
         if over:
             os.replace(draft, path)
         else:
@@ -95,3 +91,23 @@ def writing_whole(path: Path, *, over: bool = True, private: bool = False, synce
         raise
     if synced:
         sync_folder(path.parent)
+
+
+@contextmanager
+def drafting(path: Path, *, private: bool = False, synced: bool = True) -> Iterator[tuple[Path, BinaryIO]]:
+    """Give a neighbour of a file and its path to write; it is durable at the end, but for its name, and gone if that
+    failed. The arguments are those of :func:`writing_whole`.
+    """
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(6)}{DRAFT}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, FILE_MODE)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            if not private:
+                give(descriptor, path)
+            yield draft, file
+            file.flush()
+            if synced:
+                os.fsync(descriptor)
+    except BaseException:
+        draft.unlink(missing_ok=True)
+        raise

@@ -9,7 +9,7 @@ from datetime import datetime
 from auditlake.engine.model import Engine, Summary
 from auditlake.engine.sql_text import identifier
 from auditlake.engine.statements import statement
-from auditlake.events.times import EPOCH, MICROSECOND
+from auditlake.events.times import micros
 
 DAY_US = 86_400_000_000
 _FILE = "summaries/rows.sql"
@@ -48,8 +48,3 @@ def _filled(text: str, slots: dict[str, str]) -> str:
     """Return a statement with its slots filled; its comments, which name them, are left out."""
     bare = re.sub(r"^--.*\n", "", text, flags=re.MULTILINE)
     return re.sub(rf"\b({'|'.join(slots)})\b", lambda slot: slots[slot[1]], bare)
-
-
-def micros(moment: datetime) -> int:
-    """Return an instant as microseconds since 1970."""
-    return (moment - EPOCH) // MICROSECOND

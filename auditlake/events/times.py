@@ -24,6 +24,16 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 """The instant from which microseconds and days are counted."""
 
 
+def micros(at: datetime) -> int:
+    """Return an instant as microseconds since 1970."""
+    return (at - EPOCH) // MICROSECOND
+
+
+def instant(at: int) -> datetime:
+    """Return the instant of so many microseconds since 1970."""
+    return EPOCH + at * MICROSECOND
+
+
 def parse_instant(text: str) -> datetime:
     """Read RFC 3339, or the same without an offset (then UTC), or with one as in ``-0700`` or `` -07:00``.
 

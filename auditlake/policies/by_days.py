@@ -10,10 +10,11 @@ from collections.abc import Collection, Iterator
 from typing import Any
 
 from auditlake.engine.model import ByTime, Row, Script, SliceEngine, Turn
+from auditlake.events.times import instant, micros
 from auditlake.policies.by_group import SliceFiles, columns_of, told
 from auditlake.policies.compile import CompiledQuery, compile_by_day, compile_policy
 from auditlake.policies.day_rows import day_and_rest
-from auditlake.policies.days import DAY, instant, micros, parts_of
+from auditlake.policies.days import DAY, parts_of
 from auditlake.policies.merge import episodes, sums
 from auditlake.policies.model import Policy
 from auditlake.policies.question import Question

@@ -10,8 +10,9 @@ from typing import Any
 
 from auditlake.engine.arrow_rows import ArrowRows
 from auditlake.engine.model import Row
+from auditlake.events.times import micros
 from auditlake.policies import merge
-from auditlake.policies.days import DAY, micros
+from auditlake.policies.days import DAY
 
 _PLAIN = frozenset({int, str, bool, type(None)})
 """The types of nearly all values; JSON has them as they are."""

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from datetime import datetime, timedelta
 from typing import NamedTuple
-
-from auditlake.events.times import EPOCH, MICROSECOND
 
 DAY = 86_400_000_000
 
@@ -62,13 +59,3 @@ def stretches(parts: Iterable[Part], bridged: int) -> list[Part]:
         else:
             found[place] = Part(found[place].since, part.until)
     return found
-
-
-def instant(micros: int) -> datetime:
-    """Return an instant as a datetime."""
-    return EPOCH + timedelta(microseconds=micros)
-
-
-def micros(moment: datetime) -> int:
-    """Return an instant as a number."""
-    return (moment - EPOCH) // MICROSECOND

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import datetime, timedelta, tzinfo
 from functools import lru_cache
+
+from auditlake.events.times import MICROSECOND, micros
 
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MINUTE = 60_000_000
 _DAY = 1440 * _MINUTE
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
 _SPAN = re.compile(
     rf"(?P<first>{'|'.join(_DAYS)})(?:-(?P<last>{'|'.join(_DAYS)}))?"
     r"(?: (?P<opens>(?:[01][0-9]|2[0-3]):[0-5][0-9])-(?P<closes>(?:[01][0-9]|2[0-3]):[0-5][0-9]|24:00))?"
@@ -109,12 +109,12 @@ def offsets(name: str, first: datetime, last: datetime) -> list[tuple[int, int]]
         last: Until when.
     """
     zone, day = _zone(name), timedelta(days=1)
-    found = [(_us(first), _ahead(zone, first))]
+    found = [(micros(first), _ahead(zone, first))]
     at = first
     while at < last:
         after = min(at + day, last)
         if (ahead := _ahead(zone, after)) != found[-1][1]:
-            found.append((_us(_change(zone, at, after)), ahead))
+            found.append((micros(_change(zone, at, after)), ahead))
         at = after
     return found
 
@@ -122,7 +122,7 @@ def offsets(name: str, first: datetime, last: datetime) -> list[tuple[int, int]]
 def _change(zone: tzinfo, before: datetime, after: datetime) -> datetime:
     """Return the first instant at which clocks are as far ahead as at the later one."""
     ahead = _ahead(zone, after)
-    while after - before > _MICROSECOND:
+    while after - before > MICROSECOND:
         middle = before + (after - before) // 2
         before, after = (before, middle) if _ahead(zone, middle) == ahead else (middle, after)
     return after
@@ -131,8 +131,4 @@ def _change(zone: tzinfo, before: datetime, after: datetime) -> datetime:
 def _ahead(zone: tzinfo, at: datetime) -> int:
     offset = at.astimezone(zone).utcoffset()
     assert offset is not None, "a zone knows its offset"
-    return offset // _MICROSECOND
-
-
-def _us(at: datetime) -> int:
-    return (at - _EPOCH) // _MICROSECOND
+    return offset // MICROSECOND

@@ -9,7 +9,8 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 from auditlake.engine.model import Row
-from auditlake.policies.days import DAY, Part, instant, micros
+from auditlake.events.times import instant, micros
+from auditlake.policies.days import DAY, Part
 from auditlake.policies.kinds import measure_of
 from auditlake.policies.kinds.model import Inquiry
 from auditlake.policies.kinds.retention_due import cutoffs_of

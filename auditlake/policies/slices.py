@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from math import gcd
 
 from auditlake.engine import duck
@@ -20,6 +20,7 @@ from auditlake.engine.statements import statements
 from auditlake.engine.timings import answered_by
 from auditlake.errors import EngineError
 from auditlake.events.schema import TEXT_COLUMNS
+from auditlake.events.times import instant, micros
 from auditlake.policies.by_days import by_days
 from auditlake.policies.by_group import SliceFiles, by_group, columns_of
 from auditlake.policies.compile import compile_lacking, compile_leaf, compile_policy, samples_of
@@ -34,7 +35,6 @@ from auditlake.policies.question import Question, earlier
 _DAY_US = 86_400_000_000
 Stretch = tuple[datetime, datetime]
 """From when to when, both included."""
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _IN_A_SLICE = 30
 """How many events a slice is to have, more or less, where nothing groups them."""
 _PARTS = [1, 2, 4, 8, 24, 48, 144, 288, 720, 1440, 4320, 8640, 28_800, 86_400, 432_000, 864_000, 4_320_000, 8_640_000]
@@ -121,10 +121,10 @@ def samples_by_slices(
     parts = statements("slices/shown.sql")
     if "behind_peaks" in answers.rows:
         behind = {(group_values(key), start): peak for key, start, *peak in answers.rows["behind_peaks"]}
-        peaks = [behind[group_values(row[0]), _us(row[1])] for row in rows]
+        peaks = [behind[group_values(row[0]), micros(row[1])] for row in rows]
         return _shown(local, policy, question, rows, [(start, end) for start, end in peaks], view)
     texts = {tuple(_key(policy, g)): g for (g,) in engine.rows(parts["groups"].text)}
-    shown = [(n, texts[tuple(row[0])], _us(row[6])) for n, row in enumerate(rows, 1)]
+    shown = [(n, texts[tuple(row[0])], micros(row[6])) for n, row in enumerate(rows, 1)]
     engine.table("shown", {"episode": "bigint", "g": "string", "peak_at": "bigint"}, shown)
     found: dict[int, int] = dict(engine.rows(parts["fifth"].text))
     window = policy.window.microseconds
@@ -137,10 +137,10 @@ def _shown(
     view: Callable[[Sequence[Stretch]], None],
 ) -> Samples:  # fmt: skip
     """Return a few of the events of episodes, each from the one instant to the other."""
-    view([(_at(start), _at(end)) for start, end in at_peaks])
+    view([(instant(start), instant(end)) for start, end in at_peaks])
     part = statements("slices/shown.sql")["shown" if len(policy.group_by) == 1 else "shown_by_several"]
     values: dict[str, object] = {
-        "keys": [row[0] for row in rows], "starts": [_us(row[1]) for row in rows],
+        "keys": [row[0] for row in rows], "starts": [micros(row[1]) for row in rows],
         "from_ts": [start for start, _ in at_peaks], "peak_ats": [end for _, end in at_peaks],
     }  # fmt: skip
     local.rows(part.text, part.bind(values))
@@ -161,7 +161,7 @@ class _Questions:
             "as_of": question.as_of, "since": question.since, "until": question.until,
             "window_start": earlier(question.as_of, window), "look_back": earlier(question.since, window),
         }  # fmt: skip
-        self._values: dict[str, object] = {f"{name}_us": _us(each) for name, each in instants.items()}
+        self._values: dict[str, object] = {f"{name}_us": micros(each) for name, each in instants.items()}
         self._values["alert_threshold"] = policy.alert_threshold
         self._values["window_us"] = policy.window.microseconds
         self._values["slice_us"] = slice_us(policy, question, files.rows)
@@ -210,7 +210,7 @@ class _Questions:
         step = compile_lacking(self._policy, self._question)
         self._read(Leaf(self._policy.required_events, step.sql, step.parameters, None, columns_of(step.sql)))
         counts = [
-            (name, source, int(lacking), events, _at(first), _at(last))
+            (name, source, int(lacking), events, instant(first), instant(last))
             for name, g, events, first, last in self._run("fields", "field_counts")
             for source, lacking in [json.loads(g)]
         ]
@@ -230,7 +230,7 @@ class _Questions:
             "required_types": types,
             "type_day_counts": list(counted),
             "presence": [(bool(received),)],
-            "first_event": [(_at(first),)] if first is not None else [],
+            "first_event": [(instant(first),)] if first is not None else [],
         }
         if self._policy.alert_threshold is not None:
             rows["presence_now"] = [(bool(received_now),)]
@@ -263,9 +263,9 @@ class _Questions:
     def _counts(self) -> dict[str, list[Row]]:
         for name in ("governed", "counts", "sums", "bounds", "judged", "kept", "levels", "pieces", "episodes"):
             self._define("counts", name)
-        since = _us(self._question.since)
+        since = micros(self._question.since)
         episodes: list[Row] = [
-            (_key(self._policy, g), _at(start), _instant(end), end is None, start <= since, peak, _at(peak_at))
+            (_key(self._policy, g), instant(start), _instant(end), end is None, start <= since, peak, instant(peak_at))
             for g, start, end, peak, peak_at in self._run("counts", "found")
         ]
         now: list[Row] = [(_key(self._policy, g), events) for g, events in self._run("counts", "current_counts")]
@@ -278,7 +278,7 @@ class _Questions:
         }
 
     def _daily_peaks(self) -> list[Row]:
-        since, until = _us(self._question.since), _us(self._question.until)
+        since, until = micros(self._question.since), micros(self._question.until)
         peaks = dict.fromkeys(range((since + 1) // _DAY_US, until // _DAY_US + 1), 0)
         for start, end, peak in self._run("counts", "day_peaks"):
             for day in range(max(start // _DAY_US, min(peaks)), min(end // _DAY_US, max(peaks)) + 1):
@@ -290,9 +290,9 @@ class _Questions:
             self._policy, self._policies, self._question, holds=self._holds, only="retention"
         )  # fmt: skip
         values = query.parameters
-        cutoffs = [*zip(self._policy.required_events, map(_us, values["type_cutoffs"]), strict=True)]
+        cutoffs = [*zip(self._policy.required_events, map(micros, values["type_cutoffs"]), strict=True)]
         self._engine.table("cutoffs", {"event_type": "string", "cutoff": "bigint"}, cutoffs)
-        self._values["cutoff_us"] = _us(values["cutoff"])
+        self._values["cutoff_us"] = micros(values["cutoff"])
         return self._run("facts", "retention")
 
     def _define(self, file: str, name: str) -> SliceEngine:
@@ -312,7 +312,7 @@ def slice_us(policy: Policy, question: Question, rows: int) -> int:
     longest = gcd(_DAY_US, policy.window.microseconds)
     if policy.group_by:
         return longest
-    period = (question.until - question.since) // timedelta(microseconds=1)
+    period = micros(question.until) - micros(question.since)
     most = period * _IN_A_SLICE // max(rows, 1)
     lengths = [longest // parts for parts in _PARTS if longest % parts == 0]
     return next((length for length in lengths if length <= most), lengths[-1])
@@ -331,13 +331,5 @@ def _key(policy: Policy, group: str) -> str | list[str]:
     return group if len(policy.group_by) == 1 else list(json.loads(group)) if group else []
 
 
-def _us(instant: datetime) -> int:
-    return (instant - _EPOCH) // timedelta(microseconds=1)
-
-
-def _at(microseconds: int) -> datetime:
-    return _EPOCH + timedelta(microseconds=microseconds)
-
-
 def _instant(microseconds: int | None) -> datetime | None:
-    return None if microseconds is None else _at(microseconds)
+    return None if microseconds is None else instant(microseconds)

@@ -21,11 +21,12 @@ from auditlake.engine.duck_engine import DuckEngine
 from auditlake.engine.model import Row, StatementError, Summaries, Summary
 from auditlake.engine.statements import statement
 from auditlake.engine.timings import answered_by, stage
+from auditlake.events.times import instant, micros
 from auditlake.policies import merge
 from auditlake.policies.compile import CompiledQuery, compile_by_day, moments_of, samples_again, told_by_day
 from auditlake.policies.condition import ConditionError
 from auditlake.policies.day_rows import day_and_rest, days_with_more, encoded, of_others
-from auditlake.policies.days import DAY, Part, instant, micros, parts_of, stretches
+from auditlake.policies.days import DAY, Part, parts_of, stretches
 from auditlake.policies.evaluate import Answers as PolicyAnswers
 from auditlake.policies.evaluate import Known, Runner, Samples, sorted_by
 from auditlake.policies.few_days import DAYS_AT_ONCE, counted_together, has_few, is_counted, keep_events

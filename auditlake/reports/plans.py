@@ -6,8 +6,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from auditlake.context import LakeContext
-from auditlake.events.times import day_of
-from auditlake.policies.days import DAY, micros
+from auditlake.events.times import day_of, micros
+from auditlake.policies.days import DAY
 from auditlake.policies.evaluate import sorted_by
 from auditlake.policies.few_days import DAYS_AT_ONCE, has_few, is_counted
 from auditlake.policies.holds import Hold

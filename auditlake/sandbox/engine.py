@@ -16,7 +16,7 @@ from auditlake.disk.layout import partition_day
 from auditlake.engine.narrowing import asked_by
 from auditlake.engine.sql_text import identifier, literal, select_events
 from auditlake.events.schema import PUBLIC_COLUMNS
-from auditlake.events.times import EPOCH, MICROSECOND
+from auditlake.events.times import instant
 from auditlake.sandbox.gate import Gate, Refusal, check
 from auditlake.store.narrowed import Contents, files_for
 
@@ -119,7 +119,7 @@ class Narrowing:
 
 
 def _instant(microseconds: int | None) -> datetime | None:
-    return None if microseconds is None else EPOCH + microseconds * MICROSECOND
+    return None if microseconds is None else instant(microseconds)
 
 
 def _dataset(files: list[str]) -> Any:

@@ -23,7 +23,7 @@ from auditlake.engine.sql_text import select_events
 from auditlake.engine.statements import statement
 from auditlake.errors import QueryError, RefusedError, SandboxError, StoppedError
 from auditlake.events.schema import PUBLIC_COLUMNS
-from auditlake.events.times import EPOCH, MICROSECOND, Instant, judged_as_of
+from auditlake.events.times import Instant, judged_as_of, micros
 from auditlake.landing.flush import flush
 from auditlake.landing.positions import unflushed
 from auditlake.landing.segments import OWN
@@ -299,7 +299,7 @@ def _reading(files: Sequence[Contents], last_batch: int | None) -> Reading:
 
 
 def _microseconds(at: datetime | None) -> int | None:
-    return None if at is None else (at - EPOCH) // MICROSECOND
+    return None if at is None else micros(at)
 
 
 def _is_owner(layout: Layout, principal: str) -> bool:

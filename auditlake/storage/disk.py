@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import errno
 import os
-import secrets
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from auditlake.disk.durable import sync_file, sync_folder, write_whole
+from auditlake.disk.durable import DRAFT, drafting, sync_file, sync_folder, write_whole
 from auditlake.disk.files import check_folder, descriptor_of, open_file, read_file, remove_file
-from auditlake.disk.rights import FILE_MODE, give, make_folder
+from auditlake.disk.rights import give, make_folder
 
 _PIECE = 1 << 20
-_DRAFT = ".draft"
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +108,8 @@ class Disk:
     def _link(self, path: Path, data: bytes | Path) -> bool:
         """Give bytes a name that none has; return whether it has them now."""
         if not isinstance(data, Path):
-            draft = _written(path, data)
+            with drafting(path) as (draft, file):
+                file.write(data)
             try:
                 return self._name(draft, path)
             finally:
@@ -148,22 +147,6 @@ class Disk:
         return False
 
 
-def _written(path: Path, data: bytes) -> Path:
-    """Write a draft of a file beside it, durable but for its name, and return its path."""
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(6)}{_DRAFT}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            give(descriptor, path)
-            file.write(data)
-            file.flush()
-            os.fsync(descriptor)
-    except BaseException:
-        draft.unlink(missing_ok=True)
-        raise
-    return draft
-
-
 def _below(folder: Path, prefix: str) -> Iterator[str]:
     """Yield the names of files below a folder, in no order."""
     with os.scandir(folder) as entries:
@@ -171,10 +154,10 @@ def _below(folder: Path, prefix: str) -> Iterator[str]:
             if entry.is_dir(follow_symlinks=False):
                 with suppress(FileNotFoundError):  # removed meanwhile
                     yield from _below(Path(entry.path), f"{prefix}{entry.name}/")
-            elif not entry.name.endswith(_DRAFT):
+            elif not entry.name.endswith(DRAFT):
                 yield prefix + entry.name
 
 
 def _has_file(folder: Path) -> bool:
     with os.scandir(folder) as entries:
-        return any(entry.is_file(follow_symlinks=False) and not entry.name.endswith(_DRAFT) for entry in entries)
+        return any(entry.is_file(follow_symlinks=False) and not entry.name.endswith(DRAFT) for entry in entries)

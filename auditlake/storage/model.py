@@ -9,10 +9,13 @@ what it does once. A writer that needs to know its own files writes its name int
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
+
+from auditlake.errors import StorageError
 
 
 class Storage(Protocol):
@@ -115,11 +118,24 @@ def found(storage: Storage, name: str) -> bytes | None:
 
 
 def put(storage: Storage, files: Mapping[str, bytes | Path]) -> None:
-    """Make files that are named by what they hold; one that has other bytes is damaged, and is made anew.
+    """Make files that are named by what they hold; one that has other bytes is damaged, and is replaced.
+
+    A reader gets the damaged bytes or the right ones. What is no regular file has no bytes, and is removed first.
 
     Raises:
         OSError: As for :meth:`Storage.create`.
     """
-    if damaged := storage.create(files):
-        storage.remove(damaged)
-        storage.create({name: files[name] for name in damaged})
+    for name in storage.create(files):
+        data = files[name]
+        whole = data if isinstance(data, bytes) else data.read_bytes()
+        try:
+            there = found(storage, name)
+        except StorageError:
+            raise
+        except OSError:
+            storage.remove([name])
+            there = None
+        if not storage.swap(name, whole, there):
+            raise OSError(errno.EBUSY, "another writer has replaced this meanwhile", name)
+        if isinstance(data, Path):
+            data.unlink()

@@ -159,7 +159,10 @@ class ObjectStore:
                 raise
             return True
 
-        return self._until_answered(name, attempt)
+        try:
+            return self._until_answered(name, attempt)
+        finally:
+            (self._cache / name).unlink(missing_ok=True)
 
     def remove(self, names: Iterable[str], *, synced: bool = True) -> None:  # noqa: ARG002 - what is gone is gone
         """Remove objects, and their copies here."""

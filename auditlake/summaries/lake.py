@@ -21,9 +21,9 @@ from auditlake.engine.duck import beside, keep_rows, view_events
 from auditlake.engine.duck_engine import DuckEngine, statement_errors
 from auditlake.engine.model import Summaries, Summary
 from auditlake.engine.sql_text import identifier
-from auditlake.engine.summed import DAY_US, RowSummaries, micros
+from auditlake.engine.summed import DAY_US, RowSummaries
 from auditlake.events.schema import COLUMNS
-from auditlake.events.times import day_of
+from auditlake.events.times import day_of, micros
 from auditlake.store.files import Files
 from auditlake.store.model import Snapshot
 from auditlake.store.snapshot import file_paths, is_as_named

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from auditlake import AuditEvent, AuditLake
 from auditlake.alerts.evaluator import Evaluator
-from auditlake.alerts.model import Alert, instant
+from auditlake.alerts.model import Alert
+from auditlake.events.times import instant
 from auditlake.landing.trail import Terms, Trail, TrailOptions
 from auditlake.testing import set_policies
 

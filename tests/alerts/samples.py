@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from auditlake.alerts.model import Alert, instant
+from auditlake.alerts.model import Alert
+from auditlake.events.times import instant
 from tests.alerts.lakes import BASE, SECOND
 
 _ALERT = Alert(

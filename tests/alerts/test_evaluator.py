@@ -14,8 +14,8 @@ import pytest
 from auditlake import AuditEvent
 from auditlake.alerts import evaluator as room
 from auditlake.alerts import live_batches
-from auditlake.alerts.model import instant
 from auditlake.disk.layout import Layout
+from auditlake.events.times import instant
 from tests.alerts.conftest import Make
 from tests.alerts.lakes import BASE, HOUR, MINUTE, SECOND, Play, event, policy
 from tests.soak import mostly

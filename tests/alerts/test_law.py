@@ -12,7 +12,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from auditlake.alerts.model import Alert, Group, instant, micros
+from auditlake.alerts.model import Alert, Group
+from auditlake.events.times import instant, micros
 from tests.alerts.lakes import BASE, SECOND, Play, event, policy
 from tests.oracle import Ev, episodes, grouped, matches
 from tests.strategies import eq

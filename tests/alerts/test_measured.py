@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 
 from auditlake.alerts import evaluator
 from auditlake.alerts.lake_reader import Episode, LakeReader
-from auditlake.alerts.model import micros
-from auditlake.events.times import parse_instant
+from auditlake.events.times import micros, parse_instant
 from auditlake.policies.model import Policy
 from tests.alerts.conftest import Make
 from tests.alerts.lakes import BASE, SECOND, Play, event

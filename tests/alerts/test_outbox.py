@@ -9,8 +9,8 @@ import pytest
 
 from auditlake import testing
 from auditlake.alerts import sinks
-from auditlake.alerts.model import micros
 from auditlake.alerts.sinks import CallSink, Dispatch, Place
+from auditlake.events.times import micros
 from tests.alerts.samples import alert
 from tests.alerts.test_people import NOON, Kept, ids, rounds
 from tests.waiting import HANG_SECONDS, until

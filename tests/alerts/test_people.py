@@ -23,7 +23,7 @@ from auditlake.alerts import outbox as room
 from auditlake.alerts.chat import Slack, Teams
 from auditlake.alerts.configured import outbox, tried
 from auditlake.alerts.mail import Mail
-from auditlake.alerts.model import Alert, micros
+from auditlake.alerts.model import Alert
 from auditlake.alerts.outbox import FailedError, Outbox, RejectedError
 from auditlake.alerts.secrets import Secret, SecretError
 from auditlake.alerts.sinks import Dispatch, Place
@@ -32,6 +32,7 @@ from auditlake.alerts.webhook import Webhook
 from auditlake.cli.docs import FOLDER
 from auditlake.disk.layout import Layout
 from auditlake.errors import LakeFormatError
+from auditlake.events.times import micros
 from auditlake.upkeep.doctor import examine
 from tests.alerts.samples import alert
 from tests.alerts.servers import MailServer, certificate

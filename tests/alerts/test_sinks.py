@@ -13,9 +13,10 @@ from pathlib import Path
 import pytest
 
 from auditlake.alerts import sinks as room
-from auditlake.alerts.model import Alert, Turn, alert_of, instant
+from auditlake.alerts.model import Alert, Turn, alert_of
 from auditlake.alerts.sinks import CallSink, Dispatch, JsonlSink, LogSink, Place, Sink, as_sinks
 from auditlake.events.durations import Duration
+from auditlake.events.times import instant
 from auditlake.policies.model import Policy
 from tests.alerts.lakes import BASE, SECOND
 from tests.alerts.samples import alert

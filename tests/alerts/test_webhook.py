@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from auditlake.alerts import outbox as room
-from auditlake.alerts.model import instant
 from auditlake.alerts.sinks import CallSink, Dispatch, Place
 from auditlake.alerts.webhook import Webhook
+from auditlake.events.times import instant
 from tests.alerts.lakes import BASE
 from tests.alerts.samples import alert
 from tests.waiting import HANG_SECONDS, until

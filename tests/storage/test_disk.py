@@ -139,9 +139,13 @@ def test_links_are_not_followed(disk: Disk, tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "outside").iterdir()] == ["p"]
 
 
-def test_a_damaged_file(disk: Disk) -> None:
-    """A file that is named by what it holds is made anew where it holds something else."""
+def test_a_damaged_file(disk: Disk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that is named by what it holds is replaced where it holds something else: no reader sees it absent."""
     disk.create({"a": b"", "b": b"right"})
-    put(disk, {"a": b"whole", "b": b"right", "c": b"new"})
+    (disk.root / "l").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "draft").write_bytes(b"linked")
+    monkeypatch.setattr(Disk, "remove", lambda _, names: [(disk.root / each).unlink() for each in names if each == "l"])
+    put(disk, {"a": b"whole", "b": b"right", "c": b"new", "l": tmp_path / "draft"})
 
-    assert [disk.read(name) for name in "abc"] == [b"whole", b"right", b"new"]
+    assert [disk.read(name) for name in "abcl"] == [b"whole", b"right", b"new", b"linked"]
+    assert not (tmp_path / "draft").exists()

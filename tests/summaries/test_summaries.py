@@ -22,8 +22,8 @@ from auditlake.disk.lock import exclusive
 from auditlake.engine.duck import connect, view_events
 from auditlake.engine.duck_engine import DuckEngine
 from auditlake.engine.model import StatementError, Summary
-from auditlake.engine.summed import DAY_US, RowSummaries, micros
-from auditlake.events.times import EPOCH
+from auditlake.engine.summed import DAY_US, RowSummaries
+from auditlake.events.times import EPOCH, micros
 from auditlake.query.view import judging_engine
 from auditlake.store.model import Snapshot
 from auditlake.store.snapshot import file_paths

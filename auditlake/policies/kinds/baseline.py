@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from auditlake.display.text import spelled
 from auditlake.engine.statements import Statement, statements
+from auditlake.events.times import MICROSECOND, instant, micros
 from auditlake.policies.kinds.model import FindingKind, Inquiry, Key, Query, length
 from auditlake.policies.kinds.threshold import MEASURED, Comparison, Threshold, ThresholdKind, groups, whose
 from auditlake.policies.kinds.words import Words
@@ -27,7 +28,6 @@ _MOST_SEASONS = 60
 _RATIOS = (Decimal(1), Decimal(1000))
 _OFFSET = re.compile(r"([+-])(0[0-9]|1[0-7]):([0-5][0-9])|([+-])(18):(00)")
 _REQUIRED = ("bucket", "season", "seasons", "at_least", "ratio")
-_START, _MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
 _SCHEMA: dict[str, Any] = {
     "type": "object", "additionalProperties": False, "required": list(_REQUIRED),
     "description": "Unusually many or few events, compared with the same stretch of the seasons before.",
@@ -114,7 +114,7 @@ class BaselineKind(ThresholdKind):
             "zero": zero, "bucket_us": bucket, "season": own["season"].microseconds // bucket,
             "seasons": own["seasons"], "at_least": own["at_least"], "hundredths": int(own["ratio"] * 100),
             "is_below": is_below, "first": self._first(policy, question),
-            "last": (_us(question.until) - zero) // bucket - is_below,
+            "last": (micros(question.until) - zero) // bucket - is_below,
             "history_start": self.history_start(policy, question),
         }  # fmt: skip
 
@@ -123,12 +123,12 @@ class BaselineKind(ThresholdKind):
         own = policy.more["baseline"]
         bucket, season = own["bucket"].microseconds, own["season"].microseconds
         reach = self._zero(policy) + self._first(policy, question) * bucket - season * (own["seasons"] + 1)
-        return max(BEFORE_ALL, _START + timedelta(microseconds=max(reach, -1)) - _MICROSECOND)
+        return max(BEFORE_ALL, instant(max(reach, -1) - 1))
 
     def _first(self, policy: Policy, question: Question) -> int:
         """Return the first judged bucket: one that ends with `since` is judged too, as a run may go on from it."""
         bucket: int = policy.more["baseline"]["bucket"].microseconds
-        return (_us(question.since) - 1 - self._zero(policy)) // bucket
+        return (micros(question.since) - 1 - self._zero(policy)) // bucket
 
     def about(self, rows: Sequence[Row], policy: Policy) -> Mapping[str, Any]:
         """Return what is usual, from which number on a bucket is unusual, and the numbers of the seasons before."""
@@ -147,7 +147,7 @@ class BaselineKind(ThresholdKind):
         """Return from the first of the seasons before to the bucket of the peak."""
         own = policy.more["baseline"]
         bucket, zero = own["bucket"].microseconds, self._zero(policy)
-        begins = peak_at - _MICROSECOND * ((_us(peak_at) - zero) % bucket)
+        begins = peak_at - MICROSECOND * ((micros(peak_at) - zero) % bucket)
         past = timedelta(microseconds=own["season"].microseconds * own["seasons"])
         yield earlier(begins, past), begins
 
@@ -219,7 +219,3 @@ def _offset_us(text: str) -> int:
     """Return how far a zone's clocks are ahead of UTC, in microseconds."""
     minutes = int(text[1:3]) * 60 + int(text[4:])
     return (-minutes if text[0] == "-" else minutes) * 60_000_000
-
-
-def _us(instant: datetime) -> int:
-    return (instant - _START) // _MICROSECOND
