@@ -120,7 +120,7 @@ def _counted(engine: DuckEngine, policies: Sequence[Policy], part: Question, win
     time, kind = table["t"].to_numpy() - origin, table["number"].to_numpy()
     groups, group = pa.array(["[]"]), None
     if policies[0].group_by:
-        encoded = table["g"].combine_chunks().dictionary_encode()
+        encoded = table["g"].dictionary_encode().combine_chunks()
         groups, group = encoded.dictionary, encoded.indices.fill_null(-1).to_numpy()
     counted = []
     for policy in policies:

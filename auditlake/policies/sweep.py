@@ -68,13 +68,16 @@ class Sweep:
     def __init__(self, events: Numbers, asked: Asked) -> None:
         self._events, self._asked, self._bits = events, asked, asked.bits
         self._mask = (1 << asked.bits) - 1
-        times = events & self._mask
         # What comes before the period counts from its beginning on.
+        times = events & self._mask
         early = np.flatnonzero(times < asked.since)
         self._moments = events.copy() if len(early) else events
         self._moments[early] += asked.since - times[early]
-        times[early] = asked.since
-        self._days: Numbers = times // DAY_US
+
+    def _days(self, places: Numbers) -> Numbers:
+        """Return the days of the events at some places."""
+        days: Numbers = (self._moments[places] & self._mask) // DAY_US
+        return days
 
     def _left(self, moments: Numbers) -> Numbers:
         """Return how many events before and in a group no longer count at moments, each a number as events are."""
@@ -88,16 +91,18 @@ class Sweep:
         """Return the stretches at the threshold or above it."""
         asked, moments = self._asked, self._moments
         least, window = asked.threshold, asked.window
-        pairs = max(len(moments) - least + 1, 0)
+        pairs, last = max(len(moments) - least + 1, 0), len(moments) - 1
         at = np.flatnonzero(self._events[:pairs] + window > moments[least - 1 :]) + (least - 1)
+        if not len(at):
+            return Pieces(at, at, at, at, at > 0, at, at)
         # A moment is judged once all that happens in it has happened: by its last event.
-        at = at[moments[at] != np.append(moments, -1)[at + 1]] if len(at) else at
+        at = at[(at == last) | (moments[np.minimum(at + 1, last)] != moments[at])]
         high, until = moments[at], self._events[at - least + 1] + window
         level = at + 1 - self._left(high)
-        is_first = np.append(True, high[1:] > until[:-1])[: len(at)]
+        is_first = np.append(True, high[1:] > until[:-1])
         first = np.flatnonzero(is_first)
         group, start = high[first] >> self._bits, high[first] & self._mask
-        end = until[np.append(first[1:], len(at))[: len(first)] - 1] & self._mask
+        end = until[np.append(first[1:], len(at)) - 1] & self._mask
         # Cut at midnights.
         from_day, to_day = np.maximum(start, asked.since + 1) // DAY_US, np.minimum(end, asked.until) // DAY_US
         episode, day = _spread(from_day, to_day - from_day + 1)
@@ -106,14 +111,14 @@ class Sweep:
         before = np.zeros(len(day), np.int64)
         before[is_carried] = self._level((group[episode] << self._bits)[is_carried] + since[is_carried])
         # The highest count after an event on each day of an episode, and where it is first reached.
-        number, its_day = np.cumsum(is_first) - 1, self._days[at]
-        part = np.flatnonzero(np.append(True, is_first[1:] | (its_day[1:] != its_day[:-1]))[: len(at)])
-        highest = np.maximum.reduceat(level, part) if len(part) else level
+        number, its_day = np.cumsum(is_first) - 1, self._days(at)
+        part = np.flatnonzero(np.append(True, is_first[1:] | (its_day[1:] != its_day[:-1])))
+        highest = np.maximum.reduceat(level, part)
         reached = np.flatnonzero(level == np.repeat(highest, np.diff(np.append(part, len(at)))))
         reached_at = (high & self._mask)[reached[np.searchsorted(reached, part)]]
         days = asked.until // DAY_US + 1
         of_part, own = number[part] * days + its_day[part], episode * days + day
-        place = np.minimum(np.searchsorted(of_part, own), max(len(part) - 1, 0))
+        place = np.minimum(np.searchsorted(of_part, own), len(part) - 1)
         top = np.where(of_part[place] == own, highest[place], 0)
         return Pieces(
             day, group[episode], np.maximum(start[episode], since),
@@ -123,26 +128,39 @@ class Sweep:
 
     def peaks(self) -> Numbers:
         """Return the highest count of any group on each day of the period."""
-        asked, moments, days = self._asked, self._moments, self._days
+        asked, moments, number = self._asked, self._moments, len(self._moments)
         best = np.zeros(asked.days.stop, np.int64)
-        known = np.arange(0, len(moments), _BLOCK)
-        left = self._left(moments[known])
-        np.maximum.at(best, days[known], known + 1 - left)
-        most = np.repeat(known + _BLOCK - left, _BLOCK)[: len(moments)]
-        at = np.flatnonzero(most > best[days])
-        np.maximum.at(best, days[at], at + 1 - self._left(moments[at]))
+        # Of the first event of each block the count is known; after the others it is at most as high as `most`.
+        first = np.arange(0, number, _BLOCK)
+        left, day = self._left(moments[first]), self._days(first)
+        most = first + _BLOCK - left
+        np.maximum.at(best, day, first + 1 - left)
+        lowest = best[asked.days.start :].min()
+        is_of_one = self._are_together(first, first + _BLOCK)
+        block = np.flatnonzero(most > np.where(is_of_one, best[day], lowest))
+        which, at = _spread(first[block], np.minimum(number - first[block], _BLOCK))
+        most = most[block][which]
+        looked_at = at[most > best[self._days(at)]]
+        np.maximum.at(best, self._days(looked_at), looked_at + 1 - self._left(moments[looked_at]))
         # What is there before a midnight counts at it, too: until something comes, or has left.
-        group, none = moments >> self._bits, np.iinfo(np.int64).max
-        is_last = (np.append(days[1:], none) != days) | (np.append(group[1:], none) != group)
-        last = np.flatnonzero(is_last & (most > best[asked.days.start :].min()))
-        until = np.minimum((moments[last] & self._mask) + asked.window - 1, asked.until) // DAY_US
-        is_same = np.append(group, none)[last + 1] == group[last]
-        until[is_same] = np.minimum(until, np.append(days, none)[last + 1])[is_same]
-        which, midnight = _spread(days[last] + 1, until - days[last])
-        is_open = most[last][which] > best[midnight]
+        is_last = ~self._are_together(at, at + 1)
+        at, most = at[is_last], most[is_last]
+        group, own, following = moments[at] >> self._bits, self._days(at), np.minimum(at + 1, number - 1)
+        until = np.minimum((moments[at] & self._mask) + asked.window - 1, asked.until) // DAY_US
+        goes_on = (following > at) & (moments[following] >> self._bits == group)
+        until = np.where(goes_on, np.minimum(until, self._days(following)), until)
+        which, midnight = _spread(own + 1, until - own)
+        is_open = most[which] > best[midnight]
         which, midnight = which[is_open], midnight[is_open]
-        np.maximum.at(best, midnight, self._level((group[last][which] << self._bits) + midnight * DAY_US))
+        np.maximum.at(best, midnight, self._level((group[which] << self._bits) + midnight * DAY_US))
         return best[asked.days.start :]
+
+    def _are_together(self, places: Numbers, others: Numbers) -> NDArray[Any]:
+        """Return whether events are of one group and day with later ones, and so with all between; not past the end."""
+        there = np.minimum(others, len(self._moments) - 1)
+        is_of_group = self._moments[places] >> self._bits == self._moments[there] >> self._bits
+        found: NDArray[Any] = (others == there) & is_of_group & (self._days(places) == self._days(there))
+        return found
 
 
 def _spread(first: Numbers, number: Numbers) -> tuple[Numbers, Numbers]:

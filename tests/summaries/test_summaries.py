@@ -65,6 +65,7 @@ def of_any_size() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("auditlake.summaries.lake.FEWEST", 0)
         patch.setattr("auditlake.reports.evaluators.FEWEST", 0)
+        patch.setattr("auditlake.remembered.memory.FEWEST", 0)
         yield
 
 
