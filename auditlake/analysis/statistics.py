@@ -116,8 +116,9 @@ def statistics(
         counts: What counts the events of the engine.
         memory: What may be known of the policies.
     """
-    for file, name in (("types", "type_counts"), ("users", "user_counts")):
-        counts.lay_out(Summary(name, statement(f"summaries/{file}.sql", name).text), instants=[as_of])
+    for file, name, adds_up in (("types", "type_counts", False), ("users", "user_counts", True)):
+        part = statement(f"summaries/{file}.sql", name)
+        counts.lay_out(Summary(name, part.text, adds_up=adds_up), instants=[as_of])
     ((total, first, last),) = _ask(engine, "totals")
     by_type: dict[str, int] = dict(_ask(engine, "by_type"))
     asked = [

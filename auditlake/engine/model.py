@@ -44,6 +44,9 @@ class Summary:
     instant of a question among them; numbers have at most 64 bits."""
     macros: tuple[str, ...] = ()
     """Statements that make the macros which it calls."""
+    adds_up: bool = False
+    """Whether rows are kept that are added up over the files of a month: by file they would be nearly as many as the
+    events. The last column is then a number of events, the others say of what; what is laid out may have no ``day``."""
 
 
 class Summaries(Protocol):

@@ -8,13 +8,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from auditlake.engine.duck import kept_rows
 from auditlake.engine.duck_engine import DuckEngine, statement_errors
 from auditlake.engine.model import Row, StatementError
-from auditlake.events.times import EPOCH, MICROSECOND
+from auditlake.events.times import instant, micros
 from auditlake.policies.compile import compile_arrived
 from auditlake.policies.condition import ConditionError
 from auditlake.policies.model import Policy
@@ -69,7 +69,7 @@ def counted_by_day(
 
 def _parts(question: Question, window: int, number: Mapping[int, int]) -> Iterator[Question]:
     """Yield the parts of a period that are read one after the other, each up to a midnight."""
-    since, until = _us(question.since), _us(question.until)
+    since, until = micros(question.since), micros(question.until)
     least, begins, events = max(_WINDOWS * window // _DAY, 1), since, 0
     for day in range((since + 1) // _DAY, until // _DAY):
         events += number.get(day, 0)
@@ -82,7 +82,7 @@ def _parts(question: Question, window: int, number: Mapping[int, int]) -> Iterat
 
 def _days(part: Question, window: int) -> range:
     """Return the days whose events are read for a part."""
-    return range((_us(part.since) - window + 1) // _DAY, _us(part.until) // _DAY + 1)
+    return range((micros(part.since) - window + 1) // _DAY, micros(part.until) // _DAY + 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +112,7 @@ def _counted(engine: DuckEngine, policies: Sequence[Policy], part: Question, win
     from auditlake.policies.sweep import Asked, Sweep
 
     look_back = earlier(part.since, timedelta(microseconds=window))
-    origin = _us(look_back) // _DAY * _DAY
+    origin = micros(look_back) // _DAY * _DAY
     types = sorted({name for policy in policies for name in policy.required_events})
     step = compile_arrived(policies[0], types, look_back, part)
     with statement_errors():
@@ -125,8 +125,8 @@ def _counted(engine: DuckEngine, policies: Sequence[Policy], part: Question, win
     counted = []
     for policy in policies:
         asked = Asked(
-            policy.window.microseconds, int(policy.alert_threshold or 0), _us(part.since) - origin,
-            _us(part.until) - origin,
+            policy.window.microseconds, int(policy.alert_threshold or 0), micros(part.since) - origin,
+            micros(part.until) - origin,
         )  # fmt: skip
         if asked.bits + len(groups).bit_length() > _NUMBER:
             raise OverflowError
@@ -185,12 +185,4 @@ def _rows(policy: Policy, counted: Sequence[_Counted]) -> Mapping[str, Found]:
 
 
 def _question(since: int, until: int) -> Question:
-    return Question(_instant(until), _instant(since), _instant(until))
-
-
-def _instant(us: int) -> datetime:
-    return EPOCH + timedelta(microseconds=us)
-
-
-def _us(instant: datetime) -> int:
-    return (instant - EPOCH) // MICROSECOND
+    return Question(instant(until), instant(since), instant(until))

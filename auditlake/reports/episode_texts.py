@@ -9,6 +9,7 @@ import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Self
 
+from auditlake.engine.arrow_rows import table_rows
 from auditlake.engine.duck import connect
 from auditlake.engine.statements import statement
 from auditlake.findings.finding import canonical_group
@@ -35,6 +36,7 @@ class EpisodeTexts:
 
     def __init__(self, policy_id: str, episodes: EpisodeColumns) -> None:
         import numpy as np
+        import pyarrow as pa
 
         self.episodes = episodes
         self._connection = connect(memory=_MEMORY)
@@ -45,11 +47,17 @@ class EpisodeTexts:
         self._group_json = _texts([compact(dict(each or {})) for each in groups])
         # The array that an id is made of, up to the start.
         self._id_head = _texts([f"{compact([policy_id, episodes.kind, each, ''])[:-1]}," for each in canonical])
-        peaks, of_peak = np.unique(episodes.table["peak"].to_numpy(), return_inverse=True)
-        _, first, self._which = np.unique(
-            episodes.codes.astype(np.int64) * len(peaks) + of_peak.reshape(-1), return_index=True, return_inverse=True
-        )
-        messages = [each.message for each in episodes.at(first.tolist())]
+        peaks = _whole(episodes.table["peak"]).dictionary_encode()
+        number = max(len(peaks.dictionary), 1)
+        pairs = pa.array(episodes.codes.astype(np.int64) * number + peaks.indices.to_numpy()).dictionary_encode()
+        self._which = pairs.indices
+        values = peaks.dictionary.to_pylist()
+        # Of an episode's message all but group and peak are of no consequence: they are those of the first.
+        messages = [
+            episodes.make((episodes.groups[pair // number], *row[:4], values[pair % number], row[5])).message
+            for row in table_rows(episodes.table.slice(0, 1))
+            for pair in pairs.dictionary.to_pylist()
+        ]
         self._messages, self._message_json = _texts(messages), _texts([*map(compact, messages)])
 
     def __enter__(self) -> Self:
@@ -69,7 +77,7 @@ class EpisodeTexts:
 
         table, codes = self.episodes.table.slice(begin, end - begin), pa.array(self.episodes.codes[begin:end])
         columns = {name: _whole(table[name]) for name in table.column_names}
-        which = pa.array(self._which[begin:end])
+        which = self._which.slice(begin, end - begin)
         texts = {
             "id_head": self._id_head.take(codes), "group_json": self._group_json.take(codes),
             "message_json": self._message_json.take(which),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
 
 import duckdb
@@ -21,16 +21,19 @@ from auditlake.engine.duck import beside, keep_rows, view_events
 from auditlake.engine.duck_engine import DuckEngine, statement_errors
 from auditlake.engine.model import Summaries, Summary
 from auditlake.engine.sql_text import identifier
+from auditlake.engine.statements import statement
 from auditlake.engine.summed import DAY_US, RowSummaries
 from auditlake.events.schema import COLUMNS
 from auditlake.events.times import day_of, micros
 from auditlake.store.files import Files
 from auditlake.store.model import Snapshot
 from auditlake.store.snapshot import file_paths, is_as_named
-from auditlake.summaries.segments import NUMBER, Segment, keep, of_files, read_segments, use
+from auditlake.summaries.segments import NUMBER, Segment, keep, keep_sums, of_files, read_segments, use
 
 FORM = 1
 """Of the segments: to be raised when they change."""
+_MONTH = 32
+"""How many days are added up: of a deletion one of these is counted again."""
 FEWEST = 200_000
 """From how many events on to look summaries up is quicker than to count the events."""
 
@@ -62,7 +65,8 @@ class LakeSummaries:
         files = self._snapshot.table if days is None else self._snapshot.table.of_days(list(map(day_of, days)))
         # The last microsecond of a day cuts none: all of the day is before the instant.
         cut = files.of_days({day_of(micros(each) // DAY_US) for each in instants if (micros(each) + 1) % DAY_US})
-        parts = [self._laid_out(summary, files.without(cut.table["path"].combine_chunks()), instants)]
+        whole = files.without(cut.table["path"].combine_chunks())
+        parts = [(self._added_up if summary.adds_up else self._laid_out)(summary, whole, instants)]
         if len(cut) or self._beside is not None:
             parts.append(self._of_rows(summary, cut, days, instants).cast(parts[0].schema))
         keep_rows(self._connection, summary.name, pa.concat_tables(parts))
@@ -72,11 +76,33 @@ class LakeSummaries:
         found = of_files(self._of(summary, files), files)
         places = compute.index_in(found.files, files.table["path"].combine_chunks())
         day = files.table["day"].combine_chunks().take(places).cast(pa.int32()).cast(pa.int64())
-        stretch = pa.nulls(len(day), pa.int64()).fill_null(0)
-        for each in instants:
-            stretch = compute.add(stretch, compute.less(micros(each), compute.multiply(day, DAY_US)).cast(pa.int64()))
+        stretch = _stretches(day, instants)
         file = found.rows[NUMBER].combine_chunks()
         return found.rows.set_column(0, "day", day.take(file)).add_column(1, "stretch", stretch.take(file))
+
+    def _added_up(self, summary: Summary, files: Files, instants: Sequence[datetime]) -> pa.Table:
+        """Return the rows of a summary of whole data files, added up by month; what is missing is counted.
+
+        It is kept where it has the month as the snapshot has it, but for the newest day, which as_of may cut.
+        """
+        digest, none = statement_digest(summary), self._counted(summary, files.of_days(()))
+        known = read_segments(self._layout, digest, none.rows.schema)
+        use(self._layout, digest)
+        newest = compute.max(self._snapshot.table.table["day"]).as_py()
+        before = self._snapshot.table.without(self._snapshot.table.of_days([newest]).table["path"].combine_chunks())
+        whole = {month: own for (month, _), own in _by_month(before, ())}
+        parts, new = [_placed(none.rows, 0)], list[Segment]()
+        for (month, stretch), own in _by_month(files, instants):
+            paths = own.table["path"].combine_chunks()
+            found = next((each for each in known if each.is_within(paths)), none)
+            if len(missing := own.without(found.files)):
+                found = Segment(paths, _sum(found.rows, self._counted(summary, missing).rows))
+                if month not in whole or not len(whole[month].without(paths)):
+                    new.append(found)
+            parts.append(_placed(found.rows, stretch))
+        if new:
+            keep_sums(self._layout, digest, new, known, self._snapshot, self._most)
+        return pa.concat_tables(parts)
 
     def _of_rows(
         self, summary: Summary, files: Files, days: Collection[int] | None, instants: Sequence[datetime]
@@ -109,17 +135,53 @@ class LakeSummaries:
     def _counted(self, summary: Summary, files: Files) -> Segment:
         """Return what a statement gives of some data files."""
         with beside(self._connection) as own, statement_errors():
-            view_events(own, file_paths(self._layout, files), columns=(*COLUMNS, NUMBER))
+            name = "file_events" if summary.adds_up else "events"
+            view_events(own, file_paths(self._layout, files), name=name, columns=(*COLUMNS, NUMBER))
+            if summary.adds_up:
+                own.execute(statement("summaries/rows.sql", "one_file").text)
             for macro in summary.macros:
                 own.execute(macro)
             rows = own.sql(summary.sql).to_arrow_table()
+        if summary.adds_up:
+            return Segment(files.table["path"].combine_chunks(), rows.drop_columns([NUMBER]))
         rows = rows.set_column(0, NUMBER, rows[NUMBER].cast(pa.uint32()))
         return Segment(files.table["path"].combine_chunks(), rows.combine_chunks())
 
 
+def _stretches(days: pa.Array, instants: Sequence[datetime]) -> pa.Array:
+    """Return how many of the instants lie before each of some days."""
+    stretch = pa.nulls(len(days), pa.int64()).fill_null(0)
+    for each in instants:
+        stretch = compute.add(stretch, compute.less(micros(each), compute.multiply(days, DAY_US)).cast(pa.int64()))
+    return stretch
+
+
+def _by_month(files: Files, instants: Sequence[datetime]) -> Iterator[tuple[tuple[int, int], Files]]:
+    """Yield files by month and stretch; months are of so many days."""
+    days = files.table["day"].combine_chunks().cast(pa.int32()).cast(pa.int64())
+    months = compute.divide(days, _MONTH)
+    places = compute.add(compute.multiply(months, len(instants) + 1), _stretches(days, instants))
+    for place in places.unique().to_pylist():
+        yield divmod(place, len(instants) + 1), Files(files.table.filter(compute.equal(places, place)))
+
+
+def _sum(rows: pa.Table, others: pa.Table) -> pa.Table:
+    """Return the rows of a summary that adds up, of two sets of files, as those of both."""
+    *keys, number = rows.column_names
+    both = pa.concat_tables([rows, others]).group_by(keys, use_threads=False).aggregate([(number, "sum")])
+    return both.select([*keys, f"{number}_sum"]).rename_columns(rows.column_names).combine_chunks()
+
+
+def _placed(rows: pa.Table, stretch: int) -> pa.Table:
+    """Return rows of no day in particular, but of one stretch."""
+    day, place = (pa.nulls(len(rows), pa.int64()), pa.repeat(pa.scalar(stretch, pa.int64()), len(rows)))
+    return rows.add_column(0, "day", day).add_column(1, "stretch", place)
+
+
 def statement_digest(summary: Summary) -> str:
     """Return the digest of all that a summary depends on beside the data files."""
-    return hashlib.sha256(json.dumps([FORM, duckdb.__version__, summary.sql, *summary.macros]).encode()).hexdigest()
+    parts = [FORM, duckdb.__version__, summary.sql, *summary.macros, *(["added up"] if summary.adds_up else [])]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
 def lake_summaries(context: LakeContext, engine: DuckEngine, snapshot: Snapshot, *, kept: bool = True) -> Summaries:

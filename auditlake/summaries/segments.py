@@ -12,7 +12,7 @@ import json
 import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,7 +46,7 @@ class Segment:
     files: pa.Array
     """The paths of the data files, by their numbers."""
     rows: pa.Table
-    """The rows; the first column is the number."""
+    """The rows; the first column is the number. Without it they are those of all these files added up."""
     path: Path | None = None
     """Where it lies; None if it was made here."""
 
@@ -54,6 +54,10 @@ class Segment:
     def size(self) -> int:
         """How much work it is to write: rows and files."""
         return len(self.rows) + len(self.files)
+
+    def is_within(self, files: pa.Array) -> bool:
+        """Return whether all of its files are among some."""
+        return bool(compute.all(compute.is_in(self.files, files)).as_py())
 
 
 def of_files(segments: Iterable[Segment], files: Files) -> Segment:
@@ -101,6 +105,8 @@ def _read(layout: Layout, path: Path) -> Segment | None:
             file = parquet.ParquetFile(pa.BufferReader(data))
             rows = file.read(use_threads=False).combine_chunks()
             files = pa.array(json.loads(file.metadata.metadata[_FILES]), pa.string())
+            if NUMBER not in rows.column_names:
+                return Segment(files, rows, path) if len(files) else None
             number = rows[NUMBER]
             if rows.column_names[0] == NUMBER and pa.types.is_integer(number.type) and not number.null_count:
                 ends = compute.min_max(number).as_py()
@@ -140,29 +146,50 @@ def keep(layout: Layout, digest: str, new: Segment, known: Sequence[Segment], sn
         snapshot: Whose data files they are.
         most: How many bytes all summaries may have: those of the statements go whose last use is the longest ago.
     """
-    with suppress(OSError, LakeBusyError):
-        folder = layout.summaries / digest
-        if not layout.summaries.exists():
-            make_folder(layout.summaries)
-        check_folder(layout.summaries, within=layout.root)
-        with exclusive(layout.summaries_lock, wait_seconds=0):
-            if layout.commit(snapshot.version + 1).exists():
-                return
-            there = read_segments(layout, digest, new.rows.schema, known)
-            taken, stay = [new], list[Segment]()
-            for each in reversed(there):
-                (taken if each.size <= sum(part.size for part in taken) else stay).append(each)
-            left = snapshot.table
-            for each in stay:  # another process may have counted the same meanwhile
-                left = left.without(each.files)
-            path, data = _written(layout, digest, of_files(taken, left))
-            staying = {each.path for each in stay if each.path}
-            if _make_room(layout, folder, len(data) + _size(staying), most):
-                make_folder(folder)
-                check_folder(folder, within=layout.root)
-                write_whole(path, data, synced=False)
-                for old in set(_paths(folder)) - staying - {path}:  # taken in, or damaged
-                    remove_any(old, within=layout.root)
+    with suppress(OSError, LakeBusyError), _turn(layout, snapshot) as is_newest:
+        if not is_newest:
+            return
+        there = read_segments(layout, digest, new.rows.schema, known)
+        taken, stay = [new], list[Segment]()
+        for each in reversed(there):
+            (taken if each.size <= sum(part.size for part in taken) else stay).append(each)
+        left = snapshot.table
+        for each in stay:  # another process may have counted the same meanwhile
+            left = left.without(each.files)
+        _write(layout, digest, [of_files(taken, left)], stay, most)
+
+
+def keep_sums(
+    layout: Layout, digest: str, new: Sequence[Segment], known: Sequence[Segment], snapshot: Snapshot, most: int
+) -> None:  # fmt: skip
+    """Write rows that are added up over data files, in the place of those that they take in; see :func:`keep`."""
+    with suppress(OSError, LakeBusyError), _turn(layout, snapshot) as is_newest:
+        if is_newest:
+            stay = [each for each in known if not any(each.is_within(other.files) for other in new)]
+            _write(layout, digest, new, stay, most)
+
+
+@contextmanager
+def _turn(layout: Layout, snapshot: Snapshot) -> Iterator[bool]:
+    """Take the lock of summaries for as long as this lasts, and tell whether the snapshot is still the newest."""
+    if not layout.summaries.exists():
+        make_folder(layout.summaries)
+    check_folder(layout.summaries, within=layout.root)
+    with exclusive(layout.summaries_lock, wait_seconds=0):
+        yield not layout.commit(snapshot.version + 1).exists()
+
+
+def _write(layout: Layout, digest: str, new: Sequence[Segment], stay: Sequence[Segment], most: int) -> None:
+    """Write segments of a statement, and remove all of its others but those that stay, where there is room."""
+    folder, staying = layout.summaries / digest, {each.path for each in stay if each.path}
+    written = dict(_written(layout, digest, each) for each in new)
+    if _make_room(layout, folder, sum(map(len, written.values())) + _size(staying), most):
+        make_folder(folder)
+        check_folder(folder, within=layout.root)
+        for path, data in written.items():
+            write_whole(path, data, synced=False)
+        for old in set(_paths(folder)) - staying - written.keys():  # taken in, or damaged
+            remove_any(old, within=layout.root)
 
 
 def _make_room(layout: Layout, own: Path, size: int, most: int) -> bool:
@@ -211,7 +238,7 @@ def _forget_in(layout: Layout, path: Path, files: Files) -> None:
     # What a disk that is full has no room for is counted again; what cannot be read is to go before a certificate, too.
     with suppress(*_ODD):
         if (segment := _read(layout, path)) is not None:
-            if compute.all(compute.is_in(segment.files, files.table["path"].combine_chunks())).as_py():
+            if segment.is_within(files.table["path"].combine_chunks()):
                 with open_file(path, within=layout.root) as file:  # a report may have written it without a sync
                     os.fsync(file.fileno())
                 return

@@ -5,10 +5,12 @@
 -- returns: id, line
 select
   id,
-  '{"id":"' || id || '","kind":' || kind_json || ',"group":' || group_json || ',"start":"' || started || '","end":'
-    || coalesce('"' || ended || '"', 'null') || ',"ongoing":' || ongoing || ',"started_before_period":'
-    || started_before_period || ',"peak":' || peak || ',"peak_at":"' || peaked || '","message":' || message_json
-    || chr(125) || chr(10) as line
+  -- One call is twice as quick as || between so many.
+  concat(
+    '{"id":"', id, '","kind":', kind_json, ',"group":', group_json, ',"start":"', started, '","end":',
+    coalesce('"' || ended || '"', 'null'), ',"ongoing":', ongoing, ',"started_before_period":', started_before_period,
+    ',"peak":', peak, ',"peak_at":"', peaked, '","message":', message_json, chr(125), chr(10)
+  ) as line
 from (
   select
     *,
@@ -22,9 +24,9 @@ from (
       ongoing,
       started_before_period,
       peak,
-      strftime("start", '%Y-%m-%dT%H:%M:%S.%fZ') as started,
-      strftime("end", '%Y-%m-%dT%H:%M:%S.%fZ') as ended,
-      strftime(peak_at, '%Y-%m-%dT%H:%M:%S.%fZ') as peaked
+      strftime(make_timestamp(epoch_us("start")), '%Y-%m-%dT%H:%M:%S.%fZ') as started,
+      strftime(make_timestamp(epoch_us("end")), '%Y-%m-%dT%H:%M:%S.%fZ') as ended,
+      strftime(make_timestamp(epoch_us(peak_at)), '%Y-%m-%dT%H:%M:%S.%fZ') as peaked
     from some_episodes
   ) as printed
 ) as named;

@@ -1,4 +1,4 @@
--- What a summary gives where it is counted from the rows of `events` themselves.
+-- What a summary gives where it is counted from the rows of `events` themselves, and where files are counted as one.
 
 -- name: numbered_events()
 -- The events with a number of their day and stretch in the place of their file's. The slots are filled by
@@ -19,3 +19,9 @@ select
   file_index % stretches as stretch,
   * exclude (file_index)
 from counted;
+
+-- name: one_file()
+-- Where what several data files give is added up: all their events as those of one. `file_events` is the view of them.
+create or replace temp view events as
+select * replace (cast(0 as ubigint) as file_index)
+from file_events;

@@ -267,6 +267,36 @@ def test_each_file_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert len([path for path in files(lake) if path.parent.name == digest(MINUTES)]) <= 4
 
 
+def test_users_are_added_up_by_month(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a new file its month is written anew and no other, from its rows alone; what was erased in a month is gone."""
+    lake, _ = lived(tmp_path)
+    bring(lake, [record(100 + number, NOW - number * 32 * DAY, user_id=f"of {number}") for number in range(1, 4)])
+    summed = Summary("user_counts", statement("summaries/users.sql", "user_counts").text, adds_up=True)
+
+    def kept() -> set[Path]:
+        expected = lake.statistics(cache=False)
+        assert lake.statistics() == expected
+        return {*(lake.layout.summaries / digest(summed)).iterdir()}
+
+    before, read = kept(), list[int]()
+    paths = "auditlake.summaries.lake.file_paths"
+    monkeypatch.setattr(paths, lambda layout, some: read.append(len(some)) or file_paths(layout, some))
+    assert kept() == before
+    bring(lake, [record(200, NOW - 33 * DAY)], "late.jsonl")
+    read.clear()
+    after = kept()
+    assert len(after) == len(before)
+    assert len(after - before) == 1
+    assert max(read) == 1
+    lake.retention.erase("of 2", reason="r", ticket="t")
+    left = {*(lake.layout.summaries / digest(summed)).iterdir()}
+    assert "of 2" not in names(lake)
+    assert left < after
+    assert len(after - left) == 1
+    craft(next(iter(left)), parquet.ParquetFile(next(iter(left))).read(), "[]")
+    kept()
+
+
 def test_names_go_in_the_same_deed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An erasure removes a name from summaries before there is a certificate, even if its writer died in between."""
     lake, _ = lived(tmp_path)
