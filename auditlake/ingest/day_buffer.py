@@ -21,7 +21,7 @@ from auditlake.ingest.mapping import STAGED
 if TYPE_CHECKING:
     import duckdb
 
-_HELD_BYTES = 450_000_000
+_HELD_BYTES = 460_000_000
 """Up to how much stays in memory; from there on all is in the table, which takes longer to fill and to read."""
 _LONG = 2_000
 """Rows of so many bytes each go into the table at once: DuckDB reads thousands at a time, and needs the memory."""

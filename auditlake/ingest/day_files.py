@@ -126,7 +126,10 @@ class DayFiles:
             rows = landing(cursor, self.staged.read(cursor, piece))
         order = compute.sort_indices(rows, [("timestamp", "ascending"), ("seq", "ascending")]).to_numpy()
         _, numbers = class_numbers(rows, self.classes)
-        rows = rows.take(pa.array(order[np.argsort(numbers[order], kind="stable")]))
+        places = pa.array(order[np.argsort(numbers[order], kind="stable")])
+        # Rows of many chunks are slow to take; put together column by column they need the memory of one.
+        columns = [column.combine_chunks().take(places) for column in rows.columns]
+        rows = pa.Table.from_arrays(columns, schema=rows.schema)
         at = pa.repeat(pa.scalar(self.now, pa.timestamp("us", "UTC")), len(rows))
         rows = rows.append_column("ingested_at", at)
         rows = rows.append_column("batch", pa.repeat(pa.scalar(self.batch, pa.int64()), len(rows)))

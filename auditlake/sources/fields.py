@@ -31,6 +31,8 @@ _MACROS = {
 """What spells a row."""
 _ESCAPED = 6
 """How many bytes of JSON a byte of a text becomes at most."""
+_DEEP = MAX_DEPTH - 1
+"""How many brackets make JSON in a column too deep: the row itself is one more."""
 
 
 def has_only_fields(columns: Collection[str]) -> bool:
@@ -55,8 +57,10 @@ def fields_of(columns: Mapping[str, Any], rows: int, max_record: int) -> pa.Reco
     texts = {name: _texts(column) for name, column in columns.items() if name not in ADDED}
     if any(each is None for each in texts.values()):
         return None
-    longest = sum(compute.max(compute.binary_length(each)).as_py() or 0 for each in texts.values())
-    if longest * _ESCAPED + sum(map(len, columns)) * 2 > max_record or any(map(_is_deep, map(texts.get, JSON_COLUMNS))):
+    longest = {name: compute.max(compute.binary_length(each)).as_py() or 0 for name, each in texts.items()}
+    if sum(longest.values()) * _ESCAPED + sum(map(len, columns)) * 2 > max_record:
+        return None
+    if any(longest.get(name, 0) >= _DEEP and _is_deep(texts[name]) for name in JSON_COLUMNS):
         return None
     source = compute.fill_null(texts["source"], "") if is_exported else None
     found = [*map(texts.get, CANONICAL_FIELDS), source]
@@ -110,7 +114,5 @@ def _texts(column: Any) -> Any:
 
 def _is_deep(column: Any) -> bool:
     """Return whether there may be JSON that is nested too deeply."""
-    if column is None:
-        return False
     counts = (compute.count_substring(column, bracket) for bracket in "{[")
-    return (compute.max(compute.add(*counts)).as_py() or 0) >= MAX_DEPTH - 1
+    return (compute.max(compute.add(*counts)).as_py() or 0) >= _DEEP

@@ -15,8 +15,8 @@ from pathlib import Path
 from tests.bench import kinds, mapping
 from tests.bench.child import WORKS
 from tests.bench.classes import WHOLE
-from tests.bench.commits import INGESTS
-from tests.bench.data import EVENTS, LARGE, LINES, small_place
+from tests.bench.commits import INGESTS, MANY_DAYS
+from tests.bench.data import EVENTS, FILES, LARGE, LINES, small_place
 from tests.bench.landing import CROWDED, FOLLOWED, SYNCED, THREADS, UNSYNCED
 from tests.bench.many import CONDITIONS, FEW, MANY, RULES, SCANNED
 from tests.bench.measure import Asked, Bench, Row, table
@@ -100,8 +100,10 @@ def rows_asked(scale: float) -> tuple[Asked, ...]:
         *_logging_rows(scale),
         *_commit_rows(events),
         Asked("commit-many", f"the last of {INGESTS * scale:,.0f} ingests of one event, processor time", 1.3),
-        Asked("open-small-files", "opening a lake of 10,000 small files of one day, processor time", most_seconds=1),
-        Asked("open-days", "opening a lake of 3,000 days, processor time", most_seconds=1),
+        *(
+            Asked(f"open-{name}", f"opening a lake of {many * scale:,.0f} {what}, processor time", most_seconds=1)
+            for name, many, what in (("small-files", FILES, "small files of one day"), ("days", MANY_DAYS, "days"))
+        ),
         Asked("sandbox-command", 'auditlake sql "select 1" from start to end', 3),
         Asked("sandbox-group-by", f"a group-by through the sandbox, {events}", 1.3),
         Asked(

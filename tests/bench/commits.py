@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 INGESTS = 600
 """How many ingests of one event there are, at the full scale."""
-_FEW, _TURNS, _DAYS = 100_000, 3_000, 3_000
+_FEW, _TURNS, MANY_DAYS = 100_000, 3_000, 3_000
 """At the full scale: how many events the lakes of one day and of many days have, in how many turns the day is written,
 three files and more in each, and how many days there are."""
 _ROUNDS = 7
@@ -166,7 +166,7 @@ def _of_one_day(place: Place) -> Path:
 
 
 def _of_many_days(place: Place) -> Path:
-    return _made(place, "many-days", _FEW * place.events // EVENTS, days=max(1, _DAYS * place.events // EVENTS))
+    return _made(place, "many-days", _FEW * place.events // EVENTS, days=max(1, MANY_DAYS * place.events // EVENTS))
 
 
 _LAKES = {"crowded": _crowded, "day": _of_one_day, "days": _of_many_days}

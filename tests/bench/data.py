@@ -46,7 +46,7 @@ SPARED = frozenset({
     "audit_log_control",
 })  # fmt: skip
 """The types that a large place lacks: 18 are left."""
-_FILES = 10_000
+FILES = 10_000
 """About how many files the lake of a large place has at the full scale."""
 _CLASSES = 3.3
 """How many retention classes a day has on average, each a file."""
@@ -299,7 +299,7 @@ def write_large_lake(path: Path, events: int) -> None:
 
 def pieces(scale: float) -> int:
     """In how many turns each day is written, for the lake to have ten thousand files at the full scale."""
-    return max(1, round(_FILES / DAYS / _CLASSES * scale))
+    return max(1, round(FILES / DAYS / _CLASSES * scale))
 
 
 def _parted(day: date, low: int, high: int, pieces: int) -> Iterator[tuple[date, int, int]]:

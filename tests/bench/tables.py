@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from functools import partial
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -71,13 +72,26 @@ def _first(place: Place, scratch: Path) -> bytes:
 
 
 def _first_copied(place: Place, scratch: Path) -> bytes:
-    days = place.day_files
-    files = [str(path) for path in days if path.parent == days[0].parent]
+    files = _first_files(place)
     copy = (
         f"copy (select {_COLUMNS} from read_parquet({files}) order by all limit {FIRST}) to '/dev/stdout' (format csv)"
     )
     script = f"import duckdb; duckdb.execute({copy!r})"
     return subprocess.run([sys.executable, "-c", script], check=True, stdout=subprocess.PIPE).stdout
+
+
+def _first_files(place: Place) -> list[str]:
+    """Return the files of the first days that have enough events."""
+    from pyarrow.parquet import read_metadata
+
+    files: list[str] = []
+    events = 0
+    for _, of_day in groupby(place.day_files, lambda path: path.parent):
+        if events < FIRST:
+            more = [*map(str, of_day)]
+            events += sum(read_metadata(path).num_rows for path in more)
+            files += more
+    return files
 
 
 def _lines_in(printed: bytes) -> int:
