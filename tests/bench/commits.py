@@ -142,13 +142,6 @@ def _crowded_copy(place: Place, root: Path) -> AuditLake:
     return auditlake.open(linked(_crowded(place), root))
 
 
-def crowded(place: Place) -> AuditLake:
-    """The lake of very many files."""
-    import auditlake
-
-    return auditlake.open(_crowded(place))
-
-
 def _crowded(place: Place) -> Path:
     """The lake of very many files, which is made where it is not there yet."""
     root = place.root / "crowded"
