@@ -145,13 +145,6 @@ def _crowded_copy(place: Place, root: Path) -> AuditLake:
     return auditlake.open(linked(_crowded(place), root))
 
 
-def crowded(place: Place) -> AuditLake:
-    """The lake of very many files."""
-    import auditlake
-
-    return auditlake.open(_crowded(place))
-
-
 def _crowded(place: Place) -> Path:
     """Return the lake of very many files; a large place has one."""
     if place.is_large:
