@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 import auditlake
-from auditlake.errors import LakeBusyError, LakeError, LakeExistsError, LakeFormatError, LakeNotFoundError
+from auditlake.errors import LakeError, LakeExistsError, LakeFormatError, LakeNotFoundError, WrittenElsewhereError
 from auditlake.policies.files import READY
 from auditlake.storage import lake as room
 from auditlake.storage.mirror import WRITER, Mirror, _is_kept
@@ -114,13 +114,13 @@ def test_what_the_bucket_has(url: str, tmp_path: Path, elsewhere: Any) -> None:
     assert there == {name: (lake.layout.root / name).read_bytes() for name in there}
     assert {name.partition("/")[0] for name in there} == {"lake.toml", "events", "ledger", ".batch"}
     assert not any(b"the-secret-key" in data for data in there.values())
-    with pytest.raises(LakeBusyError, match=str(lake.layout.root)):
+    with pytest.raises(WrittenElsewhereError, match=str(lake.layout.root)):
         other.ingest(lines(tmp_path / "more.jsonl", "b"))
-    with pytest.raises(LakeBusyError, match="only reads"):
+    with pytest.raises(WrittenElsewhereError, match="only reads"):
         other.log(event_type="auth_failure")
     mirror(lake).objects.remove([WRITER])
     other.ingest(lines(tmp_path / "more.jsonl", "b"))
-    with pytest.raises(LakeBusyError, match=str(other.layout.root)):
+    with pytest.raises(WrittenElsewhereError, match=str(other.layout.root)):
         lake.ingest(lines(tmp_path / "more.jsonl", "c"))
 
 
