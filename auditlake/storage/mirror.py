@@ -165,13 +165,16 @@ class Mirror:
             anew: Whether every object is fetched and compared with its copy, and not only what is new by its tag.
 
         Raises:
-            LakeFormatError: The bucket is changed all the while.
+            LakeFormatError: The bucket is changed all the while, or has no lake any more.
             OSError: The bucket cannot be read, or the disk refused.
         """
         self._is_writer = False  # who writes may have changed as well
         for _ in range(_TRIES):
             listed = {name: tag for name, tag in self.objects.listed().items() if _is_kept(name)}
             known, there = self._known(), set(self.kept())
+            if "lake.toml" in known.tags and "lake.toml" not in listed:  # the copy may be all that is left
+                message = f"there is no lake at {self.objects.url} any more, and {self._layout.root} has a copy of it"
+                raise LakeFormatError(message, hint="see to the bucket, and to what the environment says of it")
             changed = [name for name, tag in listed.items() if anew or known.tags.get(name) != tag or name not in there]
             gone = sorted(known.tags.keys() - listed.keys())
             if not changed and not gone:

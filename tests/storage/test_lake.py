@@ -174,14 +174,18 @@ def test_what_people_edit(url: str, tmp_path: Path, elsewhere: Any) -> None:
 
 
 def test_what_is_there_already(url: str) -> None:
-    """No lake is made where something is, and none is opened where nothing is."""
+    """No lake is made where something is, none is opened where nothing is, and a copy outlasts its bucket."""
     with pytest.raises(LakeNotFoundError, match="no lake at s3"):
         opened(url)
-    lake = made(url)
+    lake = made(url, policies="none")
     with pytest.raises(LakeExistsError, match=url):
         made(url)
     with pytest.raises(LakeError, match="do not work on a lake in a bucket yet"):
         repair(lake.layout, (), now=NOW, wait_seconds=0)
+    mirror(lake).objects.remove(bucket(lake))
+    with pytest.raises(LakeFormatError, match="any more"):
+        opened(url)
+    assert lake.layout.commit(0).exists()
 
 
 def test_a_lake_that_moves(url: str, tmp_path: Path, elsewhere: Any) -> None:
