@@ -184,6 +184,10 @@ class StorageError(LakeError, OSError):
         return f"{self.filename}: {self.strerror}"
 
 
+class WrittenElsewhereError(LakeBusyError, StorageError):
+    """A lake in a bucket is written by another folder; this one reads, as it reads a disk that cannot be written."""
+
+
 class LandingError(LakeError):
     """The disk refused a live event, or may have lost some; what the message calls not recorded is not claimed."""
 

@@ -31,6 +31,8 @@ _NO_CREDENTIALS = re.compile(
 )
 """How the client says that it found no credentials: it then asks the machine that it runs on, in vain."""
 
+_users: dict[str, int] = {}
+
 
 def client() -> tuple[Any, tuple[type[Exception], type[Exception]]]:
     """Return the client's module, and the errors that are its own; a missing object is a ``FileNotFoundError``.
@@ -58,6 +60,14 @@ def opened(url: str, **options: Any) -> Client:
     # Options that are handed over stand in place of all those of the environment.
     is_plain = os.environ.get(_PLAIN[url[:2]], "").lower() in {"1", "true"}
     return from_url(url, **{"client_options": {**CLIENT, "allow_http": is_plain}, **options})
+
+
+def is_of_this_process() -> bool:
+    """Return whether the client may be used here: not in a process that was forked from one that has used it.
+
+    Both would wait for their sockets at one place of the kernel, and either could crash by what the other did there.
+    """
+    return _users.setdefault("process", os.getpid()) == os.getpid()
 
 
 def status_of(error: Exception) -> int | None:

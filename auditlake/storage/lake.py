@@ -127,7 +127,7 @@ def changing(layout: Layout) -> Iterator[None]:
     """Bring the copy of a lake in a bucket up to date, for a change by who holds the lock of this host's folder.
 
     Raises:
-        LakeBusyError: The lake is written by another host.
+        WrittenElsewhereError: The lake is written by another host.
         OSError: The bucket cannot be read.
     """
     if (mirror := mirror_of(layout)) is None:
@@ -145,7 +145,7 @@ def check_writer(layout: Layout) -> None:
     """Refuse a lake in a bucket that another host writes, before anything is taken that could not get there.
 
     Raises:
-        LakeBusyError: It is.
+        WrittenElsewhereError: It is.
         StorageError: The bucket cannot be asked.
     """
     if (mirror := mirror_of(layout)) is not None:
@@ -199,7 +199,7 @@ def appending_to(layout: Layout, path: Path) -> Iterator[Appender]:
     A lake in a bucket gets the file anew with each line, before the folder of this host does.
 
     Raises:
-        LakeBusyError: The lake is written by another host.
+        WrittenElsewhereError: The lake is written by another host.
         OSError: As for that function; the line may be in the bucket then.
     """
     mirror = mirror_of(layout)

@@ -27,7 +27,7 @@ from pathlib import Path
 from auditlake.disk.durable import write_whole
 from auditlake.disk.layout import Layout
 from auditlake.disk.lock import workspace
-from auditlake.errors import LakeBusyError, LakeFormatError, StorageError
+from auditlake.errors import LakeFormatError, StorageError, WrittenElsewhereError
 from auditlake.storage.disk import Disk
 from auditlake.storage.model import found
 from auditlake.storage.objects import AT_ONCE, ObjectStore
@@ -124,7 +124,7 @@ class Mirror:
         """See that this folder is the one that writes.
 
         Raises:
-            LakeBusyError: Another one is.
+            WrittenElsewhereError: Another one is.
             OSError: The bucket cannot be asked.
         """
         if self._is_writer:
@@ -148,7 +148,7 @@ class Mirror:
         """Put what people have edited in the copy into the bucket. The caller holds the lock of this host's folder.
 
         Raises:
-            LakeBusyError: The lake is written by another host.
+            WrittenElsewhereError: The lake is written by another host.
             OSError: The bucket or the copy cannot be read, or the bucket refused.
         """
         self.claim()
@@ -165,13 +165,16 @@ class Mirror:
             anew: Whether every object is fetched and compared with its copy, and not only what is new by its tag.
 
         Raises:
-            LakeFormatError: The bucket is changed all the while.
+            LakeFormatError: The bucket is changed all the while, or has no lake any more.
             OSError: The bucket cannot be read, or the disk refused.
         """
         self._is_writer = False  # who writes may have changed as well
         for _ in range(_TRIES):
             listed = {name: tag for name, tag in self.objects.listed().items() if _is_kept(name)}
             known, there = self._known(), set(self.kept())
+            if "lake.toml" in known.tags and "lake.toml" not in listed:  # the copy may be all that is left
+                message = f"there is no lake at {self.objects.url} any more, and {self._layout.root} has a copy of it"
+                raise LakeFormatError(message, hint="see to the bucket, and to what the environment says of it")
             changed = [name for name, tag in listed.items() if anew or known.tags.get(name) != tag or name not in there]
             gone = sorted(known.tags.keys() - listed.keys())
             if not changed and not gone:
@@ -276,12 +279,13 @@ def _rank(name: str) -> int:
     return 1 if name.startswith("ledger/tile/entries/") else 3 if name.startswith("ledger/tile/") else 0
 
 
-def _written_elsewhere(url: str, claim: bytes) -> LakeBusyError:
+def _written_elsewhere(url: str, claim: bytes) -> WrittenElsewhereError:
     who = "another folder"
     with suppress(ValueError, KeyError, TypeError):
         fields = json.loads(claim)
         who = f"the folder {fields['folder']} of the host {fields['host']}"
-    return LakeBusyError(
-        f"{url} is written by {who}, and this one only reads",
+    return WrittenElsewhereError(
+        url,
+        f"it is written by {who}, and this one only reads",
         hint=f"write there; if it is lost, remove the object {WRITER}: the next folder that writes takes its place",
     )

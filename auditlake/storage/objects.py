@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from auditlake.disk.durable import make_folders, writing_whole
 from auditlake.errors import StorageError
 from auditlake.machine import Clock, system_clock
-from auditlake.storage.client import client, opened, refusal, status_of
+from auditlake.storage.client import client, is_of_this_process, opened, refusal, status_of
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore as Client
@@ -256,6 +256,9 @@ class ObjectStore:
             FileNotFoundError: There is no such object.
             StorageError: The store refused it, or did not answer.
         """
+        if not is_of_this_process():
+            why = "this process was forked from one that has used the client for object stores"
+            raise self._error(name, why, hint="start it otherwise than by a fork, or open the lake after it")
         patience, pause = self._patience, self._patience.pause_seconds
         deadline = self._clock() + timedelta(seconds=patience.seconds)
         for left in range(patience.tries - 1, -1, -1):

@@ -13,7 +13,7 @@ import pyarrow as pa
 from auditlake.disk.files import open_file
 from auditlake.disk.layout import Layout, part_day_and_digest
 from auditlake.engine.model import StatementError
-from auditlake.errors import AuditLakeError, LakeError, LakeFormatError, QueryError, SnapshotError
+from auditlake.errors import AuditLakeError, LakeError, LakeFormatError, QueryError, SnapshotError, StorageError
 from auditlake.store.snapshot import read_snapshot
 
 _PART = re.compile(r"event_date=[^/]*/[^/\"']*\.parquet")
@@ -32,7 +32,7 @@ def explained(layout: Layout, what: str) -> Iterator[None]:
 
     Raises:
         LakeFormatError: A file of the lake is damaged or not there.
-        LakeError: The disk is full, not writable, failing.
+        LakeError: The disk is full, not writable, failing; or a bucket refused, which is a ``StorageError``.
         QueryError: Anything else that DuckDB could not do.
     """
     try:
@@ -41,6 +41,8 @@ def explained(layout: Layout, what: str) -> Iterator[None]:
         raise  # the reader of our output has gone: nothing of the lake
     except StatementError as error:
         raise failure(layout, what, error.cause) from error.cause
+    except StorageError:
+        raise  # it says what the store answered, and what to do
     except OSError as error:
         where = f": {error.filename}" if error.filename else ""
         message = f"{what} failed: {error.strerror or error}{where}"

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from auditlake.errors import LakeError, StorageError
+from auditlake.storage import client
 from auditlake.storage.objects import ObjectStore, Patience, open_objects
 from tests.storage.conftest import FAULTS, TRIES, Proxy, Time, object_store
 
@@ -216,6 +217,17 @@ def test_no_credential_is_told(store: ObjectStore, proxy: Proxy, tmp_path: Path,
     gone = object_store(tmp_path, time, url="s3://no-such-bucket/lake")
     with pytest.raises(StorageError, match="there is no such bucket"):
         gone.create({"entry": b"x"})
+
+
+def test_a_forked_process(store: ObjectStore, proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that was forked from one that has used the client makes no request, and says why."""
+    store.create({"entry": b"x"})
+    proxy.requests = []
+    monkeypatch.setattr(client.os, "getpid", lambda: -1)
+
+    with pytest.raises(StorageError, match="was forked"):
+        store.read("entry")
+    assert proxy.requests == []
 
 
 @pytest.mark.parametrize("url", ["s3://key:secret@bucket/x", "https://bucket/x?token=secret", "s3://b?secret", "b"])
