@@ -22,6 +22,7 @@ from auditlake.disk.lock import exclusive
 from auditlake.engine.duck import connect, view_events
 from auditlake.engine.duck_engine import DuckEngine
 from auditlake.engine.model import StatementError, Summary
+from auditlake.engine.statements import statement
 from auditlake.engine.summed import DAY_US, RowSummaries
 from auditlake.events.times import EPOCH, micros
 from auditlake.query.view import judging_engine
