@@ -16,8 +16,9 @@ from auditlake.policies.question import Question
 from auditlake.query.view import judging_engine
 from auditlake.remembered.memory import LakeMemory
 from auditlake.remembered.parts import DAY
-from auditlake.store.snapshot import is_as_named, read_snapshot
+from auditlake.store.snapshot import read_snapshot
 from auditlake.summaries.day_rows import LakeRows
+from auditlake.summaries.lake import is_as_named
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,7 @@ def plan_of(
     layout, settings = context.layout, context.config.reports
     with judging_engine(context, read_snapshot(layout).version) as (engine, snapshot):
         most = settings.summaries_mb * 1_000_000
-        rows, known = LakeRows(layout, snapshot, engine.connection, most), is_as_named(layout, snapshot)
+        rows, known = LakeRows(layout, snapshot, engine.connection, most), is_as_named(engine, snapshot)
         window, every = (
             policy.window.microseconds,
             range((micros(question.since) + 1) // DAY, micros(question.until) // DAY + 1),
