@@ -24,8 +24,7 @@ from auditlake.reports.build import build_report
 from auditlake.reports.model import Report
 from auditlake.store.deltalog import foreign_versions
 from auditlake.store.model import Snapshot
-from auditlake.store.snapshot import is_as_named
-from auditlake.summaries.lake import lake_summaries
+from auditlake.summaries.lake import is_as_named, lake_summaries
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +88,7 @@ def lake_statistics(context: LakeContext, as_of: Instant | None, users: int, *, 
         instant = judged_as_of(as_of, context.now)
         counts = lake_summaries(context, engine, snapshot, kept=cache)
         memory, most = None, context.config.reports.remember_mb * 1_000_000
-        if cache and most and engine.shown_beside is None and is_as_named(context.layout, snapshot):
+        if cache and most and engine.shown_beside is None and is_as_named(engine, snapshot):
             memory = LakeMemory(context.layout, snapshot, engine, policies, (), most)
         return statistics(engine, context.layout, policies, instant, snapshot, users, counts, memory)
 

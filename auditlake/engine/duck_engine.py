@@ -70,7 +70,7 @@ class DuckEngine:
 
     @property
     def shows_files_whole(self) -> bool:
-        """Return whether the view ``events`` shows all rows of its files."""
+        """Return whether the view ``events`` shows all rows of the snapshot's own files."""
         return self._events is not None and self._events.is_whole
 
     @property

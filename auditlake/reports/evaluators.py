@@ -9,12 +9,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from auditlake.context import LakeContext
-from auditlake.disk.layout import part_day_and_digest
 from auditlake.engine.duck import beside, view_events
 from auditlake.engine.duck_engine import DuckEngine
 from auditlake.engine.model import SliceEngine, StatementError, Summaries
 from auditlake.engine.statements import statement
-from auditlake.engine.summed import RowSummaries
 from auditlake.policies.by_group import SliceFiles
 from auditlake.policies.condition import ConditionError
 from auditlake.policies.deleted_days import Deletion, deletions
@@ -37,7 +35,7 @@ from auditlake.reports.sentences import SHOWN_EPISODES
 from auditlake.spark.open import open_slices
 from auditlake.store.model import Snapshot
 from auditlake.store.snapshot import file_paths, readable
-from auditlake.summaries.lake import FEWEST, LakeSummaries
+from auditlake.summaries.lake import LakeSummaries, is_as_named, lake_summaries
 
 _BYTES = 66
 """What the statements of ``sql/policies`` hold of each event that counts, where nothing is grouped."""
@@ -67,16 +65,14 @@ class Evaluator:
         self._context, self._engine, self._snapshot = context, engine, snapshot
         self._policies, self._holds = policies, holds
         settings, is_usual = context.config.reports, request.snapshot is None and request.arrived_by is None
-        is_asked = request.cache and is_usual and _is_as_named(engine, snapshot)
+        is_asked = request.cache and is_usual and engine.shown_beside is None
         most, room = settings.remember_mb * 1_000_000, settings.summaries_mb * 1_000_000
         summaries = partial(self._summaries, room) if room else None
         self._memory = (
             LakeMemory(context.layout, snapshot, engine, policies, holds, most, summaries)
-            if is_asked and most and request.policies is None else None
+            if is_asked and most and request.policies is None and is_as_named(engine, snapshot) else None
         )  # fmt: skip
-        self.summaries: Summaries = (
-            self._summaries(room, engine) if is_asked and room and snapshot.rows >= FEWEST else RowSummaries(engine)
-        )
+        self.summaries = lake_summaries(context, engine, snapshot, kept=is_asked)
         """What counts the events of the snapshot."""
 
     def _summaries(self, most: int, engine: DuckEngine) -> Summaries:
@@ -109,14 +105,6 @@ class Evaluator:
             return self._memory.samples(answers, SHOWN_EPISODES)
         policy = answers.asked or answers.policy
         return samples(self._engine, policy, answers.question, SHOWN_EPISODES, table=answers.table)
-
-
-def _is_as_named(engine: DuckEngine, snapshot: Snapshot) -> bool:
-    """Return whether the files of a snapshot say what answers were made of: those of another program may have events of
-    other days and any name, and where a compaction has overtaken the snapshot others are read in their place.
-    """
-    own = all(part_day_and_digest(path) is not None for path in snapshot.table.paths)
-    return own and engine.shows_files_whole
 
 
 class _BySlices(Evaluator):

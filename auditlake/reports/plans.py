@@ -18,7 +18,8 @@ from auditlake.query.view import judging_engine
 from auditlake.remembered.memory import LakeMemory
 from auditlake.store.file_types import with_types
 from auditlake.store.files import Files
-from auditlake.store.snapshot import is_as_named, read_snapshot
+from auditlake.store.snapshot import read_snapshot
+from auditlake.summaries.lake import is_as_named
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,7 @@ def plan_of(
     """
     layout, settings = context.layout, context.config.reports
     with judging_engine(context, read_snapshot(layout).version) as (engine, snapshot):
-        known = is_as_named(layout, snapshot)
+        known = is_as_named(engine, snapshot)
         window, every = (
             policy.window.microseconds,
             range((micros(question.since) + 1) // DAY, micros(question.until) // DAY + 1),

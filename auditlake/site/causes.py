@@ -1,4 +1,4 @@
-"""What needs somebody: one line a cause, with the controls of all frameworks that it keeps from passing.
+"""What needs attention: one line a cause, with the controls of all frameworks that it keeps from passing.
 
 It reads framework reports as JSON values, so that the list can be made of what lies in a folder.
 """

@@ -33,7 +33,7 @@ _SECTIONS = (
 
 @dataclass(frozen=True, slots=True)
 class CauseLine:
-    """What needs somebody."""
+    """What needs attention."""
 
     status: str
     """The worst status that it gives a control."""

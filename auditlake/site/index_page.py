@@ -1,4 +1,4 @@
-"""The page that leads to all others: frameworks, what needs somebody, policies, and the runs of a year."""
+"""The page that leads to all others: frameworks, what needs attention, policies, and the runs of a year."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class FrameworkRow:
 
 @dataclass(frozen=True, slots=True)
 class CauseRow:
-    """What needs somebody."""
+    """What needs attention."""
 
     words: str
     """What it is."""
@@ -144,7 +144,7 @@ class IndexPage:
     frameworks: tuple[FrameworkRow, ...]
     """The newest report of each."""
     causes: tuple[CauseRow, ...]
-    """What needs somebody."""
+    """What needs attention."""
     causes_words: str
     """That there is none; else what a line is."""
     policies: tuple[PolicyRow, ...]

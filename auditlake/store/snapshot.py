@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from auditlake.disk.files import check_folder, descriptor_of, open_file
-from auditlake.disk.layout import Layout, part_day_and_digest
+from auditlake.disk.layout import Layout
 from auditlake.engine.paths import for_delta
 from auditlake.errors import LakeFormatError, SnapshotError
 from auditlake.events.schema import COLUMNS
@@ -159,16 +159,6 @@ def readable(layout: Layout, snapshot: Snapshot, *, arrived_by: int | None = Non
     return Readable(tuple(sorted(files, key=lambda file: file.path)), whole if last is None else last)
 
 
-def is_as_named(layout: Layout, snapshot: Snapshot) -> bool:
-    """Return whether a snapshot's files are there, each with events of its own day and a name of its content.
-
-    Those of another program may have events of other days and any name, and where a compaction has overtaken the
-    snapshot others are read in their place.
-    """
-    own = all(part_day_and_digest(path) is not None for path in snapshot.table.paths)
-    return own and readable(layout, snapshot).last_batch is None
-
-
 def _wrong(layout: Layout, files: Iterable[DataFile]) -> Iterator[tuple[DataFile, str]]:
     """Yield the files that are not there whole, each with what is wrong with it. A link counts as missing."""
     for file, status in _stats(layout, files):
@@ -254,4 +244,4 @@ def view_snapshot(
     show = partial(view_events, connection, columns=columns, last_batch=source.last_batch, beside=beside)
     is_whole = source.last_batch is None
     chosen = chooser(layout, snapshot.version, source.files, is_whole=is_whole)
-    return EventsView(chosen, show, asked, beside, is_whole=is_whole and beside is None)
+    return EventsView(chosen, show, asked, beside, is_whole=is_whole)

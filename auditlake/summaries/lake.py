@@ -16,7 +16,7 @@ import pyarrow as pa
 from pyarrow import compute
 
 from auditlake.context import LakeContext
-from auditlake.disk.layout import Layout
+from auditlake.disk.layout import Layout, part_day_and_digest
 from auditlake.engine.duck import beside, keep_rows, view_events
 from auditlake.engine.duck_engine import DuckEngine, statement_errors
 from auditlake.engine.model import Summaries, Summary
@@ -27,7 +27,7 @@ from auditlake.events.schema import COLUMNS
 from auditlake.events.times import day_of, micros
 from auditlake.store.files import Files
 from auditlake.store.model import Snapshot
-from auditlake.store.snapshot import file_paths, is_as_named
+from auditlake.store.snapshot import file_paths
 from auditlake.summaries.segments import NUMBER, Segment, keep, keep_sums, of_files, read_segments, use
 
 FORM = 1
@@ -184,6 +184,15 @@ def statement_digest(summary: Summary) -> str:
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
+def is_as_named(engine: DuckEngine, snapshot: Snapshot) -> bool:
+    """Return whether an engine reads a snapshot's own files, each with events of its own day and a name of its content.
+
+    Those of another program may have events of other days and any name, and where a compaction has overtaken the
+    snapshot others are read in their place.
+    """
+    return engine.shows_files_whole and all(part_day_and_digest(path) is not None for path in snapshot.table.paths)
+
+
 def lake_summaries(context: LakeContext, engine: DuckEngine, snapshot: Snapshot, *, kept: bool = True) -> Summaries:
     """Return what counts the events of an engine: from summaries where these are quicker than rows, and may be kept.
 
@@ -194,6 +203,6 @@ def lake_summaries(context: LakeContext, engine: DuckEngine, snapshot: Snapshot,
         kept: Whether kept summaries may be used, and made.
     """
     layout, most = context.layout, context.config.reports.summaries_mb * 1_000_000
-    if kept and most and snapshot.rows >= FEWEST and is_as_named(layout, snapshot):
+    if kept and most and snapshot.rows >= FEWEST and is_as_named(engine, snapshot):
         return LakeSummaries(layout, snapshot, engine.database, most, engine.shown_beside)
     return RowSummaries(engine)

@@ -214,7 +214,7 @@ def test_counts_of_data_files_are_kept(lake: AuditLake, monkeypatch: pytest.Monk
         return file_paths(layout, [*some])
 
     shutil.rmtree(lake.layout.summaries, ignore_errors=True)
-    monkeypatch.setattr("auditlake.reports.evaluators.FEWEST", 0)
+    monkeypatch.setattr("auditlake.summaries.lake.FEWEST", 0)
     monkeypatch.setattr("auditlake.summaries.lake.file_paths", paths)
     monkeypatch.setattr("auditlake.frameworks.run.shared", partial(shared, fewest=1))
     alone = [each.json() for each in lake.frameworks.reports(**PERIOD, cache=False)]

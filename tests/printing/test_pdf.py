@@ -167,7 +167,7 @@ def test_summary_and_annexes(everything: All) -> None:
     policy, framework = (headings(opened(each.data)) for each in (everything.policy, everything.framework))
     assert [*policy.items()][1:3] == [("At a glance", 2), ("1 Counts in a rolling window", 3)]
     assert [name for name in policy if name.startswith("Annex")] == ["Annex The SQL"]
-    assert [*framework.items()][1:3] == [("What needs somebody", 2), ("1 Controls", 3)]
+    assert [*framework.items()][1:3] == [("What needs attention", 2), ("1 Controls", 3)]
     assert [name for name in framework if name.startswith("Annex")] == [
         "Annex A Controls with findings",
     ]

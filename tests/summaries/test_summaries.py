@@ -65,7 +65,6 @@ def of_any_size() -> Iterator[None]:
     """Let small lakes have summaries, too."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("auditlake.summaries.lake.FEWEST", 0)
-        patch.setattr("auditlake.reports.evaluators.FEWEST", 0)
         patch.setattr("auditlake.remembered.memory.FEWEST", 0)
         yield
 
