@@ -40,7 +40,7 @@ from auditlake.remembered.files import OF_ALL, DayFiles, Entries, Entry, Remembe
 from auditlake.remembered.parts import DAY, Part, instant, micros, parts_of, stretches
 from auditlake.store.file_types import type_names
 from auditlake.store.model import Snapshot
-from auditlake.store.narrowed import chooser
+from auditlake.store.narrowed import Chooser
 from auditlake.store.snapshot import file_paths
 
 FORM = 1
@@ -415,7 +415,7 @@ class LakeMemory:
         if len(files) * _MANY < len(self._snapshot.files):
             self._opened.show(lambda _: paths)
         else:
-            chosen = chooser(
+            chosen = Chooser(
                 self._layout, self._snapshot.version, files, is_whole=True, types=lambda: self._types_of_files
             )  # fmt: skip
             self._opened.show(chosen)

@@ -16,7 +16,7 @@ from auditlake.engine.narrowing import Asked
 from auditlake.events.times import EPOCH, MICROSECOND, day_of
 from auditlake.store.file_types import with_types
 from auditlake.store.model import Snapshot
-from auditlake.store.narrowed import chooser
+from auditlake.store.narrowed import Chooser
 from auditlake.summaries.lake import LakeSummaries
 
 
@@ -35,7 +35,7 @@ class LakeRows:
     ) -> None:  # fmt: skip
         self._layout, self._snapshot, self._most = layout, snapshot, most
         self._connection = connection
-        self._chosen = chooser(layout, snapshot.version, snapshot.files, is_whole=True)
+        self._chosen = Chooser(layout, snapshot.version, snapshot.files, is_whole=True)
 
     @cached_property
     def engine(self) -> DuckEngine:
