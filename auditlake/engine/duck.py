@@ -6,7 +6,7 @@ import os
 import shutil
 import sys
 import weakref
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import gettempdir, mkdtemp
@@ -165,7 +165,9 @@ class EventsView:
         show: Makes the view of some of the files.
         asked: What it shows at first; all if None.
         beside: The table whose rows it shows too, if any.
-        is_whole: Whether it shows every event of these files, and they are those of the snapshot.
+        is_whole: Whether it shows every event of these files and no other, and they are those of the snapshot.
+        has_only: Returns whether all events in the files that can matter to what is asked are known to be of some
+            types; if None, that is never known.
     """
 
     def __init__(
@@ -176,18 +178,23 @@ class EventsView:
         beside: str | None = None,
         *,
         is_whole: bool = False,
+        has_only: Callable[[Sequence[Asked], Collection[str]], bool] | None = None,
     ) -> None:
         self._chosen, self._show, self.beside, self.is_whole = chosen, show, beside, is_whole
+        self._has_only = has_only or (lambda *_: False)
         self._shown: Sequence[Path] | None = None
         self.narrow(asked)
 
-    def narrow(self, asked: Sequence[Asked] | None) -> None:
-        """Show at least the events that matter to what is asked; all events if None."""
+    def narrow(self, asked: Sequence[Asked] | None, types: Collection[str] | None = None) -> bool:
+        """Show at least the events that matter to what is asked, all events if None; return whether all that is shown
+        is known to be of some types.
+        """
         files = self._chosen(asked)
         if files != self._shown:
             self._shown = None
             self._show(files)
             self._shown = files
+        return asked is not None and types is not None and self._has_only(asked, types)
 
 
 def keep_rows(connection: duckdb.DuckDBPyConnection, name: str, table: Any) -> None:

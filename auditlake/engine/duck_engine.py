@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import duckdb
 
 from auditlake.engine import duck
 from auditlake.engine.model import RangeError, Row, StatementError
-from auditlake.engine.narrowing import EVENTS, Asked, asked_of, made
+from auditlake.engine.narrowing import EVENTS, Asked, asked_of, made, reads_only
 from auditlake.engine.parse_tree import Node, parse
 from auditlake.engine.timings import statement_run
 
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 R = TypeVar("R")
 _ELSEWHERE = re.compile(r"\b(own|read)_events as events\b", re.IGNORECASE)
 """A sieve's tables, which statements read in the place of the view."""
+_OF_TYPES = "list_contains($types, event_type)"
+"""How statements ask for the events of some types."""
+_COMMENTS = re.compile(r"^ *--.*\n", re.MULTILINE)
 _OF_STATEMENTS = (duckdb.ProgrammingError, duckdb.NotSupportedError, duckdb.DataError)
 
 
@@ -104,33 +107,43 @@ class DuckEngine:
 
     def _run(self, run: Callable[..., R], sql: str, parameters: Mapping[str, object]) -> R:
         with statement_errors(), statement_run():
-            self._narrow(sql, parameters)
-            return run(self._connection, sql, parameters)
+            return run(self._connection, *self._narrowed(sql, parameters))
 
     def arrow(self, sql: str, parameters: Mapping[str, object]) -> pa.Table:
         """Run one statement and return its rows as an Arrow table; errors are DuckDB's."""
         with statement_run():
-            self._narrow(sql, parameters)
+            sql, parameters = self._narrowed(sql, parameters)
             return self._connection.sql(sql, params=dict(parameters)).to_arrow_table()
 
-    def _narrow(self, sql: str, parameters: Mapping[str, object]) -> None:
-        """Let the view ``events`` show at least what a statement reads of it."""
+    def _narrowed(self, sql: str, parameters: Mapping[str, object]) -> tuple[str, Mapping[str, object]]:
+        """Let the view ``events`` show at least what a statement reads of it; return what to run and what it binds.
+
+        Where all that the view shows is of the types that are asked for, to compare each event's type would cost as
+        much as the rest: the statement is run without that.
+        """
         if self._events is None:
-            return
+            return sql, parameters
         kind, name, query = made(sql)
         text = _ELSEWHERE.sub("", query).lower()
         is_of_events = any(each in text for each in self._views)
         if kind:
             (self._views.add if kind == "view" and is_of_events else self._views.discard)(name)
         if kind == "view" or not is_of_events:
-            return  # it reads none of it
-        asked = None
+            return sql, parameters  # it reads none of it
+        asked: Sequence[Asked] | None = None
+        types: Any = None
         with suppress(RecursionError):
             if query not in self._trees:
                 self._trees[query] = parse(self._connection, query)
             asked = asked_of(self._trees[query], parameters, self._views)
-        if asked != ():  # a column may be called like a view
-            self._events.narrow(asked)
+            # What has no quotes has no text in which the condition only stands.
+            if _OF_TYPES in query and "'" not in query and reads_only(self._trees[query], self._views):
+                types = parameters["types"]
+        # A column may be called like a view: then the statement reads none of it.
+        if asked != () and self._events.narrow(asked, types):
+            sql = _COMMENTS.sub("", sql).replace(_OF_TYPES, "true")
+            parameters = {name: value for name, value in parameters.items() if name != "types" or "$types" in sql}
+        return sql, parameters
 
     def close(self) -> None:
         """Close the connection."""

@@ -97,6 +97,19 @@ def asked_of(tree: Node, values: Mapping[str, Any], relations: Collection[str] =
     return None if len(statements) != 1 or _ANY in asked else tuple(dict.fromkeys(asked))
 
 
+def reads_only(tree: Node, relations: Collection[str]) -> bool:
+    """Return whether the view ``events`` and those that are made of it are all that a query reads."""
+    others: list[Node] = []
+
+    def visit(node: Node, depth: int) -> None:
+        if node.get("type") in ("BASE_TABLE", "TABLE_FUNCTION") and _table(node, relations) is None:
+            others.append(node)
+        walk([*node.values()], visit, depth)
+
+    walk(list(tree.get("statements", ())), visit)
+    return not others
+
+
 def _table(node: Any, relations: Collection[str]) -> Node | None:
     is_table = isinstance(node, dict) and node.get("type") == "BASE_TABLE"
     return node if is_table and str(node.get("table_name", "")).lower() in relations else None

@@ -41,7 +41,7 @@ from auditlake.policies.sieve import Sieve, sieve
 from auditlake.remembered.files import OF_ALL, DayFiles, Entries, Entry, Remembered, question_digest, read, write
 from auditlake.store.file_types import type_names
 from auditlake.store.model import Snapshot
-from auditlake.store.narrowed import chooser
+from auditlake.store.narrowed import Chooser
 from auditlake.store.snapshot import file_paths
 
 FORM = 1
@@ -446,7 +446,7 @@ class LakeMemory:
             paths = file_paths(self._layout, files)
             self._opened.show(lambda _: paths)
         else:
-            chosen = chooser(
+            chosen = Chooser(
                 self._layout, self._snapshot.version, files, is_whole=True, types=lambda: self._types_of_files
             )  # fmt: skip
             self._opened.show(chosen)

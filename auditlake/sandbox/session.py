@@ -40,7 +40,7 @@ from auditlake.sandbox.received import Received
 from auditlake.sandbox.values import is_text, sent
 from auditlake.sandbox.views import SHAPES, Sight, Tables, TooMuch
 from auditlake.store.model import Snapshot
-from auditlake.store.narrowed import Contents, chooser, contents_of
+from auditlake.store.narrowed import Chooser, Contents, contents_of
 from auditlake.store.snapshot import read_snapshot, readable
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ class AuditSession:
                 layout, config, clock, principal=self.principal, session=self.id, snapshot=self.snapshot,
                 account=account,
             )  # fmt: skip
-            chosen = chooser(layout, self.snapshot, can_read.files, is_whole=False)
+            chosen = Chooser(layout, self.snapshot, can_read.files, is_whole=False)
             sight = Sight(self.snapshot, self.as_of, clock(), chosen, can_read.last_batch, masking, waiting)
             self._tables = Tables(layout, config, sight, self._log.lines)
             self._lock = Lock()

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from functools import cache, partial
+from functools import cached_property, partial
 from pathlib import Path
 
 from auditlake.disk.layout import Layout
@@ -38,15 +38,8 @@ class Contents:
         )
 
 
-def chooser(
-    layout: Layout,
-    version: int,
-    files: Sequence[DataFile],
-    *,
-    is_whole: bool,
-    types: Callable[[], Mapping[str, frozenset[str]]] | None = None,
-) -> Callable[[Sequence[Asked] | None], list[Path]]:
-    """Return what gives the paths of those files that matter to what is asked; of all of them if that is None.
+class Chooser:
+    """Chooses the files that can matter to what is asked.
 
     Args:
         layout: The lake.
@@ -55,19 +48,33 @@ def chooser(
         is_whole: As for :func:`files_for`.
         types: Returns what the log says of types, where several choosers share that.
     """
-    types, events = types or partial(type_names, layout, version), layout.events
 
-    @cache
-    def contents(*, typed: bool) -> tuple[Contents, ...]:
-        return _contents(types() if typed else {}, files)
+    def __init__(
+        self, layout: Layout, version: int, files: Sequence[DataFile], *, is_whole: bool,
+        types: Callable[[], Mapping[str, frozenset[str]]] | None = None,
+    ) -> None:  # fmt: skip
+        self._events, self._files, self._is_whole = layout.events, files, is_whole
+        self._types = types or partial(type_names, layout, version)
 
-    def chosen(asked: Sequence[Asked] | None) -> list[Path]:
+    @cached_property
+    def _typed(self) -> tuple[Contents, ...]:
+        return _contents(self._types(), self._files)
+
+    @cached_property
+    def _untyped(self) -> tuple[Contents, ...]:
+        return _contents({}, self._files)
+
+    def __call__(self, asked: Sequence[Asked] | None) -> list[Path]:
+        """Return the paths of those files that matter to what is asked; of all of them if that is None."""
         if asked is None:
-            return [events / file.path for file in files]
-        known = contents(typed=any(each.types is not None for each in asked)) if asked else ()
-        return [events / path for path in files_for(known, asked, is_whole=is_whole)]
+            return [self._events / file.path for file in self._files]
+        known = self._typed if any(each.types is not None for each in asked) else self._untyped
+        return [self._events / file.path for file in _chosen(known, asked, is_whole=self._is_whole)]
 
-    return chosen
+    def has_only(self, asked: Sequence[Asked], types: Collection[str]) -> bool:
+        """Return whether the log says that all events in the files that matter to what is asked are of some types."""
+        found = _chosen(self._typed, asked, is_whole=self._is_whole)
+        return all(file.types is not None and file.types.issubset(types) for file in found)
 
 
 def contents_of(layout: Layout, version: int | None, files: Iterable[DataFile]) -> tuple[Contents, ...]:
@@ -88,8 +95,12 @@ def files_for(files: Sequence[Contents], asked: Iterable[Asked], *, is_whole: bo
         is_whole: Whether all events of the files are shown: else a file may have none, so where the first one of all is
             cannot be told.
     """
+    return [file.path for file in _chosen(files, asked, is_whole=is_whole)]
+
+
+def _chosen(files: Sequence[Contents], asked: Iterable[Asked], *, is_whole: bool) -> list[Contents]:
     found = {path for each in asked for path in _for_one(files, each if is_whole else replace(each, is_first=False))}
-    return [file.path for file in files if file.path in found]
+    return [file for file in files if file.path in found]
 
 
 def _for_one(files: Sequence[Contents], asked: Asked) -> list[str]:

@@ -20,7 +20,7 @@ from auditlake.events.schema import COLUMNS
 from auditlake.store.deltalog import changed_rows, commit_metadata, last_batch, log_entries, refuse_empty_entries
 from auditlake.store.files import Files, schema
 from auditlake.store.model import DataFile, Snapshot
-from auditlake.store.narrowed import chooser
+from auditlake.store.narrowed import Chooser
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -243,5 +243,6 @@ def view_snapshot(
     source = readable(layout, snapshot, arrived_by=arrived_by)
     show = partial(view_events, connection, columns=columns, last_batch=source.last_batch, beside=beside)
     is_whole = source.last_batch is None
-    chosen = chooser(layout, snapshot.version, source.files, is_whole=is_whole)
-    return EventsView(chosen, show, asked, beside, is_whole=is_whole)
+    chosen = Chooser(layout, snapshot.version, source.files, is_whole=is_whole)
+    has_only = chosen.has_only if beside is None else None
+    return EventsView(chosen, show, asked, beside, is_whole=is_whole and beside is None, has_only=has_only)

@@ -88,6 +88,7 @@ def rows_asked(scale: float) -> tuple[Asked, ...]:
         Asked("frameworks-alike", f"questions of the policies of two packs, {events}", 0.6),
         Asked("statistics", f"statistics, files counted before, {events}, processor time", most_seconds=1),
         Asked("frameworks", f"two packs beside their policies, {events}", most_seconds=1.5),
+        Asked("frameworks-again", f"the same once counts are kept, {events}"),
         Asked(
             "site-index",
             f"index of {DAYS} days of runs of {POLICIES} policies, processor time",

@@ -76,6 +76,7 @@ WORKS: Mapping[str, Callable[[], dict[str, Work]]] = {
     "frameworks-facts": frameworks.facts,
     "frameworks-alike": frameworks.alike,
     "frameworks": frameworks.judged,
+    "frameworks-again": frameworks.judged_again,
     "statistics": frameworks.statistics,
     "site-index": site.works,
     "breaches": lambda: rolling.works(by_user=False, everything=False),

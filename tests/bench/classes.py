@@ -96,4 +96,4 @@ def _no_narrowing() -> AbstractContextManager[Any]:
     from auditlake.engine.duck import EventsView
 
     narrow = EventsView.narrow
-    return patch.object(EventsView, "narrow", lambda view, _: narrow(view, None))
+    return patch.object(EventsView, "narrow", lambda view, *_: narrow(view, None))

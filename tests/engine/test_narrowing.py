@@ -101,6 +101,7 @@ def test_the_earliest_needs_no_condition_more() -> None:
 
 TYPES = ("a", "b", "c")
 TERMS = (
+    "list_contains($types, event_type)",
     "event_type = $one", "event_type in ($one, 'b')", "list_contains($some, event_type)", "user_id = 'u1'",
     "list_position($some, event_type) > 0", "not event_type = $one", "$some is null", "event_type <> 'a'",
     *(f'"timestamp" {how} $at' for how in ("<", "<=", "=", ">=", ">")), '$until > "timestamp"',
@@ -145,6 +146,7 @@ def cases(draw: st.DrawFn) -> Case:
     known = tuple(draw(st.tuples(st.booleans(), st.booleans())) for _ in files)
     query = draw(st.sampled_from(QUERIES)).format(draw(conditions()))
     values = {"one": draw(st.sampled_from(TYPES)), "some": draw(st.lists(st.sampled_from(TYPES), max_size=2)),
+              "types": draw(st.lists(st.sampled_from(TYPES), max_size=3, unique=True)),
               "at": draw(instants), "until": draw(instants)}  # fmt: skip
     return Case(files, known, query, {name: value for name, value in values.items() if f"${name}" in query})
 
@@ -181,8 +183,12 @@ def test_narrowed_answers_are_the_same(case: Case) -> None:
                 for path in ([file.path for file in files] if asked is None else files_for(files, asked, is_whole=True))
             ]
 
+        def has_only(asked: Any, types: Any) -> bool:
+            found = {path.name for path in chosen(asked)}
+            return all(file.types is not None and file.types <= {*types} for file in files if file.path in found)
+
         plain = DuckEngine(connection)
-        engine = DuckEngine(connection, EventsView(chosen, show, ()))
+        engine = DuckEngine(connection, EventsView(chosen, show, (), has_only=has_only))
         view = 'create or replace temp view moments as\nselect event_type, "timestamp" from events'
         engine.step("moments", view, {})
         answer = engine.rows(case.query, case.values)

@@ -18,7 +18,6 @@ from auditlake.ingest import day_files
 from auditlake.query import events as query_events
 from auditlake.query import view as query_view
 from auditlake.query.view import judging_engine
-from auditlake.store import snapshot
 from auditlake.store.file_types import file_types
 from tests.lakes import create
 from tests.store.test_foreign_readers import without_types
@@ -91,10 +90,8 @@ def test_answers_do_not_depend_on_it(lake: AuditLake, question: str, monkeypatch
     """Whatever is asked, the answer is that of a reader who opens every file."""
     answer = ASKED[question](lake)
 
-    def all_of_them(layout: Any, _: int, files: Any, **_options: Any) -> Any:
-        return lambda _: [layout.events / file.path for file in files]
-
-    monkeypatch.setattr(snapshot, "chooser", all_of_them)
+    narrow = duck.EventsView.narrow
+    monkeypatch.setattr(duck.EventsView, "narrow", lambda view, *_: narrow(view, None))
     monkeypatch.setattr(query_view, "files_for", lambda files, *_, **__: [file.path for file in files])
     assert answer == ASKED[question](lake)
 

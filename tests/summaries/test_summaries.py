@@ -220,17 +220,18 @@ def test_statistics_read_no_rows_again(tmp_path: Path, monkeypatch: pytest.Monke
     for place in ("summaries.lake", "remembered.memory"):
         paths = f"auditlake.{place}.file_paths"
         monkeypatch.setattr(paths, lambda layout, some: read.update(f.day for f in some) or file_paths(layout, some))
-    narrow, beside, of_memory = DuckEngine._narrow, DuckEngine.beside, list[DuckEngine]()
+    narrowed, beside, of_memory = DuckEngine._narrowed, DuckEngine.beside, list[DuckEngine]()
     monkeypatch.setattr(DuckEngine, "beside", lambda self: of_memory.append(own := beside(self)) or own)
 
-    def none(self: DuckEngine, sql: str, values: Mapping[str, object]) -> None:
+    def none(self: DuckEngine, sql: str, values: Mapping[str, object]) -> tuple[str, Mapping[str, object]]:
         """Show the statistics no event, and the memory of days those that it asks for."""
         if self in of_memory:
-            narrow(self, sql, values)
-        elif self._events:
+            return narrowed(self, sql, values)
+        if self._events:
             self._events.narrow(())
+        return sql, values
 
-    monkeypatch.setattr(DuckEngine, "_narrow", none)
+    monkeypatch.setattr(DuckEngine, "_narrowed", none)
     assert lake.statistics() == before
     assert read <= {NOW.date() - days * DAY for days in range(5)}
     assert before.total_events == 24
