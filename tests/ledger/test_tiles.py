@@ -52,10 +52,17 @@ def test_names(name: str, expected: str) -> None:
     assert name == expected
 
 
-def test_the_tree_is_that_of_its_entries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def tree_of_600(folder: Path) -> None:
+    """Make a tree of two whole tiles and a third of another."""
+    with pytest.MonkeyPatch.context() as patch:
+        filled(folder, 600, patch)
+
+
+def test_the_tree_is_that_of_its_entries(tmp_path: Path) -> None:
     """Its entries and its root at every size are those of the same leaves in memory."""
     size = 600
-    tiles, hashes = filled(tmp_path, size, monkeypatch), leaves(size)
+    folder = copy_of(tree_of_600, tmp_path / "tree")
+    tiles, hashes = Tiles(Disk(folder.parent), folder.name), leaves(size)
 
     assert list(tiles.entries(0, size)) == [data(i) for i in range(size)]
     assert list(tiles.entries(250, 520)) == [data(i) for i in range(250, 520)]
@@ -64,9 +71,9 @@ def test_the_tree_is_that_of_its_entries(tmp_path: Path, monkeypatch: pytest.Mon
         assert tiles.root(at) == merkle.root(hashes[: 32 * at])
 
 
-def test_what_lies_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_lies_there(tmp_path: Path) -> None:
     """Whole tiles, one partial tile a level, and nothing else; level 1 has the roots of the whole tiles of level 0."""
-    filled(tmp_path, 600, monkeypatch)
+    tmp_path = copy_of(tree_of_600, tmp_path / "tree")
     files = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()}
 
     assert files == {
