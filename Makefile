@@ -31,6 +31,7 @@ test: install        ## all tests but the long ones, on two cores
 
 soak: install        ## the long tests: more kills, more cases
 	$(BIN)/python -m pytest -m soak
+	$(BIN)/python -m pytest -m "hypothesis and not soak" --hypothesis-profile thorough
 
 bench: install       ## ratios against named rivals, in one run
 	$(BIN)/python -m tests.bench $(if $(EVENTS),--events $(EVENTS))

@@ -13,6 +13,7 @@ from auditlake.landing.trail import TrailOptions
 from tests.waiting import HANG_SECONDS
 
 settings.register_profile("auditlake", deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("thorough", settings.get_profile("auditlake"), max_examples=200)
 settings.load_profile("auditlake")
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
