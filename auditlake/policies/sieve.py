@@ -44,7 +44,7 @@ from auditlake.policies.selection import (
     conjunction,
     has_condition,
     is_safe,
-    listed_in,
+    key_in,
     node_of,
     only_source,
     place_in,
@@ -338,24 +338,12 @@ def _judged(policy: Policy) -> _Judged:
     if not is_safe(node):
         return _Judged(policy, node, None, may_fail=True)
     terms = terms_of(node)
-    keys = [(found, term) for term in terms if (found := _key(term)) and found[0].get("column_names") != ["source"]]
+    keys = [(found, term) for term in terms if (found := key_in(term)) and found[0].get("column_names") != ["source"]]
     # The last is what rules vary in most: source, service, then what was done.
     (key, texts), chosen = keys[-1] if keys else ((None, ()), None)
     # What is looked at for one source and one text alone need not ask for them again.
     left = [term for term in terms if term is not chosen and (source is None or source_in(term) != source)]
     return _Judged(policy, conjunction("AND", left) if left else condition_node("true"), source, key, texts)
-
-
-def _key(term: Node) -> tuple[Node, tuple[str, ...]] | None:
-    """Return an expression and the texts of which it must be one for a term of a condition to be met."""
-    if term["type"] == "COMPARE_GREATERTHAN" and term["right"].get("literal", {}).get("text") == "0":
-        value, others = listed_in(term["left"]) or (term, [])
-        return (value, tuple(other["literal"]["text"] for other in others)) if others else None
-    value, *others = [term["left"], term["right"]] if term["type"] == "COMPARE_EQUAL" else term.get("children", [term])
-    is_key = term["type"] in ("COMPARE_EQUAL", "COMPARE_IN") and value["class"] != "CONSTANT"
-    if not is_key or any(other["class"] != "CONSTANT" or other["literal"]["kind"] != "STRING" for other in others):
-        return None
-    return value, tuple(other["literal"]["text"] for other in others)
 
 
 def _filled(part: Statement, by_source: _Marks, *, keeps: bool = True) -> str:
