@@ -279,7 +279,7 @@ class ObjectStore:
         return type(error) is self._client.exceptions.GenericError and (status is None or status in _MAY_PASS)
 
     def _error(self, name: str, why: str, *, hint: str = "") -> StorageError:
-        return StorageError(f"{self._name}/{name}", why, hint=hint)
+        return StorageError(f"{self._name}/{name}".rstrip("/"), why, hint=hint)
 
 
 def open_objects(url: str, cache: Path) -> ObjectStore:

@@ -84,7 +84,8 @@ def ids(lake: auditlake.AuditLake) -> list[str]:
 
 def test_there_and_back(url: str, tmp_path: Path, elsewhere: Any) -> None:
     """Events that were ingested and logged are in every answer, verified and proved, and the same on another host."""
-    lake = made(url)
+    lake = made(url, policies="none")
+    lake.policies.add(READY / "failed_logins.yaml")
     lake.ingest(lines(tmp_path / "in.jsonl", "a", "b", "c"))
     logged = lake.log(event_type="auth_failure", user_id="bea", timestamp="2026-05-04T00:00:00Z")
     lake.flush()
@@ -142,7 +143,6 @@ def test_every_verb(url: str, tmp_path: Path, elsewhere: Any) -> None:
     lake.ledger.rotate_key()
     lake.compact(grace_seconds=0)
     before = bucket(lake)
-    backup = lake.backup(tmp_path / "backup")
     there = elsewhere()
 
     assert ids(there) == ids(lake)
@@ -152,10 +152,9 @@ def test_every_verb(url: str, tmp_path: Path, elsewhere: Any) -> None:
     assert [each.id for each in there.holds.all()] == ["case"]
     assert not any(b"mallory" in data for data in before.values())
     assert there.ledger.verify().ok
-    assert auditlake.open(backup.path, clock=lambda: NOW).ledger.verify().ok
-    assert not (tmp_path / "backup" / ".bucket").exists()
 
 
+@pytest.mark.soak
 def test_what_people_edit(url: str, tmp_path: Path, elsewhere: Any) -> None:
     """Settings and policies that were edited in the copy are in the bucket with the next change, and recorded."""
     lake = made(url, policies="none")
@@ -188,6 +187,7 @@ def test_what_is_there_already(url: str) -> None:
     assert lake.layout.commit(0).exists()
 
 
+@pytest.mark.soak
 def test_a_lake_that_moves(url: str, tmp_path: Path, elsewhere: Any) -> None:
     """A lake on a disk is copied into a bucket, and goes on there with the ledger that it had."""
     lake = auditlake.create(tmp_path / "disk", policies="none", clock=lambda: NOW)
@@ -200,6 +200,9 @@ def test_a_lake_that_moves(url: str, tmp_path: Path, elsewhere: Any) -> None:
     assert ids(moved) == ["a", "b"]
     assert elsewhere().ledger.verify(checkpoint=checkpoint).ok
     assert not lake.layout.bucket.exists()
+    back = moved.backup(tmp_path / "back")
+    assert auditlake.open(back.path, clock=lambda: NOW).ledger.verify().ok
+    assert not (tmp_path / "back" / ".bucket").exists()
 
 
 def test_a_folder_of_a_stranger(url: str, proxy: Proxy, tmp_path: Path) -> None:
@@ -224,7 +227,8 @@ def test_names_that_a_copy_does_not_take(name: str) -> None:
     assert not _is_kept(name)
 
 
-@pytest.mark.parametrize("where", mostly(["bucket", "copy"], always=["bucket"]))
+@pytest.mark.soak
+@pytest.mark.parametrize("where", ["bucket", "copy"])
 def test_damage_is_found(url: str, tmp_path: Path, where: str) -> None:
     """A full verification reads the bucket: what was changed there is told, and what was changed in the copy alone is
     brought back.
@@ -298,7 +302,7 @@ def test_killed_at_a_request(url: str, tmp_path: Path, elsewhere: Any, rounds: i
     expected = ["acknowledged", "counted"]
     for number in range(rounds):
         kills = [(last, is_made) for last in requests for is_made in (False, True)]
-        kills = kills if rounds > 1 else kills[number::9]
+        kills = kills if rounds > 1 else kills[number::12]
         tried = killed_ingests(url, tmp_path, kills, 1000 * number)
         there = elsewhere()
         assert {"acknowledged", "counted"} <= set(ids(there)) <= {*expected, *tried}
@@ -313,7 +317,8 @@ def test_killed_at_a_request(url: str, tmp_path: Path, elsewhere: Any, rounds: i
 _FAULTS = [["503 before", "500 after"] * 40, ["lost"] * 40, ["truncated", "429 before"] * 40]
 
 
-@pytest.mark.parametrize("faults", mostly(_FAULTS, always=[]))
+@pytest.mark.soak
+@pytest.mark.parametrize("faults", _FAULTS)
 def test_answers_that_do_not_come(
     url: str, proxy: Proxy, tmp_path: Path, faults: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

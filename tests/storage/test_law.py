@@ -51,14 +51,14 @@ def obey(make: Callable[[Path], Law], examples: int, steps: int) -> None:
             folder.cleanup()
 
 
-@pytest.mark.parametrize("examples", mostly([25, 1000], always=[25]))
+@pytest.mark.parametrize("examples", mostly([12, 1000], always=[12]))
 @pytest.mark.parametrize("make", [on_disk, in_memory, in_folder])
 def test_every_storage_obeys(make: Make, examples: int) -> None:
     """Every storage gives the same answers: nothing is made over another file, or replaced unseen, or lost."""
     obey(lambda folder: Law(make(folder), folder, can_swap=make is not in_folder), examples, 25)
 
 
-@pytest.mark.parametrize("examples", mostly([12, 500], always=[12]))
+@pytest.mark.parametrize("examples", mostly([8, 500], always=[8]))
 def test_lost_answers_change_nothing(proxy: Proxy, examples: int) -> None:
     """Whatever becomes of requests, each name holds what it held or what it was to hold, whole; and no call goes on
     for ever.
