@@ -22,6 +22,7 @@
     │   ├── LakeBusyError            another process holds the lock
     │   │   └── RunUnderWayError         it runs the same schedule
     │   ├── StorageError             an object store refused, or did not answer; also an OSError
+    │   │   └── WrittenElsewhereError    another folder writes this bucket; also a LakeBusyError
     │   ├── LandingError             the disk refused a live event
     │   ├── CommitError              a commit was refused or could not be made durable
     │   ├── LedgerError              the ledger, a key, a note or a proof that cannot be used
