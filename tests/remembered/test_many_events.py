@@ -52,7 +52,7 @@ def check(seed: int, folder: Path, monkeypatch: pytest.MonkeyPatch) -> set[str]:
 
     def with_summaries(layout: Layout, snapshot: Snapshot, *others: Any) -> LakeMemory:
         return LakeMemory(
-            layout, snapshot, *others, lambda engine: LakeSummaries(layout, snapshot, engine.tables, 10**9)
+            layout, snapshot, *others, lambda engine: LakeSummaries(layout, snapshot, engine.database, 10**9)
         )  # fmt: skip
 
     rng, plans = Random(seed), set[str]()
