@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from functools import cached_property, partial
+from functools import cache, cached_property, partial
 from pathlib import Path
 
 from auditlake.disk.layout import Layout
@@ -29,14 +29,6 @@ class Contents:
     last: datetime | None
     """An instant that no event of it is after, but for what other writers cut off."""
 
-    def matters(self, asked: Asked) -> bool:
-        """Return whether an event may be in it that matters to a question."""
-        return (
-            (asked.types is None or self.types is None or not asked.types.isdisjoint(self.types))
-            and (asked.since is None or self.last is None or self.last + _ROUNDED >= asked.since)
-            and (asked.until is None or self.first is None or self.first <= asked.until)
-        )
-
 
 class Chooser:
     """Chooses the files that can matter to what is asked.
@@ -55,6 +47,7 @@ class Chooser:
     ) -> None:  # fmt: skip
         self._events, self._files, self._is_whole = layout.events, files, is_whole
         self._types = types or partial(type_names, layout, version)
+        self._found = cache(self._find)  # a script asks the same in most of its statements
 
     @cached_property
     def _typed(self) -> tuple[Contents, ...]:
@@ -68,13 +61,16 @@ class Chooser:
         """Return the paths of those files that matter to what is asked; of all of them if that is None."""
         if asked is None:
             return [self._events / file.path for file in self._files]
-        known = self._typed if any(each.types is not None for each in asked) else self._untyped
-        return [self._events / file.path for file in _chosen(known, asked, is_whole=self._is_whole)]
+        return [self._events / file.path for file in self._found(tuple(asked))]
 
     def has_only(self, asked: Sequence[Asked], types: Collection[str]) -> bool:
         """Return whether the log says that all events in the files that matter to what is asked are of some types."""
-        found = _chosen(self._typed, asked, is_whole=self._is_whole)
-        return all(file.types is not None and file.types.issubset(types) for file in found)
+        found = {file.types for file in self._found(tuple(asked))}
+        return all(each is not None and each.issubset(types) for each in found)
+
+    def _find(self, asked: tuple[Asked, ...]) -> list[Contents]:
+        known = self._typed if any(each.types is not None for each in asked) else self._untyped
+        return _chosen(known, asked, is_whole=self._is_whole)
 
 
 def contents_of(layout: Layout, version: int | None, files: Iterable[DataFile]) -> tuple[Contents, ...]:
@@ -104,7 +100,16 @@ def _chosen(files: Sequence[Contents], asked: Iterable[Asked], *, is_whole: bool
 
 
 def _for_one(files: Sequence[Contents], asked: Asked) -> list[str]:
-    found = [file for file in files if file.matters(asked)]
+    types, since, until = asked.types, asked.since, asked.until
+    # Files are many, and few of them differ in their types.
+    sets = {file.types for file in files}
+    fitting = {each for each in sets if types is None or each is None or not types.isdisjoint(each)}
+    found = [
+        file for file in files
+        if file.types in fitting
+        and (since is None or file.last is None or file.last + _ROUNDED >= since)
+        and (until is None or file.first is None or file.first <= until)
+    ]  # fmt: skip
     if asked.is_first:
         # Each file that is over by then has an event by its end: what begins later has not the first of all.
         ends = (file.last + _ROUNDED for file in found if file.last is not None)
