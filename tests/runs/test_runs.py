@@ -299,7 +299,7 @@ def test_a_disk_that_refuses_stops_no_run(
     def refuse(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("auditlake.runs.journal.appending", refuse)
+    monkeypatch.setattr("auditlake.runs.journal.appending_to", refuse)
     monkeypatch.setattr("auditlake.runs.recorder.make_folders", refuse)
     with lake.runs.recorded() as run:
         assert run.reports("failed_logins", last="30d")[0].status == "violation"
