@@ -226,6 +226,9 @@ def kept(
 
 def kept_rows(table: Any) -> Sequence[tuple[Any, ...]]:
     """Return the rows of an Arrow table; where there are many, each is made when it is looked at."""
-    # What is made of many rows needs numpy; statistics and the sandbox keep Arrow from importing it (sandbox/open.py).
-    has_numpy = sys.modules.get("numpy", sys) is not None
-    return ArrowRows(table) if len(table) >= MANY and has_numpy else table_rows(table)
+    return ArrowRows(table) if len(table) >= MANY and may_use_numpy() else table_rows(table)
+
+
+def may_use_numpy() -> bool:
+    """Return whether numpy can be imported: statistics and the sandbox keep it out (sandbox/open.py)."""
+    return sys.modules.get("numpy", sys) is not None

@@ -28,10 +28,12 @@ if TYPE_CHECKING:
 IN_ARRAYS = "sweep in arrays"
 """What this plan is called."""
 AT_ONCE = 4_000_000
-"""About how many events are in memory at once; where fewer windows than this are, more."""
+"""About how many events are in memory at once; more, where that would be fewer than ``_WINDOWS`` windows."""
 _WINDOWS = 4
-MOST = 20_000_000
-"""How many may be, at some 60 bytes each: statements may spill what has no room."""
+MOST = 10_000_000
+"""How many may be: statements may spill what has no room."""
+MOST_BYTES = 500_000_000
+"""How many bytes what is read of them may take."""
 _DAY = 86_400_000_000
 _NUMBER = 62
 """The bits of a number."""
@@ -42,8 +44,8 @@ Found = Mapping[str, Sequence[Row]]
 def counted_by_day(
     engine: DuckEngine, policies: Sequence[Policy], question: Question, number: Mapping[int, int]
 ) -> Iterator[tuple[Policy, Mapping[str, Found]]]:
-    """Yield policies with the rows of ``episodes_by_day`` and, where every event counts, of ``totals_by_day``; none of
-    those that statements are to be asked for: they fail, or too much would be in memory.
+    """Yield policies with the rows of ``episodes_by_day`` and, where every event counts, of ``totals_by_day``; policies
+    left out are to be asked by statements: they fail, or too much would be in memory.
 
     Args:
         engine: The engine, with ``events``.
@@ -93,7 +95,7 @@ class _Counted:
     """The midnight from which instants are counted."""
     pieces: Pieces
     groups: pa.Array
-    """The groups, by their numbers."""
+    """Group keys as texts, JSON lists unless there is one column."""
     peaks: Sequence[Row]
     totals: Sequence[Row]
 
@@ -104,7 +106,7 @@ def _counted(engine: DuckEngine, policies: Sequence[Policy], part: Question, win
     Raises:
         StatementError: The events cannot be read.
         ConditionError: A group cannot be written down.
-        OverflowError: A number has no room for a group and a time.
+        OverflowError: Too much would be in memory, or a number has no room for a group and a time.
     """
     import numpy as np
     import pyarrow as pa
@@ -117,6 +119,8 @@ def _counted(engine: DuckEngine, policies: Sequence[Policy], part: Question, win
     step = compile_arrived(policies[0], types, look_back, part)
     with statement_errors():
         table = engine.arrow(step.sql, step.parameters)
+    if table.nbytes > MOST_BYTES:
+        raise OverflowError
     time, kind = table["t"].to_numpy() - origin, table["number"].to_numpy()
     groups, group = pa.array(["[]"]), None
     if policies[0].group_by:

@@ -15,6 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 DAY_US = 86_400_000_000
+MOST_PIECES = 4_000_000
+"""How many days of stretches may be in memory."""
 _BLOCK = 16
 Numbers = NDArray[np.int64]
 
@@ -88,7 +90,11 @@ class Sweep:
         return np.searchsorted(self._events, moments, side="right") - self._left(moments)
 
     def pieces(self) -> Pieces:
-        """Return the stretches at the threshold or above it."""
+        """Return the stretches at the threshold or above it.
+
+        Raises:
+            OverflowError: They are more than :data:`MOST_PIECES`.
+        """
         asked, moments = self._asked, self._moments
         least, window = asked.threshold, asked.window
         pairs, last = max(len(moments) - least + 1, 0), len(moments) - 1
@@ -105,7 +111,10 @@ class Sweep:
         end = until[np.append(first[1:], len(at)) - 1] & self._mask
         # Cut at midnights.
         from_day, to_day = np.maximum(start, asked.since + 1) // DAY_US, np.minimum(end, asked.until) // DAY_US
-        episode, day = _spread(from_day, to_day - from_day + 1)
+        number_of_days = to_day - from_day + 1
+        if number_of_days.sum() > MOST_PIECES:
+            raise OverflowError
+        episode, day = _spread(from_day, number_of_days)
         since = np.maximum(day * DAY_US - 1, asked.since)
         is_carried = start[episode] <= since
         before = np.zeros(len(day), np.int64)
@@ -149,10 +158,12 @@ class Sweep:
         until = np.minimum((moments[at] & self._mask) + asked.window - 1, asked.until) // DAY_US
         goes_on = (following > at) & (moments[following] >> self._bits == group)
         until = np.where(goes_on, np.minimum(until, self._days(following)), until)
-        which, midnight = _spread(own + 1, until - own)
-        is_open = most[which] > best[midnight]
-        which, midnight = which[is_open], midnight[is_open]
-        np.maximum.at(best, midnight, self._level((group[which] << self._bits) + midnight * DAY_US))
+        while len(own := own + 1):
+            which = np.flatnonzero(own <= until)
+            own, until, most, group = own[which], until[which], most[which], group[which]
+            is_open = most > best[own]
+            midnight = own[is_open]
+            np.maximum.at(best, midnight, self._level((group[is_open] << self._bits) + midnight * DAY_US))
         return best[asked.days.start :]
 
     def _are_together(self, places: Numbers, others: Numbers) -> NDArray[Any]:
@@ -165,6 +176,5 @@ class Sweep:
 
 def _spread(first: Numbers, number: Numbers) -> tuple[Numbers, Numbers]:
     """Return as many whole numbers from each first one on, after the place of that."""
-    number = np.maximum(number, 0)
     place = np.repeat(np.arange(len(number)), number)
     return place, first[place] + np.arange(len(place)) - np.repeat(np.cumsum(number) - number, number)

@@ -17,6 +17,7 @@ from typing import Any
 import duckdb
 
 from auditlake.disk.layout import Layout
+from auditlake.engine.duck import may_use_numpy
 from auditlake.engine.duck_engine import DuckEngine
 from auditlake.engine.model import Row, StatementError, Summaries, Summary
 from auditlake.engine.statements import statement
@@ -282,9 +283,9 @@ class LakeMemory:
                 wanted.setdefault(ask.policy.id, (ask.policy, {}))[1][ask.query] = ask
         counting = [(policy, question) for policy, own in wanted.values() if own.keys() & _COUNTING]
         together = sieve(engine, counting)
-        if not is_few:
+        if not is_few and may_use_numpy():
             self._sweep(engine, question, wanted, together)
-        elif len(wanted) > 1:
+        elif is_few and len(wanted) > 1:
             self._ask_at_once(engine, question, wanted, together)
         left = [(policy, own) for policy, own in wanted.values() if own]
         runner = Runner(engine, moments_of([policy for policy, _ in left], fewest=0), with_queries=False)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -75,3 +78,14 @@ def test_explain(run: Run, lake: AuditLake, monkeypatch: pytest.MonkeyPatch) -> 
     assert plan("all") == ("remembered days", "all days of the period are remembered")
     text = run("--lake", lake.layout.root, "policy", "sql", "all", "--explain", "--as-of", "2026-04-01").out
     assert text.splitlines()[1] == "0 days to ask about, 0 files, 0 events"
+
+
+def test_statistics_of_a_long_window_without_numpy(lake: AuditLake) -> None:
+    """A process of its own keeps Arrow from numpy, and asks by statements what would be swept in arrays."""
+    put_policies(lake, {"long": POLICIES["by_user"] + "window: 30d\n"})
+    lake.flush()
+    words = ["--lake", str(lake.layout.root), "stats", "--as-of", "2026-04-01", "--json"]
+    told = subprocess.run(
+        [sys.executable, "-m", "auditlake", *words], check=True, capture_output=True, cwd=Path(__file__).parents[2]
+    )  # fmt: skip
+    assert json.loads(told.stdout)["policy_compliance"]["long"]["status"] == "violation"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from random import Random
 
 import numpy as np
@@ -42,9 +43,9 @@ def check(seed: int) -> int:
     """Compare one case; return how many stretches it has."""
     rng = Random(seed)
     since = rng.randrange(40)
-    asked = Asked(rng.choice((1, 2, 5, DAY, 13, 24, 30, 40)), rng.randint(1, 5), since, since + rng.randint(1, 60))
+    asked = Asked(rng.choice((1, 2, 5, DAY, 13, 24, 30, 40, 90)), rng.randint(1, 5), since, since + rng.randint(1, 60))
     near = (DAY - 1, DAY, 2 * DAY - 1, 2 * DAY, since, asked.until)
-    number, groups = rng.choice((0, 1, 5, 30, 80)), rng.choice((1, 3))
+    number, groups = rng.choice((0, 1, 5, 30, 80)), rng.choice((1, 3, 20))
     events = [(rng.randrange(groups), rng.choice((rng.randint(0, asked.until), *near))) for _ in range(number)]
     events = [(group, at) for group, at in events if since - asked.window < at <= asked.until]
     swept = Sweep(np.sort(np.array([(group << asked.bits) + at for group, at in events], np.int64)), asked)
@@ -65,6 +66,22 @@ def short_days(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_every_instant() -> None:
     """Ties, instants at midnights and at the ends of the period, windows shorter and longer than days."""
     assert sum(map(check, range(250))) > 500
+
+
+def test_memory_of_long_windows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Many groups, each of which counts on many days, need as much as few days do; their stretches have a limit."""
+    asked, events = Asked(300 * DAY, 2, 0, 300 * DAY), 4_000
+    swept = Sweep((np.arange(events) // 2 << asked.bits) + 1 + np.arange(events) % 2 * DAY, asked)
+    tracemalloc.start()
+    try:
+        assert swept.peaks().tolist() == [1, *[2] * 299, 2]
+        assert tracemalloc.get_traced_memory()[1] < 500 * events
+    finally:
+        tracemalloc.stop()
+    assert len(swept.pieces().day) == events // 2 * 300
+    monkeypatch.setattr(sweep, "MOST_PIECES", 1_000)
+    with pytest.raises(OverflowError):
+        swept.pieces()
 
 
 @pytest.mark.soak

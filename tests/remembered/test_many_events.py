@@ -4,23 +4,27 @@ from __future__ import annotations
 
 from pathlib import Path
 from random import Random
+from types import ModuleType
 from typing import Any
 
 import pytest
 
 from auditlake.disk.layout import Layout
-from auditlake.engine.duck import connect
+from auditlake.engine.duck import connect, view_events
+from auditlake.engine.duck_engine import DuckEngine
 from auditlake.engine.timings import timed
-from auditlake.policies import few_days, many_events
+from auditlake.policies import few_days, many_events, sweep
+from auditlake.policies.days import DAY
 from auditlake.policies.loader import load_policy
-from auditlake.policies.many_events import IN_ARRAYS
+from auditlake.policies.many_events import IN_ARRAYS, counted_by_day
 from auditlake.policies.model import Policy
+from auditlake.policies.question import Question
 from auditlake.remembered import memory
 from auditlake.remembered.memory import LakeMemory
 from auditlake.store.model import Snapshot
 from auditlake.summaries.lake import LakeSummaries
 from tests.remembered import test_days
-from tests.remembered.test_days import TYPES, Lake, events, point, question, write
+from tests.remembered.test_days import DAYS, FIRST, TYPES, Lake, events, instant, point, question, write
 
 WINDOWS = ("1min", "90min", "6h", "24h", "36h", "3d", "90s")
 NARROWED = ("where: ip_address <> '1'", "where: cast(user_id as int) = 1 or ip_address = '1'", "scope: source <> 's'")
@@ -61,7 +65,7 @@ def check(seed: int, folder: Path, monkeypatch: pytest.MonkeyPatch) -> set[str]:
     monkeypatch.setattr(test_days, "point", within_minutes)
     monkeypatch.setattr(few_days, "MOST_EVENTS", -1)  # no stretch has few
     monkeypatch.setattr(many_events, "AT_ONCE", rng.choice((1, 20, 10**6)))
-    monkeypatch.setattr(many_events, "_WINDOWS", 0)
+    monkeypatch.setattr(many_events, "_WINDOWS", seed % 2)
     with connect(threads=1) as connection:
         rows = events(rng, rng.choice((8, 30, 60)))
         lake = write(Lake(Layout(folder), connection, Snapshot(0, ())), rows)
@@ -85,13 +89,32 @@ def test_answers_are_those_of_statements(tmp_path: Path, monkeypatch: pytest.Mon
     assert IN_ARRAYS in check(seed, tmp_path, monkeypatch)
 
 
-@pytest.mark.parametrize("limit", ["MOST", "_NUMBER"])
-def test_what_has_no_room_is_asked_by_statements(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str
-) -> None:  # fmt: skip
-    """So is a period with more events than memory is for, and one of more groups than a number tells apart."""
-    monkeypatch.setattr(many_events, limit, 0)
+def test_what_has_no_room_is_asked_by_statements(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So is a period of more groups than a number tells apart."""
+    monkeypatch.setattr(many_events, "_NUMBER", 0)
     assert IN_ARRAYS not in check(0, tmp_path, monkeypatch)
+
+
+@pytest.mark.parametrize(("module", "name", "value"), [
+    (many_events, "MOST", 2), (many_events, "MOST_BYTES", 9), (many_events, "_NUMBER", 0), (sweep, "MOST_PIECES", 0),
+])  # fmt: skip
+def test_limits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: ModuleType, name: str, value: Any) -> None:
+    """A policy is left out where it would need more memory than there is for it."""
+    text = "name: n\ndescription: d\nrequired_events: [login]\nalert_threshold: 1\ngroup_by: [user_id]\n"
+    asked = load_policy(text, "n.yaml", "n", event_types=frozenset({"login"}))
+    with connect(threads=1) as connection:
+        rows = [each | {"event_type": "login", "user_id": "a"} for each in events(Random(0), 3)]
+        lake = write(Lake(Layout(tmp_path), connection, Snapshot(0, ())), rows)
+        view_events(connection, lake.paths)
+        since, until = (instant(day * DAY) for day in (FIRST - 1, FIRST + DAYS + 1))
+
+        def counted() -> list[str]:
+            engine, period = DuckEngine(connection), Question(until, since, until)
+            return [policy.id for policy, _ in counted_by_day(engine, [asked], period, {FIRST: 3})]
+
+        assert counted() == ["n"]
+        monkeypatch.setattr(module, name, value)
+        assert counted() == []
 
 
 @pytest.mark.soak
