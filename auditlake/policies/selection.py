@@ -167,9 +167,11 @@ def key_in(term: Node) -> tuple[Node, tuple[str, ...]] | None:
     """Return an expression and the texts of which it must be one for a term of a condition to be met."""
     if term["type"] == "COMPARE_GREATERTHAN" and term["right"].get("literal", {}).get("text") == "0":
         value, others = listed_in(term["left"]) or (term, [])
-        return (value, tuple(other["literal"]["text"] for other in others)) if others else None
-    value, *others = [term["left"], term["right"]] if term["type"] == "COMPARE_EQUAL" else term.get("children", [term])
-    is_key = term["type"] in ("COMPARE_EQUAL", "COMPARE_IN") and value["class"] != "CONSTANT"
-    if not is_key or any(other["class"] != "CONSTANT" or other["literal"]["kind"] != "STRING" for other in others):
+    elif term["type"] == "COMPARE_EQUAL":
+        value, others = term["left"], [term["right"]]
+    else:
+        value, *others = term["children"] if term["type"] == "COMPARE_IN" else [term]
+    is_text = all(other["class"] == "CONSTANT" and other["literal"]["kind"] == "STRING" for other in others)
+    if not others or value["class"] == "CONSTANT" or not is_text:
         return None
     return value, tuple(other["literal"]["text"] for other in others)

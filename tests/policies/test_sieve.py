@@ -38,6 +38,7 @@ _CONDITIONS = (
     "source = 'other' and cast(details ->> '$.n' as integer) > 1",
     "cast(details ->> '$.n' as integer) > 1",
     "details ->> '$.list[0]' = '1' or user_id is null",
+    "list_position(['ann', null], user_id) > 0",
     "details ->> '$.name' is null",
     "case when details ->> '$.who' = 'x' then true end",
     "lower(user_id) <> 'ann' and details ->> '$.\"a b\"' = 'c'",
@@ -228,7 +229,8 @@ def test_a_condition_of_one_source_and_text(engine: DuckEngine) -> None:
     of_trail, stop = "source = 'trail'", "lower(details ->> '$.name') = 'stop'"
     wheres = (stop, f"{of_trail} and {stop}", f"{of_trail} and {stop} and user_id = 'ann'",
               f"{of_trail} and {stop} or {of_trail} and user_id = 'ann'", f"{of_trail} and source = 'other'",
-              f"{of_trail} and lower(details ->> '$.name') in ('start', 'x') and {stop}")  # fmt: skip
+              f"{of_trail} and lower(details ->> '$.name') in ('start', 'x') and {stop}",
+              "list_position(['ann', null], user_id) > 0", "list_position([null], user_id) > 0")  # fmt: skip
     asked = [(_policy(number, where, alert_threshold=5), _QUESTION) for number, where in enumerate(wheres)]
     assert _told(engine, asked, 1) == _told(engine, asked, len(asked) + 1)
 
@@ -325,9 +327,10 @@ def test_policies_without_a_condition_read_places_once(engine: DuckEngine) -> No
 def test_a_batch_matters_to_those_whose_condition_it_meets(engine: DuckEngine) -> None:
     """What alerts ask: policies are left out that count nothing, whichever sources the batch is from."""
     asked = [_policy(number, where) for number, where in enumerate((*_CONDITIONS, "source = 'absent'"))]
-    assert Sifter(asked).left_out(engine) == {"p3", "p16"}
-    assert Sifter([asked[3], asked[16]]).left_out(engine) == {"p16"}, "too few for a scan"
+    assert Sifter(asked).left_out(engine) == {"p3", "p17"}
+    assert Sifter([asked[3], asked[17]]).left_out(engine) == {"p17"}, "too few for a scan"
     assert Sifter([asked[3]], fewest=1).left_out(engine) == {"p3"}
+    assert not Sifter([_policy(0, "list_position([null], user_id) > 0")], fewest=1).left_out(engine)
 
 
 def test_what_cannot_be_read_is_left_to_each(engine: DuckEngine) -> None:
