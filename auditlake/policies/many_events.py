@@ -53,6 +53,8 @@ def counted_by_day(
         question: The period.
         number: How many events each day has, counted since 1970.
     """
+    import pyarrow as pa
+
     alike: dict[Any, list[Policy]] = {}
     for policy in policies:
         alike.setdefault((policy.group_by, policy.where, policy.scope), []).append(policy)
@@ -63,10 +65,10 @@ def counted_by_day(
             continue
         try:
             counts = [_counted(engine, own, part, window) for part in parts]
-        except (StatementError, ConditionError, OverflowError):
+            answers = [_rows(policy, found) for policy, found in zip(own, zip(*counts, strict=True), strict=True)]
+        except (StatementError, ConditionError, OverflowError, MemoryError, pa.ArrowException):
             continue
-        for policy, found in zip(own, zip(*counts, strict=True), strict=True):
-            yield policy, _rows(policy, found)
+        yield from zip(own, answers, strict=True)
 
 
 def _parts(question: Question, window: int, number: Mapping[int, int]) -> Iterator[Question]:

@@ -1,4 +1,4 @@
-"""By which plan a report of a policy would be answered on a lake as it is now, and why."""
+"""By which plan a report of one policy alone would be answered first on a lake as it is now, and why."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ from auditlake.context import LakeContext
 from auditlake.events.times import day_of, micros
 from auditlake.policies.days import DAY
 from auditlake.policies.evaluate import sorted_by
+from auditlake.policies.extraction import reads_places
 from auditlake.policies.few_days import DAYS_AT_ONCE, has_few, is_counted
 from auditlake.policies.holds import Hold
 from auditlake.policies.many_events import IN_ARRAYS
 from auditlake.policies.model import Policy
 from auditlake.policies.question import Question
+from auditlake.policies.selection import has_condition
 from auditlake.query.view import judging_engine
 from auditlake.remembered.memory import LakeMemory
 from auditlake.store.file_types import with_types
@@ -82,5 +84,7 @@ def plan_of(
             name = DAYS_AT_ONCE if is_counted(policy) else sorted_by(policy)
             return plan(name, "few events are to be asked about; by itself a policy is sorted", days)
         if is_counted(policy):
-            return plan(IN_ARRAYS, "it counts events, and more of them are to be asked about", days)
+            is_shared = has_condition(policy) or reads_places(policy)
+            others = "; where five or more such policies are asked, it is sorted" if is_shared else ""
+            return plan(IN_ARRAYS, f"it counts events, and many days or events are missing{others}", days)
         return plan(sorted_by(policy), f"its measure is {policy.measure}", days)

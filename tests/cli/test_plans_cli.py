@@ -70,7 +70,11 @@ def test_explain(run: Run, lake: AuditLake, monkeypatch: pytest.MonkeyPatch) -> 
         said = run("--lake", lake.layout.root, "policy", "sql", name, "--explain", "--as-of", "2026-04-01", "--json")
         return said.json["plan"]["name"], said.json["plan"]["reason"]
 
-    assert plan("by_user") == ("sweep in arrays", "it counts events, and more of them are to be asked about")
+    many = "it counts events, and many days or events are missing"
+    assert plan("by_user") == ("sweep in arrays", many)
+    put_policies(lake, POLICIES | {"odd": POLICIES["all"] + "where: user_id = 'user 1'\n"})
+    assert plan("odd") == ("sweep in arrays", f"{many}; where five or more such policies are asked, it is sorted")
+    put_policies(lake, POLICIES)
     assert plan("addresses") == ("sort and sweep by user_id", "its measure is distinct")
     monkeypatch.setattr(few_days, "MOST_DAYS", 100)
     assert plan("all")[0] == "days at once"

@@ -6,7 +6,9 @@ from pathlib import Path
 from random import Random
 from types import ModuleType
 from typing import Any
+from unittest.mock import Mock
 
+import pyarrow as pa
 import pytest
 
 from auditlake.disk.layout import Layout
@@ -97,9 +99,11 @@ def test_what_has_no_room_is_asked_by_statements(tmp_path: Path, monkeypatch: py
 
 @pytest.mark.parametrize(("module", "name", "value"), [
     (many_events, "MOST", 2), (many_events, "MOST_BYTES", 9), (many_events, "_NUMBER", 0), (sweep, "MOST_PIECES", 0),
+    (sweep, "_spread", Mock(side_effect=MemoryError)),
+    (many_events, "_rows", Mock(side_effect=pa.ArrowInvalid("offset overflow"))),
 ])  # fmt: skip
 def test_limits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: ModuleType, name: str, value: Any) -> None:
-    """A policy is left out where it would need more memory than there is for it."""
+    """A policy is left out where it would need more memory than there is for it, or than an array can have."""
     text = "name: n\ndescription: d\nrequired_events: [login]\nalert_threshold: 1\ngroup_by: [user_id]\n"
     asked = load_policy(text, "n.yaml", "n", event_types=frozenset({"login"}))
     with connect(threads=1) as connection:
