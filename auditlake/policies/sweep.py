@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 DAY_US = 86_400_000_000
-MOST_PIECES = 4_000_000
-"""How many days of stretches may be in memory."""
+MOST_PIECES = 1_000_000
+"""How many days of stretches a policy may have at once; days that have very many are not remembered anyway."""
 _BLOCK = 16
 Numbers = NDArray[np.int64]
 
