@@ -59,6 +59,10 @@ class Segment:
         """Return whether all of its files are among some."""
         return bool(compute.all(compute.is_in(self.files, files)).as_py())
 
+    def has_any(self, files: pa.Array) -> bool:
+        """Return whether any of its files is among some."""
+        return bool(compute.any(compute.is_in(self.files, files)).as_py())
+
 
 def of_files(segments: Iterable[Segment], files: Files) -> Segment:
     """Return the rows of some data files, each file once; what lies in several segments is the same in each."""
