@@ -316,6 +316,20 @@ def test_a_future_event_lets_its_month_be_kept(tmp_path: Path) -> None:
     assert sorted(kept) == sorted(whole.paths)
 
 
+def test_what_another_process_added_up_stays(tmp_path: Path) -> None:
+    """Two processes keep sums that neither has read of the other; those of files that are gone are not kept on."""
+    lake, _ = lived(tmp_path)
+    bring(lake, [record(100 + number, NOW - number * 32 * DAY) for number in range(1, 4)])
+    lake.statistics()
+    before, (one, *others) = set(files(lake)), sums(lake)
+    forget_summaries(lake.layout, Snapshot(lake.snapshot().version, ()))
+    for new in ([one], others):
+        segments.keep_sums(lake.layout, digest(SUMMED), new, (), lake.snapshot(), ROOM)
+    assert set(files(lake)) == {each.path for each in (one, *others)} <= before
+    segments.keep_sums(lake.layout, digest(SUMMED), others, (), Snapshot(lake.snapshot().version, ()), ROOM)
+    assert set(files(lake)) == {each.path for each in others}
+
+
 def test_names_go_in_the_same_deed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An erasure removes a name from summaries before there is a certificate, even if its writer died in between."""
     lake, _ = lived(tmp_path)
