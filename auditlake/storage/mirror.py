@@ -25,8 +25,9 @@ from itertools import groupby
 from pathlib import Path
 
 from auditlake.disk.durable import write_whole
+from auditlake.disk.files import check_folder, remove_any
 from auditlake.disk.layout import Layout
-from auditlake.disk.lock import workspace
+from auditlake.disk.lock import LOCK_SECONDS, exclusive, workspace
 from auditlake.errors import LakeFormatError, StorageError, WrittenElsewhereError
 from auditlake.storage.disk import Disk
 from auditlake.storage.model import found
@@ -165,6 +166,7 @@ class Mirror:
             anew: Whether every object is fetched and compared with its copy, and not only what is new by its tag.
 
         Raises:
+            LakeBusyError: Another process counted for too long, of whose counts a deletion is to take some.
             LakeFormatError: The bucket is changed all the while, or has no lake any more.
             OSError: The bucket cannot be read, or the disk refused.
         """
@@ -186,12 +188,24 @@ class Mirror:
                 for _, some in groupby(sorted(changed, key=_rank), _rank):
                     self._copy({name: drafts[name] for name in some})
                 self._disk.remove(gone)
+            if any(name.startswith("certificates/") and known.tags.get(name) != listed[name] for name in changed):
+                self._forget()
             break
         else:
             raise LakeFormatError(f"{self.objects.url} is changed all the while", hint="try again")
         published = {name: _digest(self._disk.read(name)) for name in changed if _is_edited(name)}
         if known.tags != listed or published:
             self._keep(_Known(listed, known.published | published))
+
+    def _forget(self) -> None:
+        """Remove what this host counted and remembered: a deletion elsewhere may have taken events of it."""
+        root = self._layout.root
+        for lock in (self._layout.summaries_lock, self._layout.remembered_lock):
+            if lock.parent.exists():
+                check_folder(lock.parent, within=root)
+                with exclusive(lock, wait_seconds=LOCK_SECONDS):
+                    for path in {*lock.parent.iterdir()} - {lock}:
+                        remove_any(path, within=root)
 
     def keep_tags(self) -> None:
         """Write down what this process wrote, so that no process fetches it; if that fails, one does."""

@@ -83,21 +83,21 @@ class LakeSummaries:
     def _added_up(self, summary: Summary, files: Files, instants: Sequence[datetime]) -> pa.Table:
         """Return the rows of a summary of whole data files, added up by month; what is missing is counted.
 
-        It is kept where it has the month as the snapshot has it, but for the newest day, which as_of may cut.
+        It is kept unless more of the month is known: a question about the past takes nothing from later ones.
         """
         digest, none = statement_digest(summary), self._counted(summary, files.of_days(()))
-        known = read_segments(self._layout, digest, none.rows.schema)
+        present = self._snapshot.table.table["path"].combine_chunks()
+        read = read_segments(self._layout, digest, none.rows.schema)
+        known = [each for each in read if each.is_within(present)]
         use(self._layout, digest)
-        newest = compute.max(self._snapshot.table.table["day"]).as_py()
-        before = self._snapshot.table.without(self._snapshot.table.of_days([newest]).table["path"].combine_chunks())
-        whole = {month: own for (month, _), own in _by_month(before, ())}
         parts, new = [_placed(none.rows, 0)], list[Segment]()
-        for (month, stretch), own in _by_month(files, instants):
+        for stretch, own in _by_month(files, instants):
             paths = own.table["path"].combine_chunks()
-            found = next((each for each in known if each.is_within(paths)), none)
+            alike = [each for each in known if each.has_any(paths)]
+            found = next((each for each in alike if each.is_within(paths)), none)
             if len(missing := own.without(found.files)):
                 found = Segment(paths, _sum(found.rows, self._counted(summary, missing).rows))
-                if month not in whole or not len(whole[month].without(paths)):
+                if all(each.is_within(paths) for each in alike):
                     new.append(found)
             parts.append(_placed(found.rows, stretch))
         if new:
@@ -156,13 +156,13 @@ def _stretches(days: pa.Array, instants: Sequence[datetime]) -> pa.Array:
     return stretch
 
 
-def _by_month(files: Files, instants: Sequence[datetime]) -> Iterator[tuple[tuple[int, int], Files]]:
-    """Yield files by month and stretch; months are of so many days."""
+def _by_month(files: Files, instants: Sequence[datetime]) -> Iterator[tuple[int, Files]]:
+    """Yield the files of each month and stretch, with the stretch; months are of so many days."""
     days = files.table["day"].combine_chunks().cast(pa.int32()).cast(pa.int64())
     months = compute.divide(days, _MONTH)
     places = compute.add(compute.multiply(months, len(instants) + 1), _stretches(days, instants))
     for place in places.unique().to_pylist():
-        yield divmod(place, len(instants) + 1), Files(files.table.filter(compute.equal(places, place)))
+        yield place % (len(instants) + 1), Files(files.table.filter(compute.equal(places, place)))
 
 
 def _sum(rows: pa.Table, others: pa.Table) -> pa.Table:

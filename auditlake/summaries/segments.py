@@ -59,6 +59,10 @@ class Segment:
         """Return whether all of its files are among some."""
         return bool(compute.all(compute.is_in(self.files, files)).as_py())
 
+    def has_any(self, files: pa.Array) -> bool:
+        """Return whether any of its files is among some."""
+        return bool(compute.any(compute.is_in(self.files, files)).as_py())
+
 
 def of_files(segments: Iterable[Segment], files: Files) -> Segment:
     """Return the rows of some data files, each file once; what lies in several segments is the same in each."""
@@ -165,7 +169,10 @@ def keep_sums(
     """Write rows that are added up over data files, in the place of those that they take in; see :func:`keep`."""
     with suppress(OSError, LakeBusyError), _turn(layout, snapshot) as is_newest:
         if is_newest:
-            stay = [each for each in known if not any(each.is_within(other.files) for other in new)]
+            # Another process may have kept more meanwhile; what has files that are gone is of no use any more.
+            there = read_segments(layout, digest, new[0].rows.schema, known)
+            present = [each for each in there if each.is_within(snapshot.table.table["path"].combine_chunks())]
+            stay = [each for each in present if not any(each.is_within(other.files) for other in new)]
             _write(layout, digest, new, stay, most)
 
 

@@ -172,6 +172,33 @@ def test_what_people_edit(url: str, tmp_path: Path, elsewhere: Any) -> None:
     assert there.ledger.verify().ok
 
 
+def test_names_go_from_who_only_reads(
+    url: str, tmp_path: Path, elsewhere: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:  # fmt: skip
+    """What another host counted and remembered of erased events goes when it opens the lake next."""
+    monkeypatch.setattr("auditlake.summaries.lake.FEWEST", 0)
+    monkeypatch.setattr("auditlake.remembered.memory.FEWEST", 0)
+    lake = made(url, policies="none")
+    lake.policies.add(READY / "failed_logins.yaml")
+    lake.ingest(lines(tmp_path / "in.jsonl", "a", "b"))
+    there = elsewhere()
+    folders = (there.layout.summaries, there.layout.remembered)
+
+    def kept() -> list[bool]:
+        return [any(path.is_file() and path.name != ".lock" for path in folder.rglob("*")) for folder in folders]
+
+    there.statistics()
+    assert kept() == [True, True]
+    lake.retention.erase("ada", reason="r", ticket="t")
+    monkeypatch.setenv("XDG_DATA_HOME", str(there.layout.root.parents[1]))
+    assert opened(url).layout.root == there.layout.root
+    assert kept() == [False, False]
+    there.statistics()
+    assert kept() == [True, True]
+    opened(url)
+    assert kept() == [True, True], "once"
+
+
 def test_what_is_there_already(url: str) -> None:
     """No lake is made where something is, none is opened where nothing is, and a copy outlasts its bucket."""
     with pytest.raises(LakeNotFoundError, match="no lake at s3"):

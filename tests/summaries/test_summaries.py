@@ -272,12 +272,11 @@ def test_users_are_added_up_by_month(tmp_path: Path, monkeypatch: pytest.MonkeyP
     """Of a new file its month is written anew and no other, from its rows alone; what was erased in a month is gone."""
     lake, _ = lived(tmp_path)
     bring(lake, [record(100 + number, NOW - number * 32 * DAY, user_id=f"of {number}") for number in range(1, 4)])
-    summed = Summary("user_counts", statement("summaries/users.sql", "user_counts").text, adds_up=True)
 
     def kept() -> set[Path]:
         expected = lake.statistics(cache=False)
         assert lake.statistics() == expected
-        return {*(lake.layout.summaries / digest(summed)).iterdir()}
+        return {*(lake.layout.summaries / digest(SUMMED)).iterdir()}
 
     before, read = kept(), list[int]()
     paths = "auditlake.summaries.lake.file_paths"
@@ -290,12 +289,45 @@ def test_users_are_added_up_by_month(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert len(after - before) == 1
     assert max(read) == 1
     lake.retention.erase("of 2", reason="r", ticket="t")
-    left = {*(lake.layout.summaries / digest(summed)).iterdir()}
+    left = {*(lake.layout.summaries / digest(SUMMED)).iterdir()}
     assert "of 2" not in names(lake)
     assert left < after
     assert len(after - left) == 1
     craft(next(iter(left)), parquet.ParquetFile(next(iter(left))).read(), "[]")
     kept()
+
+
+SUMMED = Summary("user_counts", statement("summaries/users.sql", "user_counts").text, adds_up=True)
+
+
+def sums(lake: AuditLake) -> list[segments.Segment]:
+    """Return what is kept of users, added up."""
+    return segments.read_segments(lake.layout, digest(SUMMED), OF_USERS.remove(0))
+
+
+def test_a_future_event_lets_its_month_be_kept(tmp_path: Path) -> None:
+    """Users of all days are added up and kept but of the one that as_of cuts, whatever lies after it."""
+    lake, _ = lived(tmp_path)
+    bring(lake, [record(100, NOW - DAY), record(101, NOW - US), record(102, NOW + DAY)])
+    lake.statistics()
+    table = lake.snapshot().table
+    whole = table.without(table.of_days({NOW.date()}).table["path"].combine_chunks())
+    kept = [path for each in sums(lake) for path in each.files.to_pylist()]
+    assert sorted(kept) == sorted(whole.paths)
+
+
+def test_what_another_process_added_up_stays(tmp_path: Path) -> None:
+    """Two processes keep sums that neither has read of the other; those of files that are gone are not kept on."""
+    lake, _ = lived(tmp_path)
+    bring(lake, [record(100 + number, NOW - number * 32 * DAY) for number in range(1, 4)])
+    lake.statistics()
+    before, (one, *others) = set(files(lake)), sums(lake)
+    forget_summaries(lake.layout, Snapshot(lake.snapshot().version, ()))
+    for new in ([one], others):
+        segments.keep_sums(lake.layout, digest(SUMMED), new, (), lake.snapshot(), ROOM)
+    assert set(files(lake)) == {each.path for each in (one, *others)} <= before
+    segments.keep_sums(lake.layout, digest(SUMMED), others, (), Snapshot(lake.snapshot().version, ()), ROOM)
+    assert set(files(lake)) == {each.path for each in others}
 
 
 def test_names_go_in_the_same_deed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
