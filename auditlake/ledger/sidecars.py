@@ -25,8 +25,7 @@ from typing import Literal
 
 from auditlake.disk.layout import Layout
 from auditlake.ledger.merkle import HASH_SIZE
-from auditlake.storage.lake import storage_of
-from auditlake.storage.model import put
+from auditlake.storage.lake import storage_of, write
 
 Folder = Literal["kept", "marks", "holds", "policies", "sources", "packs", "aside"]
 
@@ -61,7 +60,7 @@ def unpack_leaves(data: bytes) -> Iterator[Kept]:
 def keep(layout: Layout, folder: Folder, data: bytes) -> str:
     """Write a file, durably, and give its name."""
     path = kept_path(layout, folder, sha256(data).hexdigest())
-    put(storage_of(layout), {layout.name(path): data})
+    write(layout, path, data)
     return path.name
 
 

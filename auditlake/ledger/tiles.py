@@ -20,7 +20,7 @@ from contextlib import suppress
 
 from auditlake.errors import LedgerError
 from auditlake.ledger.merkle import HASH_SIZE, node_hash, root
-from auditlake.storage.model import Storage, found, put
+from auditlake.storage.model import Storage, found, replace
 
 WIDTH = 256
 """Hashes or entries in a whole tile."""
@@ -184,7 +184,7 @@ class Tiles:
             self._storage.remove(shorter, synced=False)
 
     def _write(self, kind: int | str, tile: int, width: int, data: bytes) -> None:
-        put(self._storage, {self._name(kind, tile, width): data})
+        replace(self._storage, self._name(kind, tile, width), data)
 
 
 def _pack(entries: Sequence[bytes]) -> bytes:

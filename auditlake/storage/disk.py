@@ -12,6 +12,7 @@ from pathlib import Path
 from auditlake.disk.durable import DRAFT, drafting, sync_file, sync_folder, write_whole
 from auditlake.disk.files import check_folder, descriptor_of, open_file, read_file, remove_file
 from auditlake.disk.rights import give, make_folder
+from auditlake.storage.model import found
 
 _PIECE = 1 << 20
 
@@ -49,22 +50,23 @@ class Disk:
 
     def create(self, files: Mapping[str, bytes | Path]) -> Collection[str]:
         """Make files; each folder is synced once, whatever it gets."""
+        return self._create(files, is_ours=False)
+
+    def _create(self, files: Mapping[str, bytes | Path], *, is_ours: bool) -> set[str]:
+        """Make files; ``is_ours`` says that no other program makes the folders that they lie in."""
         paths = {name: self.root / name for name in files}
         folders = sorted({path.parent for path in paths.values()})
-        self._make(folders)
+        self._make(folders, is_ours=is_ours)
         taken = {name for name, path in paths.items() if not self._link(path, files[name])}
         for folder in folders:
             sync_folder(folder)
         return taken
 
     def swap(self, name: str, data: bytes, seen: bytes | None) -> bool:
-        """Replace a file, whose writers take turns by a lock that the caller holds."""
-        try:
-            current = self.read(name)
-        except FileNotFoundError:
-            return seen is None and not self.create({name: data})
-        if current == data:  # its writer may have died before it was durable
-            return not self.create({name: data})
+        """Replace a file, whose writers take turns by a lock that the caller holds; no other program is one of them."""
+        current = None if seen is None else found(self, name)
+        if seen is None or current == data:  # whose writer may have died before it was durable
+            return not self._create({name: data}, is_ours=True)
         if current != seen:
             return False
         write_whole(self.root / name, data)
@@ -88,17 +90,19 @@ class Disk:
             os.close(descriptor_of(path, within=self.root))
         return [str(path) for path in paths]
 
-    def _make(self, folders: Iterable[Path]) -> None:
+    def _make(self, folders: Iterable[Path], *, is_ours: bool) -> None:
         """Make folders that are not there, and let their names be durable before there is a file in them.
 
         Who made one may have died before it was durable, or be a program that syncs nothing. So the parent of each is
-        synced, once, and all folders above one that has no file.
+        synced, once, and all folders above one that has no file. Ours is durable once it has a file.
         """
         unsettled: set[Path] = set()
         for folder in folders:
-            above = [each for each in folder.parents if each.is_relative_to(self.root)]
             check_folder(folder, within=self.root)
-            if not folder.is_dir():
+            if (is_there := folder.is_dir()) and is_ours and _has_file(folder):
+                continue
+            above = [each for each in folder.parents if each.is_relative_to(self.root)]
+            if not is_there:
                 for each in (*reversed(above), folder):
                     make_folder(each)
             unsettled.update(above[:1] if _has_file(folder) else above)

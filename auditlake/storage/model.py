@@ -117,6 +117,16 @@ def found(storage: Storage, name: str) -> bytes | None:
     return None
 
 
+def replace(storage: Storage, name: str, data: bytes) -> None:
+    """Write a file, whole and durably, over what has its name. The caller keeps other writers of it out.
+
+    Raises:
+        OSError: It may have been written.
+    """
+    if not storage.swap(name, data, found(storage, name)):
+        raise StorageError(name, "another writer has replaced it meanwhile", hint="run it again")
+
+
 def put(storage: Storage, files: Mapping[str, bytes | Path]) -> None:
     """Make files that are named by what they hold; one that has other bytes is damaged, and is replaced.
 

@@ -71,6 +71,16 @@ def test_a_folder_that_another_program_made(disk: Disk, done: list[str]) -> None
     assert done.count("fsync days") == 1
 
 
+def test_a_folder_that_no_other_program_makes(disk: Disk, done: list[str]) -> None:
+    """What takes turns lies in folders that only these calls make: one that has a file was durable before it had."""
+    assert disk.swap("tile/0/1", b"x", None)
+    assert {"fsync .", "fsync tile"} <= set(done)
+    done.clear()
+
+    assert disk.swap("tile/0/2", b"y", None)
+    assert done == ["fsync tile/0/2", "link tile/0/2", "fsync tile/0"]
+
+
 def test_a_file_of_the_callers(disk: Disk, done: list[str], tmp_path: Path) -> None:
     """A file of the caller's is synced and linked, and is gone then: what is written under its name is another file."""
     (tmp_path / "draft").write_bytes(b"x")
