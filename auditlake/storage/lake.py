@@ -30,10 +30,10 @@ _URL = re.compile(r"[a-z][a-z0-9+.-]*://|(s3|gs|az):/", re.IGNORECASE)
 _BUCKET = Layout(Path()).bucket.name
 _REACHABLE = "AUDITLAKE_TEST_BUCKETS"
 # Only the tests of this room set it. What is known to be missing before a user may: commits on Google Cloud Storage and
-# tags of Azure; a lake whose publishing died is to be refused; a private key of another name or with other bytes before
-# it gets into the bucket; large objects are not done in the client's time; a reader must not become the writer, and
-# must get a first copy of a busy lake; damage in the bucket must leave the copy alone; persons that were erased stay in
-# the copies of readers; what is edited in the copy beside a pull is lost.
+# tags of Azure; a lake whose publishing died is to be refused; a private key among certificates or other files that
+# people do not edit gets into the bucket; large objects are not done in the client's time; a reader must not become the
+# writer, and must get a first copy of a busy lake; damage in the bucket must leave the copy alone; persons that were
+# erased stay in the copies of readers; what is edited in the copy beside a pull is lost.
 
 
 def storage_of(layout: Layout) -> Storage:

@@ -50,7 +50,7 @@ _NAME = re.compile(
 )
 """How the names of their files begin, or what they are. No key that signs is among them, wherever it lies."""
 _SECRET = b"PRIVATE+KEY+"
-"""How a key begins that signs a ledger, wherever lake.toml says that it lies."""
+"""How a key begins that signs a ledger: no file that people edit and that has one gets into the bucket."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +156,7 @@ class Mirror:
         published = self._known().published | self._published
         for name in filter(_is_edited, self.kept()):
             data = self._disk.read(name)
-            if _digest(data) != published.get(name) and not data.startswith(_SECRET):
+            if _digest(data) != published.get(name) and _SECRET not in data:
                 self.swap(name, data, found(self.objects, name))
 
     def pull(self, *, anew: bool = False) -> None:
@@ -262,7 +262,8 @@ def publish(mirror: Mirror) -> Collection[str]:
         OSError: It may lie there in part.
     """
     for _, some in groupby(sorted(mirror.kept(), key=_rank), _rank):
-        if taken := mirror.create({name: mirror.read(name) for name in some}):
+        files = {name: data for name in some if _SECRET not in (data := mirror.read(name)) or not _is_edited(name)}
+        if taken := mirror.create(files):
             return taken
     mirror.keep_tags()
     return ()

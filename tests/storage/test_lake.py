@@ -154,6 +154,20 @@ def test_every_verb(url: str, tmp_path: Path, elsewhere: Any) -> None:
     assert there.ledger.verify().ok
 
 
+def test_no_key_gets_there(url: str, tmp_path: Path) -> None:
+    """A file that has a private key anywhere in it stays on the host, in a new lake and in one that is changed."""
+    lake = auditlake.create(tmp_path / "disk", policies="none", clock=lambda: NOW)
+    secret = (lake.layout.ledger / "key").read_bytes()
+    (lake.layout.root / "sources").mkdir(exist_ok=True)
+    (lake.layout.root / "sources" / "key").write_bytes(secret)
+    lake.backup(url)
+    moved = opened(url)
+    (moved.layout.policies / "key.bak").write_bytes(b"# kept\n" + secret)
+    moved.ingest(lines(tmp_path / "in.jsonl", "a"))
+
+    assert not any(secret.strip() in data for data in bucket(moved).values())
+
+
 @pytest.mark.soak
 def test_what_people_edit(url: str, tmp_path: Path, elsewhere: Any) -> None:
     """Settings and policies that were edited in the copy are in the bucket with the next change, and recorded."""
