@@ -173,7 +173,8 @@ def _stats(layout: Layout, files: Iterable[DataFile]) -> Iterator[tuple[DataFile
     folders: set[str] = set()
     events = str(layout.events)
     for file in files:
-        path = f"{events}/{file.path}"  # a Path for each would take ten times longer
+        # A Path for each would take ten times longer.
+        path = os.path.join(events, file.path)  # noqa: PTH118
         try:
             if (name := file.path.rpartition("/")[0]) not in folders:
                 folder = os.path.dirname(path)  # noqa: PTH120
