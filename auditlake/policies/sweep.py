@@ -40,7 +40,7 @@ class Asked:
 
     @property
     def bits(self) -> int:
-        """How many bits a time has in a number: events of other groups are more than a window away."""
+        """Return how many bits a time has in a number, so that events of other groups are more than a window away."""
         return (self.until + self.window + 1).bit_length()
 
 

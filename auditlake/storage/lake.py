@@ -86,7 +86,7 @@ def folder_of(path: str | Path) -> Path:
         LakeError: It is one of a lake in a bucket, and none of these can be used.
     """
     if not is_url(path):
-        folder = Path(os.path.expanduser(path)).absolute()  # noqa: PTH111 - Path's own fails on ~somebody
+        folder = Path(os.path.expanduser(path)).absolute()  # noqa: PTH111 - Path's own fails on ~name of no user
         if os.path.lexists(Layout(folder).bucket):
             _check_reachable(f": {folder} is a host's copy of one")
         return folder

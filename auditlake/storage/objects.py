@@ -84,7 +84,7 @@ class ObjectStore:
 
     @property
     def url(self) -> str:
-        """What it is called in messages: its address."""
+        """Return its address, which messages name it by."""
         return self._name
 
     def names(self, folder: str = "", after: str = "") -> list[str]:

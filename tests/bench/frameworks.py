@@ -10,7 +10,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -187,8 +187,6 @@ def _judged(place: Place, folder: Path, groups: Sequence[Sequence[str]]) -> Iter
     shutil.rmtree(place.lake / ".summaries", ignore_errors=True)
     lake = auditlake.open(place.lake, clock=lambda: AS_OF)
     found = {}
-    with suppress(ImportError):
-        import pandas  # noqa: F401, ICN001 - Arrow imports it where it is installed, once a process
     with (
         patch.object(evaluators, "evaluate", aside.each(evaluators.evaluate)),
         patch.object(run, "_report", aside.once(run._report)),

@@ -290,7 +290,7 @@ def _lines(first: int) -> bytes:
 
 
 def _live(policies: Sequence[Policy]) -> Timed:
-    """Count batches, in processor time; the first is not timed, as statements are written then."""
+    """Count batches; the first is not timed, as statements are written then."""
     from auditlake.alerts.live_batches import Batches
     from auditlake.config import new_config
 
@@ -300,11 +300,11 @@ def _live(policies: Sequence[Policy]) -> Timed:
     start = 0.0
     for at in range(BATCHES + 1):
         lines = _lines(at * BATCH)
-        before = time.process_time()
+        before = time.perf_counter()
         batches.take([lines], AS_OF)
         for policy in batches.concerned(asked):
             counted = [len(each.moments) for each in batches.counted(policy)]
             seen += sum(counted) if policy.where is None else 0
-        start += (time.process_time() - before) * (at > 0)
+        start += (time.perf_counter() - before) * (at > 0)
     batches.close()
     return Timed(start, seen)
