@@ -158,7 +158,7 @@ class LakeMemory:
     def _wanted(
         self, policy: Policy, question: Question, asks: Mapping[str, _Ask]
     ) -> Iterator[tuple[_Ask, Iterable[Part]]]:
-        since, until, as_of = (micros(each) for each in (question.since, question.until, question.as_of))
+        since, until, as_of = self._bounds(question)
         window = _window_start(policy, question)
         # The events of a day lie in its files.
         ever, period, recent, later = (
@@ -185,9 +185,15 @@ class LakeMemory:
 
     def _times(self, question: Question, window: int) -> tuple[tuple[int, int], ...]:
         """Return the stretches of time of :class:`merge.Times`."""
-        since, until, as_of = (micros(each) for each in (question.since, question.until, question.as_of))
+        since, until, as_of = self._bounds(question)
         oldest, newest = min(self._files.days, default=0), max(self._files.days, default=0)
         return (oldest * DAY - 1, as_of), (since, until), (window, as_of), (as_of, newest * DAY + DAY - 1)
+
+    def _bounds(self, question: Question) -> tuple[int, int, int]:
+        """Return since, until and as_of; no day that ends before the first event has an answer of its own."""
+        since, until, as_of = (micros(each) for each in (question.since, question.until, question.as_of))
+        first = min(self._files.days, default=until // DAY)
+        return max(since, min(first, until // DAY) * DAY - 1), until, as_of
 
     def _of_whole_days(self, since: int, until: int) -> list[Part]:
         return [part for part in parts_of((since + 1) // DAY * DAY - 1, until) if part.day in self._files.days]
@@ -196,7 +202,7 @@ class LakeMemory:
         inquiry = Inquiry(
             policy, self._policies, question, tuple(h for h in self._holds if h.is_active(question.as_of))
         )
-        since, until, as_of = (micros(each) for each in (question.since, question.until, question.as_of))
+        since, until, as_of = self._bounds(question)
         window = _window_start(policy, question)
         times = merge.Times(*map(self._heard, self._times(question, window)))
         known: dict[str, Mapping[str, list[Row]]] = {}
@@ -215,6 +221,8 @@ class LakeMemory:
             for key, *_ in found["rolling_counts"]:
                 if len(values := group_values(key)) != len(policy.group_by) or not _are_texts(values):
                     raise ValueError("no group")
+            empty = range((micros(question.since) + 1) // DAY, (since + 1) // DAY)
+            found["daily_peaks"] = [*((day, None) for day in empty), *found["daily_peaks"]]
             now = {"current_counts": found.pop("current_counts")}
             known["rolling_counts"] = found | (now if as_of == until else {})
             if as_of == until:
@@ -243,7 +251,8 @@ class LakeMemory:
     def _entries_of(self, policy: Policy, question: Question) -> Iterator[tuple[Part, Entry | None]]:
         ask = _asks_of(policy).get(_EPISODES) or self._of_all
         entries = self._entries(ask.file, ask.query, ask.digest)
-        parts = parts_of(micros(question.since), micros(question.until))
+        since, until, _ = self._bounds(question)
+        parts = parts_of(since, until)
         return ((part, self._entry(ask, entries, part)) for part in parts)
 
     def _entry(self, ask: _Ask, entries: Entries, part: Part) -> Entry | None:
