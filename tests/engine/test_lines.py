@@ -71,7 +71,7 @@ def check_texts(texts: Sequence[str | None]) -> None:
 
 
 @given(texts=st.lists(TEXTS, max_size=20))
-@settings(max_examples=12)
+@settings(max_examples=6)
 def test_texts(texts: list[str | None]) -> None:
     """Guards, quotes and escapes are those of single values."""
     check_texts(texts)
@@ -105,7 +105,7 @@ DECIMALS = st.decimals(-(10**10), 10**10, places=9, allow_nan=False, allow_infin
         max_size=20,
     )
 )
-@settings(max_examples=12)
+@settings(max_examples=6)
 def test_values_of_other_types(rows: list[tuple[Any, ...]]) -> None:
     """Numbers, days, instants and what else an answer may have are spelled as Python spells them."""
     kinds = (

@@ -14,7 +14,7 @@ import pytest
 
 from auditlake.sources.model import KEPT, NOT_JSON, TOO_DEEP, TOO_LONG, Chunks, Damage, InputFile
 from auditlake.sources.split import split_documents, split_lines
-from auditlake.sources.stream import open_stream
+from auditlake.sources.stream import CHUNK, open_stream
 from tests.sources.pieces import Pieces, Seen, seen
 
 MIB = 1 << 20
@@ -42,16 +42,16 @@ def record() -> bytes:
     return b'{"eventVersion":"1.08","eventName":"x","requestParameters":{"a":["' + b"x" * 900 + b'","\\"]"]}},\n'
 
 
-PER_CHUNK = 32 * MIB // len(record())
+PER_CHUNK = CHUNK // len(record())
 # The stream, how to cut it, and how many records and rejected ones it has.
 STREAMS: dict[str, tuple[Chunks, str, int]] = {
-    "wrapper": (Generated(b'{"Records":[\n', record() * PER_CHUNK, 10, b"{}]}"), "documents", 10 * PER_CHUNK + 1),
-    "one line": (Generated(b"{", b"x" * (32 * MIB), 20, b"\n"), "lines", 1),
-    "one record": (Generated(b"[1,", b"[" * (8 * MIB), 8, b""), "documents", 2),
-    "white space": (Generated(b"[1,", b" " * (32 * MIB), 4, b"2]"), "documents", 2),
+    "wrapper": (Generated(b'{"Records":[\n', record() * PER_CHUNK, 40, b"{}]}"), "documents", 40 * PER_CHUNK + 1),
+    "one line": (Generated(b"{", b"x" * CHUNK, 40, b"\n"), "lines", 1),
+    "one record": (Generated(b"[1,", b"[" * CHUNK, 8, b""), "documents", 2),
+    "white space": (Generated(b"[1,", b" " * CHUNK, 8, b"2]"), "documents", 2),
     "commas": (Generated(b"[", b"," * (MIB // 2), 1, b"1]"), "documents", MIB // 2 + 1),
-    "newlines": (Generated(b"1\n", b"\n" * (32 * MIB), 2, b"2"), "lines", 2),
-    "short lines": (Generated(b"", b"1\n" * (16 * MIB), 1, b""), "lines", 16 * MIB),
+    "newlines": (Generated(b"1\n", b"\n" * CHUNK, 8, b"2"), "lines", 2),
+    "short lines": (Generated(b"", b"1\n" * (CHUNK // 2), 6, b""), "lines", 3 * CHUNK),
 }
 
 
@@ -74,7 +74,7 @@ def test_memory_is_bounded() -> None:
     for line, (name, (_, _, expected)) in zip(out.splitlines(), STREAMS.items(), strict=True):
         count, mib = map(int, line.split())
         assert (name, count) == (name, expected)
-        assert mib < 500, name
+        assert mib < 300, name
 
 
 def test_a_line_of_100_mb() -> None:

@@ -55,19 +55,22 @@ def made(folder: Path) -> AuditLake:
     return lake
 
 
-@pytest.fixture(params=["in classes", "one file a day", "older files too"])
-def lake(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AuditLake:
-    """A lake in this layout."""
-    if request.param == "one file a day":
-        monkeypatch.setattr("auditlake.packs.classes.lake_classes", lambda *_: {})
+@pytest.fixture(scope="module", params=["in classes", "one file a day", "older files too"])
+def lake(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> AuditLake:
+    """A lake in this layout, which is only read."""
+    folder = tmp_path_factory.mktemp("narrowed") / "lake"
+    if request.param == "in classes":
+        return made(folder)
+    with pytest.MonkeyPatch.context() as patch:
+        if request.param == "one file a day":
+            patch.setattr("auditlake.packs.classes.lake_classes", lambda *_: {})
+        else:
+            patch.setattr(day_files, "write_classes", without_types)
+        lake = made(folder)
     if request.param == "older files too":
-        with monkeypatch.context() as earlier:
-            earlier.setattr(day_files, "write_classes", without_types)
-            lake = made(tmp_path / "lake")
         at = NOON - timedelta(days=DAYS)
         lake.ingest([auditlake.AuditEvent(name, at, user_id="u", event_id=name) for name in TYPES])
-        return lake
-    return made(tmp_path / "lake")
+    return lake
 
 
 @pytest.fixture
