@@ -307,7 +307,8 @@ class LakeMemory:
                 self._failed.add(policy.id)
                 continue
             for query in queries:
-                self._take(own[query.name], since, until, _given(query, rows_of))
+                of_days = {each.name: rows_of[each.name] for each in query.steps if _BY_DAY.fullmatch(each.name)}
+                self._take(own[query.name], since, until, of_days)
                 if query.name == _EPISODES:
                     answered_by(policy.id, sorted_by(policy))
 
@@ -497,8 +498,3 @@ def _are_texts(values: Iterable[Any], *others: None) -> bool:
 
 def _window_start(policy: Policy, question: Question) -> int:
     return micros(earlier(question.as_of, timedelta(microseconds=policy.window.microseconds)))
-
-
-def _given(query: CompiledQuery, rows: Mapping[str, Sequence[Row]]) -> dict[str, Sequence[Row]]:
-    """Return the rows of the steps of a query that say something of days."""
-    return {step.name: rows[step.name] for step in query.steps if _BY_DAY.fullmatch(step.name)}

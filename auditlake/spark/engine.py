@@ -7,7 +7,7 @@ import socket
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -82,11 +82,15 @@ def open_spark(address: str) -> SparkEngine:
             raise EngineError(message, hint="pip install 'auditlake[spark]'") from error
         with _told(f"no session with {_shown(address)}", address):
             session = SparkSession.builder.remote(address).create()
-            # By itself the client asks a server that has gone for ten minutes.
-            session.client.set_retry_policies([DefaultPolicy(max_retries=_RETRIES, max_backoff=4_000)])
-            session.conf.set("spark.sql.session.timeZone", "UTC")
-            session.sql("select 1").collect()
-    return SparkEngine(session, address)
+            opened = SparkEngine(session, address)
+            with ExitStack() as unless_open:
+                unless_open.callback(opened.close)  # or the client asks this server about later sessions, too
+                # By itself the client asks a server that has gone for ten minutes.
+                session.client.set_retry_policies([DefaultPolicy(max_retries=_RETRIES, max_backoff=4_000)])
+                session.conf.set("spark.sql.session.timeZone", "UTC")
+                session.sql("select 1").collect()
+                unless_open.pop_all()
+    return opened
 
 
 @contextmanager

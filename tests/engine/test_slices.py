@@ -10,7 +10,7 @@ from contextlib import closing, suppress
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from threading import Thread
+from threading import Thread, local
 from typing import Any
 from uuid import uuid4
 
@@ -212,8 +212,10 @@ def test_no_server() -> None:
 
 def test_what_is_no_server(monkeypatch: pytest.MonkeyPatch) -> None:
     """Something that listens and speaks no Spark Connect is told in words, after a few tries instead of ten minutes."""
-    pytest.importorskip("pyspark", reason="pyspark-client is not installed")
+    sessions = pytest.importorskip("pyspark.sql.connect.session", reason="pyspark-client is not installed").SparkSession
     monkeypatch.setattr(engine, "_RETRIES", 0)
+    monkeypatch.setattr(sessions, "_default_session", None)
+    monkeypatch.setattr(sessions, "_active_session", local())
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
 
@@ -227,6 +229,7 @@ def test_what_is_no_server(monkeypatch: pytest.MonkeyPatch) -> None:
         with pytest.raises(EngineError, match=rf"no server of Spark Connect answers at sc://127\.0\.0\.1:{port}: "):
             open_spark(f"sc://127.0.0.1:{port}/;token=secret")
         listener.shutdown(socket.SHUT_RDWR)
+    assert sessions.getActiveSession() is None  # or later sessions would ask it, too
 
 
 def test_a_server_that_goes(tmp_path: Path) -> None:
