@@ -69,7 +69,7 @@ def test_a_condition_that_fails_is_counted_once(fewest: int) -> None:
 
 @pytest.mark.parametrize("until", [{}, {"until": "action = 'b'"}], ids=["", "until"])
 def test_steps_told_apart_by_their_types(until: dict[str, str]) -> None:
-    """Whole minutes, so that many events are of one instant: one that is of a single step is in order without its id."""
+    """Whole minutes, so many events are of one instant: one that is of a single step is in order without its id."""
     rng = random.Random(3)
     events = [(rng.choice(TYPES), rng.randrange(30), rng.choice("xy"), rng.choice("aaab")) for _ in range(60)]
     ways = {
