@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sys
 import weakref
@@ -23,6 +24,8 @@ from auditlake.events.schema import COLUMNS
 
 MANY = 100_000
 """From how many rows on they are not made at once."""
+_MAKES = re.compile(r"(?>--.*\n|/\*.*?\*/|\s+)*(?:create|insert)\b", re.IGNORECASE)
+"""How a statement begins that gives no rows."""
 _SETTINGS = {
     "autoinstall_known_extensions": "false",
     "autoload_known_extensions": "false",
@@ -218,6 +221,9 @@ def kept(
     connection: duckdb.DuckDBPyConnection, sql: str, parameters: Mapping[str, object] | None = None
 ) -> Sequence[tuple[Any, ...]]:
     """Do what :func:`rows` does; where there are many rows, each is made when it is looked at."""
+    if _MAKES.match(sql):  # what gives no rows is not planned a second time, to read them
+        connection.execute(sql, parameters)
+        return []
     relation = connection.sql(sql, params=dict(parameters) if parameters else None)
     if relation is None:
         return []

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 EVENTS = frozenset({"events"})
 _TABLES = frozenset({"generate_series", "range", "unnest"})
 """The table functions that cannot name a view in a text."""
-_MAKES = re.compile(r"^(?:--.*\n|\s)*create or replace temp (table|view) (\w+) as\b", re.IGNORECASE)
+_BEGINS = r"(?>--.*\n|/\*.*?\*/|\s+)*"
+_MAKES = re.compile(rf"{_BEGINS}create or replace temp(?:orary)? (table|view) (\w+) as\b", re.IGNORECASE)
+"""Also in the spelling of a statement whose slots are filled."""
 _TURNED = {
     "COMPARE_GREATERTHAN": "COMPARE_LESSTHAN", "COMPARE_GREATERTHANOREQUALTO": "COMPARE_LESSTHANOREQUALTO",
     "COMPARE_LESSTHAN": "COMPARE_GREATERTHAN", "COMPARE_LESSTHANOREQUALTO": "COMPARE_GREATERTHANOREQUALTO",

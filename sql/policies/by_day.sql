@@ -59,14 +59,6 @@ ends_of_days as (
   group by place
 ),
 
-beginnings as (
-  select
-    number,
-    count(case when counts then 1 end) over (order by number) as episode
-  from crossings
-  where up
-),
-
 -- The highest count after a rise on each day of such an episode, and where it is first reached.
 highest as (
   select
@@ -76,7 +68,7 @@ highest as (
     arg_max(at_rise, events::hugeint * 18446744073709551616 - at_rise) as peaks_at
   from (
     select
-      beginnings.episode,
+      runs.episode,
       greatest(epoch_us($origin) + high.moment % $span_us, epoch_us($since)) as at_rise,
       high.events
     from (
@@ -90,8 +82,8 @@ highest as (
       )
       where events >= $alert_threshold
     ) as high
-    join beginnings on high.number = beginnings.number
-    where beginnings.episode in (select episode from cut where is_cut)
+    join runs on high.number = runs.number
+    where runs.episode in (select episode from cut where is_cut)
   )
   group by episode, day
 ),

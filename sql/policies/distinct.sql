@@ -49,7 +49,7 @@ order by pair, matching.t;
 
 -- name: spans($window_us)
 -- A value counts for one window from each of its events on. Windows that overlap or touch are one interval: it begins
--- where the event before is of another pair or longer ago, and ends where the event after is.
+-- where the event before is of another pair or longer ago, and ends where the next one begins.
 create or replace temp table spans as
 select
   pair >> 32 as g,
@@ -60,17 +60,21 @@ from (
   select
     pair,
     t,
-    pair_before is distinct from pair or t - t_before > $window_us as begins,
-    pair_after is distinct from pair or t_after - t > $window_us as ends
+    begins,
+    lead(begins, 1, true) over () as ends
   from (
     select
       pair,
       t,
-      lag(pair) over () as pair_before,
-      lag(t) over () as t_before,
-      lead(pair) over () as pair_after,
-      lead(t) over () as t_after
-    from valued
+      pair_before is distinct from pair or t - t_before > $window_us as begins
+    from (
+      select
+        pair,
+        t,
+        lag(pair) over () as pair_before,
+        lag(t) over () as t_before
+      from valued
+    )
   )
 )
 where begins

@@ -30,98 +30,62 @@ select
 from changes
 where change & 1 = 0;
 
--- name: crossings($alert_threshold)
--- Step 4: where the count rises to the threshold, and where it falls below. They take turns. A fall and a rise at one
--- instant are no end and no beginning: a moment is judged after all that happens in it.
-create or replace temp table crossings as
-with every_crossing as (
-  select moment, place, true as up
-  from rises
-  where 2 * rowid + 1 - place = $alert_threshold
-  union all
-  select moment, place, false as up
-  from falls
-  where place - 2 * rowid - 1 = $alert_threshold - 1
-),
-
-neighbours as (
+-- name: runs($alert_threshold)
+-- Step 4: from where to where the count is at the threshold or above, with the highest count and where it is first
+-- reached. The n-th run begins at the n-th rise to the threshold and ends at the n-th fall below it. Runs that touch are
+-- one episode: a moment is judged after all that happens in it.
+create or replace temp table runs as
+with high as (
   select
-    moment,
-    place,
-    up,
-    lag(moment) over (order by place) as previous_at,
-    lead(moment) over (order by place) as next_at
-  from every_crossing
-)
-
-select
-  moment,
-  up,
-  case when up then previous_at is distinct from moment else next_at is distinct from moment end as counts,
-  row_number() over (partition by up order by place) as number
-from neighbours
-order by place;
-
--- name: peaks($alert_threshold)
--- Step 5: the highest count after each rise to the threshold, and where it is first reached.
-create or replace temp table peaks as
-select
-  number,
-  max(events) as peak,
-  arg_max(moment, events::hugeint * 18446744073709551616 - moment) as peak_at
-from (
-  select
-    moment,
-    events,
-    count(case when events = $alert_threshold then 1 end) over (rows unbounded preceding) as number
-  from (
-    select moment, 2 * rowid + 1 - place as events
-    from rises
-  )
-  where events >= $alert_threshold
-)
-group by number;
-
--- name: episodes()
--- Step 6: the maximal stretches at or above the threshold, with their peaks. Two that touch are one.
-create or replace temp table episodes as
-with beginnings as (
-  select
-    moment,
     number,
-    count(case when counts then 1 end) over (order by number) as episode
-  from crossings
-  where up
+    min(moment) as starts,
+    max(events) as peak,
+    arg_max(moment, events::hugeint * 18446744073709551616 - moment) as peak_at
+  from (
+    select
+      moment,
+      events,
+      count(case when events = $alert_threshold then 1 end) over (rows unbounded preceding) as number
+    from (
+      select moment, 2 * rowid + 1 - place as events
+      from rises
+    )
+    where events >= $alert_threshold
+  )
+  group by number
 ),
 
-highest as (
-  select
-    beginnings.episode,
-    min(beginnings.moment) as starts,
-    max(peaks.peak) as peak,
-    arg_max(peaks.peak_at, peaks.peak::hugeint * 18446744073709551616 - peaks.peak_at) as peak_at
-  from beginnings
-  join peaks on beginnings.number = peaks.number
-  group by beginnings.episode
-),
-
-endings as (
+below as (
   select
     moment as ends,
-    row_number() over (order by number) as episode
-  from crossings
-  where not up
-    and counts
+    row_number() over () as number
+  from falls
+  where place - 2 * rowid - 1 = $alert_threshold - 1
 )
 
 select
-  highest.episode,
-  highest.starts,
-  endings.ends,
-  highest.peak,
-  highest.peak_at
-from highest
-join endings on highest.episode = endings.episode;
+  *,
+  count(case when ends_before is distinct from starts then 1 end) over (order by number) as episode
+from (
+  select
+    high.*,
+    below.ends,
+    lag(below.ends) over (order by high.number) as ends_before
+  from high
+  join below on high.number = below.number
+);
+
+-- name: episodes()
+-- Step 5: the maximal stretches at or above the threshold, with their peaks.
+create or replace temp table episodes as
+select
+  episode,
+  min(starts) as starts,
+  max(ends) as ends,
+  max(peak) as peak,
+  arg_max(peak_at, peak::hugeint * 18446744073709551616 - peak_at) as peak_at
+from runs
+group by episode;
 
 -- name: rolling_counts($origin, $since, $until, $span_us)
 -- The episodes of the period (since, until], clipped to it: none ends before it, since what counts at its start is less

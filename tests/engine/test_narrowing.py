@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from auditlake.engine.duck import EventsView, connect
 from auditlake.engine.duck_engine import DuckEngine
-from auditlake.engine.narrowing import Asked, asked_by
+from auditlake.engine.narrowing import Asked, asked_by, made
 from auditlake.store.narrowed import Contents, files_for
 
 T0 = datetime(2026, 3, 1, tzinfo=UTC)
@@ -88,6 +88,18 @@ def test_what_may_be_anything(query: str) -> None:
     """Whatever else there is counts as a question about all events."""
     with duckdb.connect() as connection:
         assert asked_by(connection, query, VALUES) is None
+
+
+@pytest.mark.parametrize(
+    "begins",
+    [
+        "-- name: t()\ncreate or replace temp table t as",
+        "/* name: t() */\n/* it's */\nCREATE OR REPLACE TEMPORARY TABLE t AS",
+    ],
+)
+def test_what_a_statement_makes(begins: str) -> None:
+    """As it is written, and as it is spelled once its slots are filled."""
+    assert made(f"{begins} /* all */ from events") == ("table", "t", " /* all */ from events")
 
 
 def test_the_earliest_needs_no_condition_more() -> None:

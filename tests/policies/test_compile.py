@@ -11,6 +11,8 @@ import pytest
 
 import auditlake
 from auditlake.assets import folder
+from auditlake.engine.narrowing import Asked, asked_of, made
+from auditlake.engine.parse_tree import parse
 from auditlake.engine.statements import statements
 from auditlake.events.durations import Duration
 from auditlake.policies.compile import CompiledQuery, compile_policy
@@ -55,6 +57,18 @@ def filled(query: CompiledQuery) -> str:
     return "\n".join(
         f"-- {written[step.sql].file}: {step.name}" if step.sql in written else f"{step.sql};" for step in query.steps
     )
+
+
+@pytest.mark.parametrize("name", POLICIES)
+def test_only_files_that_matter(name: str) -> None:
+    """Whatever is filled in: files without events of the policy's types, of its period or just before, stay shut."""
+    question = Question(AS_OF, AS_OF - timedelta(days=30), AS_OF)
+    (query,) = compile_policy(POLICIES[name], [POLICIES[name]], question, only="rolling_counts")
+    step = next(each for each in query.steps if each.name in ("arrivals", "matching"))
+    with duckdb.connect() as connection:
+        asked = asked_of(parse(connection, made(step.sql)[2]), step.parameters, {"events", "moments"})
+    look_back = question.since - timedelta(days=1)
+    assert asked == (Asked(frozenset({"auth_failure", "login"}), look_back, AS_OF),)
 
 
 @pytest.mark.parametrize("name", POLICIES)

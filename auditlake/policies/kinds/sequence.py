@@ -153,7 +153,10 @@ class SequenceKind(ThresholdKind):
 
 def _tells_by_id(policy: Policy) -> bool:
     """Return whether events of one instant may be of several steps, the first and the last of which are the same."""
-    return len(policy.more["sequence"]) + ("until" in policy.more) > 2
+    steps: Sequence[Step] = policy.more["sequence"]
+    types = [name for step in steps for name in step.types]
+    is_of_one = all(step.types for step in steps) and len({*types}) == len(types)
+    return not is_of_one and len(steps) + ("until" in policy.more) > 2
 
 
 def _when(step: Mapping[str, Any]) -> str:
