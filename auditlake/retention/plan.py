@@ -209,8 +209,9 @@ class RetentionPlan(Shown):
             sum((each.dropped for each in days), Amount()),
             sum((each.rewritten for each in days), Amount()),
         )
-        seconds = 0.0 if not rewritten.size else self.pace and self.pace.seconds(rewritten.size)
-        return Costs(dropped, rewritten, seconds)
+        if not rewritten.size:
+            return Costs(dropped, rewritten, 0.0)
+        return Costs(dropped, rewritten, None if self.pace is None else self.pace.seconds(rewritten.size))
 
     @property
     def due(self) -> int:
