@@ -14,7 +14,7 @@ import duckdb
 from auditlake.engine import duck
 from auditlake.engine.model import RangeError, Row, StatementError
 from auditlake.engine.narrowing import EVENTS, Asked, asked_of, made, reads_only
-from auditlake.engine.parse_tree import Node, parse
+from auditlake.engine.parse_tree import parse_known
 from auditlake.engine.timings import statement_run
 
 if TYPE_CHECKING:
@@ -59,7 +59,6 @@ class DuckEngine:
         self._events = events
         self._views = set(EVENTS)
         """The views that show events."""
-        self._trees: dict[str, Node] = {}
 
     @property
     def connection(self) -> duckdb.DuckDBPyConnection:
@@ -136,11 +135,10 @@ class DuckEngine:
         asked: Sequence[Asked] | None = None
         types: Any = None
         with suppress(RecursionError):
-            if query not in self._trees:
-                self._trees[query] = parse(self._connection, query)
-            asked = asked_of(self._trees[query], parameters, self._views)
+            tree = parse_known(self._connection, query)
+            asked = asked_of(tree, parameters, self._views)
             # What has no quotes has no text in which the condition only stands.
-            if _OF_TYPES in query and "'" not in query and reads_only(self._trees[query], self._views):
+            if _OF_TYPES in query and "'" not in query and reads_only(tree, self._views):
                 types = parameters["types"]
         # A column may be called like a view: then the statement reads none of it.
         has_only = asked != () and self._events.narrow(asked, types)

@@ -36,7 +36,7 @@ class Ledger(Facet):
         Args:
             full: Whether to hash every row; otherwise only files and tree are compared.
             new: Whether to hash also every row of the days to which files were added since a verification last read
-                rows and found all as recorded.
+                rows, and of those days where such a one found something wrong.
             checkpoint: A checkpoint that was kept elsewhere: the lake must be its continuation.
             public_key: The public key, as text, that was kept elsewhere; that of the lake if None.
             tsa_roots: Certificates of time stamp authorities, PEM; without them, stamps anchor nothing.
@@ -47,7 +47,7 @@ class Ledger(Facet):
         from importlib.metadata import version  # slow to import
 
         from auditlake.runs.journal import append, rows_read
-        from auditlake.runs.model import Verification
+        from auditlake.runs.model import RowsRead, Verification
         from auditlake.site.index import write_index
         from auditlake.storage.lake import compared
         from auditlake.verify.check import verify
@@ -55,15 +55,17 @@ class Ledger(Facet):
 
         layout, now = self._context.layout, self._context.now
         compared(layout, anew=full, wait_seconds=self._context.wait_seconds)
+        known = rows_read(layout) if new else RowsRead()
         report = verify(
-            layout, now=now, full=full, since=rows_read(layout) if new else None, checkpoint=checkpoint,
-            public_key=public_key, tsa_roots=tsa_roots,
+            layout, now=now, full=full, since=known.entries if new else None, again=known.damaged,
+            checkpoint=checkpoint, public_key=public_key, tsa_roots=tsa_roots,
         )  # fmt: skip
         try:
             append(layout, Verification(
                 number=0, at=now, finished=self._context.now, version=version("auditlake"), user=login_name(),
                 level="full" if full else "quick", kept=checkpoint is not None, snapshot=report.version,
                 entries=report.size, problems=report.wrong, read=report.size if full or new else None,
+                damaged=report.damaged,
             ))  # fmt: skip
         except LakeError as error:
             notice = Problem("runs/journal.jsonl", f"this verification is not on record: {error}")

@@ -7,6 +7,8 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from itertools import combinations
+from statistics import median
 from typing import Any, Literal
 
 from auditlake.display.cards import Card, CardFact, Shown, cells, cut
@@ -46,6 +48,38 @@ class Amount:
     def as_dict(self) -> dict[str, int]:
         """Return them as JSON values."""
         return {"files": self.files, "bytes": self.size}
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How long a lake takes to write files anew: a share that does not depend on them, and a rate."""
+
+    fixed: float
+    """Microseconds."""
+    a_byte: float
+    """Microseconds for each byte that is written anew."""
+
+    @classmethod
+    def learned(cls, taken: Sequence[tuple[int, int]]) -> Pace | None:
+        """Return the pace of several times; None if there was none.
+
+        Medians over pairs of them, so that one time on a busy machine does not count. Only where one had twice the
+        bytes of another can the share be told from the rate.
+
+        Args:
+            taken: The bytes that were written anew, more than none, and the microseconds that it took.
+        """
+        if not taken:
+            return None
+        pairs = ((less, more) for less, more in combinations(sorted(taken), 2) if more[0] >= 2 * less[0])
+        rates = [(more[1] - less[1]) / (more[0] - less[0]) for less, more in pairs]
+        a_byte = max(median(rates), 0.0) if rates else 0.0
+        fixed = median(took - size * a_byte for size, took in taken) if rates else 0.0
+        return cls(fixed, a_byte) if fixed > 0 else cls(0.0, median(took / size for size, took in taken))
+
+    def seconds(self, size: int) -> float:
+        """Return how long it may take to write so many bytes anew."""
+        return (self.fixed + size * self.a_byte) / 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,8 +198,8 @@ class RetentionPlan(Shown):
     weaker: tuple[str, ...]
     """What has become weaker since the last record; an apply refuses then unless it is accepted with a reason."""
 
-    microseconds_a_byte: float | None = None
-    """How long this lake's last deletions took for each byte that they wrote anew; None where there was none."""
+    pace: Pace | None = None
+    """How long this lake's last deletions took that wrote files anew; None where there was none."""
 
     @property
     def costs(self) -> Costs:
@@ -175,8 +209,9 @@ class RetentionPlan(Shown):
             sum((each.dropped for each in days), Amount()),
             sum((each.rewritten for each in days), Amount()),
         )
-        pace = 0.0 if not rewritten.size else self.microseconds_a_byte
-        return Costs(dropped, rewritten, None if pace is None else rewritten.size * pace / 1_000_000)
+        if not rewritten.size:
+            return Costs(dropped, rewritten, 0.0)
+        return Costs(dropped, rewritten, None if self.pace is None else self.pace.seconds(rewritten.size))
 
     @property
     def due(self) -> int:

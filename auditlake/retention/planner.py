@@ -19,7 +19,7 @@ from auditlake.events.times import day_of
 from auditlake.packs.effective import lake_policies
 from auditlake.policies.holds import load_holds, widened
 from auditlake.policies.model import Policy, asked_by_none, conflicts, kept_by_none
-from auditlake.retention.plan import PartitionPlan, RetentionPlan
+from auditlake.retention.plan import Pace, PartitionPlan, RetentionPlan
 from auditlake.retention.rules import DEFAULT, RetentionRules, named
 from auditlake.retention.side_files import Leftover, due_leftovers
 from auditlake.retention.terms import terms_of, weaker
@@ -34,7 +34,7 @@ from auditlake.store.snapshot import read_snapshot, view_snapshot
 if TYPE_CHECKING:
     import duckdb
 
-_LAST = 5
+_LAST = 10
 """How many deletions say how long the next may take."""
 
 
@@ -99,16 +99,15 @@ def plan_snapshot(context: LakeContext, rules: RetentionRules, snapshot: Snapsho
             weaker=weaker(commits, terms),
         )
     # Not for a night that writes nothing: in a lake in classes no deletion may have, and each would be looked at.
-    return replace(plan, microseconds_a_byte=_pace(commits)) if plan.costs.rewritten.files else plan
+    return replace(plan, pace=_pace(commits)) if plan.costs.rewritten.files else plan
 
 
-def _pace(commits: Commits) -> float | None:
-    """Return how long the last deletions took for each byte of files that they wrote anew; None if none did."""
+def _pace(commits: Commits) -> Pace | None:
+    """Return how long the last deletions took that wrote files anew; None if none did."""
     ours = (own for _, own in commits.of_retention() if own["kind"] == "retention")
     known = (own["took"] for own in ours if isinstance(own.get("took"), dict))
     taken = [(each["bytes"], each["microseconds"]) for each in islice(known, _LAST)]
-    size, microseconds = (sum(each) for each in zip(*taken, strict=True)) if taken else (0, 0)
-    return microseconds / size if size else None
+    return Pace.learned([each for each in taken if each[0] > 0])
 
 
 def make_plan(

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, fields, replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from functools import cache
 from typing import Any, TypeVar
 
@@ -28,6 +28,7 @@ from auditlake.runs.model import (
     PackAnswer,
     PackedEvidence,
     Pruning,
+    RowsRead,
     Run,
     Schedule,
     Verification,
@@ -126,17 +127,19 @@ def last_verification(layout: Layout) -> Verification | None:
     return None
 
 
-def rows_read(layout: Layout) -> int:
-    """Return of how many entries of the ledger every row was read, and found as recorded; 0 where that is not known."""
+def rows_read(layout: Layout) -> RowsRead:
+    """Return which rows were read, and found as recorded; none where that is not known."""
     try:
         for line in newest_first(layout.run_journal, within=layout.root):
             entry = read_line(layout, line) if b'"kind":"verify"' in line else None
-            if isinstance(entry, Verification) and entry.ok and (entry.read is not None or entry.level == "full"):
+            if not isinstance(entry, Verification) or not (entry.ok or entry.damaged is not None):
+                continue
+            if entry.read is not None or entry.level == "full":
                 reached = entry.entries if entry.read is None else entry.read
-                return reached if type(reached) is int and reached >= 0 else 0
+                return RowsRead(reached, entry.damaged or ()) if type(reached) is int and reached >= 0 else RowsRead()
     except (OSError, LakeFormatError):  # then every row is read, and the verification tells of the journal
         pass
-    return 0
+    return RowsRead()
 
 
 def entry_dict(entry: Entry) -> dict[str, Any]:
@@ -149,6 +152,8 @@ def entry_dict(entry: Entry) -> dict[str, Any]:
         del values["engine"]
     if isinstance(entry, Verification) and (entry.read is None or entry.level == "full"):  # it read all entries
         del values["read"]
+    if isinstance(entry, Verification) and (entry.ok or entry.damaged is None):
+        del values["damaged"]
     return {"kind": kind, **_plain(values)}
 
 
@@ -160,6 +165,10 @@ def _plain(value: Any) -> Any:
         while parts and parts[-1] is None:
             parts.pop()
         return parts
+    if isinstance(value, tuple):
+        return [_plain(each) for each in value]
+    if isinstance(value, date):
+        return value.isoformat()
     return {name: _plain(each) for name, each in value.items()} if isinstance(value, dict) else value
 
 
@@ -221,6 +230,8 @@ def _made(kind: Any, record: dict[str, Any]) -> Any:
     for name in _LISTS if kind in (PackedEvidence, Pruning) else ():
         if name in record:
             record[name] = tuple(record[name])
+    if record.get("damaged") is not None:
+        record["damaged"] = tuple(map(date.fromisoformat, record["damaged"]))
     if kind is Run:
         record["answers"] = {name: _answer(each) for name, each in record["answers"].items()}
         record["packs"] = {name: PackAnswer(**each) for name, each in record["packs"].items()}

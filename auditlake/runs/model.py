@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from typing import Literal, NamedTuple
 
 from auditlake.events.durations import Duration
@@ -180,6 +180,9 @@ class Verification:
     read: int | None = None
     """Of how many entries every row was read, by it or by those before it; None where it read no row. Lines of full
     verifications lack it: they read all, and earlier versions know no such key."""
+    damaged: tuple[date, ...] | None = None
+    """Of one that read rows and found something wrong: the UTC days whose rows are to be read again, since they were
+    not as recorded; none where something else was wrong, and None where that is not known."""
 
     @property
     def began(self) -> datetime:
@@ -195,6 +198,16 @@ class Verification:
     def ok(self) -> bool:
         """Whether all was as recorded."""
         return self.problems == 0
+
+
+@dataclass(frozen=True, slots=True)
+class RowsRead:
+    """Which rows verifications have read, and found as recorded."""
+
+    entries: int = 0
+    """Those that came with so many first entries of the ledger."""
+    damaged: tuple[date, ...] = ()
+    """Not those of these UTC days."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 import time
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from functools import partial
 from hashlib import file_digest
@@ -28,7 +29,7 @@ from auditlake.verify.checkpoints import SignedCheckpoint, key_chain, read_check
 from auditlake.verify.deletions import NOT_YET, Deletions, read_deletions
 from auditlake.verify.deltalog import DeltaLog, read_log
 from auditlake.verify.file_claims import false_claims
-from auditlake.verify.model import BatchVerdict, PartVerdict, Problem, VerifyReport, worst
+from auditlake.verify.model import BAD, BatchVerdict, PartVerdict, Problem, VerifyReport, worst
 from auditlake.verify.other_files import check_journals, check_landing, check_private_key
 from auditlake.verify.policy_files import changed_policies, lost_lists, unrecorded
 from auditlake.verify.rows import Found, Recorded, appended_part, checkpoint_files, hash_rows
@@ -51,6 +52,7 @@ def verify(
     now: datetime,
     full: bool = True,
     since: int | None = None,
+    again: Collection[date] = (),
     checkpoint: bytes | None = None,
     public_key: str | None = None,
     tsa_roots: bytes | None = None,
@@ -65,6 +67,7 @@ def verify(
             digests, and the tree.
         since: Hash also every row of the days of which this entry of the ledger, or a later one, added files; of none
             if None.
+        again: Hash every row of these days too.
         checkpoint: A checkpoint that was kept elsewhere: the lake must be its continuation.
         public_key: The key that was kept elsewhere (``NAME+ID+BASE64``); that of the lake if None.
         tsa_roots: Certificates (PEM) that time stamps must lead to; without them, stamps anchor nothing.
@@ -75,7 +78,7 @@ def verify(
     """
     for _ in range(_TRIES):
         before = _state(layout)
-        report = _Check(layout, now, grace, full=full, since=since).run(checkpoint, public_key, tsa_roots)
+        report = _Check(layout, now, grace, full=full, since=since, again=again).run(checkpoint, public_key, tsa_roots)
         if report.ok or _stays(layout, before, report):
             break
     return report
@@ -101,18 +104,23 @@ def _stays(layout: Layout, before: tuple[bytes, int], report: VerifyReport) -> b
 class _Check:
     """One verification on its way."""
 
-    def __init__(self, layout: Layout, now: datetime, grace: timedelta, *, full: bool, since: int | None) -> None:
+    def __init__(
+        self, layout: Layout, now: datetime, grace: timedelta, *, full: bool, since: int | None, again: Collection[date]
+    ) -> None:
         self._layout = layout
         self._now = now
         self._grace = grace
         self._full = full
         self._since = since
+        self._again = again
         self._read: frozenset[date] = frozenset()
         """The days of which every row is hashed, beside those of ``full``."""
         self._problems: list[Problem] = []
         self._notices: list[Problem] = []
         self._damaged: dict[str, str] = {}
         """Data files that are not what their names say, and how."""
+        self._damaged_days: set[date] | None = None
+        """The days of which something is wrong; None where they alone would not show it."""
 
     def run(self, kept: bytes | None, public_key: str | None, tsa_roots: bytes | None) -> VerifyReport:
         """Everything."""
@@ -129,10 +137,12 @@ class _Check:
         self._problems += tree.problems
         self._part_of("the ledger", self._tree, tree, newest, log)
         keys = self._part_of("the keys", self._keys, tree, newest, key, public_key is not None) or (key,)
-        if keys[-1]:
-            self._problems += self._part_of("the private key", list, check_private_key(self._layout, keys[-1])) or []
         if older is not None:
             self._older(older, keys, tree, log)
+        anchors = self._part_of("the anchors", self._anchors, tree, keys, tsa_roots) or Anchors()
+        is_sound = not self._problems
+        if keys[-1]:
+            self._problems += self._part_of("the private key", list, check_private_key(self._layout, keys[-1])) or []
         deletions = read_deletions(self._layout, tree.entries, log, self._grace)
         files = self._part_of("the files", self._files, tree.entries, log, deletions) or {}
         self._part_of("the log's checkpoints", self._log_checkpoints, tree.entries, log)
@@ -146,17 +156,18 @@ class _Check:
         if self._full:
             self._part_of("what the log says of files", self._claims, log)
         batches = self._part_of("the rows", self._rows, tree.entries, files, takings) or ()
-        anchors = self._part_of("the anchors", self._anchors, tree, keys, tsa_roots) or Anchors()
         newest_stamp = max(anchors.found, key=lambda anchor: (anchor.size, anchor.at), default=None)
         anchored = max(older.size if older is not None else 0, anchors.covered())
         behind = [entry for entry in tree.entries if entry.index >= anchored and entry.fields["at"]]
-        return VerifyReport(
+        report = VerifyReport(
             str(self._layout.root), newest.origin, newest.size, newest.root.hex(), newest.version, keys[-1], self._full,
             batches, tuple(self._problems), tuple(self._notices), anchored,
             str(behind[0].fields["at"]) if behind else "",
             *((int(min(self._age(behind[0]), _LONG).total_seconds()),) if behind else (0,)),
             *((newest_stamp.at.isoformat(), newest_stamp.size, newest_stamp.trusted) if newest_stamp else ()),
         )  # fmt: skip
+        days = self._damaged_days
+        return replace(report, damaged=tuple(sorted(days)) if is_sound and days is not None else None)
 
     def _no_ledger(self, log: DeltaLog) -> VerifyReport:
         self._wrong("ledger", "there is none: the lake is older than ledgers, and nothing vouches for what it holds; "
@@ -452,7 +463,7 @@ class _Check:
     ) -> tuple[BatchVerdict, ...]:
         expected = {part.key: part for entry in entries for part in entry.parts}
         hashed, rows = Found(), Rows(self._layout, entries, days)
-        self._read = frozenset() if self._since is None else days_added(entries, self._since)
+        self._read = frozenset() if self._since is None else days_added(entries, self._since).union(self._again)
         if self._full or self._read:
             recorded = Recorded(
                 expected,
@@ -471,6 +482,19 @@ class _Check:
         verdicts: dict[int, list[PartVerdict]] = defaultdict(list)
         for key, part in sorted(expected.items()):
             verdicts[part.batch].append(self._part(part, hashed.parts.get(key, []), takings.get(key), rows))
+        if self._since is not None and not self._full:
+            self._damaged_days = {
+                *(named[0] for path in self._damaged if (named := part_day_and_digest(path))),
+                *(day for day, files in days.items() if any(file in hashed.problems for file, _ in files)),
+                *(day for _, day, _ in hashed.parts.keys() - expected.keys()),
+                *(part.day for parts in verdicts.values() for part in parts if part.verdict in BAD),
+            }
+            own = self._damaged_days & self._read
+            if own and own != self._read:
+                # Rows may lie among those of another day: then these days alone would not show what is wrong.
+                alone = hash_rows({day: files for day, files in days.items() if day in own}, recorded)
+                if alone.parts != {key: parts for key, parts in hashed.parts.items() if key[1] in own}:
+                    self._damaged_days = None
         return tuple(
             BatchVerdict(batch, sum(part.rows for part in parts), worst(tuple(parts)), tuple(parts))
             for batch, parts in sorted(verdicts.items())

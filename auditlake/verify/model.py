@@ -8,6 +8,7 @@ from typing import Literal
 
 Verdict = Literal["verified", "remapped", "deleted", "erased", "MISSING", "CHANGED"]
 """What became of the events of a part or batch; the last two are wrong."""
+BAD = frozenset({"MISSING", "CHANGED"})
 _ORDER: tuple[Verdict, ...] = ("verified", "remapped", "deleted", "erased", "MISSING", "CHANGED")
 
 
@@ -82,6 +83,9 @@ class VerifyReport:
     """Entries that it covers."""
     stamp_trusted: bool = False
     """Whether it was checked against certificates that were given; only then it anchors anything."""
+    damaged: tuple[date, ...] | None = None
+    """The UTC days that hold what is wrong in the table, in order; None where no row was to be read, all were, or these
+    days alone do not tell it: what is wrong is the ledger or the log, or rows lie among those of another day."""
 
     @property
     def rows(self) -> int:
@@ -96,7 +100,7 @@ class VerifyReport:
     @property
     def wrong(self) -> int:
         """How many things are wrong: problems, and batches that miss events or have changed ones."""
-        return len(self.problems) + sum(batch.verdict in {"MISSING", "CHANGED"} for batch in self.batches)
+        return len(self.problems) + sum(batch.verdict in BAD for batch in self.batches)
 
     @property
     def ok(self) -> bool:

@@ -16,6 +16,8 @@ from pyarrow.parquet import read_table
 from auditlake import AuditLake
 from auditlake.ingest import day_files
 from auditlake.ledger.book import read_entry
+from auditlake.runs.journal import rows_read
+from auditlake.runs.model import RowsRead
 from auditlake.store.bookkeeping import _hash_files
 from auditlake.store.dayfile import write_classes
 from auditlake.testing import Clock, set_policies
@@ -124,3 +126,60 @@ def test_a_night_reads_the_days_that_got_files(lake: AuditLake, monkeypatch: pyt
     ingest(lake, [5], "c")
     assert lake.ledger.verify().ok
     assert night() == set()
+
+
+def test_a_lasting_problem_is_named_and_nothing_else_is_read_again(
+    lake: AuditLake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A day that is not as recorded is read each night until it is mended, and named; days that were read well are
+    not.
+    """
+    read: list[set[date]] = []
+    hash_rows = check.hash_rows
+    monkeypatch.setattr(check, "hash_rows", lambda days, recorded: [read.append({*days}), hash_rows(days, recorded)][1])
+
+    def night() -> tuple[str, set[int]]:
+        read.clear()
+        step = lake.routine.nightly()["verify"]
+        assert all(f"{day}" in each for each in step.told)
+        return step.outcome, {(day - FIRST.date()).days for days in read for day in days}
+
+    ingest(lake, [0, 1, 2])
+    day = (FIRST + timedelta(days=1)).date()
+    path = next(lake.layout.events / each.path for each in lake.snapshot().files if each.day == day)
+    good = path.read_bytes()
+    path.write_bytes(good[:-1] + b"?")
+    assert night() == ("wrong", {0, 1, 2})
+    assert night() == ("wrong", {1})
+    ingest(lake, [4], "b")
+    assert night() == ("wrong", {1, 4})
+    assert night() == ("wrong", {1})
+    path.write_bytes(good)
+    assert night() == ("done", {1})
+    assert night() == ("done", set())
+
+
+def test_with_a_row_among_those_of_another_day_all_is_read_again(
+    lake: AuditLake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A day that is not as recorded does not show by itself what lies elsewhere: what was read with it stays to be
+    read.
+    """
+
+    def misplacing(tables: Sequence[pa.Table], *arguments: Any) -> Any:
+        (table,) = tables
+        place, times = table.schema.get_field_index("timestamp"), table["timestamp"]
+        if times[0].as_py().date() > FIRST.date():
+            table = table.slice(1)
+        else:
+            later = pa.array([times[0].as_py() + timedelta(days=1)], times.type)
+            table = pa.concat_tables([table, table.slice(0, 1).set_column(place, "timestamp", later)])
+        return write_classes([table], *arguments)
+
+    with monkeypatch.context() as broken:
+        broken.setattr(day_files, "write_classes", misplacing)
+        ingest(lake, [0, 1])
+    report = lake.ledger.verify(full=False, new=True)
+    wrong = {part.day for batch in report.batches for part in batch.parts if part.verdict == "CHANGED"}
+    assert wrong == {(FIRST + timedelta(days=1)).date()}
+    assert rows_read(lake.layout) == RowsRead()

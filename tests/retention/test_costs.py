@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from auditlake import AuditLake
-from auditlake.retention.plan import Amount
+from auditlake.retention.plan import Amount, Pace
 from auditlake.store.deltalog import commit_metadata
 from tests.cli.conftest import Run
 from tests.retention.lakes import DAY, NOW, Clock
@@ -38,7 +40,7 @@ def test_whole_files_are_dropped(tmp_path: Path) -> None:
 
 
 def test_time_is_told_once_it_is_known(tmp_path: Path) -> None:
-    """How long files take that are written anew is not known before the lake did it once; then by their bytes."""
+    """How long files take that are written anew is not known before the lake did it once; then by that."""
     lake = opened(tmp_path, classes=False)
     first = lake.retention.plan()
     assert first.costs.seconds is None
@@ -69,3 +71,38 @@ def test_at_the_command_line(tmp_path: Path, run: Run) -> None:
     assert done["costs"].keys() == {"dropped", "rewritten", "seconds"}
     assert done["costs"]["dropped"]["files"] + done["costs"]["rewritten"]["files"] > 0
     assert done["costs"]["seconds"] is not None
+
+
+@given(
+    fixed=st.integers(0, 10_000_000),
+    a_byte=st.integers(0, 50),
+    doublings=st.lists(st.integers(10, 34), min_size=5, max_size=10, unique=True),
+    busy=st.integers(0, 10**9),
+    asked=st.integers(1, 10**11),
+)
+def test_a_fixed_share_and_a_rate_are_learned(
+    fixed: int, a_byte: int, doublings: list[int], busy: int, asked: int
+) -> None:
+    """A small night is told its share that no byte takes, and one night on a busy machine changes neither number."""
+    taken = [(2**each, fixed + a_byte * 2**each) for each in doublings]
+    taken[0] = (taken[0][0], taken[0][1] + busy)
+    pace = Pace.learned(taken)
+    assert pace is not None
+    assert pace.seconds(asked) == pytest.approx((fixed + a_byte * asked) / 1_000_000)
+
+
+@given(
+    taken=st.lists(st.tuples(st.integers(1, 10**9), st.integers(0, 10**9)), min_size=1, max_size=10),
+    sizes=st.lists(st.integers(1, 10**9), min_size=2, max_size=5),
+)
+def test_more_bytes_take_longer(taken: list[tuple[int, int]], sizes: list[int]) -> None:
+    """Whatever was recorded, no time is negative, and none is shorter than that for fewer bytes."""
+    pace = Pace.learned(taken)
+    assert pace is not None
+    told = [pace.seconds(size) for size in sorted(sizes)]
+    assert told == sorted(told)
+    assert told[0] >= 0
+    order = sorted(taken)
+    if order[-1][0] < 2 * order[0][0]:  # a rate alone: nothing tells it from the share
+        assert pace.fixed == 0
+    assert Pace.learned([]) is None

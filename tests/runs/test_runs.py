@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from auditlake.disk.layout import Layout
 from auditlake.errors import LakeFormatError, PolicyNotFoundError
 from auditlake.findings.finding import subject_id, subject_of
 from auditlake.runs.journal import append, last_verification, read, rows_read
-from auditlake.runs.model import Answer, FailedRun, Found, PackAnswer, Run, Verification
+from auditlake.runs.model import Answer, FailedRun, Found, PackAnswer, RowsRead, Run, Verification
 from auditlake.runs.recorder import Recorder
 from auditlake.testing import Clock
 from auditlake.upkeep.doctor import examine
@@ -125,7 +125,7 @@ def test_lines_of_full_verifications_are_those_of_earlier_versions(tmp_path: Pat
     layout = bare(tmp_path / "lake").layout
     for level, reached in (("full", 9), ("quick", 7)):
         append(layout, Verification(0, NOON, NOON, "0.1.0", "ops", level, True, 3, 9, 0, reached))
-        assert rows_read(layout) == reached
+        assert rows_read(layout) == RowsRead(reached)
     full, quick = map(json.loads, layout.run_journal.read_text().splitlines())
     assert full.keys() == quick.keys() - {"read"} != quick.keys()
 
@@ -135,7 +135,27 @@ def test_a_number_that_is_none_is_not_trusted(reached: Any, tmp_path: Path) -> N
     """A line whose `read` is no number of entries lets every row be read."""
     layout = bare(tmp_path / "lake").layout
     append(layout, Verification(0, NOON, NOON, "0.1.0", "ops", "quick", True, 3, 9, 0, reached))
-    assert rows_read(layout) == 0
+    assert rows_read(layout) == RowsRead()
+
+
+def test_what_was_damaged_is_on_record(tmp_path: Path) -> None:
+    """A verification that found damage and says on which days counts as one that read all other rows; one that does not
+    say it read none.
+    """
+    layout = bare(tmp_path / "lake").layout
+    quick = Verification(0, NOON, NOON, "0.1.0", "ops", "quick", False, 3, 9, 0, 9)
+    for damaged in ((date(2026, 3, 2), date(2026, 3, 4)), ()):
+        append(layout, replace(quick, problems=1, read=8, damaged=damaged))
+        assert rows_read(layout) == RowsRead(8, damaged)
+        append(layout, replace(quick, problems=1))
+        assert rows_read(layout) == RowsRead(8, damaged)
+    append(layout, replace(quick, damaged=()))
+    assert rows_read(layout) == RowsRead(9)
+    *_, last = map(json.loads, layout.run_journal.read_text().splitlines())
+    assert "damaged" not in last
+    with layout.run_journal.open("a") as journal:
+        journal.write(json.dumps(last | {"number": 6, "problems": 1, "damaged": ["today"]}) + "\n")
+    assert rows_read(layout) == RowsRead()
 
 
 def test_every_kind_of_line_is_read_as_it_was_written(tmp_path: Path) -> None:
