@@ -11,6 +11,7 @@ from auditlake.cli import completers
 from auditlake.cli.options import BOUNDS, event_type_option, instant, json_option, operator_option, yes_option
 from auditlake.cli.output import ask, cell, is_json, machine, opened, pick, say, table, warn
 from auditlake.display.text import count, visible
+from auditlake.sandbox.open import without_numpy
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -136,7 +137,9 @@ def retention() -> None:
 @click.pass_obj
 def plan(path: str, as_of: date | None) -> None:
     """Show what is due and what stays and why; change nothing."""
-    planned = opened(path).retention.plan(as_of)
+    lake = opened(path)
+    with without_numpy(lake.layout, own=True):
+        planned = lake.retention.plan(as_of)
     if not machine(planned.as_dict()):
         show_plan(planned)
 

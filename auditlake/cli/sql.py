@@ -73,8 +73,8 @@ def sql(
 ) -> None:  # fmt: skip
     """Run a query in a sandbox that reads all and changes nothing.
 
-    Each query is put on record. The views: events, policies, findings, retention_status, ingests, quarantine, ledger,
-    queries, dictionary. The exit code is 5 if the answer was cut off.
+    Each query is put on record. The views: events, policies, findings, retention_status, daily_counts, ingests,
+    quarantine, ledger, queries, dictionary. The exit code is 5 if the answer was cut off.
     """
     if (query is None) == (file is None):
         raise click.UsageError("expected a query, or --file")

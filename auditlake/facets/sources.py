@@ -11,13 +11,12 @@ from auditlake.disk.files import SMALL, read_file
 from auditlake.errors import MappingError, SourceError
 from auditlake.events.schema import BUILT_IN_TYPES
 from auditlake.events.times import Instant, as_end_or_none, as_instant_or_none
-from auditlake.sources.catalog import Catalog, Source, built_in, catalog_of, own_source
-from auditlake.sources.mappings.outline import SOURCE_NAME
 
 if TYPE_CHECKING:
     from auditlake.ingest.trial import TestOutcome, Trial
     from auditlake.retention.remap import Remapped
     from auditlake.retention.remap_plan import RemapPlan
+    from auditlake.sources.catalog import Catalog, Source
 
 
 class Sources:
@@ -36,6 +35,8 @@ class Sources:
     @property
     def catalog(self) -> Catalog:
         """Every source, with what is wrong with mappings that cannot be used."""
+        from auditlake.sources.catalog import built_in, catalog_of
+
         if self._context is None:
             return built_in()
         return catalog_of(self._context.layout, self._event_types)
@@ -47,6 +48,8 @@ class Sources:
             SourceError: There is no such source and no such file.
             MappingError: The mapping has mistakes.
         """
+        from auditlake.sources.catalog import own_source
+
         catalog = self.catalog
         if (path := Path(which)).suffix == ".yaml":
             try:
@@ -73,6 +76,7 @@ class Sources:
             SourceError: It cannot be read.
             MappingError: It has mistakes, or the lake has another mapping of the source and ``replace`` is not set.
         """
+        from auditlake.sources.catalog import own_source
         from auditlake.storage.lake import write
         from auditlake.store.turn import recorded_policies
 
@@ -96,6 +100,7 @@ class Sources:
         Raises:
             SourceError: The lake has no mapping of its own of that source.
         """
+        from auditlake.sources.mappings.outline import SOURCE_NAME
         from auditlake.storage.lake import remove
         from auditlake.store.turn import recorded_policies
 
@@ -152,6 +157,7 @@ class Sources:
         """
         from auditlake.sources.mappings.draft import draft_mapping
         from auditlake.sources.mappings.draft_text import draft_of_lines, fields_of_text
+        from auditlake.sources.mappings.outline import SOURCE_NAME
         from auditlake.sources.recognise import PEEK_MOST, is_text, sample
 
         if not SOURCE_NAME.fullmatch(name):

@@ -14,12 +14,12 @@ from auditlake.events.times import MICROSECOND
 from auditlake.packs.controls import read_length
 from auditlake.packs.model import Pack, Value
 from auditlake.packs.parameters import known_parameter, read_value
-from auditlake.runs.due import offset_of
-from auditlake.runs.model import Schedule
 from auditlake.yaml_reader import Reader, is_null, nearest
 
 if TYPE_CHECKING:
     from collections.abc import Collection
+
+    from auditlake.runs.model import Schedule
 
 FILE = "frameworks.yaml"
 ALL = "all"
@@ -158,6 +158,9 @@ class _Reader(Reader):
 
     def schedules(self, node: yaml.Node) -> tuple[Schedule, ...]:
         """Return the schedules."""
+        from auditlake.runs.due import offset_of
+        from auditlake.runs.model import Schedule
+
         schedules: dict[str, Schedule] = {}
         if not self.is_a(node, yaml.SequenceNode, "schedules", "a list of schedules"):
             return ()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from auditlake.engine.statements import Statement, statement
 from auditlake.policies import kinds
-from auditlake.policies.condition import condition_tree, key_sql
+from auditlake.policies.condition import condition_tree, key_sql, value_tree
 from auditlake.policies.holds import Hold
 from auditlake.policies.kinds.fields import slots_of_fields
 from auditlake.policies.kinds.model import MOMENTS, Inquiry, Query, moments
@@ -92,7 +92,7 @@ class CompiledQuery:
 
 def compile_policy(
     policy: Policy, policies: Sequence[Policy], question: Question, *, holds: Sequence[Hold] = (), wide: bool = False,
-    only: str | None = None, table: str | None = None,
+    only: str | None = None, table: str | None = None, left_out: Collection[str] = (),
 ) -> tuple[CompiledQuery, ...]:  # fmt: skip
     """Return all queries of a policy, in the order in which they run: those of the questions that it asks.
 
@@ -106,6 +106,7 @@ def compile_policy(
         wide: Count time and group in 128 bits: needed where 63 bits overflow, and slower.
         only: The name of the one query that is wanted; all of them if None.
         table: The table of a sieve to read instead of ``events`` wherever the policy's condition or groups decide.
+        left_out: The names of queries that are not wanted.
     """
     active = tuple(hold for hold in holds if hold.is_active(question.as_of))
     inquiry = Inquiry(policy, policies, question, active)
@@ -114,7 +115,7 @@ def compile_policy(
         for kind in kinds.KINDS
         if kind.is_asked(policy)
         for query in kind.queries(inquiry)
-        if only in {None, query.name}
+        if only in {None, query.name} and query.name not in left_out
     )
 
 
@@ -252,6 +253,8 @@ def _query(
     is_own, has_condition = table == OWN_EVENTS, policy.where is not None or policy.scope is not None
     # A sieve judges steps on their own only if none of them fails.
     own_slots = {**query.slots, "has_failed": "false"} if is_own and not has_condition else query.slots
+    for value in (*policy.group_by, *kinds.measure_of(policy).expressions(policy)):
+        value_tree(value)  # refuses what cannot be carried: the file may not have been read for that
     slots, scope = tuple(own_slots.items()), policy.scope if query.is_scoped else None
     judging = (*_OF_POLICY, *query.slots) if query.is_narrowed else _OF_POLICY
 

@@ -154,8 +154,12 @@ def condition_tree(text: str) -> exp.Expression:
     return _tree(text, tried=False).copy()
 
 
-def check_value(text: str) -> str:
+def check_value(text: str, *, carried: bool = True) -> str:
     """Check an expression whose values are grouped by, or told apart: a column's name or more.
+
+    Args:
+        text: The expression.
+        carried: As for :func:`check_condition`; else :func:`value_tree` refuses it.
 
     Returns:
         The same expression in DuckDB's own normalised spelling; a column's name as it is.
@@ -167,7 +171,11 @@ def check_value(text: str) -> str:
         >>> check_value("details ->> '$.awsRegion'")
         "(details ->> '$.awsRegion')"
     """
-    return text if text in _TEXTS else _checked_value(text, tried=True)[0].spelling
+    if text in _TEXTS:
+        return text
+    if carried:
+        _tree_of_value(text, tried=True)
+    return _checked_value(text, tried=True).spelling
 
 
 @lru_cache(maxsize=4096)
@@ -179,11 +187,10 @@ def value_sql(text: str) -> str:
     """
     if text in _TEXTS:
         return identifier(text)
-    import sqlglot
-
-    expression, tree = _checked_value(text, tried=False)
-    if isinstance(tree, sqlglot.exp.Column) and COLUMNS[tree.name] == "VARCHAR":
-        return identifier(tree.name)
+    expression = _checked_value(text, tried=False)
+    names = expression.node.get("column_names", ())
+    if expression.node["class"] == "COLUMN_REF" and names[0] in _TEXTS:
+        return identifier(names[0])
     return f"try(cast({expression.spelling} as varchar))"
 
 
@@ -207,7 +214,7 @@ def value_tree(text: str) -> exp.Expression:
     """
     from sqlglot import exp
 
-    return exp.column(text, quoted=True) if text in _TEXTS else _checked_value(text, tried=False)[1].copy()
+    return exp.column(text, quoted=True) if text in _TEXTS else _tree_of_value(text, tried=False).copy()
 
 
 def columns_of(text: str) -> frozenset[str]:
@@ -237,9 +244,13 @@ def _tree(text: str, *, tried: bool) -> exp.Expression:
 
 
 @lru_cache(maxsize=4096)
-def _checked_value(text: str, *, tried: bool) -> tuple[CheckedExpression, exp.Expression]:
-    expression = _VALUE_GATE.check(text, tried=tried)
-    return expression, _carried(_VALUE_GATE, "value", expression)
+def _checked_value(text: str, *, tried: bool) -> CheckedExpression:
+    return _VALUE_GATE.check(text, tried=tried)
+
+
+@lru_cache(maxsize=4096)
+def _tree_of_value(text: str, *, tried: bool) -> exp.Expression:
+    return _carried(_VALUE_GATE, "value", _checked_value(text, tried=tried))
 
 
 def _carried(gate: ExpressionGate, what: str, expression: CheckedExpression) -> exp.Expression:

@@ -117,8 +117,8 @@ def evaluate(
         policies: Every policy of the lake.
         holds: Every legal hold of the lake.
         fewest: From how many policies on they are judged in one scan.
-        with_queries: Whether answers have the queries that say by themselves how a policy judged in that scan was
-            judged; to write them takes longer than the scan.
+        with_queries: Whether answers have the queries that say by themselves how a policy was judged that was known or
+            judged in that scan; to write them takes longer than the scan.
         shares_engine: Whether other policies are judged on this engine too.
         deleted: What the lake has lost.
         alike: What was counted for these policies already.
@@ -230,7 +230,8 @@ class Runner:
         engine: The engine, with ``events``.
         moments: The step of the moments, which is run once it is needed.
         alike: What was counted for several policies at once.
-        with_queries: Whether to compile what is not run as well: queries over ``events`` instead of a sieve's table.
+        with_queries: Whether to compile what is not run as well: what is known, and queries over ``events`` instead of
+            a sieve's table.
     """
 
     def __init__(
@@ -265,6 +266,8 @@ class Runner:
         run = compiled if own is None else partial(compiled, table=own.table)
         whose = own.whose if own else None
         told = compiled if self._with_queries else run
+        if known and not self._with_queries:
+            run = told = partial(run, left_out=known)
         if asked is not None and self._alike is not None and self._alike.answers(asked[0]):
             run = partial(self._alike.reading, run, *asked)
 
@@ -281,9 +284,10 @@ class Runner:
     def _run(self, queries: tuple[CompiledQuery, ...], whose: str | None, known: Known) -> dict[str, Sequence[Row]]:
         """Return the rows of each step. Scripts are whole by themselves: a table that is there is not made again."""
         rows: dict[str, Sequence[Row]] = {MOMENTS: []}
+        for found_before in known.values():
+            rows |= found_before
         for query in queries:
             if query.name in known:
-                rows |= known[query.name]
                 continue
             if any(step.name == MOMENTS for step in query.steps):
                 self._take_moments()

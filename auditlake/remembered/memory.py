@@ -32,6 +32,7 @@ from auditlake.policies.evaluate import Answers as PolicyAnswers
 from auditlake.policies.evaluate import Known, Runner, Samples, sorted_by
 from auditlake.policies.few_days import DAYS_AT_ONCE, counted_together, has_few, is_counted, keep_events
 from auditlake.policies.holds import Hold
+from auditlake.policies.kinds import measure_of
 from auditlake.policies.kinds.model import Inquiry
 from auditlake.policies.kinds.retention_due import is_by_day
 from auditlake.policies.kinds.threshold import group_values
@@ -143,7 +144,9 @@ class LakeMemory:
         for policy, question in sound:
             for ask, parts in self._wanted(policy, question, asks[policy.id]):
                 wanted.setdefault((ask.file, ask.query), (ask, set()))[1].update(parts)
-        self._fill(wanted.values())
+        of_all = [each for each in wanted.values() if each[0].policy is None]
+        for some in (of_all, [each for each in wanted.values() if each not in of_all]):
+            self._fill(some)
         known: dict[str, Known] = {}
         for policy, question in sound:
             if policy.id not in self._failed:
@@ -182,6 +185,11 @@ class LakeMemory:
         if bounds not in self._heard_of:
             self._heard_of[bounds] = merge.Heard(self._of_period((OF_ALL, _EVENTS), *bounds))
         return self._heard_of[bounds]
+
+    @cached_property
+    def _heard_ever(self) -> merge.Heard:
+        """The events of all types at all times; a day that is asked about in parts is there several times."""
+        return merge.Heard([*self._answers[OF_ALL, _EVENTS].items()])
 
     def _times(self, question: Question, window: int) -> tuple[tuple[int, int], ...]:
         """Return the stretches of time of :class:`merge.Times`."""
@@ -272,10 +280,22 @@ class LakeMemory:
                     if entry.answer is _TOO_MANY:
                         self._failed.add(ask.file)
             for stretch in stretches(parts - answers.keys(), ask.bridged):
-                missing.setdefault(stretch, []).append(ask)
+                if self._is_silent(ask, stretch):
+                    self._take(ask, *stretch, _nothing(ask, stretch))
+                else:
+                    missing.setdefault(stretch, []).append(ask)
         for stretch, asks in sorted(missing.items(), key=lambda each: each[0]):
             if asks := [each for each in asks if each.file not in self._failed]:
                 self._ask(*stretch, asks)
+
+    def _is_silent(self, ask: _Ask, stretch: Part) -> bool:
+        """Return whether no day that matters to what is said of a stretch of time has an event of a policy's types."""
+        if ask.policy is None:
+            return False
+        days, types = range(ask.first(stretch), stretch.day + 1), ask.policy.required_events
+        with suppress(*_ODD):
+            return not any(each.day in days for name in types for each in self._heard_ever.days(name))
+        return False  # another program may have written anything there
 
     def _ask(self, since: int, until: int, asks: Sequence[_Ask]) -> None:
         """Ask about a stretch of time, and remember what is said of whole days."""
@@ -498,3 +518,11 @@ def _are_texts(values: Iterable[Any], *others: None) -> bool:
 
 def _window_start(policy: Policy, question: Question) -> int:
     return micros(earlier(question.as_of, timedelta(microseconds=policy.window.microseconds)))
+
+
+def _nothing(ask: _Ask, stretch: Part) -> dict[str, Sequence[Row]]:
+    """Return what a query gives of days without an event of its policy's types."""
+    rows: dict[str, Sequence[Row]] = {ask.query: []}
+    if ask.policy is not None and ask.query == _EPISODES:
+        rows["daily_peaks"] = [(each.day, measure_of(ask.policy).of_nothing) for each in parts_of(*stretch)]
+    return rows

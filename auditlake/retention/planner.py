@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from functools import partial
@@ -13,7 +14,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from auditlake.context import LakeContext
-from auditlake.engine.duck import connect, rows
+from auditlake.disk.layout import Layout
 from auditlake.events.personal_paths import personal_path
 from auditlake.events.times import day_of
 from auditlake.packs.effective import lake_policies
@@ -56,6 +57,7 @@ def rules_of(
     layout, config = context.layout, context.config
     names = pseudonyms(layout, make=False, commits=commits)
     holds = load_holds(layout, config.event_types)
+    catalog = catalog_of(layout, config.event_types) if any(layout.sources.glob("*.yaml")) else None
     return RetentionRules(
         policies=tuple(lake_policies(layout, config.event_types) if policies is None else policies),
         holds=widened([hold for hold in holds if hold.is_active(as_of)], names),
@@ -63,7 +65,7 @@ def rules_of(
         personal=tuple(path for text in config.personal if (path := personal_path(text))),
         names=names,
         as_of=as_of,
-        sources=catalog_of(layout, config.event_types).personal_data,
+        own_sources=catalog.personal_data if catalog else None,
         all_holds=holds,
     )
 
@@ -82,12 +84,7 @@ def plan_snapshot(context: LakeContext, rules: RetentionRules, snapshot: Snapsho
     told = tuple(told_days(rules, snapshot))
     days = {each.day for each in told}
     others = replace(snapshot, files=tuple(file for file in snapshot.files if file.day not in days))
-    with (
-        explained(context.layout, "the plan"),
-        TemporaryDirectory(prefix="auditlake-") as spill,
-        connect(temp=Path(spill), exact_try=False) as connection,
-    ):
-        view_snapshot(connection, context.layout, others)
+    with _engine(context.layout, others) if others.files else nullcontext() as connection:
         plan = make_plan(
             connection,
             rules,
@@ -102,6 +99,20 @@ def plan_snapshot(context: LakeContext, rules: RetentionRules, snapshot: Snapsho
     return replace(plan, pace=_pace(commits)) if plan.costs.rewritten.files else plan
 
 
+@contextmanager
+def _engine(layout: Layout, snapshot: Snapshot) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open a DuckDB with the events of a snapshot."""
+    from auditlake.engine.duck import connect
+
+    with (
+        explained(layout, "the plan"),
+        TemporaryDirectory(prefix="auditlake-") as spill,
+        connect(temp=Path(spill), exact_try=False) as connection,
+    ):
+        view_snapshot(connection, layout, snapshot)
+        yield connection
+
+
 def _pace(commits: Commits) -> Pace | None:
     """Return how long the last deletions took that wrote files anew; None if none did."""
     ours = (own for _, own in commits.of_retention() if own["kind"] == "retention")
@@ -111,7 +122,7 @@ def _pace(commits: Commits) -> Pace | None:
 
 
 def make_plan(
-    connection: duckdb.DuckDBPyConnection,
+    connection: duckdb.DuckDBPyConnection | None,
     rules: RetentionRules,
     snapshot: Snapshot,
     *,
@@ -124,7 +135,7 @@ def make_plan(
     """Judge the ``events`` view of a connection.
 
     Args:
-        connection: The engine, with the view of the days that are not told.
+        connection: The engine, with the view of the days that are not told; None where all are.
         rules: The rules of retention.
         snapshot: What the plan is for.
         lake_id: The lake's id.
@@ -133,7 +144,7 @@ def make_plan(
         leftovers: Quarantine files and reports that are due.
         weaker: What has become weaker since the last record.
     """
-    judged = (*told, *judged_days(connection, rules))
+    judged = (*told, *(judged_days(connection, rules) if connection else ()))
     by_type: Counter[str] = Counter()
     for each in judged:
         by_type[each.event_type] += each.events
@@ -205,6 +216,8 @@ def _is_told(rules: RetentionRules, file: DataFile) -> bool:
 
 def judged_days(connection: duckdb.DuckDBPyConnection, rules: RetentionRules) -> Iterator[JudgedDay]:
     """Yield how many events of the ``events`` view of a connection are held and due, by day and type."""
+    from auditlake.engine.duck import rows
+
     if not rules.holds:
         step = rules.step("whole_days")
         counts = rows(connection, step.sql)
@@ -220,16 +233,18 @@ def judged_days(connection: duckdb.DuckDBPyConnection, rules: RetentionRules) ->
 
 
 def _partitions(
-    connection: duckdb.DuckDBPyConnection, rules: RetentionRules, judged: Sequence[JudgedDay], snapshot: Snapshot
+    connection: duckdb.DuckDBPyConnection | None, rules: RetentionRules, judged: Sequence[JudgedDay], snapshot: Snapshot
 ) -> tuple[PartitionPlan, ...]:
     held_by: dict[date, Counter[str]] = defaultdict(Counter)
-    if rules.holds:
+    if connection and rules.holds:
         step = rules.step("held_by")
+        from auditlake.engine.duck import rows
+
         for day, number, events in rows(connection, step.sql, dict(step.parameters)):
             held_by[day_of(day)][rules.holds[number].id] += events
     over: dict[date, Counter[str]] = defaultdict(Counter)
     changing: dict[date, set[str]] = defaultdict(set)
-    if rules.limits:
+    if connection and rules.limits:
         step = rules.step("over_limit")
         for day, kind, events in named(connection, step, rules.eraser):
             over[day_of(day)][rules.limits[kind].id] += events

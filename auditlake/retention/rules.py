@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -43,12 +43,17 @@ class RetentionRules:
     """Where personal data lies beside the columns."""
     names: Pseudonyms | None
     as_of: datetime
-    sources: Mapping[str, PersonalData] = field(default_factory=lambda: built_in().personal_data)
-    """Where the events of each source name people."""
+    own_sources: Mapping[str, PersonalData] | None = None
+    """Where the events of each source name people, in a lake with mappings of its own; None in any other."""
     person: str | None = None
     """The user_id to erase, in an erasure."""
     all_holds: tuple[Hold, ...] = ()
     """Every hold of the lake as its file says it; those that have ended are on record too."""
+
+    @cached_property
+    def sources(self) -> Mapping[str, PersonalData]:
+        """Where the events of each source name people; most plans need not know."""
+        return built_in().personal_data if self.own_sources is None else self.own_sources
 
     @cached_property
     def eraser(self) -> Eraser:
@@ -126,10 +131,9 @@ class RetentionRules:
 
     def step(self, name: str, **more: object) -> Step:
         """Return a statement of ``sql/retention/judge.sql`` or ``day.sql``, ready to run."""
-        file = (
-            "retention/judge.sql" if name in {"judged", "whole_days", "held_by", "over_limit"} else "retention/day.sql"
-        )
-        return fill_holds(statement(file, name), self.holds, self._values | more)
+        is_timed = name in {"judged", "whole_days", "held_by"}
+        part = statement(f"retention/{'judge' if is_timed or name == 'over_limit' else 'day'}.sql", name)
+        return fill_holds(part, self.holds, (self._times if is_timed else self._values) | more)
 
     @property
     def texts(self) -> Step:
@@ -138,9 +142,8 @@ class RetentionRules:
         return Step(part.name, part.text, part.bind({**self._values, "first": 0, "behind": 0}))
 
     @cached_property
-    def _values(self) -> dict[str, object]:
+    def _times(self) -> dict[str, object]:
         types, limited = [*self.keepers, *self.enders], list(self.limits)
-        keys: dict[str, object] = {"inner_key": b"", "outer_key": b"", "check_key": None}
         return {
             "types": types,
             "cutoffs": [self.cutoff(name) for name in types],
@@ -149,6 +152,13 @@ class RetentionRules:
             "limits": (limits := [self.limit(name) for name in limited]),
             "last_limit": max(filter(None, limits), default=None),
             "as_of": self.as_of,
+        }
+
+    @cached_property
+    def _values(self) -> dict[str, object]:
+        keys: dict[str, object] = {"inner_key": b"", "outer_key": b"", "check_key": None}
+        return {
+            **self._times,
             **self._places_of("details"),
             **self._places_of("metadata"),
             "nobody": self.eraser.nobody,

@@ -26,7 +26,6 @@ from auditlake.display.text import count
 from auditlake.events.durations import Duration, length_of
 from auditlake.events.times import parse_instant, print_instant
 from auditlake.landing.blank_segments import copied
-from auditlake.reports.listing import newest_instant
 from auditlake.retention.rules import RetentionRules, longest_of_all
 from auditlake.store.deltalog import Commits
 
@@ -132,6 +131,8 @@ def _report(path: Path, rules: RetentionRules, longest: Duration) -> _Reach:
 
 def _newest_finding(path: Path) -> datetime:
     """Return the newest instant in a list of findings that no report names any more; an unreadable list stays."""
+    from auditlake.reports.listing import newest_instant
+
     with suppress(OSError, ValueError), open_file(path, within=path.parent) as file:
         if newest := newest_instant(file):
             return newest

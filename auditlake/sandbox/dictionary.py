@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from auditlake.engine.statements import statement
 from auditlake.events.schema import METADATA_KEYS
-from auditlake.sources.catalog import built_in
+from auditlake.sources.catalog import built_in_names
 
 
 def dictionary(name: str = "dictionary") -> str:
     """Return a statement of ``sql/sandbox/dictionary.sql``; comments list the catalog and the known keys."""
     text = statement("sandbox/dictionary.sql", name).text
-    text = text.replace("(listed in the catalog)", f"({', '.join(built_in().sources)})")
+    text = text.replace("(listed in the catalog)", f"({', '.join(built_in_names())})")
     return text.replace("(listed in the schema)", ", ".join(METADATA_KEYS))

@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Unpack
 from auditlake.context import LakeContext
 from auditlake.disk.layout import Layout
 from auditlake.landing.segments import OWN, segments
-from auditlake.sandbox.model import SessionOptions
-from auditlake.sandbox.parent import Child
 
 if TYPE_CHECKING:
+    from auditlake.sandbox.model import SessionOptions
     from auditlake.sandbox.session import AuditSession
 
 
@@ -30,6 +29,8 @@ def others_wait(layout: Layout) -> bool:
 
 def open_session(context: LakeContext, **options: Unpack[SessionOptions]) -> AuditSession:
     """Open a session with the options of :class:`auditlake.sandbox.session.AuditSession`."""
+    from auditlake.sandbox.parent import Child
+
     child = Child()
     try:
         from auditlake.sandbox.session import AuditSession

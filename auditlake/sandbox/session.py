@@ -42,6 +42,7 @@ from auditlake.sandbox.views import SHAPES, Sight, Tables, TooMuch
 from auditlake.store.model import Snapshot
 from auditlake.store.narrowed import Chooser, Contents, contents_of
 from auditlake.store.snapshot import read_snapshot, readable
+from auditlake.summaries.segments import FEWEST, has_own_names
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -116,13 +117,18 @@ class AuditSession:
             if engine_reads is None:
                 engine_reads = landlock_version() > 0 and not any(map(has_pattern, files))
             reading = _reading(contents_of(layout, self.snapshot, can_read.files), can_read.last_batch)
-            self._opening = self._plan(layout, masking, files, reading, layers, engine_reads=engine_reads)
+            is_whole = not masking and can_read.last_batch is None
+            is_kept = config.reports.summaries_mb > 0 and snapshot_read.rows >= FEWEST
+            counted = snapshot_read if is_whole and is_kept and has_own_names(snapshot_read) else None
+            self._opening = self._plan(
+                layout, masking, files, reading, layers, engine_reads=engine_reads, is_counted=counted is not None
+            )
             self._log = QueryLog(
                 layout, config, clock, principal=self.principal, session=self.id, snapshot=self.snapshot,
                 account=account,
             )  # fmt: skip
             chosen = Chooser(layout, self.snapshot, can_read.files, is_whole=False)
-            sight = Sight(self.snapshot, self.as_of, clock(), chosen, can_read.last_batch, masking, waiting)
+            sight = Sight(self.snapshot, self.as_of, clock(), chosen, can_read.last_batch, masking, waiting, counted)
             self._tables = Tables(layout, config, sight, self._log.lines)
             self._lock = Lock()
             self.layers: tuple[str, ...] = ()
@@ -134,7 +140,7 @@ class AuditSession:
 
     def _plan(
         self, layout: Layout, masking: Masking, files: list[str], reading: Reading, layers: Sequence[Layer], *,
-        engine_reads: bool,
+        engine_reads: bool, is_counted: bool,
     ) -> Opening:  # fmt: skip
         last_batch = reading.last_batch
         read = select_events([f"./{file}" for file in files], PUBLIC_COLUMNS, last_batch)
@@ -142,6 +148,7 @@ class AuditSession:
             columns = ", ".join(f'"{name}"' for name in PUBLIC_COLUMNS)
             read = f"select {columns} from _files" + ("" if last_batch is None else f" where batch <= {last_batch}")
         events = masking.query("from _read", self.as_of)
+        by_rows = {"daily_counts": statement("sandbox/views.sql", "daily_counts_of_rows").text}
         return Opening(
             layers=layers,
             folder=str(layout.events),
@@ -150,7 +157,8 @@ class AuditSession:
             views={"_read": read, "events": events} | {name: dictionary(name.lstrip("_")) for name in _DESCRIBED},
             secure=("events",) if masking.rows is not None else (),
             open=VIEWS,
-            on_demand={name: statement("sandbox/views.sql", name).text for name in SHAPES},
+            on_demand={name: statement("sandbox/views.sql", name).text for name in SHAPES}
+            | ({} if is_counted else by_rows),
             growing=("queries",),
             seconds=self.limits.seconds,
             memory=self.limits.memory_mb * MEGABYTE,

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from auditlake.findings.finding import Finding
     from auditlake.policies.model import Policy
     from auditlake.reports.model import Report
+    from auditlake.store.model import Snapshot
 
 Row = Mapping[str, Any]
 T = TypeVar("T")
@@ -49,7 +50,7 @@ _PIECE = 1_000
 """Rows that are made into Arrow together."""
 _TIME, _MEMORY = "it took longer than it may", "it needed more memory than it may have"
 
-_T, _I, _D, _B, _W, _L = "text", "number", "decimal", "flag", "instant", "list"
+_T, _I, _D, _B, _W, _Y, _L = "text", "number", "decimal", "flag", "instant", "day", "list"
 _HIDDEN = "(hidden)"
 _MEASURES = ("ongoing", "started_before_period", "peak", "peak_at")
 SHAPES: dict[str, dict[str, str]] = {
@@ -66,6 +67,9 @@ SHAPES: dict[str, dict[str, str]] = {
     "retention_status": {
         "policy_id": _T, "status": _T, "retention_period": _T, "cutoff": _W, "due": _I, "kept_by_other_policies": _I,
         "held": _I, "oldest_event": _W, "total_events": _I,
+    },
+    "daily_counts": {
+        "event_date": _Y, "event_type": _T, "source": _T, "events": _I, "first_event": _W, "last_event": _W,
     },
     "ingests": {
         "snapshot": _I, "ingested": _W, "batch": _I, "input": _T, "source": _T, "format": _T, "bytes": _I,
@@ -105,6 +109,8 @@ class Sight:
     """What is kept from the principal."""
     waiting: Sequence[bytes] = ()
     """Lines of the questions that were on record when the session was opened, and are not in the snapshot."""
+    counted: Snapshot | None = None
+    """The snapshot, where the kept counts of its files are those of the rows that the principal sees."""
 
     def events(self, files: Sequence[Path]) -> str:
         """Return the query for the rows of files that are judged, with their true values."""
@@ -161,6 +167,7 @@ class Tables:
             "policies": self._policies,
             "findings": self._findings,
             "retention_status": self._retention,
+            "daily_counts": self._daily_counts,
             "ingests": self._ingests,
             "quarantine": self._quarantine,
             "ledger": self._ledger,
@@ -182,7 +189,7 @@ class Tables:
 
         kinds = {
             _T: pa.string(), _I: pa.int64(), _D: pa.float64(), _B: pa.bool_(), _W: pa.timestamp("us", tz="UTC"),
-            _L: pa.list_(pa.string()),
+            _Y: pa.date32(), _L: pa.list_(pa.string()),
         }  # fmt: skip
         schema = pa.schema([(name, kinds[kind]) for name, kind in shape.items()])
         pieces, size = [], 0
@@ -213,14 +220,13 @@ class Tables:
 
     @cached_property
     def _reports(self) -> tuple[Report, ...]:
-        from auditlake.engine.duck import EventsView, connect
+        from auditlake.engine.duck import EventsView
         from auditlake.engine.duck_engine import DuckEngine
         from auditlake.findings.journal import concerning, read
         from auditlake.policies.deleted_days import deletions
         from auditlake.policies.evaluate import evaluate
         from auditlake.policies.holds import binding, load_holds
         from auditlake.reports.build import build_report
-        from auditlake.store.failures import explained
 
         as_of, policies = self._sight.instant, self._loaded
         left = [policy for policy in policies if policy.id not in self._judged]
@@ -229,13 +235,7 @@ class Tables:
         holds = binding(self._layout, load_holds(self._layout, self._config.event_types))
         nowhere = {"snapshot": self._sight.version, "files": 0, "rows": 0, "inputs_digest": ""}
         journal = read(self._layout)
-        memory, threads = f"{self._memory}B", self._config.desk.threads or None
-        with (
-            explained(self._layout, "judging the policies"),
-            TemporaryDirectory(prefix="auditlake-") as spill,
-            connect(temp=Path(spill), memory=memory, threads=threads) as connection,
-            _stopped(connection, self._deadline),
-        ):
+        with self._engine("judging the policies") as connection:
             show = partial(_show, connection, self._sight)
             engine = DuckEngine(connection, EventsView(self._sight.chosen, show, ()))
             deleted = deletions(self._layout, self._sight.version, left)
@@ -245,6 +245,23 @@ class Tables:
                     journal=concerning(journal, answers.policy.id),
                 )  # fmt: skip
         return tuple(self._judged[policy.id] for policy in policies)
+
+    @contextmanager
+    def _engine(self, purpose: str) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Open a DuckDB with the question's time and memory."""
+        from auditlake.engine.duck import connect
+        from auditlake.store.failures import explained
+
+        memory, threads = f"{self._memory}B", self._config.desk.threads or None
+        with (
+            explained(self._layout, purpose),
+            TemporaryDirectory(prefix="auditlake-") as spill,
+            connect(temp=Path(spill), memory=memory, threads=threads) as connection,
+            _stopped(connection, self._deadline),
+        ):
+            left = max(1, int((self._deadline - time.monotonic()) * 1000))
+            connection.execute(f"set global max_execution_time = {left}")  # of connections beside it as well
+            yield connection
 
     def _policies(self) -> Iterator[Row]:
         for each in self._loaded:
@@ -319,6 +336,22 @@ class Tables:
                 "cutoff": answer.cutoff, "due": answer.due, "kept_by_other_policies": answer.kept_by_other_policies,
                 "held": answer.held, "oldest_event": answer.oldest_event, "total_events": report.total_events,
             }  # fmt: skip
+
+    def _daily_counts(self) -> Iterator[Row]:
+        """Yield the kept counts of days; none where the view reads rows."""
+        from auditlake.engine.model import Summary
+        from auditlake.engine.statements import statement
+        from auditlake.summaries.lake import LakeSummaries
+
+        if self._sight.counted is None:
+            return
+        with self._engine("counting events") as connection:
+            part, most = statement("summaries/types.sql", "type_counts"), self._config.reports.summaries_mb * 1_000_000
+            instants = [self._sight.as_of] if self._sight.as_of else []
+            counts = LakeSummaries(self._layout, self._sight.counted, connection, most)
+            counts.lay_out(Summary(part.name, part.text), instants=instants)
+            found = connection.sql(statement("queries/statistics.sql", "by_day").text).to_arrow_table()
+        yield from found.to_pylist()
 
     def _ingests(self) -> Iterator[Row]:
         for version in range(self._sight.version + 1):

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property, lru_cache
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import Any
 
 from auditlake.assets import folder
@@ -188,9 +188,18 @@ def canonical() -> Catalog:
 @cache
 def built_in() -> Catalog:
     """Return the sources that every lake knows."""
-    paths = sorted((folder("sql") / "sources").glob("*.yaml"))
-    mapped = (mapped_source(path.read_text(encoding="utf-8"), f"sql/sources/{path.name}") for path in paths)
+    mapped = (mapped_source(path.read_text(encoding="utf-8"), f"sql/sources/{path.name}") for path in _mappings())
     return Catalog({source.name: source for source in (*_ROWS, *mapped)})
+
+
+def built_in_names() -> list[str]:
+    """Return the names of the sources that every lake knows; no mapping is read for it."""
+    return [*canonical().sources, *(path.stem for path in _mappings())]
+
+
+def _mappings() -> list[Path]:
+    """Return the mappings that ship, each in a file of its source's name."""
+    return sorted((folder("sql") / "sources").glob("*.yaml"))
 
 
 def mapped_source(

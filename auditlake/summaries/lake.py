@@ -16,7 +16,7 @@ import pyarrow as pa
 from pyarrow import compute
 
 from auditlake.context import LakeContext
-from auditlake.disk.layout import Layout, part_day_and_digest
+from auditlake.disk.layout import Layout
 from auditlake.engine.duck import beside, keep_rows, view_events
 from auditlake.engine.duck_engine import DuckEngine, statement_errors
 from auditlake.engine.model import Summaries, Summary
@@ -28,14 +28,22 @@ from auditlake.events.times import day_of, micros
 from auditlake.store.files import Files
 from auditlake.store.model import Snapshot
 from auditlake.store.snapshot import file_paths
-from auditlake.summaries.segments import NUMBER, Segment, keep, keep_sums, of_files, read_segments, use
+from auditlake.summaries.segments import (
+    FEWEST,
+    NUMBER,
+    Segment,
+    has_own_names,
+    keep,
+    keep_sums,
+    of_files,
+    read_segments,
+    use,
+)
 
 FORM = 1
 """Of the segments: to be raised when they change."""
 _MONTH = 32
 """How many days are added up: of a deletion one of these is counted again."""
-FEWEST = 200_000
-"""From how many events on to look summaries up is quicker than to count the events."""
 
 
 class LakeSummaries:
@@ -190,7 +198,7 @@ def is_as_named(engine: DuckEngine, snapshot: Snapshot) -> bool:
     Those of another program may have events of other days and any name, and where a compaction has overtaken the
     snapshot others are read in their place.
     """
-    return engine.shows_files_whole and all(part_day_and_digest(path) is not None for path in snapshot.table.paths)
+    return engine.shows_files_whole and has_own_names(snapshot)
 
 
 def lake_summaries(context: LakeContext, engine: DuckEngine, snapshot: Snapshot, *, kept: bool = True) -> Summaries:

@@ -21,13 +21,15 @@ from pyarrow import compute
 
 from auditlake.disk.durable import sync_folder, write_whole
 from auditlake.disk.files import check_folder, entered, open_file, read_file, remove_any, remove_tree
-from auditlake.disk.layout import Layout
+from auditlake.disk.layout import Layout, part_day_and_digest
 from auditlake.disk.lock import LOCK_SECONDS, exclusive
 from auditlake.disk.rights import make_folder
 from auditlake.errors import LakeBusyError
 from auditlake.store.files import Files
 from auditlake.store.model import Snapshot
 
+FEWEST = 200_000
+"""From how many events on to look summaries up is quicker than to count the events."""
 NUMBER = "file_index"
 """The column with the number of the data file."""
 _FILES = b"auditlake.files"
@@ -62,6 +64,11 @@ class Segment:
     def has_any(self, files: pa.Array) -> bool:
         """Return whether any of its files is among some."""
         return bool(compute.any(compute.is_in(self.files, files)).as_py())
+
+
+def has_own_names(snapshot: Snapshot) -> bool:
+    """Return whether each file of a snapshot has a name of its day and content."""
+    return all(part_day_and_digest(path) is not None for path in snapshot.table.paths)
 
 
 def of_files(segments: Iterable[Segment], files: Files) -> Segment:

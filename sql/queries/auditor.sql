@@ -353,15 +353,15 @@ order by snapshot, input;
 -- returns: event_type, events, asked_about, first_event, last_event
 select
   event_type,
-  count(*) as events,
+  cast(sum(events) as bigint) as events,
   exists (
     select 1
     from policies
     where list_contains(required_events, event_type)
   ) as asked_about,
-  min("timestamp") as first_event,
-  max("timestamp") as last_event
-from events
+  min(first_event) as first_event,
+  max(last_event) as last_event
+from daily_counts
 where not exists (
   select 1
   from policies

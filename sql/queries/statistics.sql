@@ -20,6 +20,21 @@ where stretch = 0
 group by event_type
 order by events desc, event_type;
 
+-- name: by_day()
+-- Events by day, type and source.
+-- returns: event_date, event_type, source, events, first_event, last_event
+select
+  date '1970-01-01' + cast(day as integer) as event_date,
+  event_type,
+  source,
+  cast(sum(events) as bigint) as events,
+  min(first_event) as first_event,
+  max(last_event) as last_event
+from type_counts
+where stretch = 0
+group by day, event_type, source
+order by day, event_type, source;
+
 -- name: by_user($limit)
 -- Events by user, most first; events without a user are left out.
 -- returns: user_id, events

@@ -48,6 +48,24 @@ from _findings;
 -- returns: policy_id, status, retention_period, cutoff, due, kept_by_other_policies, held, oldest_event, total_events
 from _retention_status;
 
+-- name: daily_counts()
+-- What each day has of each type and source, from the lake's kept counts: no row is read again.
+-- returns: event_date, event_type, source, events, first_event, last_event
+from _daily_counts;
+
+-- name: daily_counts_of_rows()
+-- The same from rows, where no counts are kept or the principal does not see every row.
+-- returns: event_date, event_type, source, events, first_event, last_event
+select
+  event_date,
+  event_type,
+  source,
+  count(*) as events,
+  min("timestamp") as first_event,
+  max("timestamp") as last_event
+from events
+group by event_date, event_type, source;
+
 -- name: ingests()
 -- Every input that was brought in, up to the session's snapshot: its chain of custody.
 -- returns: snapshot, ingested, batch, input, source, format, bytes, sha256, read, landed, duplicates, quarantined,

@@ -478,3 +478,18 @@ def test_the_neighbours_of_a_heavy_day_are_remembered(monkeypatch: pytest.Monkey
             entries = json.loads((lake.layout.remembered / f"{name}.json").read_bytes().split(b"\n", 1)[1])
             kept = {int(day) - 20_537: entry[3] is not None for day, entry in entries["episodes_by_day"][1].items()}
             assert kept == {day: day != 2 for day in range(7)}, name
+
+
+def test_nothing_is_asked_about_silent_days(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """That a policy has no events is known from the types of each day: no statement is written for it."""
+    lake, _ = lived(tmp_path)
+    rare = POLICIES["users"].replace("[login, logout]", "[data_breach]")
+    put_policies(lake, {"rare": rare, "mean": rare.replace("where:", "average: event_type ->> '$.a'\nscope:")})
+    plain = said(lake, cache=False)
+    with monkeypatch.context() as patch:
+        patch.setattr("auditlake.remembered.memory.compile_by_day", None)
+        patch.setattr("auditlake.remembered.memory.counted_together", None)
+        assert said(lake) == plain
+    assert said(lake) == plain, "and it is remembered"
+    bring(lake, [record(100, NOW - 3 * DAY, "data_breach")], "rare.jsonl")
+    assert said(lake) == said(lake, cache=False) != plain

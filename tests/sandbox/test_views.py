@@ -104,6 +104,21 @@ def test_tables_have_limits(tmp_path: Path) -> None:
     assert outcomes == ["stopped", "stopped"]
 
 
+def test_counts_of_days(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are those of the rows that the principal sees: kept ones answer who sees them all, up to any instant."""
+    monkeypatch.setattr("auditlake.sandbox.session.FEWEST", 0)
+    lake = make_lake(tmp_path / "lake")
+    principals = "principals: {erika: everything, fewer: {rows: user_id <> 'alice'}}"
+    (lake.layout.root / "auditor.yaml").write_text(principals)
+    by_rows = """select event_date, event_type, source, count(*), min("timestamp"), max("timestamp")
+                 from events group by all order by all"""
+    for principal, is_kept in (("fewer", False), ("erika", True)):
+        with session(lake, principal=principal, as_of=NOW - timedelta(days=3)) as opened:
+            counted = opened.sql("from daily_counts order by all").fetchall()
+            assert counted == opened.sql(by_rows).fetchall() != []
+        assert lake.layout.summaries.exists() is is_kept
+
+
 def test_what_is_judged_is_stopped() -> None:
     """A statement in the parent's own engine is stopped at the deadline."""
     import duckdb

@@ -11,7 +11,7 @@ from auditlake import AuditLake
 from auditlake.errors import UnrecognisedInputError
 from auditlake.events.personal import PersonalData, mentions
 from auditlake.sandbox.dictionary import dictionary
-from auditlake.sources.catalog import Marks, Source, built_in
+from auditlake.sources.catalog import Marks, Source, built_in, built_in_names, canonical
 from tests.ingest.lakes import checked, events, made
 
 FIXTURES = Path(__file__).parent / "fixtures"
@@ -64,6 +64,11 @@ def test_every_fixture() -> None:
     """Each file among the fixtures is in the row of one source, or named like one with a mapping."""
     named = [fixture for source in built_in() for fixture in fixtures_of(source)]
     assert sorted(named) == sorted(path.name for path in FIXTURES.iterdir())
+
+
+def test_names() -> None:
+    """Each mapping that ships is in a file of its source's name, so sources are listed without reading them."""
+    assert built_in_names() == [*built_in().sources]
 
 
 TOY = """-- name: toy()
@@ -119,7 +124,8 @@ def test_a_new_source_is_one_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     source = toy(tmp_path)
     with pytest.raises(UnrecognisedInputError):
         made(tmp_path / "before").ingest(source.fixtures[0])
-    monkeypatch.setitem(built_in().sources, "toy", source)
+    for catalog in (canonical(), built_in()):
+        monkeypatch.setitem(catalog.sources, "toy", source)
     lake = prove(source, Path(source.fixtures[0]), tmp_path)
 
     assert "Other" not in str(events(lake))

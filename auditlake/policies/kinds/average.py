@@ -13,5 +13,6 @@ class AverageKind(SumKind):
     title = "Averages"
     meaning = "The average of the numbers, if there are any,"
     is_average = True
+    of_nothing = None
     least = -SumKind.most
     what = "The column or expression whose numbers are averaged."

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, get_args
 from auditlake.engine.statements import Statement
 from auditlake.events.durations import length_of
 from auditlake.policies.kinds.model import Inquiry, Key, Kind, Query, every, length, moments
-from auditlake.policies.model import Basis, RetentionConflict, conflicts_of, longest_retention
-from auditlake.policies.question import earlier
+from auditlake.policies.model import Basis, Policy, RetentionConflict, conflicts_of, longest_retention
+from auditlake.policies.question import Question, earlier
 
 if TYPE_CHECKING:
     import yaml
@@ -77,10 +77,9 @@ class RetentionDueKind(Kind):
             return (), None
         held, kept, due = answers.one("retention")
         by_type = answers.rows.get("oldest_event") or [(first,) for _, _, first, _ in answers.rows["required_types"]]
-        query = next(query for query, _ in answers.queries if query.name == "retention")
         return (), RetentionAnswer(
             retention_period=str(policy.retention_period),
-            cutoff=query.parameters["cutoff"],
+            cutoff=_cutoff(policy, answers.question),
             due=due,
             kept_by_other_policies=kept,
             held=held,
@@ -97,9 +96,12 @@ def cutoffs_of(inquiry: Inquiry) -> dict[str, object]:
     keepers = [longest_retention(name, [policy, *inquiry.policies]) for name in policy.required_events]
     cutoffs = [earlier(midnight, timedelta(microseconds=length_of(keeper.retention_period)))
                for keeper in keepers if keeper]  # fmt: skip
-    # As it is, however long ago: it is shown. A length has at most 200 years, and as_of is not before 1970.
-    cutoff = midnight - timedelta(microseconds=length_of(policy.retention_period))
-    return {"cutoff": cutoff, "type_cutoffs": cutoffs}
+    return {"cutoff": _cutoff(policy, inquiry.question), "type_cutoffs": cutoffs}
+
+
+def _cutoff(policy: Policy, question: Question) -> datetime:
+    """Return it as it is, however long ago: it is shown. A length has at most 200 years, as_of is not before 1970."""
+    return question.midnight - timedelta(microseconds=length_of(policy.retention_period))
 
 
 def is_by_day(inquiry: Inquiry) -> bool:

@@ -130,6 +130,8 @@ class ThresholdKind(Kind):
     """The threshold of a policy that names none; None: a policy has to name one."""
     instead: tuple[Key, ...] = ()
     """Keys of every policy that are read in another way with this measure."""
+    of_nothing: int | None = 0
+    """What it is where there is no event; None where it is nothing then."""
     floor = ""
     """What is said of the threshold, where to reach it is not enough for an episode."""
     title = "Counts"
