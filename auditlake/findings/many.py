@@ -55,10 +55,11 @@ class EpisodeColumns(Sequence[Finding]):
             make: Makes a finding of a row.
         """
         import numpy as np
+        import pyarrow as pa
 
         key, *_ = rows.table.columns
         groups, codes = _numbered(key, len(columns))
-        table = rows.table.remove_column(0).combine_chunks()
+        table = rows.table.remove_column(0)
         # The order of a report is that of groups as JSON text, where two episodes start at once.
         places = sorted(range(len(groups)), key=lambda at: canonical_group(dict(zip(columns, groups[at], strict=True))))
         ranks = np.empty(len(groups), np.int32)
@@ -66,7 +67,11 @@ class EpisodeColumns(Sequence[Finding]):
         starts = table["start"].cast("int64").to_numpy()
         if bool(np.any((starts[1:] == starts[:-1]) & (ranks[codes[1:]] < ranks[codes[:-1]]))):
             order = np.lexsort((ranks[codes], starts))
-            codes, table = codes[order], table.take(order)
+            codes = codes[order]
+            # Column by column, so that no other table is in memory meanwhile.
+            table = pa.table([each.combine_chunks().take(order) for each in table.columns], table.column_names)
+        else:
+            table = table.combine_chunks()
         return cls(kind, make, columns, groups, codes, table)
 
     def group(self, number: int) -> Mapping[str, str] | None:

@@ -299,13 +299,16 @@ class ComplianceReport(Shown):
             ReportError: The folder cannot be written to, or other bytes have both names.
         """
         files = self.files(formats, form, options=options)
-        digest = hashlib.sha256(b"".join(files.values())).hexdigest()
         if is_free(folder, files, self.json(form), self.judgement, options):
             try:
                 return write_files(folder, files)
             except TakenError:  # meanwhile
                 pass
-        return write_files(folder, self.files(formats, form, stem=f"{self.stem}_{digest[:12]}", options=options))
+        digest = hashlib.sha256()
+        for data in files.values():
+            digest.update(data)
+        stem = f"{self.stem}_{digest.hexdigest()[:12]}"
+        return write_files(folder, self.files(formats, form, stem=stem, options=options))
 
     def _page(self, json_file: str | None = None, index_file: str | None = None) -> bytes:
         return self._once(

@@ -7,13 +7,15 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from auditlake.disk.durable import make_folders, write_whole
-from auditlake.disk.files import read_file
+from auditlake.disk.files import open_file
 from auditlake.errors import ReportError
 from auditlake.forms.model import FormOptions, Judgement
 from auditlake.forms.table import FORMS, rendered
 
 FORMATS = ("json", "html")
 """The forms that are written unless others are asked for."""
+_PIECE = 1 << 20
+"""How many bytes of a file are compared at a time."""
 
 
 class TakenError(ReportError):
@@ -85,7 +87,9 @@ def is_free(folder: Path, files: Mapping[str, bytes], json: bytes, judgement: Ju
 
 
 def _has(path: Path, data: bytes) -> bool:
+    """Return whether a file has these bytes. It is read a piece at a time, since a list of all findings is large."""
     try:
-        return read_file(path, within=path.parent) == data
+        with open_file(path, within=path.parent) as file:
+            return all(file.read(_PIECE) == data[at : at + _PIECE] for at in range(0, len(data) + 1, _PIECE))
     except OSError:
         return False

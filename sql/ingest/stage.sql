@@ -148,6 +148,30 @@ timed as (
       else try_cast("timestamp" as timestamptz)
     end as instant
   from shaped
+),
+
+judged as (
+  select
+    *,
+    case
+      when reason is not null
+      then reason
+      when exported_from = 'auditlake.self'
+      then 'a source that auditlake alone writes: ' || exported_from
+      when not list_contains($sources, exported_from)
+      then 'exported from another source: ' || exported_from
+      when event_type is null
+      then $untyped
+      when not list_contains($event_types, event_type)
+      then 'unknown event type: ' || event_type
+      when "timestamp" is null
+      then 'timestamp is missing'
+      when instant is null and not regexp_full_match("timestamp", '(\+\d{5,}|-\d{4,})-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d+)?Z')
+      then 'not a time'
+      when instant is null or epoch_us(instant) < 0 or epoch_us(instant) >= 253370764800000000
+      then 'a time outside of 1970 to 9998'
+    end as verdict
+  from timed
 )
 
 select
@@ -168,34 +192,18 @@ select
   epoch_us(instant) // 86400000000 as event_day,
   skipped,
   reason as fault,
+  verdict as reason,
   case
-    when reason is not null
-    then reason
-    when exported_from = 'auditlake.self'
-    then 'a source that auditlake alone writes: ' || exported_from
+    when verdict is null or reason is not null
+    then null
     when not list_contains($sources, exported_from)
-    then 'exported from another source: ' || exported_from
-    when event_type is null
-    then $untyped
-    when not list_contains($event_types, event_type)
-    then 'unknown event type: ' || event_type
-    when "timestamp" is null
-    then 'timestamp is missing'
-    when instant is null and not regexp_full_match("timestamp", '(\+\d{5,}|-\d{4,})-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d+)?Z')
-    then 'not a time'
-    when instant is null or epoch_us(instant) < 0 or epoch_us(instant) >= 253370764800000000
-    then 'a time outside of 1970 to 9998'
-  end as reason,
-  case
-    when reason is null and not list_contains($sources, exported_from)
     then exported_from
-    when reason is null and not coalesce(list_contains($event_types, event_type), false)
+    when not coalesce(list_contains($event_types, event_type), false)
     then event_type
-    when reason is null
-      and (instant is null or epoch_us(instant) < 0 or epoch_us(instant) >= 253370764800000000)
+    when instant is null or epoch_us(instant) < 0 or epoch_us(instant) >= 253370764800000000
     then "timestamp"
   end as refused_value
-from timed;
+from judged;
 
 -- name: keep_places()
 insert into places

@@ -17,6 +17,7 @@ import auditlake
 from auditlake import AuditEvent, AuditLake
 from auditlake.errors import ReportError
 from auditlake.reports.compliance import ComplianceReport
+from auditlake.reports.files import _PIECE, TakenError, write_once
 from auditlake.site import entries
 from auditlake.site.index import write_index
 from tests.lakes import create
@@ -213,3 +214,15 @@ def test_an_old_cutoff_is_no_difference(lake: AuditLake, tmp_path: Path) -> None
     path.write_text(json.dumps(document))
     with pytest.raises(ReportError, match="a day that there is not"):
         lake.reperform(path)
+
+
+@pytest.mark.parametrize("size", [0, 5, _PIECE, _PIECE + 1])
+def test_files_are_compared_to_their_end(tmp_path: Path, size: int) -> None:
+    """The same bytes are left as they are; a byte more, less or other is another file, however long it is."""
+    data, path = bytes(size), tmp_path / "report.json"
+    write_once(path, data)
+    write_once(path, data)
+    for other in (data + b"\n", data[1:] or b"\n", data[:-1] + b"\n"):
+        if other != data:
+            with pytest.raises(TakenError):
+                write_once(path, other)
