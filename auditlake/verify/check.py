@@ -32,7 +32,7 @@ from auditlake.verify.model import BatchVerdict, PartVerdict, Problem, VerifyRep
 from auditlake.verify.other_files import check_journals, check_landing, check_private_key
 from auditlake.verify.policy_files import changed_policies, lost_lists, unrecorded
 from auditlake.verify.rows import Found, Recorded, appended_part, checkpoint_files, hash_rows
-from auditlake.verify.tree import LedgerEntry, Tree, days_added, read_tree, texts_of
+from auditlake.verify.tree import LedgerEntry, Tree, days_added, read_entry, read_tree, texts_of
 from auditlake.verify.withdrawals import Taking, quarantined, read_takings, told
 
 T = TypeVar("T")
@@ -125,27 +125,29 @@ class _Check:
         if public_key is None and older is None and not log.leaves and not began:
             return self._no_ledger(log)
         newest, key = self._checkpoint(public_key)
-        tree = self._part_of("the ledger", read_tree, self._layout, newest.size) or Tree()
+        waiting = log.entries_after(newest.version)
+        tree = self._part_of("the ledger", read_tree, self._layout, newest.size, waiting) or Tree()
         self._problems += tree.problems
+        self._part_of("the ledger", self._pending, tree, newest, waiting)
         self._part_of("the ledger", self._tree, tree, newest, log)
         keys = self._part_of("the keys", self._keys, tree, newest, key, public_key is not None) or (key,)
         if keys[-1]:
             self._problems += self._part_of("the private key", list, check_private_key(self._layout, keys[-1])) or []
         if older is not None:
             self._older(older, keys, tree, log)
-        deletions = read_deletions(self._layout, tree.entries, log, self._grace)
-        files = self._part_of("the files", self._files, tree.entries, log, deletions) or {}
-        self._part_of("the log's checkpoints", self._log_checkpoints, tree.entries, log)
-        self._part_of("what lies beside", self._beside, tree.entries, log, deletions)
+        deletions = read_deletions(self._layout, tree.history, log, self._grace)
+        files = self._part_of("the files", self._files, tree.history, log, deletions) or {}
+        self._part_of("the log's checkpoints", self._log_checkpoints, tree.history, log)
+        self._part_of("what lies beside", self._beside, tree.history, log, deletions)
         self._problems += self._part_of("landing", list, check_landing(self._layout)) or []
-        journals = self._part_of("the journals", check_journals, self._layout, tree.entries) or ([], [])
+        journals = self._part_of("the journals", check_journals, self._layout, tree.history) or ([], [])
         self._problems += journals[0]
         self._notices += journals[1]
-        takings, problems = self._part_of("kept leaves", read_takings, self._layout, tree.entries) or ({}, [])
+        takings, problems = self._part_of("kept leaves", read_takings, self._layout, tree.history) or ({}, [])
         self._problems += problems
         if self._full:
             self._part_of("what the log says of files", self._claims, log)
-        batches = self._part_of("the rows", self._rows, tree.entries, files, takings) or ()
+        batches = self._part_of("the rows", self._rows, tree.history, files, takings) or ()
         anchors = self._part_of("the anchors", self._anchors, tree, keys, tsa_roots) or Anchors()
         newest_stamp = max(anchors.found, key=lambda anchor: (anchor.size, anchor.at), default=None)
         anchored = max(older.size if older is not None else 0, anchors.covered())
@@ -237,17 +239,56 @@ class _Check:
             self._wrong(f"version {newest.version}", "its log entry is not the one that the checkpoint covers")
         lake = newest.origin.removeprefix("auditlake/")
         expected: int | None = None
-        for entry in tree.entries:
+        inside = self._first_inside(tree)
+        for entry in tree.history:
             if entry.fields.get("lake_id") != lake:
                 self._wrong(f"entry {entry.index}", f"is one of the lake {entry.fields.get('lake_id')}")
             version = entry.fields["version"]
+            if inside is not None and entry.index >= inside:
+                self._inside(entry, version, log)
             if version is None:
                 continue
             self._version(entry, version, expected, log)
             expected = version + 1
-        if newest.version >= 0 and expected != newest.version + 1:
-            self._wrong(f"version {newest.version}", "the ledger's last entry is about another one")
+        last = newest.version + len(tree.pending)
+        if newest.version >= 0 and expected != last + 1:
+            self._wrong(f"version {last}", "the ledger's last entry is about another one")
         self._newer(tree, newest, log)
+
+    def _pending(self, tree: Tree, newest: SignedCheckpoint, waiting: Sequence[bytes]) -> None:
+        """Read the entries that commits hold and the checkpoint does not count yet."""
+        for number, data in enumerate(waiting):
+            where = f"version {newest.version + 1 + number}"
+            try:
+                tree.pending.append(read_entry(self._layout, newest.size + number, data))
+            except (ValueError, TypeError, KeyError, AttributeError, RecursionError, OSError) as error:
+                self._wrong(where, f"its entry of the ledger cannot be read: {error}")
+                return
+            if tree.inside is None:
+                self._wrong(where, "is unknown to the ledger, whose entries do not lie inside commits")
+            else:
+                what = "is not in the ledger's tree yet, so no checkpoint vouches for it: the next commit, or"
+                self._notices.append(Problem(where, f"{what} auditlake checkpoint, puts it there"))
+
+    def _first_inside(self, tree: Tree) -> int | None:
+        """Return the index from which on entries lie inside commits; the entry there says so, with its version."""
+        if (first := tree.inside) is None:
+            return None
+        place = {"index": first.index, "version": first.fields["version"]}
+        if first.fields["details"]["entries_in_commits"] != place:
+            self._wrong(f"entry {first.index}", "does not say truly from where on entries lie inside commits")
+        return first.index
+
+    def _inside(self, entry: LedgerEntry, version: int | None, log: DeltaLog) -> None:
+        """Check that an entry is the one that the commit of its version holds, and that it is about one."""
+        if version is None:
+            self._wrong(f"entry {entry.index}", "is about no version, and lies behind entries that lie inside commits")
+        elif entry.fields["kind"] == "foreign":
+            if version in log.entries or any(entry.fields[name] for name in ("parts", "adds", "removes", "taken")):
+                self._wrong(f"entry {entry.index}", "says that another program made the version, which is not so")
+            self._wrong(f"version {version}", "is unknown to the ledger: another program made it")
+        elif log.entries.get(version) != entry.data:
+            self._wrong(f"version {version}", "its commit does not hold its entry of the ledger")
 
     def _version(self, entry: LedgerEntry, version: int, expected: int | None, log: DeltaLog) -> None:
         for unknown in range(version if expected is None else expected, version):
@@ -256,13 +297,13 @@ class _Check:
             self._wrong(f"entry {entry.index}", f"is about version {version}, which has one already")
         if version and log.digests.get(version - 1) != entry.fields.get("previous_log"):
             self._wrong(f"version {version - 1}", "its log entry is not the one that the ledger recorded")
-        if entry.fields["kind"] != "begin" and log.leaves.get(version) != leaf_hash(entry.data).hex():
+        if entry.fields["kind"] not in ("begin", "foreign") and log.leaves.get(version) != leaf_hash(entry.data).hex():
             self._wrong(f"version {version}", "its commit names another entry of the ledger")
 
     def _newer(self, tree: Tree, newest: SignedCheckpoint, log: DeltaLog) -> None:
         """Versions behind the checkpoint."""
         waiting = leaf_hash(tree.uncounted).hex() if tree.uncounted is not None else None
-        for version in range(newest.version + 1, log.newest + 1):
+        for version in range(newest.version + 1 + len(tree.pending), log.newest + 1):
             if waiting is not None and log.leaves.get(version) == waiting:
                 self._wrong(f"version {version}", f"{_UNSIGNED}: its writer died, and the next commit signs it")
             else:
@@ -276,9 +317,10 @@ class _Check:
             self._wrong("the kept checkpoint", f"is not signed by {keys[-1]}")
         if older.signatures and not keys[-1]:
             self._wrong("ledger", "is unsigned, and the kept checkpoint is signed: the writer since then had no key")
-        first = tree.hashes[: older.size * HASH_SIZE]
-        if len(tree.bundle) < older.size:
-            self._wrong("ledger", f"was set back: it has {len(tree.bundle)} entries, the kept checkpoint {older.size}")
+        hashes = tree.hashes + b"".join(leaf_hash(entry.data) for entry in tree.pending)
+        first, known = hashes[: older.size * HASH_SIZE], len(hashes) // HASH_SIZE
+        if known < older.size:
+            self._wrong("ledger", f"was set back: it has {known} entries, the kept checkpoint {older.size}")
         elif root(first) != older.root:
             self._wrong("ledger", f"was rewritten: its first {older.size} entries are not those of the kept checkpoint")
         if log.digests.get(older.version) != older.log:

@@ -21,14 +21,17 @@ NOT_OF_PARTS = frozenset({
     "test_a_lost_key_of_the_pseudonyms",
 })  # fmt: skip
 """Tests of what does not depend on the form of parts: those on the older form are long ones."""
+OF_COMMITS = frozenset({"test_damaged_files", "test_a_version_of_another_program", "test_a_kept_checkpoint"})
+"""Tests of lakes whose commits hold the ledger's entries that are short ones."""
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark them."""
     for item in items:
-        if isinstance(item, pytest.Function) and item.path.parent == HERE and "[days" in item.name:
-            if item.originalname in NOT_OF_PARTS:
+        if isinstance(item, pytest.Function) and item.path.parent == HERE:
+            is_long = item.originalname in NOT_OF_PARTS if "[days" in item.name else item.originalname not in OF_COMMITS
+            if is_long and ("[days" in item.name or "[commits" in item.name):
                 item.add_marker(pytest.mark.soak)
 
 
