@@ -103,7 +103,7 @@ def prepare_entry(
     record = Record(
         kind, str(change.metadata.get("at", "")), parts,
         tuple(_file(file) for file in change.adds), tuple(sorted(file.path for file in change.removes)),
-        change.taken, {**change.details, **_new_checkpoint(layout, seen.version), **marks},
+        change.taken, {**change.details, **new_checkpoint(layout, seen.version), **marks},
     )  # fmt: skip
     return book.prepare(layout, head, seen.version + 1, record)
 
@@ -125,7 +125,7 @@ def newest_checkpoint(context: LakeContext) -> bytes:
         return bytes(note)
 
 
-def _new_checkpoint(layout: Layout, version: int) -> dict[str, Any]:
+def new_checkpoint(layout: Layout, version: int) -> dict[str, Any]:
     """Return the digests of the Delta log's checkpoint if the commit before made one: readers begin with it."""
     paths = [layout.delta_checkpoint(version), layout.delta_pointer]
     if not all(is_file(path, within=layout.root) for path in paths):

@@ -21,7 +21,7 @@ from auditlake.ledger import book
 from auditlake.ledger.entry import Record
 from auditlake.ledger.parts import RecordedParts, recorded_parts
 from auditlake.storage.lake import changing
-from auditlake.store.bookkeeping import settle_ledger, settled
+from auditlake.store.bookkeeping import new_checkpoint, settle_ledger, settled
 from auditlake.store.commit import commit, commit_entry_alone
 from auditlake.store.deltalog import Commits
 from auditlake.store.model import Change, Snapshot
@@ -118,6 +118,7 @@ class Turn:
     def _add(self, head: book.Head, record: Record, *, is_notice: bool = False) -> None:
         if head.is_inside:
             version = self.snapshot.version + 1
+            record = replace(record, details={**record.details, **new_checkpoint(self.layout, version - 1)})
             self._commit_alone(book.prepare(self.layout, head, version, record, is_notice=is_notice), record.at, head)
         else:
             self._head = book.record(self.layout, head, self.snapshot.version, record)
