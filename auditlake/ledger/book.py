@@ -19,13 +19,11 @@ that entry says. A commit of another program gets an entry that says so, made of
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
-from auditlake.disk.chained import Extent, durable_extent
 from auditlake.disk.durable import make_folders
 from auditlake.disk.files import read_file
 from auditlake.disk.layout import Layout
@@ -44,7 +42,18 @@ from auditlake.ledger.keys import (
 )  # fmt: skip
 from auditlake.ledger.merkle import leaf_hash, root
 from auditlake.ledger.note import Checkpoint, Note, Signer, new_signer, parse_checkpoint, parse_note, sign
-from auditlake.ledger.sidecars import Folder, keep, kept_path
+from auditlake.ledger.rules import (
+    DEFAULT_RETENTION,
+    Rules,
+    carried,
+    details_of,
+    digest_of_holds,
+    keep_files,
+    pack_files,
+    read_rules,
+    unrecorded,
+)
+from auditlake.ledger.sidecars import keep
 from auditlake.ledger.tiles import WIDTH, Tiles
 from auditlake.storage.lake import storage_of, write
 
@@ -52,16 +61,6 @@ KEY = "key"
 """In the details of the first entry of a signed ledger: the public key that it begins with."""
 _NEW_KEY = "auditlake/new-key"
 """Begins the line of a checkpoint by which a key names the one that follows it."""
-DEFAULT_RETENTION = "default_retention"
-"""In the details of every entry: the one of lake.toml, where it sets one."""
-_SOURCES = "sources"
-"""The detail of an entry that has the SHA-256 of every mapping of the lake's own."""
-FRAMEWORKS = "frameworks.yaml"
-"""The name of the settings of packs among the packs."""
-PACKS = "packs"
-"""The detail of an entry that has the SHA-256 of every pack of the lake, and of ``frameworks.yaml``."""
-_RUNS = "runs"
-"""The detail of an entry that says how far the journal of runs reached when it was written."""
 _DEFAULT = re.compile(b'"%s":"[^"]*"' % DEFAULT_RETENTION.encode())
 _FOREIGN = "foreign"
 """The kind of the entry about a commit of another program, where entries lie inside commits."""
@@ -106,21 +105,6 @@ class Prepared:
     settings: LedgerSettings
     data: bytes
     """What it says; its commit holds that where entries lie inside commits."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Rules:
-    """What is in force when an entry is written; each file of it is read once."""
-
-    settings: LedgerSettings
-    policies: Mapping[str, str]
-    """The SHA-256 of every policy's file, by id."""
-    holds: str
-    """The list of holds."""
-    sources: Mapping[str, str]
-    """The SHA-256 of every file of a mapping of the lake's own, by its name without ``.yaml``."""
-    packs: Mapping[str, str]
-    """The SHA-256 of every pack's file, by id, and that of ``frameworks.yaml``."""
 
 
 def checkpoint_path(layout: Layout) -> Path:
@@ -236,10 +220,7 @@ def begin(layout: Layout, version: int, existing: Record, *, signed: bool = True
 
 
 def begin_inside(layout: Layout, existing: Record, *, signed: bool = True) -> Prepared:
-    """Return the entry of the first commit of a lake whose entries lie inside its commits.
-
-    :func:`integrate` opens the ledger with it, on the head :func:`nothing_counted`.
-    """
+    """Return the entry that the first commit of a lake is to hold; :func:`integrate` opens the ledger with it."""
     return _first(layout, 0, _saying_so(existing, 0, 0), signed=signed)
 
 
@@ -255,10 +236,10 @@ def nothing_counted(settings: LedgerSettings) -> Head:
 def _first(layout: Layout, version: int, existing: Record, *, signed: bool) -> Prepared:
     make_folders(layout.ledger / "policies", below=layout.root)
     settings = read_settings(layout)
-    _keep_files(layout, _pack_files(layout), "packs")
+    keep_files(layout, pack_files(layout), "packs")
     if signed:
         existing = replace(existing, details={**existing.details, KEY: str(make_key(layout, settings))})
-    return _entry(layout, _read_rules(layout, settings), 0, existing, version, version)
+    return _entry(layout, read_rules(layout, settings), 0, existing, version, version)
 
 
 def settle(layout: Layout, version: int, committed: Committed, held: Held, existing: Callable[[], Record]) -> Head:
@@ -280,7 +261,7 @@ def settle(layout: Layout, version: int, committed: Committed, held: Held, exist
         if any(committed(each) or held(each) for each in range(version, -1, -1)):
             message = f"the ledger of {layout.root} is gone: its log says that there was one"
             raise LedgerError(message, hint="restore LAKE/ledger from a backup")
-        _keep_files(layout, layout.policies.glob("*.yaml"), "policies")
+        keep_files(layout, layout.policies.glob("*.yaml"), "policies")
         return begin(layout, version, existing())
     if tiles(layout).root(head.size) != head.root:
         raise LedgerError("the ledger's tree is not that of its checkpoint", hint="restore LAKE/ledger from a backup")
@@ -348,12 +329,9 @@ def _check_entry(layout: Layout, head: Head, entry: Entry, version: int, index: 
 
 def _by_another(layout: Layout, before: Entry, version: int) -> bytes:
     """Return the entry about a commit of another program: what was in force before it still is."""
-    carried = {
-        name: before.details[name] for name in (DEFAULT_RETENTION, _SOURCES, PACKS, _RUNS) if name in before.details
-    }
     return _dumped(layout, replace(
-        before, kind=_FOREIGN, parts=(), adds=(), removes=(), taken=(), details=carried, version=version,
-        previous_log=_log_digest(layout, version - 1),
+        before, kind=_FOREIGN, parts=(), adds=(), removes=(), taken=(), details=carried(before.details),
+        version=version, previous_log=_log_digest(layout, version - 1),
     ))  # fmt: skip
 
 
@@ -394,8 +372,8 @@ def prepare(layout: Layout, head: Head, version: int, record: Record, *, is_noti
     Raises:
         LedgerError: The ledger cannot take it; nothing was changed.
     """
-    rules = _read_rules(layout, head.settings)
-    changes = _changes_of_rules(layout, head, rules, record.at, about=record.kind)
+    rules = read_rules(layout, head.settings)
+    changes = unrecorded(layout, read_entry(layout, head.size - 1), rules, record.at, about=record.kind)
     if head.is_inside:
         # A commit of their own would make this one another version than its writer planned.
         if changes and not is_notice:
@@ -410,108 +388,23 @@ def prepare(layout: Layout, head: Head, version: int, record: Record, *, is_noti
 def prepare_upgrade(layout: Layout, head: Head, version: int, at: str) -> Prepared:
     """Make the entry of the commit from which on entries lie inside commits."""
     record = _saying_so(Record("upgrade", at), head.size, version)
-    return _entry(layout, _read_rules(layout, head.settings), head.size, record, version, version)
+    return _entry(layout, read_rules(layout, head.settings), head.size, record, version, version)
 
 
 def record(layout: Layout, head: Head, version: int, event: Record) -> Head:
     """Add an entry that is about no commit, while the lake is at this version, and return the new head."""
-    return complete(
-        layout, _written(layout, _entry(layout, _read_rules(layout, head.settings), head.size, event, None, version))
-    )
+    rules = read_rules(layout, head.settings)
+    return complete(layout, _written(layout, _entry(layout, rules, head.size, event, None, version)))
 
 
 def changes_of_rules(layout: Layout, head: Head, at: str, by: str = "hand", reason: str | None = None) -> list[Record]:
-    """Return what is to be recorded of policies, holds, mappings and packs that are not those of the last entry.
-
-    Args:
-        layout: The lake.
-        head: What the ledger counts, once it is settled.
-        at: When, RFC 3339.
-        by: Who changed the policies: "auditlake" where a verb did, "hand" where the files were edited.
-        reason: Why a change of packs that makes retention weaker is right.
-    """
-    return _changes_of_rules(layout, head, _read_rules(layout, head.settings), at, by, reason)
+    """Return what is to be recorded of rules that are not those of the last entry; see :func:`rules.unrecorded`."""
+    return unrecorded(layout, read_entry(layout, head.size - 1), read_rules(layout, head.settings), at, by, reason)
 
 
-def _changes_of_rules(
-    layout: Layout, head: Head, rules: _Rules, at: str, by: str = "hand", reason: str | None = None, *, about: str = ""
-) -> list[Record]:
-    last, found = read_entry(layout, head.size - 1), []
-    changed = last.policies != rules.policies
-    if changed or not (layout.ledger / "policies").is_dir():  # an earlier version kept none
-        _keep_files(layout, layout.policies.glob("*.yaml"), "policies")
-    if changed:
-        found.append(Record("policy-change", at, details=_changes(last.policies, rules.policies, by)))
-    if (mapped := last.details.get(_SOURCES, {})) != rules.sources:
-        _keep_files(layout, layout.sources.glob("*.yaml"), "sources")
-        found.append(Record("mapping-change", at, details=_changes(mapped, rules.sources, by)))
-    if (packed := last.details.get(PACKS, {})) != rules.packs:
-        _keep_files(layout, _pack_files(layout), "packs")
-        why = {"reason": reason} if reason else {}
-        found.append(Record("pack-change", at, details=_changes(packed, rules.packs, by) | why))
-    if about != "hold" and last.holds != digest_of_holds(rules.holds):  # an entry about a hold says what was done to it
-        if rules.holds:
-            keep(layout, "holds", rules.holds.encode())
-        found.append(Record("hold", at, details={"by": "hand"}))
-    return found
-
-
-def _keep_files(layout: Layout, files: Iterable[Path], folder: Folder) -> None:
-    """Keep files of policies, mappings or packs; the policies of init are in its commit's terms, and need not be."""
-    for path in files:
-        content = read_file(path, within=layout.root)
-        if not kept_path(layout, folder, sha256(content).hexdigest()).exists():
-            keep(layout, folder, content)
-
-
-def _changes(before: Mapping[str, str], now: Mapping[str, str], by: str) -> dict[str, Any]:
-    return {
-        "by": by,
-        "added": {name: now[name] for name in sorted(now.keys() - before.keys())},
-        "changed": {
-            name: [before[name], now[name]] for name in sorted(before) if now.get(name, before[name]) != before[name]
-        },
-        "removed": {name: before[name] for name in sorted(before.keys() - now.keys())},
-    }
-
-
-def _read_rules(layout: Layout, settings: LedgerSettings) -> _Rules:
-    policies, sources = (_by_name(folder.name, folder.glob("*.yaml")) for folder in (layout.policies, layout.sources))
-    holds = "".join(f"{path.name} {digest}\n" for path, digest in _digests("holds", layout.holds.glob("*.yaml")))
-    return _Rules(settings, policies, holds, sources, _by_name("packs", _pack_files(layout)))
-
-
-def _by_name(what: str, files: Iterable[Path]) -> dict[str, str]:
-    """Return the SHA-256 of files by their names, those of a folder without ``.yaml``."""
-    return {path.name if path.name == FRAMEWORKS else path.stem: digest for path, digest in _digests(what, files)}
-
-
-def _pack_files(layout: Layout) -> list[Path]:
-    """Return the files by which packs judge a lake; those of a lake without settings judge nothing."""
-    return [*layout.packs.glob("*.yaml"), layout.frameworks] if layout.frameworks.exists() else []
-
-
-def _digests(what: str, files: Iterable[Path]) -> Iterator[tuple[Path, str]]:
-    """Yield the files of policies, holds, mappings or packs, in order of their names, each with its SHA-256.
-
-    Raises:
-        LedgerError: One cannot be read. A link is none: what is behind it may change without the lake.
-    """
-    for path in sorted(files):
-        try:
-            content = read_file(path, within=path.parent)
-        except OSError as error:
-            message = f"{path}: {error.strerror}; the ledger has to say which {what} a lake has"
-            hint = "put the file itself in its place, or take it away; nothing is written to the lake until then"
-            raise LedgerError(message, hint=hint) from error
-        yield path, sha256(content).hexdigest()
-
-
-def _entry(layout: Layout, rules: _Rules, index: int, event: Record, about: int | None, version: int) -> Prepared:
+def _entry(layout: Layout, rules: Rules, index: int, event: Record, about: int | None, version: int) -> Prepared:
     settings = rules.settings
-    more: dict[str, Any] = {DEFAULT_RETENTION: settings.default_retention} if settings.default_retention else {}
-    more |= {name: dict(each) for name, each in ((_SOURCES, rules.sources), (PACKS, rules.packs)) if each}
-    more |= _runs(layout, read_entry(layout, index - 1).details.get(_RUNS, {}) if index else {})
+    more = details_of(layout, rules, read_entry(layout, index - 1).details if index else {})
     data = _dumped(layout, Entry(
         event.kind, event.at, event.parts, event.adds, event.removes, event.taken, {**event.details, **more},
         settings.lake_id, about, _log_digest(layout, about - 1) if about else None, rules.policies,
@@ -533,21 +426,6 @@ def _written(layout: Layout, prepared: Prepared) -> Prepared:
     """Write an entry behind those that are counted, before its commit."""
     tiles(layout).put_entry(prepared.index, prepared.data)
     return prepared
-
-
-def _runs(layout: Layout, before: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what an entry says of the journal of runs, given what the entry before it said."""
-    since = Extent(before.get("lines", 0), before.get("bytes", 0), before.get("sha256", ""))
-    try:
-        now = durable_extent(layout.run_journal, within=layout.root, since=since)
-    except OSError:  # there is none; or it was damaged, which a verification tells and which keeps no event out
-        return {}
-    return {_RUNS: {"lines": now.lines, "bytes": now.size, "sha256": now.digest}}
-
-
-def digest_of_holds(listed: str) -> str:
-    """Return what an entry says of a list of holds."""
-    return sha256(listed.encode()).hexdigest() if listed else ""
 
 
 def _log_digest(layout: Layout, version: int) -> str | None:

@@ -78,6 +78,9 @@ def commit_leaf(layout: Layout, version: int) -> str | None:
 
 def commit_entry(layout: Layout, version: int) -> bytes | None:
     """Return the entry of the ledger that a version's commit holds; None if it holds none."""
+    with suppress(OSError):
+        if ENTRY_KEY.encode() not in _read(layout, layout.commit(version)):
+            return None  # which spares reading all that it says of files
     entry = _commit_info(layout, version).get(ENTRY_KEY)
     return entry.encode() if isinstance(entry, str) else None
 

@@ -177,7 +177,7 @@ def _changes(layout: Layout, now: datetime) -> Iterator[Repair]:
     for version in range(checkpoint.version + 1, log.newest + 1):  # the ledger does not count these yet
         if not _whole(path := layout.commit(version)):
             yield Repair("set aside", _name(layout, path), "its writer died before it was whole")
-    if tree.uncounted is not None or log.entries_after(checkpoint.version) or _has_next_key(layout):
+    if tree.uncounted is not None or log.after(checkpoint.version) or _has_next_key(layout):
         yield Repair("finish", "ledger", "a writer died between the commit and the checkpoint")
     yield from _tiles(layout, tree)
     if log.problems:

@@ -28,11 +28,12 @@ from auditlake.verify.checkpoints import SignedCheckpoint, key_chain, read_check
 from auditlake.verify.deletions import NOT_YET, Deletions, read_deletions
 from auditlake.verify.deltalog import DeltaLog, read_log
 from auditlake.verify.file_claims import false_claims
+from auditlake.verify.inside import check_inside, read_pending
 from auditlake.verify.model import BatchVerdict, PartVerdict, Problem, VerifyReport, worst
 from auditlake.verify.other_files import check_journals, check_landing, check_private_key
 from auditlake.verify.policy_files import changed_policies, lost_lists, unrecorded
 from auditlake.verify.rows import Found, Recorded, appended_part, checkpoint_files, hash_rows
-from auditlake.verify.tree import LedgerEntry, Tree, days_added, read_entry, read_tree, texts_of
+from auditlake.verify.tree import LedgerEntry, Tree, days_added, read_tree, texts_of
 from auditlake.verify.withdrawals import Taking, quarantined, read_takings, told
 
 T = TypeVar("T")
@@ -125,10 +126,9 @@ class _Check:
         if public_key is None and older is None and not log.leaves and not began:
             return self._no_ledger(log)
         newest, key = self._checkpoint(public_key)
-        waiting = log.entries_after(newest.version)
-        tree = self._part_of("the ledger", read_tree, self._layout, newest.size, waiting) or Tree()
+        tree = self._part_of("the ledger", read_tree, self._layout, newest.size, log.after(newest.version)) or Tree()
+        self._notices += self._part_of("the ledger", read_pending, self._layout, tree, newest, log) or []
         self._problems += tree.problems
-        self._part_of("the ledger", self._pending, tree, newest, waiting)
         self._part_of("the ledger", self._tree, tree, newest, log)
         keys = self._part_of("the keys", self._keys, tree, newest, key, public_key is not None) or (key,)
         if keys[-1]:
@@ -237,58 +237,19 @@ class _Check:
             self._wrong("ledger", "the entries are not those of the checkpoint")
         if newest.version >= 0 and log.digests.get(newest.version) != newest.log:
             self._wrong(f"version {newest.version}", "its log entry is not the one that the checkpoint covers")
-        lake = newest.origin.removeprefix("auditlake/")
         expected: int | None = None
-        inside = self._first_inside(tree)
+        self._problems += check_inside(tree, log)
         for entry in tree.history:
-            if entry.fields.get("lake_id") != lake:
-                self._wrong(f"entry {entry.index}", f"is one of the lake {entry.fields.get('lake_id')}")
+            if (lake := entry.fields.get("lake_id")) != newest.origin.removeprefix("auditlake/"):
+                self._wrong(f"entry {entry.index}", f"is one of the lake {lake}")
             version = entry.fields["version"]
-            if inside is not None and entry.index >= inside:
-                self._inside(entry, version, log)
             if version is None:
                 continue
             self._version(entry, version, expected, log)
             expected = version + 1
-        last = newest.version + len(tree.pending)
-        if newest.version >= 0 and expected != last + 1:
-            self._wrong(f"version {last}", "the ledger's last entry is about another one")
+        if newest.version >= 0 and expected != newest.version + len(tree.pending) + 1:
+            self._wrong(f"version {newest.version}", "the ledger's last entry is about another one")
         self._newer(tree, newest, log)
-
-    def _pending(self, tree: Tree, newest: SignedCheckpoint, waiting: Sequence[bytes]) -> None:
-        """Read the entries that commits hold and the checkpoint does not count yet."""
-        for number, data in enumerate(waiting):
-            where = f"version {newest.version + 1 + number}"
-            try:
-                tree.pending.append(read_entry(self._layout, newest.size + number, data))
-            except (ValueError, TypeError, KeyError, AttributeError, RecursionError, OSError) as error:
-                self._wrong(where, f"its entry of the ledger cannot be read: {error}")
-                return
-            if tree.inside is None:
-                self._wrong(where, "is unknown to the ledger, whose entries do not lie inside commits")
-            else:
-                what = "is not in the ledger's tree yet, so no checkpoint vouches for it: the next commit, or"
-                self._notices.append(Problem(where, f"{what} auditlake checkpoint, puts it there"))
-
-    def _first_inside(self, tree: Tree) -> int | None:
-        """Return the index from which on entries lie inside commits; the entry there says so, with its version."""
-        if (first := tree.inside) is None:
-            return None
-        place = {"index": first.index, "version": first.fields["version"]}
-        if first.fields["details"]["entries_in_commits"] != place:
-            self._wrong(f"entry {first.index}", "does not say truly from where on entries lie inside commits")
-        return first.index
-
-    def _inside(self, entry: LedgerEntry, version: int | None, log: DeltaLog) -> None:
-        """Check that an entry is the one that the commit of its version holds, and that it is about one."""
-        if version is None:
-            self._wrong(f"entry {entry.index}", "is about no version, and lies behind entries that lie inside commits")
-        elif entry.fields["kind"] == "foreign":
-            if version in log.entries or any(entry.fields[name] for name in ("parts", "adds", "removes", "taken")):
-                self._wrong(f"entry {entry.index}", "says that another program made the version, which is not so")
-            self._wrong(f"version {version}", "is unknown to the ledger: another program made it")
-        elif log.entries.get(version) != entry.data:
-            self._wrong(f"version {version}", "its commit does not hold its entry of the ledger")
 
     def _version(self, entry: LedgerEntry, version: int, expected: int | None, log: DeltaLog) -> None:
         for unknown in range(version if expected is None else expected, version):
@@ -317,9 +278,8 @@ class _Check:
             self._wrong("the kept checkpoint", f"is not signed by {keys[-1]}")
         if older.signatures and not keys[-1]:
             self._wrong("ledger", "is unsigned, and the kept checkpoint is signed: the writer since then had no key")
-        hashes = tree.hashes + b"".join(leaf_hash(entry.data) for entry in tree.pending)
-        first, known = hashes[: older.size * HASH_SIZE], len(hashes) // HASH_SIZE
-        if known < older.size:
+        first = (tree.hashes + tree.pending_hashes)[: older.size * HASH_SIZE]
+        if (known := len(tree.bundle) + len(tree.pending)) < older.size:
             self._wrong("ledger", f"was set back: it has {known} entries, the kept checkpoint {older.size}")
         elif root(first) != older.root:
             self._wrong("ledger", f"was rewritten: its first {older.size} entries are not those of the kept checkpoint")

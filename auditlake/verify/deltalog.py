@@ -44,7 +44,7 @@ class DeltaLog:
     """The files that were part of the versions that have a checkpoint of the log, with what it claims of them."""
     problems: list[Problem] = field(default_factory=list)
 
-    def entries_after(self, version: int) -> list[bytes]:
+    def after(self, version: int) -> list[bytes]:
         """Return the entries that commits after a version hold, up to one that holds none."""
         following = (self.entries.get(each) for each in range(version + 1, self.newest + 1))
         return [data for data in takewhile(lambda data: data is not None, following) if data is not None]

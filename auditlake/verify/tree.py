@@ -57,6 +57,11 @@ class Tree:
         return b"".join(map(leaf_hash, self.bundle))
 
     @property
+    def pending_hashes(self) -> bytes:
+        """The leaves that the tree does not have yet."""
+        return b"".join(leaf_hash(entry.data) for entry in self.pending)
+
+    @property
     def history(self) -> list[LedgerEntry]:
         """Every entry that tells of the lake, whether or not the checkpoint counts it yet."""
         return [*self.entries, *self.pending]

@@ -35,7 +35,8 @@ def make_inside(files: Path) -> None:
     if not (files / "inside").exists():
         with entries_in_commits():
             lake = made(files / "inside")
-        lake.ingest([files / "first.jsonl", files / "second.jsonl"])
+        lake.ingest(files / "first.jsonl")
+        lake.ingest(files / "second.jsonl")
         policy = lake.layout.policies / "failed_logins.yaml"
         policy.write_text(policy.read_text() + "# changed\n")
 
