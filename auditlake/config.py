@@ -31,7 +31,9 @@ from auditlake.events.schema import BUILT_IN_TYPES, MAX_RECORD
 from auditlake.events.times import parse_instant
 
 FORMAT_VERSION = 1
-"""The layout that this program writes and reads."""
+"""The layout of a new lake."""
+INSIDE = 2
+"""The layout, the newest that this program knows, in which the ledger's entries lie inside the commits."""
 REMEMBER_MB = 256
 """How many megabytes a lake remembers unless lake.toml says otherwise."""
 SUMMARIES_MB = 256
@@ -168,6 +170,8 @@ class LakeConfig:
     """What answers policies unless a caller says otherwise: ``duckdb``, ``slices``, or ``sc://host:port``."""
     engine_memory_mb: int = 0
     """How many megabytes DuckDB may hold of what policies ask; four fifths of the machine's memory if 0."""
+    format_version: int = FORMAT_VERSION
+    """The layout."""
 
     @property
     def event_types(self) -> frozenset[str]:
@@ -175,7 +179,12 @@ class LakeConfig:
         return BUILT_IN_TYPES | frozenset(self.extra_types)
 
 
-def new_config(now: datetime, *, extra_types: Sequence[str] = (), default_retention: str | None = None) -> LakeConfig:
+def new_config(
+    now: datetime,
+    extra_types: Sequence[str] = (),
+    default_retention: str | None = None,
+    format_version: int = FORMAT_VERSION,
+) -> LakeConfig:
     """Return the settings of a lake that is being made.
 
     Raises:
@@ -186,7 +195,8 @@ def new_config(now: datetime, *, extra_types: Sequence[str] = (), default_retent
             message = f"{name!r} cannot be an event type: expected lower-case letters, digits, _ and -, at most 64"
             raise ValueError(message)
     retention = parse_duration(default_retention, "retention_period") if default_retention is not None else None
-    return LakeConfig(str(uuid.uuid4()), now.isoformat(), tuple(sorted(set(extra_types))), retention)
+    types = tuple(sorted(set(extra_types)))
+    return LakeConfig(str(uuid.uuid4()), now.isoformat(), types, retention, format_version=format_version)
 
 
 def read_config(layout: Layout) -> LakeConfig:
@@ -214,11 +224,11 @@ def read_config(layout: Layout) -> LakeConfig:
 
 def _parse(layout: Layout, raw: Mapping[str, Any]) -> LakeConfig:
     version = raw.get("format_version", _ABSENT)
-    if type(version) is int and version > FORMAT_VERSION:
-        message = f"the lake at {layout.root} has format version {version}, this auditlake knows up to {FORMAT_VERSION}"
+    if type(version) is int and version > INSIDE:
+        message = f"the lake at {layout.root} has format version {version}, this auditlake knows up to {INSIDE}"
         raise LakeFormatError(message, hint="a newer auditlake made it: install that one")
-    if type(version) is not int or version != FORMAT_VERSION:
-        raise _wrong(layout, "format_version", f"{FORMAT_VERSION}", version)
+    if type(version) is not int or version < FORMAT_VERSION:
+        raise _wrong(layout, "format_version", f"{FORMAT_VERSION} or {INSIDE}", version)
     known = {key: value for key, value in raw.items() if key != "format_version"}
     sections = {name: known.pop(name, {}) for name in _SECTIONS}
     places = known.pop("collect", [])
@@ -239,6 +249,7 @@ def _parse(layout: Layout, raw: Mapping[str, Any]) -> LakeConfig:
         raise _wrong(layout, "files.mode", f"{_FILES_READERS['mode'][0]}, with files.group", _ABSENT)
     return LakeConfig(
         **settings,
+        format_version=version,
         files=Rights(**files),
         alerts=_alerts(layout, sections["alerts"]),
         desk=DeskSettings(**_settings(layout, sections["desk"], _DESK_READERS, "desk.")),

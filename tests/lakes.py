@@ -6,6 +6,7 @@ what a lake does. ``auditlake.policies.files.SETS`` says which set has which pol
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
@@ -15,6 +16,7 @@ import pytest
 
 import auditlake
 from auditlake import AuditLake, testing
+from auditlake.config import FORMAT_VERSION, INSIDE
 from auditlake.machine import Clock, system_clock
 from auditlake.policies.files import LLMGUARDIAN, READY
 from auditlake.testing import change_settings, set_policies
@@ -27,6 +29,8 @@ FOUR = {
 }
 """The text of each policy by its id."""
 assert "retention_period: 30d" in FOUR["failed_logins"]
+FORMAT = int(os.environ.get("AUDITLAKE_TEST_FORMAT", FORMAT_VERSION))
+"""The format of the lakes that tests make."""
 
 
 def create(
@@ -44,7 +48,7 @@ def create(
             file.write_text(FOUR[file.stem], encoding="utf-8")
         create_lake(
             Path(path), now=clock(), event_types=event_types, default_retention=default_retention, policies=files,
-            unsigned=unsigned,
+            unsigned=unsigned, format_version=FORMAT,
         )  # fmt: skip
     return auditlake.open(path, clock=clock)
 
@@ -57,8 +61,16 @@ def before_classes() -> Iterator[None]:
         yield
 
 
-FORMS = {"classes": nullcontext, "days": before_classes}
-"""The forms of files and parts, and within what lakes get them."""
+@contextmanager
+def entries_in_commits() -> Iterator[None]:
+    """Make lakes within this whose ledger has its entries inside the commits."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tests.lakes.FORMAT", INSIDE)
+        yield
+
+
+FORMS = {"classes": nullcontext, "days": before_classes, "commits": entries_in_commits}
+"""The forms of files and parts and of the ledger, and within what lakes get them."""
 
 
 def make_lake(

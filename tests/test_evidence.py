@@ -341,7 +341,7 @@ def signed_again(pack: Path, out: Path, secret: bytes) -> Path:
 # Several reports, frameworks, and who reads them elsewhere
 
 
-@pytest.fixture(scope="module", params=FORMS)
+@pytest.fixture(scope="module", params=["classes", "days", pytest.param("commits", marks=pytest.mark.soak)])
 def packed(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[AuditLake, Path, Path]]:

@@ -9,18 +9,21 @@ A commit is recorded in this order, each step durable before the next, under the
 
 Log entries are thus covered by the checkpoint, and by the next entry ever after. The next writer finishes what a
 dead writer left: an uncounted entry is counted if the table has its commit, and dropped if not.
+
+A lake of format 2 has its entries inside its commits, so that one log entry decides both. Entries about no commit are
+commits without files. Tree and checkpoint follow from the log: :func:`integrate` makes them, and again with the same
+bytes. The leaf of a version has the place of the first such entry and the number of versions since, both of which
+that entry says. A commit of another program gets an entry that says so, made of the one before.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
-from auditlake.disk.chained import Extent, durable_extent
 from auditlake.disk.durable import make_folders
 from auditlake.disk.files import read_file
 from auditlake.disk.layout import Layout
@@ -37,9 +40,20 @@ from auditlake.ledger.keys import (
     read_settings,
     read_signer,
 )  # fmt: skip
-from auditlake.ledger.merkle import leaf_hash
-from auditlake.ledger.note import Checkpoint, Note, Signer, Verifier, new_signer, parse_checkpoint, parse_note, sign
-from auditlake.ledger.sidecars import Folder, keep, kept_path
+from auditlake.ledger.merkle import leaf_hash, root
+from auditlake.ledger.note import Checkpoint, Note, Signer, new_signer, parse_checkpoint, parse_note, sign
+from auditlake.ledger.rules import (
+    DEFAULT_RETENTION,
+    Rules,
+    carried,
+    details_of,
+    digest_of_holds,
+    keep_files,
+    pack_files,
+    read_rules,
+    unrecorded,
+)
+from auditlake.ledger.sidecars import keep
 from auditlake.ledger.tiles import WIDTH, Tiles
 from auditlake.storage.lake import storage_of, write
 
@@ -47,22 +61,19 @@ KEY = "key"
 """In the details of the first entry of a signed ledger: the public key that it begins with."""
 _NEW_KEY = "auditlake/new-key"
 """Begins the line of a checkpoint by which a key names the one that follows it."""
-DEFAULT_RETENTION = "default_retention"
-"""In the details of every entry: the one of lake.toml, where it sets one."""
-_SOURCES = "sources"
-"""The detail of an entry that has the SHA-256 of every mapping of the lake's own."""
-FRAMEWORKS = "frameworks.yaml"
-"""The name of the settings of packs among the packs."""
-PACKS = "packs"
-"""The detail of an entry that has the SHA-256 of every pack of the lake, and of ``frameworks.yaml``."""
-_RUNS = "runs"
-"""The detail of an entry that says how far the journal of runs reached when it was written."""
 _DEFAULT = re.compile(b'"%s":"[^"]*"' % DEFAULT_RETENTION.encode())
+_FOREIGN = "foreign"
+"""The kind of the entry about a commit of another program, where entries lie inside commits."""
 _VERSION = "auditlake/version"
 """Begins the line of a checkpoint that says the newest version and the SHA-256 of its log entry."""
 
+_IN_COMMITS = "entries_in_commits"
+"""In the details of the first entry that lies in a commit: its index, and its version."""
+
 Committed = Callable[[int], str | None]
 """Gives the leaf that the commit of a version names; None if it names none."""
+Held = Callable[[int], bytes | None]
+"""Gives the entry that the commit of a version holds; None if it holds none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +88,8 @@ class Head:
     """The SHA-256 of its log entry."""
     settings: LedgerSettings
     """What lake.toml says; read once for all that is built on this head."""
+    is_inside: bool = False
+    """Whether entries lie inside commits from here on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,21 +103,8 @@ class Prepared:
     signers: tuple[Signer, ...]
     """Who signs the checkpoint that counts it."""
     settings: LedgerSettings
-
-
-@dataclass(frozen=True, slots=True)
-class _Rules:
-    """What is in force when an entry is written; each file of it is read once."""
-
-    settings: LedgerSettings
-    policies: Mapping[str, str]
-    """The SHA-256 of every policy's file, by id."""
-    holds: str
-    """The list of holds."""
-    sources: Mapping[str, str]
-    """The SHA-256 of every file of a mapping of the lake's own, by its name without ``.yaml``."""
-    packs: Mapping[str, str]
-    """The SHA-256 of every pack's file, by id, and that of ``frameworks.yaml``."""
+    data: bytes
+    """What it says; its commit holds that where entries lie inside commits."""
 
 
 def checkpoint_path(layout: Layout) -> Path:
@@ -216,41 +216,123 @@ def _signers(layout: Layout, settings: LedgerSettings) -> tuple[Signer, ...]:
 
 def begin(layout: Layout, version: int, existing: Record, *, signed: bool = True) -> Head:
     """Open the ledger of a lake that has none, as of its newest version; a key is made if it is to be signed."""
-    ledger = layout.ledger
-    make_folders(ledger / "policies", below=layout.root)
+    return complete(layout, _written(layout, _first(layout, version, existing, signed=signed)))
+
+
+def begin_inside(layout: Layout, existing: Record, *, signed: bool = True) -> Prepared:
+    """Return the entry that the first commit of a lake is to hold; :func:`integrate` opens the ledger with it."""
+    return _first(layout, 0, _saying_so(existing, 0, 0), signed=signed)
+
+
+def _saying_so(record: Record, index: int, version: int) -> Record:
+    return replace(record, details={**record.details, _IN_COMMITS: {"index": index, "version": version}})
+
+
+def nothing_counted(settings: LedgerSettings) -> Head:
+    """Return the head of a ledger without entries, whose first one lies inside the first commit."""
+    return Head(0, root(b""), -1, "", settings, is_inside=True)
+
+
+def _first(layout: Layout, version: int, existing: Record, *, signed: bool) -> Prepared:
+    make_folders(layout.ledger / "policies", below=layout.root)
     settings = read_settings(layout)
-    _keep_files(layout, _pack_files(layout), "packs")
+    keep_files(layout, pack_files(layout), "packs")
     if signed:
         existing = replace(existing, details={**existing.details, KEY: str(make_key(layout, settings))})
-    return complete(layout, _put(layout, _read_rules(layout, settings), 0, existing, version, version))
+    return _entry(layout, read_rules(layout, settings), 0, existing, version, version)
 
 
-def settle(layout: Layout, version: int, committed: Committed, existing: Callable[[], Record]) -> Head:
+def settle(layout: Layout, version: int, committed: Committed, held: Held, existing: Callable[[], Record]) -> Head:
     """Finish what a dead writer left, and open the ledger if there is none; give its head.
 
     Args:
         layout: The lake.
         version: Its newest version, which is durable.
         committed: Which leaves commits name.
+        held: Which entries commits hold.
         existing: Gives what a lake without a ledger holds.
 
     Raises:
         LedgerError: The ledger is damaged, or is not the one of this log: nothing must be built on it.
     """
     settings = read_settings(layout)
-    _finish_rotation(layout, settings)
     head = read_head(layout, settings)
     if head is None:
-        if any(committed(each) for each in range(version, -1, -1)):
+        if any(committed(each) or held(each) for each in range(version, -1, -1)):
             message = f"the ledger of {layout.root} is gone: its log says that there was one"
             raise LedgerError(message, hint="restore LAKE/ledger from a backup")
-        _keep_files(layout, layout.policies.glob("*.yaml"), "policies")
+        keep_files(layout, layout.policies.glob("*.yaml"), "policies")
         return begin(layout, version, existing())
     if tiles(layout).root(head.size) != head.root:
         raise LedgerError("the ledger's tree is not that of its checkpoint", hint="restore LAKE/ledger from a backup")
-    head = _finish(layout, head, committed)
-    _check_log(layout, head, version, committed)
+    if head.version > version or _log_digest(layout, head.version) != head.log:
+        message = f"the log entry of version {head.version} is not the one that the ledger recorded"
+        raise LedgerError(message, hint="the lake was changed or set back; restore it from a backup")
+    head = integrate(layout, head, version, held)
+    finish_rotation(layout, settings)
+    if not head.is_inside:
+        head = _finish(layout, head, committed)
+        _check_log(head, version, committed)
     return head
+
+
+def integrate(layout: Layout, head: Head, version: int, held: Held) -> Head:
+    """Put the entries of durable commits into the tree and sign the checkpoint that counts them; return the new head.
+
+    Args:
+        layout: The lake.
+        head: What the ledger counts, which is so.
+        version: The newest version of the lake.
+        held: Which entries commits hold.
+
+    Raises:
+        LedgerError: A commit holds an entry that is not its own.
+        OSError: Some of it may have been written; the next writer does it again.
+    """
+    if not (head.is_inside or _lies_inside(layout, head, held)):
+        # An entry of kind ``upgrade`` is the first; what other programs committed before has none.
+        first = next((later for later in range(head.version + 1, version + 1) if held(later)), None)
+        if first is None:
+            return head
+    else:
+        head, first = replace(head, is_inside=True), head.version + 1
+    if first > version:
+        return head
+    tree, size, signers = tiles(layout), head.size, _signers(layout, head.settings)
+    for later in range(first, version + 1):
+        data = held(later) or _by_another(layout, read_entry(layout, size - 1), later)
+        entry = parse_entry(layout, data)
+        _check_entry(layout, head, entry, later, size)
+        signers += _next_signer(head.settings, entry)
+        tree.put_entry(size, data)
+        tree.put_hash(size, leaf_hash(data))
+        size += 1
+    head = Head(size, tree.root(size), version, _log_digest(layout, version) or "", head.settings, is_inside=True)
+    _count(layout, head, signers)
+    return head
+
+
+def _lies_inside(layout: Layout, head: Head, held: Held) -> bool:
+    """Return whether the last entry that is counted lies inside a commit, or is about one of another program."""
+    return held(head.version) is not None or read_entry(layout, head.size - 1).kind == _FOREIGN
+
+
+def _check_entry(layout: Layout, head: Head, entry: Entry, version: int, index: int) -> None:
+    """Refuse an entry that is not that of the version whose commit holds it."""
+    own = (head.settings.lake_id, version, _log_digest(layout, version - 1) if version else None)
+    is_first = index == head.size and not (index and head.is_inside)
+    place = {"index": index, "version": version} if is_first else None
+    if (entry.lake_id, entry.version, entry.previous_log, entry.details.get(_IN_COMMITS)) != (*own, place):
+        message = f"the commit of version {version} holds an entry of the ledger that is not its own"
+        raise LedgerError(message, hint="the log was changed; restore it from a backup, and find out who changed it")
+
+
+def _by_another(layout: Layout, before: Entry, version: int) -> bytes:
+    """Return the entry about a commit of another program: what was in force before it still is."""
+    return _dumped(layout, replace(
+        before, kind=_FOREIGN, parts=(), adds=(), removes=(), taken=(), details=carried(before.details),
+        version=version, previous_log=_log_digest(layout, version - 1),
+    ))  # fmt: skip
 
 
 def _finish(layout: Layout, head: Head, committed: Committed) -> Head:
@@ -262,160 +344,88 @@ def _finish(layout: Layout, head: Head, committed: Committed) -> Head:
     if entry.version is None or entry.version <= head.version or committed(entry.version) != leaf.hex():
         tree.drop_entry(head.size)
         return head
-    return complete(layout, Prepared(head.size, leaf, entry.version, _signers(layout, head.settings), head.settings))
+    signers = _signers(layout, head.settings)
+    return complete(layout, Prepared(head.size, leaf, entry.version, signers, head.settings, data))
 
 
-def _check_log(layout: Layout, head: Head, version: int, committed: Committed) -> None:
-    """Refuse to go on where the log and the ledger are not of one history."""
-    if head.version > version or _log_digest(layout, head.version) != head.log:
-        message = f"the log entry of version {head.version} is not the one that the ledger recorded"
-        raise LedgerError(message, hint="the lake was changed or set back; restore it from a backup")
+def _check_log(head: Head, version: int, committed: Committed) -> None:
+    """Refuse to go on where the ledger lacks an entry that a commit names."""
     for later in range(head.version + 1, version + 1):
         if committed(later):
             message = f"the ledger has no entry of version {later}, which says that it has"
             raise LedgerError(message, hint="the ledger was set back; restore LAKE/ledger from a backup")
 
 
-def prepare(layout: Layout, head: Head, version: int, record: Record) -> Prepared:
-    """Write the entry of a commit that is to become this version; its leaf goes into the commit.
+def prepare(layout: Layout, head: Head, version: int, record: Record, *, is_notice: bool = False) -> Prepared:
+    """Make the entry of a commit that is to become this version.
+
+    Where entries lie inside commits, nothing is written but what an entry has aside. Otherwise the entry is written,
+    after those about what has changed since the last one, and its leaf goes into the commit.
+
+    Args:
+        layout: The lake.
+        head: What the ledger counts.
+        version: The one that the commit is to make.
+        record: What the entry is to say.
+        is_notice: Whether that is what :func:`changes_of_rules` gave.
 
     Raises:
         LedgerError: The ledger cannot take it; nothing was changed.
     """
-    rules = _read_rules(layout, head.settings)
-    head = _notice(layout, head, rules, version - 1, record.at, about=record.kind)
-    return _put(layout, rules, head.size, record, version, version)
+    rules = read_rules(layout, head.settings)
+    changes = unrecorded(layout, read_entry(layout, head.size - 1), rules, record.at, about=record.kind)
+    if head.is_inside:
+        # A commit of their own would make this one another version than its writer planned.
+        if changes and not is_notice:
+            message = "policies, holds, mappings or packs were changed while a commit was prepared"
+            raise LedgerError(message, hint="nothing was changed; run it again")
+        return _entry(layout, rules, head.size, record, version, version)
+    for each in changes:
+        head = complete(layout, _written(layout, _entry(layout, rules, head.size, each, None, version - 1)))
+    return _written(layout, _entry(layout, rules, head.size, record, version, version))
+
+
+def prepare_upgrade(layout: Layout, head: Head, version: int, at: str) -> Prepared:
+    """Make the entry of the commit from which on entries lie inside commits."""
+    record = _saying_so(Record("upgrade", at), head.size, version)
+    return _entry(layout, read_rules(layout, head.settings), head.size, record, version, version)
 
 
 def record(layout: Layout, head: Head, version: int, event: Record) -> Head:
     """Add an entry that is about no commit, while the lake is at this version, and return the new head."""
-    rules = _read_rules(layout, head.settings)
-    head = _notice(layout, head, rules, version, event.at)
-    return complete(layout, _put(layout, rules, head.size, event, None, version))
+    rules = read_rules(layout, head.settings)
+    return complete(layout, _written(layout, _entry(layout, rules, head.size, event, None, version)))
 
 
-def notice(layout: Layout, head: Head, version: int, at: str, by: str = "hand", reason: str | None = None) -> Head:
-    """Add entries about policies, holds and mappings that are not those of the last entry; return the new head.
-
-    Args:
-        layout: The lake, which is at this version.
-        head: What the ledger counts, once it is settled.
-        version: The newest version of the lake, which is durable.
-        at: When, RFC 3339.
-        by: Who changed the policies: "auditlake" where a verb did, "hand" where the files were edited.
-        reason: Why a change of packs that makes retention weaker is right.
-    """
-    return _notice(layout, head, _read_rules(layout, head.settings), version, at, by, reason)
+def changes_of_rules(layout: Layout, head: Head, at: str, by: str = "hand", reason: str | None = None) -> list[Record]:
+    """Return what is to be recorded of rules that are not those of the last entry; see :func:`rules.unrecorded`."""
+    return unrecorded(layout, read_entry(layout, head.size - 1), read_rules(layout, head.settings), at, by, reason)
 
 
-def _notice(
-    layout: Layout, head: Head, rules: _Rules, version: int, at: str, by: str = "hand", reason: str | None = None,
-    *, about: str = "",
-) -> Head:  # fmt: skip
-    last = read_entry(layout, head.size - 1)
-    changed = last.policies != rules.policies
-    if changed or not (layout.ledger / "policies").is_dir():  # an earlier version kept none
-        _keep_files(layout, layout.policies.glob("*.yaml"), "policies")
-    if changed:
-        change = Record("policy-change", at, details=_changes(last.policies, rules.policies, by))
-        head = complete(layout, _put(layout, rules, head.size, change, None, version))
-    if (mapped := last.details.get(_SOURCES, {})) != rules.sources:
-        _keep_files(layout, layout.sources.glob("*.yaml"), "sources")
-        change = Record("mapping-change", at, details=_changes(mapped, rules.sources, by))
-        head = complete(layout, _put(layout, rules, head.size, change, None, version))
-    if (packed := last.details.get(PACKS, {})) != rules.packs:
-        _keep_files(layout, _pack_files(layout), "packs")
-        why = {"reason": reason} if reason else {}
-        change = Record("pack-change", at, details=_changes(packed, rules.packs, by) | why)
-        head = complete(layout, _put(layout, rules, head.size, change, None, version))
-    if about != "hold" and last.holds != digest_of_holds(rules.holds):  # an entry about a hold says what was done to it
-        if rules.holds:
-            keep(layout, "holds", rules.holds.encode())
-        by_hand = Record("hold", at, details={"by": "hand"})
-        head = complete(layout, _put(layout, rules, head.size, by_hand, None, version))
-    return head
-
-
-def _keep_files(layout: Layout, files: Iterable[Path], folder: Folder) -> None:
-    """Keep files of policies, mappings or packs; the policies of init are in its commit's terms, and need not be."""
-    for path in files:
-        content = read_file(path, within=layout.root)
-        if not kept_path(layout, folder, sha256(content).hexdigest()).exists():
-            keep(layout, folder, content)
-
-
-def _changes(before: Mapping[str, str], now: Mapping[str, str], by: str) -> dict[str, Any]:
-    return {
-        "by": by,
-        "added": {name: now[name] for name in sorted(now.keys() - before.keys())},
-        "changed": {
-            name: [before[name], now[name]] for name in sorted(before) if now.get(name, before[name]) != before[name]
-        },
-        "removed": {name: before[name] for name in sorted(before.keys() - now.keys())},
-    }
-
-
-def _read_rules(layout: Layout, settings: LedgerSettings) -> _Rules:
-    policies, sources = (_by_name(folder.name, folder.glob("*.yaml")) for folder in (layout.policies, layout.sources))
-    holds = "".join(f"{path.name} {digest}\n" for path, digest in _digests("holds", layout.holds.glob("*.yaml")))
-    return _Rules(settings, policies, holds, sources, _by_name("packs", _pack_files(layout)))
-
-
-def _by_name(what: str, files: Iterable[Path]) -> dict[str, str]:
-    """Return the SHA-256 of files by their names, those of a folder without ``.yaml``."""
-    return {path.name if path.name == FRAMEWORKS else path.stem: digest for path, digest in _digests(what, files)}
-
-
-def _pack_files(layout: Layout) -> list[Path]:
-    """Return the files by which packs judge a lake; those of a lake without settings judge nothing."""
-    return [*layout.packs.glob("*.yaml"), layout.frameworks] if layout.frameworks.exists() else []
-
-
-def _digests(what: str, files: Iterable[Path]) -> Iterator[tuple[Path, str]]:
-    """Yield the files of policies, holds, mappings or packs, in order of their names, each with its SHA-256.
-
-    Raises:
-        LedgerError: One cannot be read. A link is none: what is behind it may change without the lake.
-    """
-    for path in sorted(files):
-        try:
-            content = read_file(path, within=path.parent)
-        except OSError as error:
-            message = f"{path}: {error.strerror}; the ledger has to say which {what} a lake has"
-            hint = "put the file itself in its place, or take it away; nothing is written to the lake until then"
-            raise LedgerError(message, hint=hint) from error
-        yield path, sha256(content).hexdigest()
-
-
-def _put(layout: Layout, rules: _Rules, index: int, event: Record, about: int | None, version: int) -> Prepared:
+def _entry(layout: Layout, rules: Rules, index: int, event: Record, about: int | None, version: int) -> Prepared:
     settings = rules.settings
-    more: dict[str, Any] = {DEFAULT_RETENTION: settings.default_retention} if settings.default_retention else {}
-    more |= {name: dict(each) for name, each in ((_SOURCES, rules.sources), (PACKS, rules.packs)) if each}
-    more |= _runs(layout, read_entry(layout, index - 1).details.get(_RUNS, {}) if index else {})
-    dumped = dump(Entry(
+    more = details_of(layout, rules, read_entry(layout, index - 1).details if index else {})
+    data = _dumped(layout, Entry(
         event.kind, event.at, event.parts, event.adds, event.removes, event.taken, {**event.details, **more},
         settings.lake_id, about, _log_digest(layout, about - 1) if about else None, rules.policies,
         digest_of_holds(rules.holds),
     ))  # fmt: skip
+    signers = _signers(layout, settings) + _next_signer(settings, event)
+    return Prepared(index, leaf_hash(data), version, signers, settings, data)
+
+
+def _dumped(layout: Layout, entry: Entry) -> bytes:
+    """Return the bytes of an entry, once what it has aside is durable."""
+    dumped = dump(entry)
     if dumped.aside:
         keep(layout, "aside", dumped.aside)
-    tiles(layout).put_entry(index, dumped.data)
-    return Prepared(index, leaf_hash(dumped.data), version, _signers(layout, settings), settings)
+    return dumped.data
 
 
-def _runs(layout: Layout, before: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what an entry says of the journal of runs, given what the entry before it said."""
-    since = Extent(before.get("lines", 0), before.get("bytes", 0), before.get("sha256", ""))
-    try:
-        now = durable_extent(layout.run_journal, within=layout.root, since=since)
-    except OSError:  # there is none; or it was damaged, which a verification tells and which keeps no event out
-        return {}
-    return {_RUNS: {"lines": now.lines, "bytes": now.size, "sha256": now.digest}}
-
-
-def digest_of_holds(listed: str) -> str:
-    """Return what an entry says of a list of holds."""
-    return sha256(listed.encode()).hexdigest() if listed else ""
+def _written(layout: Layout, prepared: Prepared) -> Prepared:
+    """Write an entry behind those that are counted, before its commit."""
+    tiles(layout).put_entry(prepared.index, prepared.data)
+    return prepared
 
 
 def _log_digest(layout: Layout, version: int) -> str | None:
@@ -433,8 +443,8 @@ def _checkpoint(head: Head, *more: str) -> Checkpoint:
 # Keys, under the lake's lock
 
 
-def rotate(layout: Layout, head: Head, version: int, at: str) -> Verifier:
-    """Let a new key sign from now on, and give its public half; the entry about it is vouched for by the old key.
+def rotation(layout: Layout, head: Head, at: str) -> Record:
+    """Make the key that is to sign from now on, and return what the entry about it says, vouched for by the old key.
 
     The old key signs a checkpoint of the tree before that entry which names the new one; that note is in the entry. The
     checkpoint that counts it has both signatures. The next writer finishes what a dead writer left.
@@ -443,8 +453,7 @@ def rotate(layout: Layout, head: Head, version: int, at: str) -> Verifier:
         LedgerError: The lake is unsigned, or its key may be that of other lakes too.
     """
     settings = head.settings
-    rules = _read_rules(layout, settings)
-    head, old = _notice(layout, head, rules, version, at), read_signer(layout, settings)
+    old = read_signer(layout, settings)
     if old is None:
         raise LedgerError("the lake is unsigned: it has no key to be followed by another")
     if old.name != settings.origin:
@@ -454,13 +463,18 @@ def rotate(layout: Layout, head: Head, version: int, at: str) -> Verifier:
     put_next(settings, new)
     note = sign(_checkpoint(head, f"{_NEW_KEY} {new.verifier}").text, [old])
     details = {"old": str(old.verifier), "new": str(new.verifier), "note": bytes(note).decode()}
-    prepared = _put(layout, rules, head.size, Record("key-rotate", at, details=details), None, version)
-    complete(layout, replace(prepared, signers=(old, new)))
-    adopt_next(layout, settings, new)
-    return new.verifier
+    return Record("key-rotate", at, details=details)
 
 
-def _finish_rotation(layout: Layout, settings: LedgerSettings) -> None:
+def _next_signer(settings: LedgerSettings, entry: Record) -> tuple[Signer, ...]:
+    """Return the key that an entry says follows, which signs beside the one before until it is installed."""
+    if entry.kind != "key-rotate" or not settings.next_key.exists():
+        return ()
+    new = read_secret(settings.next_key)
+    return (new,) if str(new.verifier) == entry.details["new"] else ()
+
+
+def finish_rotation(layout: Layout, settings: LedgerSettings) -> None:
     """Install a key that was to follow if a checkpoint has its signature, and forget it if none has."""
     if not settings.next_key.exists():
         return
@@ -476,6 +490,11 @@ def complete(layout: Layout, prepared: Prepared) -> Head:
     tree, size = tiles(layout), prepared.index + 1
     tree.put_hash(prepared.index, prepared.leaf)
     head = Head(size, tree.root(size), prepared.version, _log_digest(layout, prepared.version) or "", prepared.settings)
-    write(layout, checkpoint_path(layout), bytes(sign(_checkpoint(head).text, prepared.signers)))
-    tree.tidy(size)
+    _count(layout, head, prepared.signers)
     return head
+
+
+def _count(layout: Layout, head: Head, signers: Sequence[Signer]) -> None:
+    """Sign the checkpoint of a head, whose tree is durable."""
+    write(layout, checkpoint_path(layout), bytes(sign(_checkpoint(head).text, signers)))
+    tiles(layout).tidy(head.size)

@@ -21,9 +21,10 @@ from auditlake.ledger.tiles import LONGEST
 
 KINDS = frozenset({
     "begin", "append", "rewrite", "delete", "erase", "remap", "hold", "policy-change", "mapping-change", "pack-change",
-    "key-rotate", "report",
+    "key-rotate", "report", "upgrade", "foreign",
 })  # fmt: skip
-"""What an entry may be about; ``begin`` opens a ledger, and says what was there before it."""
+"""What an entry may be about; ``begin`` opens a ledger, and says what was there before it. From the one of
+kind ``upgrade`` on, entries lie inside commits; ``foreign`` is then about a commit of another program."""
 _DIGEST = re.compile(r"[0-9a-f]{64}\Z")
 _SHORT = 16_384
 """Bytes of the longest entry that has its lists in it."""

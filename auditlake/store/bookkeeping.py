@@ -19,7 +19,7 @@ from auditlake.events.schema import FILE_COLUMNS
 from auditlake.ledger import book
 from auditlake.ledger.entry import KINDS, EntryFile, Record
 from auditlake.ledger.sidecars import keep
-from auditlake.store.deltalog import commit_leaf, sync_log
+from auditlake.store.deltalog import commit_entry, commit_leaf, sync_log
 from auditlake.store.model import Change, DataFile, Snapshot
 from auditlake.store.snapshot import file_paths, read_snapshot
 
@@ -69,7 +69,8 @@ def settle_ledger(
 
 def settled(layout: Layout, seen: Snapshot) -> book.Head:
     """Settle the ledger at a snapshot, beginning one if there is none, and return what it counts."""
-    return book.settle(layout, seen.version, partial(commit_leaf, layout), lambda: existing(layout, seen))
+    named, held = partial(commit_leaf, layout), partial(commit_entry, layout)
+    return book.settle(layout, seen.version, named, held, lambda: existing(layout, seen))
 
 
 def prepare_entry(
@@ -79,7 +80,7 @@ def prepare_entry(
     head: book.Head,
     connection: duckdb.DuckDBPyConnection | None = None,
 ) -> book.Prepared:
-    """Write the ledger's entry of a commit on top of ``seen``, which is durable. The caller holds the lake's lock.
+    """Make the ledger's entry of a commit on top of ``seen``, which is durable. The caller holds the lake's lock.
 
     Args:
         layout: The lake.
@@ -102,7 +103,7 @@ def prepare_entry(
     record = Record(
         kind, str(change.metadata.get("at", "")), parts,
         tuple(_file(file) for file in change.adds), tuple(sorted(file.path for file in change.removes)),
-        change.taken, {**change.details, **_new_checkpoint(layout, seen.version), **marks},
+        change.taken, {**change.details, **new_checkpoint(layout, seen.version), **marks},
     )  # fmt: skip
     return book.prepare(layout, head, seen.version + 1, record)
 
@@ -124,7 +125,7 @@ def newest_checkpoint(context: LakeContext) -> bytes:
         return bytes(note)
 
 
-def _new_checkpoint(layout: Layout, version: int) -> dict[str, Any]:
+def new_checkpoint(layout: Layout, version: int) -> dict[str, Any]:
     """Return the digests of the Delta log's checkpoint if the commit before made one: readers begin with it."""
     paths = [layout.delta_checkpoint(version), layout.delta_pointer]
     if not all(is_file(path, within=layout.root) for path in paths):

@@ -27,12 +27,15 @@ from auditlake.disk.rights import give, make_folder
 from auditlake.engine.paths import for_delta
 from auditlake.errors import CommitError, StorageError
 from auditlake.events.schema import COLUMNS
-from auditlake.ledger.book import Head, Prepared, complete
+from auditlake.ledger.book import Head, Prepared, complete, integrate
 from auditlake.storage.lake import storage_of
 from auditlake.store.bookkeeping import prepare_entry
 from auditlake.store.deltalog import (
+    ENTRY_KEY,
     LEAF_KEY,
     METADATA_KEY,
+    RECORD,
+    commit_entry,
     commit_metadata,
     newest_version,
     table_terms,
@@ -65,8 +68,13 @@ CONFIGURATION: dict[str, str | None] = {
 """The properties of a new table."""
 
 
-def create_table(layout: Layout, metadata: Mapping[str, Any]) -> None:
+def create_table(layout: Layout, metadata: Mapping[str, Any], entry: bytes | None = None) -> None:
     """Create the empty table as version 0, durably. The folder must exist and be empty.
+
+    Args:
+        layout: The lake.
+        metadata: What auditlake says about the commit.
+        entry: The ledger's entry, where it is to lie in the commit.
 
     Raises:
         CommitError: delta-rs could not make it.
@@ -76,7 +84,8 @@ def create_table(layout: Layout, metadata: Mapping[str, Any]) -> None:
     from deltalake.schema import PrimitiveType
 
     schema = Schema([Field(name, PrimitiveType(_DELTA_TYPES[kind])) for name, kind in COLUMNS.items()])
-    properties = CommitProperties(custom_metadata={METADATA_KEY: dict(metadata)})
+    held = {ENTRY_KEY: entry.decode()} if entry is not None else {}
+    properties = CommitProperties(custom_metadata={METADATA_KEY: dict(metadata), **held})
     try:
         make_folder(layout.log)
         DeltaTable.create(
@@ -129,13 +138,60 @@ def commit(
         raise _refused(seen, error) from error
     _check(layout, table, seen, change)
     entry = prepare_entry(layout, seen, change, head, connection)
+    said = {ENTRY_KEY: entry.data.decode()} if head.is_inside else {LEAF_KEY: entry.leaf.hex()}
     try:
-        draft = _write_entry(layout, table, copy, seen, change, entry)
+        draft = _write_entry(layout, table, copy, seen, change, said)
     except (DeltaError, OSError) as error:
         raise _refused(seen, error) from error
-    _settle(layout, seen, change, draft)
-    head = _count(layout, entry)
-    keep_checkpoint(layout, version)
+    _settle(layout, seen, change.metadata, draft)
+    return _counted(layout, entry, head, is_inside=head.is_inside)
+
+
+def commit_entry_alone(layout: Layout, seen: Snapshot, entry: Prepared, at: str, head: Head) -> Head:
+    """Make a durable commit without files on top of ``seen`` that holds an entry of the ledger; return its new head.
+
+    Args:
+        layout: The lake.
+        seen: The newest snapshot.
+        entry: The entry.
+        at: When, RFC 3339.
+        head: What the ledger counts.
+
+    Raises:
+        CommitError: Another program has committed meanwhile, or the disk refused.
+    """
+    metadata = {"kind": RECORD, "at": at}
+    info = {
+        "timestamp": _now(), "operation": "WRITE", METADATA_KEY: metadata, ENTRY_KEY: entry.data.decode(),
+    }  # fmt: skip
+    _settle(layout, seen, metadata, json.dumps({"commitInfo": info}).encode() + b"\n")
+    return _counted(layout, entry, head)
+
+
+def _now() -> int:
+    """Return what Delta calls a time, which no answer uses: milliseconds since 1970."""
+    return int(datetime.now().timestamp() * 1000)  # noqa: DTZ005
+
+
+def _counted(layout: Layout, entry: Prepared, head: Head, *, is_inside: bool = True) -> Head:
+    """Let the ledger count the entry of a durable commit, and return its new head; if that fails, the next writer does.
+
+    Args:
+        layout: The lake.
+        entry: The entry.
+        head: What the ledger counts.
+        is_inside: Whether the commit holds the entry.
+    """
+    try:
+        if is_inside:
+            known = {entry.version: entry.data}
+            head = integrate(layout, head, entry.version, lambda each: known.get(each) or commit_entry(layout, each))
+        else:
+            head = complete(layout, entry)
+    except OSError as error:
+        message = f"version {entry.version} could not be recorded in the ledger: {one_line(error)}"
+        raise CommitError(message, hint="nothing is claimed; see to the disk and run it again") from error
+    keep_checkpoint(layout, entry.version)
     return head
 
 
@@ -177,7 +233,7 @@ def _check(layout: Layout, table: DeltaTable, seen: Snapshot, change: Change) ->
 
 
 def _write_entry(
-    layout: Layout, table: DeltaTable, copy: Layout, seen: Snapshot, change: Change, recorded: Prepared
+    layout: Layout, table: DeltaTable, copy: Layout, seen: Snapshot, change: Change, said: Mapping[str, str]
 ) -> Path:
     """Let delta-rs write the log entry of a version to a log of its own, and return where.
 
@@ -188,7 +244,7 @@ def _write_entry(
 
     hooks = PostCommitHookProperties(create_checkpoint=False, cleanup_expired_logs=False)
     properties = CommitProperties(
-        custom_metadata={METADATA_KEY: dict(change.metadata), LEAF_KEY: recorded.leaf.hex()}, max_commit_retries=0,
+        custom_metadata={METADATA_KEY: dict(change.metadata), **said}, max_commit_retries=0,
         app_transactions=[Transaction(name, reached) for name, reached in sorted(change.transactions.items())],
     )  # fmt: skip
     table.create_write_transaction(
@@ -207,7 +263,7 @@ def actions(change: Change) -> list[Any]:
     """Return the actions of a commit as delta-rs takes them."""
     from deltalake.transaction import AddAction, RemoveAction
 
-    now = int(datetime.now().timestamp() * 1000)  # noqa: DTZ005 - what Delta calls modification time, no answer uses it
+    now = _now()
     adds = [
         AddAction(file.path, file.size, {"event_date": file.day.isoformat()}, now, change.data_change, _stats(file))
         for file in change.adds
@@ -288,27 +344,18 @@ def say_columns(copy: Layout, statistics: Mapping[str, str] = STATISTICS) -> Non
     entry.write_bytes(lines + (b"" if lines.endswith(b"\n") else b"\n") + b"".join(metadata))
 
 
-def _settle(layout: Layout, seen: Snapshot, change: Change, draft: Path) -> None:
+def _settle(layout: Layout, seen: Snapshot, metadata: Mapping[str, Any], entry: bytes | Path) -> None:
     """Give the log entry of the next version its name, durably, unless another writer has taken it."""
     version = seen.version + 1
     try:
-        taken = storage_of(layout).create({layout.name(layout.commit(version)): draft})
+        taken = storage_of(layout).create({layout.name(layout.commit(version)): entry})
     except StorageError as error:
         message = f"whether version {version} was committed is not known: {one_line(error)}"
         raise CommitError(message, hint="run it again: what has landed does not land twice") from error
     except OSError as error:
-        if commit_metadata(layout, version) != dict(change.metadata):
+        if commit_metadata(layout, version) != dict(metadata):
             raise _refused(seen, error) from error
         message = f"version {version} could not be made durable: {one_line(error)}"
         raise CommitError(message, hint="nothing is claimed; see to the disk and run it again") from error
     if taken:
         raise _refused(seen, FileExistsError(f"another program has committed version {version} meanwhile"))
-
-
-def _count(layout: Layout, entry: Prepared) -> Head:
-    """Count the entry of a durable commit in the ledger; if that fails, the next writer does it."""
-    try:
-        return complete(layout, entry)
-    except OSError as error:
-        message = f"version {entry.version} could not be recorded in the ledger: {one_line(error)}"
-        raise CommitError(message, hint="nothing is claimed; see to the disk and run it again") from error

@@ -21,8 +21,8 @@ from auditlake.ledger import book
 from auditlake.ledger.entry import Record
 from auditlake.ledger.parts import RecordedParts, recorded_parts
 from auditlake.storage.lake import changing
-from auditlake.store.bookkeeping import settle_ledger, settled
-from auditlake.store.commit import commit
+from auditlake.store.bookkeeping import new_checkpoint, settle_ledger, settled
+from auditlake.store.commit import commit, commit_entry_alone
 from auditlake.store.deltalog import Commits
 from auditlake.store.model import Change, Snapshot
 
@@ -61,13 +61,21 @@ class Turn:
             CommitError: Another program has changed the table, a file is not there, or the disk refused.
         """
         self._head = commit(self.layout, self.folder, self.snapshot, change, self._begun(), connection)
-        self.snapshot, self.commits = self.snapshot.after(change), self.commits.following()
+        self._follow(change)
         if change.adds:
             from auditlake.engine.duck import connect  # which is slow to import
 
             with connect(exact_try=False) if connection is None else nullcontext(connection) as own:
                 self.id_index(own).keep()
         return self.snapshot.version
+
+    @property
+    def entries_lie_inside(self) -> bool:
+        """Whether the ledger's entries lie inside commits, so that each is a version."""
+        return self._head is not None and self._head.is_inside
+
+    def _follow(self, change: Change) -> None:
+        self.snapshot, self.commits = self.snapshot.after(change), self.commits.following()
 
     def id_index(self, connection: duckdb.DuckDBPyConnection) -> IdIndex:
         """Return the index of ids, for the files of the snapshot.
@@ -91,23 +99,58 @@ class Turn:
     def notice(self, now: datetime, *, by: str = "hand", reason: str | None = None) -> None:
         """Let the ledger, if there is one, say what was changed of policies and holds since its last entry.
 
-        Every commit does so by itself, but for the holds before one that is about a hold.
+        Every commit does so by itself, but for the holds before one that is about a hold. Where entries lie inside
+        commits, a turn begins with it.
         """
+        self._notice(now.isoformat(), by, reason)
+
+    def _notice(self, at: str, by: str = "hand", reason: str | None = None) -> None:
         if self._head is not None:
-            self._head = book.notice(self.layout, self._head, self.snapshot.version, now.isoformat(), by, reason)
+            for record in book.changes_of_rules(self.layout, self._head, at, by, reason):
+                self._add(self._head, record, is_notice=True)
 
     def record(self, record: Record) -> None:
         """Add an entry that is about no commit to the ledger, if there is one."""
         if self._head is not None:
-            self._head = book.record(self.layout, self._head, self.snapshot.version, record)
+            self._notice(record.at)
+            self._add(self._head, record)
+
+    def _add(self, head: book.Head, record: Record, *, is_notice: bool = False) -> None:
+        if head.is_inside:
+            version = self.snapshot.version + 1
+            record = replace(record, details={**record.details, **new_checkpoint(self.layout, version - 1)})
+            self._commit_alone(book.prepare(self.layout, head, version, record, is_notice=is_notice), record.at, head)
+        else:
+            self._head = book.record(self.layout, head, self.snapshot.version, record)
+
+    def _commit_alone(self, entry: book.Prepared, at: str, head: book.Head) -> None:
+        self._head = commit_entry_alone(self.layout, self.snapshot, entry, at, head)
+        self._follow(Change((), (), {}))
 
     def rotate_key(self, now: datetime) -> str:
         """Let a new key sign the ledger's checkpoints, and return its public half (``NAME+ID+BASE64``).
 
+        The next writer finishes what a dead writer left.
+
         Raises:
             LedgerError: The lake is unsigned, or its key may be that of other lakes too.
         """
-        return str(book.rotate(self.layout, self._begun(), self.snapshot.version, now.isoformat()))
+        self._head = self._begun()
+        self.notice(now)
+        record = book.rotation(self.layout, self._head, now.isoformat())
+        self._add(self._head, record)
+        book.finish_rotation(self.layout, self._head.settings)
+        return str(record.details["new"])
+
+    def upgrade(self, now: datetime) -> bool:
+        """Let the ledger's entries lie inside commits from the next one on; return whether they did not yet."""
+        head = self._head = self._begun()
+        if head.is_inside:
+            return False
+        self.notice(now)
+        entry = book.prepare_upgrade(self.layout, self._head, self.snapshot.version + 1, now.isoformat())
+        self._commit_alone(entry, now.isoformat(), self._head)
+        return True
 
     def _begun(self) -> book.Head:
         """Return what the ledger counts, after beginning one if there is none."""
@@ -136,7 +179,10 @@ def writer_turn(
         nullcontext(folder) if folder else workspace(layout.staging) as own,
         changing(layout),
     ):
-        yield Turn(layout, own, *settle_ledger(layout, applications=applications))
+        turn = Turn(layout, own, *settle_ledger(layout, applications=applications))
+        if turn.entries_lie_inside:
+            turn.notice(context.now)
+        yield turn
 
 
 @contextmanager

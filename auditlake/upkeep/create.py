@@ -10,7 +10,7 @@ from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
-from auditlake.config import LakeConfig, new_config
+from auditlake.config import FORMAT_VERSION, INSIDE, LakeConfig, new_config
 from auditlake.context import LakeContext
 from auditlake.disk.durable import make_folders, sync_folder, write_whole
 from auditlake.disk.files import check_folder
@@ -19,7 +19,7 @@ from auditlake.disk.lock import check_file_system, workspace
 from auditlake.disk.rights import FOLDER_MODE
 from auditlake.engine.paths import check_path
 from auditlake.errors import LakeError, LakeExistsError
-from auditlake.ledger.book import begin
+from auditlake.ledger.book import begin, begin_inside, integrate, nothing_counted
 from auditlake.ledger.entry import Record
 from auditlake.packs.effective import lake_policies
 from auditlake.packs.files import adding
@@ -42,10 +42,12 @@ def create_lake(
     policies: PolicySet | Sequence[Path] = "starter",
     packs: Sequence[str] = (),
     unsigned: bool = False,
+    format_version: int = FORMAT_VERSION,
 ) -> Layout:
     """Make the folders, the empty table, lake.toml, the first policies and packs, and the ledger with its key.
 
-    A lake in a bucket is made in this host's folder of it, whole, and then put into the bucket.
+    A lake in a bucket is made in this host's folder of it, whole, and then put into the bucket. From format 2 on, the
+    ledger's entries lie inside the commits.
 
     Raises:
         LakeExistsError: There is something at the path already.
@@ -64,7 +66,7 @@ def create_lake(
         raise LakeExistsError(f"there is something at {url} already", hint="name another folder of the bucket")
     try:
         _check_free(path)
-        config = new_config(now, extra_types=event_types, default_retention=default_retention)
+        config = new_config(now, event_types, default_retention, format_version)
     except (ValueError, OSError) as error:
         raise LakeError(f"the lake at {path} cannot be made: {error}") from error
     # Named after the path, so that the next to make a lake there finds what one that was killed left behind.
@@ -77,7 +79,9 @@ def create_lake(
             raise OSError(errno.EPERM, f"{staging} belongs to the user {owner}; remove it or choose another folder")
         check_file_system(staging, path)
         with workspace(staging) as folder:
-            _make(Layout(folder / "lake"), config, now, files, packs, unsigned=unsigned)
+            layout = Layout(folder / "lake")
+            _make(layout, config, now, files, packs)
+            _begin(layout, config, now, unsigned=unsigned)
             os.replace(folder / "lake", path)
         sync_folder(path.parent)
     except OSError as error:
@@ -116,9 +120,7 @@ def _check_free(path: Path) -> None:
         raise LakeExistsError(f"there is {what} at {path} already", hint="name an empty or a new folder")
 
 
-def _make(
-    layout: Layout, config: LakeConfig, now: datetime, policies: Sequence[Path], packs: Sequence[str], *, unsigned: bool
-) -> None:
+def _make(layout: Layout, config: LakeConfig, now: datetime, policies: Sequence[Path], packs: Sequence[str]) -> None:
     layout.root.mkdir(mode=FOLDER_MODE)
     for folder in layout.folders:
         folder.mkdir(mode=FOLDER_MODE)
@@ -126,7 +128,18 @@ def _make(
     write_whole(layout.config, written_settings(config))
     for name in dict.fromkeys(packs):  # before the terms: what they let go was never kept longer
         adding(LakeContext(layout, config, lambda: now, 0), name).write(layout)
+
+
+def _begin(layout: Layout, config: LakeConfig, now: datetime, *, unsigned: bool) -> None:
+    """Make the empty table and the ledger."""
     terms = terms_of(lake_policies(layout, config.event_types), (), config.default_retention)
-    create_table(layout, {"kind": "init", "lake": config.id, "at": now.isoformat(), "terms": terms})
-    begin(layout, 0, Record("begin", now.isoformat()), signed=not unsigned)
+    metadata = {"kind": "init", "lake": config.id, "at": now.isoformat(), "terms": terms}
+    record = Record("begin", now.isoformat())
+    if config.format_version < INSIDE:
+        create_table(layout, metadata)
+        begin(layout, 0, record, signed=not unsigned)
+    else:
+        entry = begin_inside(layout, record, signed=not unsigned)
+        create_table(layout, metadata, entry.data)
+        integrate(layout, nothing_counted(entry.settings), 0, lambda _: entry.data)
     sync_folder(layout.root)

@@ -177,7 +177,7 @@ def _changes(layout: Layout, now: datetime) -> Iterator[Repair]:
     for version in range(checkpoint.version + 1, log.newest + 1):  # the ledger does not count these yet
         if not _whole(path := layout.commit(version)):
             yield Repair("set aside", _name(layout, path), "its writer died before it was whole")
-    if tree.uncounted is not None or _has_next_key(layout):
+    if tree.uncounted is not None or log.after(checkpoint.version) or _has_next_key(layout):
         yield Repair("finish", "ledger", "a writer died between the commit and the checkpoint")
     yield from _tiles(layout, tree)
     if log.problems:
@@ -282,7 +282,9 @@ def _apply(layout: Layout, change: Repair, now: datetime) -> None:
     elif change.action == "amend":
         metadata = {"kind": "compact", "at": now.isoformat(), "days": 0, "replaced": 0}
         with workspace(layout.staging) as folder:
-            Turn(layout, folder, *settle_ledger(layout)).commit(Change((), (), metadata, data_change=False))
+            turn = Turn(layout, folder, *settle_ledger(layout))
+            turn.notice(now)
+            turn.commit(Change((), (), metadata, data_change=False))
     elif change.action == "rewrite":
         checkpoint, tree = _ledger(layout)
         if checkpoint is not None and tree is not None:

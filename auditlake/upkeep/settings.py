@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from auditlake.config import CLASSES, FORMAT_VERSION, REPORT_PERIOD, LakeConfig
+from auditlake.config import CLASSES, REPORT_PERIOD, LakeConfig
 
 _ALERTS = """\
 # Alerts as it happens.
@@ -74,7 +74,7 @@ def written_settings(config: LakeConfig) -> bytes:
     )  # fmt: skip
     return (
         f"# An auditlake lake. Keep format_version, id and created as they are.\n"
-        f"format_version = {FORMAT_VERSION}\n"
+        f"format_version = {config.format_version}\n"
         f'id = "{config.id}"\n'
         f'created = "{config.created}"\n\n'
         f"# Event types beside the built-in ones.\n"

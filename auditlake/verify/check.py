@@ -29,6 +29,7 @@ from auditlake.verify.checkpoints import SignedCheckpoint, key_chain, read_check
 from auditlake.verify.deletions import NOT_YET, Deletions, read_deletions
 from auditlake.verify.deltalog import DeltaLog, read_log
 from auditlake.verify.file_claims import false_claims
+from auditlake.verify.inside import check_inside, read_pending
 from auditlake.verify.model import BAD, BatchVerdict, PartVerdict, Problem, VerifyReport, worst
 from auditlake.verify.other_files import check_journals, check_landing, check_private_key
 from auditlake.verify.policy_files import changed_policies, lost_lists, unrecorded
@@ -133,7 +134,8 @@ class _Check:
         if public_key is None and older is None and not log.leaves and not began:
             return self._no_ledger(log)
         newest, key = self._checkpoint(public_key)
-        tree = self._part_of("the ledger", read_tree, self._layout, newest.size) or Tree()
+        tree = self._part_of("the ledger", read_tree, self._layout, newest.size, log.after(newest.version)) or Tree()
+        self._notices += self._part_of("the ledger", read_pending, self._layout, tree, newest, log) or []
         self._problems += tree.problems
         self._part_of("the ledger", self._tree, tree, newest, log)
         keys = self._part_of("the keys", self._keys, tree, newest, key, public_key is not None) or (key,)
@@ -143,19 +145,19 @@ class _Check:
         is_sound = not self._problems
         if keys[-1]:
             self._problems += self._part_of("the private key", list, check_private_key(self._layout, keys[-1])) or []
-        deletions = read_deletions(self._layout, tree.entries, log, self._grace)
-        files = self._part_of("the files", self._files, tree.entries, log, deletions) or {}
-        self._part_of("the log's checkpoints", self._log_checkpoints, tree.entries, log)
-        self._part_of("what lies beside", self._beside, tree.entries, log, deletions)
+        deletions = read_deletions(self._layout, tree.history, log, self._grace)
+        files = self._part_of("the files", self._files, tree.history, log, deletions) or {}
+        self._part_of("the log's checkpoints", self._log_checkpoints, tree.history, log)
+        self._part_of("what lies beside", self._beside, tree.history, log, deletions)
         self._problems += self._part_of("landing", list, check_landing(self._layout)) or []
-        journals = self._part_of("the journals", check_journals, self._layout, tree.entries) or ([], [])
+        journals = self._part_of("the journals", check_journals, self._layout, tree.history) or ([], [])
         self._problems += journals[0]
         self._notices += journals[1]
-        takings, problems = self._part_of("kept leaves", read_takings, self._layout, tree.entries) or ({}, [])
+        takings, problems = self._part_of("kept leaves", read_takings, self._layout, tree.history) or ({}, [])
         self._problems += problems
         if self._full:
             self._part_of("what the log says of files", self._claims, log)
-        batches = self._part_of("the rows", self._rows, tree.entries, files, takings) or ()
+        batches = self._part_of("the rows", self._rows, tree.history, files, takings) or ()
         newest_stamp = max(anchors.found, key=lambda anchor: (anchor.size, anchor.at), default=None)
         anchored = max(older.size if older is not None else 0, anchors.covered())
         behind = [entry for entry in tree.entries if entry.index >= anchored and entry.fields["at"]]
@@ -246,17 +248,17 @@ class _Check:
             self._wrong("ledger", "the entries are not those of the checkpoint")
         if newest.version >= 0 and log.digests.get(newest.version) != newest.log:
             self._wrong(f"version {newest.version}", "its log entry is not the one that the checkpoint covers")
-        lake = newest.origin.removeprefix("auditlake/")
         expected: int | None = None
-        for entry in tree.entries:
-            if entry.fields.get("lake_id") != lake:
-                self._wrong(f"entry {entry.index}", f"is one of the lake {entry.fields.get('lake_id')}")
+        self._problems += check_inside(tree, log)
+        for entry in tree.history:
+            if (lake := entry.fields.get("lake_id")) != newest.origin.removeprefix("auditlake/"):
+                self._wrong(f"entry {entry.index}", f"is one of the lake {lake}")
             version = entry.fields["version"]
             if version is None:
                 continue
             self._version(entry, version, expected, log)
             expected = version + 1
-        if newest.version >= 0 and expected != newest.version + 1:
+        if newest.version >= 0 and expected != newest.version + len(tree.pending) + 1:
             self._wrong(f"version {newest.version}", "the ledger's last entry is about another one")
         self._newer(tree, newest, log)
 
@@ -267,13 +269,13 @@ class _Check:
             self._wrong(f"entry {entry.index}", f"is about version {version}, which has one already")
         if version and log.digests.get(version - 1) != entry.fields.get("previous_log"):
             self._wrong(f"version {version - 1}", "its log entry is not the one that the ledger recorded")
-        if entry.fields["kind"] != "begin" and log.leaves.get(version) != leaf_hash(entry.data).hex():
+        if entry.fields["kind"] not in ("begin", "foreign") and log.leaves.get(version) != leaf_hash(entry.data).hex():
             self._wrong(f"version {version}", "its commit names another entry of the ledger")
 
     def _newer(self, tree: Tree, newest: SignedCheckpoint, log: DeltaLog) -> None:
         """Versions behind the checkpoint."""
         waiting = leaf_hash(tree.uncounted).hex() if tree.uncounted is not None else None
-        for version in range(newest.version + 1, log.newest + 1):
+        for version in range(newest.version + 1 + len(tree.pending), log.newest + 1):
             if waiting is not None and log.leaves.get(version) == waiting:
                 self._wrong(f"version {version}", f"{_UNSIGNED}: its writer died, and the next commit signs it")
             else:
@@ -287,9 +289,9 @@ class _Check:
             self._wrong("the kept checkpoint", f"is not signed by {keys[-1]}")
         if older.signatures and not keys[-1]:
             self._wrong("ledger", "is unsigned, and the kept checkpoint is signed: the writer since then had no key")
-        first = tree.hashes[: older.size * HASH_SIZE]
-        if len(tree.bundle) < older.size:
-            self._wrong("ledger", f"was set back: it has {len(tree.bundle)} entries, the kept checkpoint {older.size}")
+        first = (tree.hashes + tree.pending_hashes)[: older.size * HASH_SIZE]
+        if (known := len(tree.bundle) + len(tree.pending)) < older.size:
+            self._wrong("ledger", f"was set back: it has {known} entries, the kept checkpoint {older.size}")
         elif root(first) != older.root:
             self._wrong("ledger", f"was rewritten: its first {older.size} entries are not those of the kept checkpoint")
         if log.digests.get(older.version) != older.log:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
+from itertools import takewhile
 from typing import Any
 from urllib.parse import unquote
 
 from auditlake.disk import evidence_json
 from auditlake.disk.files import read_file
 from auditlake.disk.layout import Layout
+from auditlake.ledger.merkle import leaf_hash
 from auditlake.verify.file_claims import FileClaims, claims_of
 from auditlake.verify.model import Problem
 
@@ -23,7 +25,9 @@ class DeltaLog:
     digests: dict[int, str] = field(default_factory=dict)
     """The SHA-256 of each log entry."""
     leaves: dict[int, str] = field(default_factory=dict)
-    """The leaf of the ledger that each commit names."""
+    """The leaf of the ledger that each commit names, or that of the entry which it holds."""
+    entries: dict[int, bytes] = field(default_factory=dict)
+    """The entry of the ledger that each commit holds, where it holds one."""
     quarantine: dict[str, int] = field(default_factory=dict)
     """Files in quarantine/ that commits name, and which version does."""
     live: dict[str, int] = field(default_factory=dict)
@@ -39,6 +43,11 @@ class DeltaLog:
     at: dict[int, dict[str, FileClaims]] = field(default_factory=dict)
     """The files that were part of the versions that have a checkpoint of the log, with what it claims of them."""
     problems: list[Problem] = field(default_factory=list)
+
+    def after(self, version: int) -> list[bytes]:
+        """Return the entries that commits after a version hold, up to one that holds none."""
+        following = (self.entries.get(each) for each in range(version + 1, self.newest + 1))
+        return [data for data in takewhile(lambda data: data is not None, following) if data is not None]
 
 
 def read_log(layout: Layout) -> DeltaLog:
@@ -79,6 +88,9 @@ def _apply(log: DeltaLog, version: int, action: Mapping[str, Any]) -> None:
     if info := action.get("commitInfo"):
         if isinstance(leaf := info.get("auditlake.ledger"), str):
             log.leaves[version] = leaf
+        if isinstance(text := info.get("auditlake.entry"), str):
+            log.entries[version] = text.encode("ascii")
+            log.leaves[version] = leaf_hash(log.entries[version]).hex()
         if isinstance(at := info.get("timestamp"), int):
             log.times[version] = at
         own = info.get("auditlake")

@@ -133,7 +133,8 @@ class Prover:
             self._note = read_file(layout.ledger / "checkpoint", within=layout.root)
         except OSError as error:
             raise LedgerError(f"the lake has no checkpoint: {error.strerror}") from error
-        self._tree = read_tree(layout, (checkpoint := read_checkpoint(self._note)).size)
+        checkpoint = read_checkpoint(self._note)
+        self._tree = read_tree(layout, checkpoint.size, log.after(checkpoint.version))
         self._above = levels(self._tree.hashes)
         if self._tree.problems or self._above[-1] != checkpoint.root:
             raise LedgerError("the ledger is damaged", hint="auditlake verify says where")

@@ -45,6 +45,8 @@ class Tree:
     bundle: list[bytes] = field(default_factory=list)
     """Each entry's bytes."""
     entries: list[LedgerEntry] = field(default_factory=list)
+    pending: list[LedgerEntry] = field(default_factory=list)
+    """Those that commits hold and the checkpoint does not count yet."""
     uncounted: bytes | None = None
     """An entry behind those that are counted: its writer died."""
     problems: list[Problem] = field(default_factory=list)
@@ -53,6 +55,21 @@ class Tree:
     def hashes(self) -> bytes:
         """The leaves of the tree."""
         return b"".join(map(leaf_hash, self.bundle))
+
+    @property
+    def pending_hashes(self) -> bytes:
+        """The leaves that the tree does not have yet."""
+        return b"".join(leaf_hash(entry.data) for entry in self.pending)
+
+    @property
+    def history(self) -> list[LedgerEntry]:
+        """Every entry that tells of the lake, whether or not the checkpoint counts it yet."""
+        return [*self.entries, *self.pending]
+
+    @property
+    def inside(self) -> LedgerEntry | None:
+        """The first entry that lies inside a commit, as do all after it; None if there is none."""
+        return next((entry for entry in self.history if "entries_in_commits" in entry.fields["details"]), None)
 
     @property
     def first_key(self) -> str | None:
@@ -105,8 +122,14 @@ def earlier_keys(layout: Layout) -> dict[str, int]:
     return {each.old: each.index for each in rotations}
 
 
-def read_tree(layout: Layout, size: int) -> Tree:
-    """Read as many entries as a checkpoint counts, and compare every file of the tree with them."""
+def read_tree(layout: Layout, size: int, waiting: Sequence[bytes] = ()) -> Tree:
+    """Read as many entries as a checkpoint counts, and compare every file of the tree with them.
+
+    Args:
+        layout: The lake.
+        size: How many entries the checkpoint counts.
+        waiting: Entries that commits hold and that it does not count: a writer may have put some into the tree.
+    """
     tree = Tree()
     ledger = layout.ledger
     files = {path.relative_to(ledger).as_posix(): path for path in _files(ledger / "tile")}
@@ -116,7 +139,7 @@ def read_tree(layout: Layout, size: int) -> Tree:
     more = files.get(_tile("entries", size // _WIDTH, size % _WIDTH + 1))
     if more is not None and len(longer := _split(read_file(more, within=layout.root)) or []) == size % _WIDTH + 1:
         tree.uncounted = longer[-1]
-    _compare(layout, tree, files, size)
+    _compare(layout, tree, files, size, waiting)
     for index, data in enumerate(tree.bundle):
         try:
             tree.entries.append(read_entry(layout, index, data))
@@ -251,12 +274,14 @@ def tile_files(bundle: Sequence[bytes]) -> dict[str, bytes]:
     return expected
 
 
-def _compare(layout: Layout, tree: Tree, files: Mapping[str, Path], size: int) -> None:
+def _compare(layout: Layout, tree: Tree, files: Mapping[str, Path], size: int, waiting: Sequence[bytes]) -> None:
     """Every file of the tree is as it follows from the entries."""
     if len(tree.bundle) < size:
         return  # said already
     expected = tile_files(tree.bundle)
     ahead = tile_files([*tree.bundle, tree.uncounted]) if tree.uncounted is not None else {}
+    for count in range(len(waiting)):
+        ahead |= tile_files([*tree.bundle, *waiting[: count + 1]])
     for name in expected.keys() - files.keys():
         tree.problems.append(Problem(f"ledger/{name}", "is not there"))
     for name, path in files.items():

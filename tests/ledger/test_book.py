@@ -147,7 +147,7 @@ def test_entries_about_no_commit(lake: AuditLake, template: Path) -> None:
     head = book.read_head(lake.layout)
     assert head is not None
     assert book.record(lake.layout, head, 2, said).size == 4
-    book._put(lake.layout, book._read_rules(lake.layout, head.settings), 4, said, None, 2)
+    book._written(lake.layout, book._entry(lake.layout, book.read_rules(lake.layout, head.settings), 4, said, None, 2))
     lake.ingest(template / "2.jsonl")
 
     check_ledger(lake)

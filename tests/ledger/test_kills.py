@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from auditlake.disk.durable import sync_folder
+from tests.lakes import entries_in_commits
 from tests.ledger.lakes import check_ledger, make_old
 from tests.store import strace
 from tests.store.lakes import BEFORE, cli, copied, made, opened, words, write_events
@@ -29,8 +30,21 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def make_inside(files: Path) -> None:
+    """Put a lake beside the others whose commits hold the ledger's entries, with a policy that was just changed."""
+    if not (files / "inside").exists():
+        with entries_in_commits():
+            lake = made(files / "inside")
+        lake.ingest(files / "first.jsonl")
+        lake.ingest(files / "second.jsonl")
+        policy = lake.layout.policies / "failed_logins.yaml"
+        policy.write_text(policy.read_text() + "# changed\n")
+
+
 def kill_at_calls(template: str, verb: str, files: Path, tmp_path: Path, most: int) -> None:
     log = tmp_path / "trace"
+    if template == "inside":
+        make_inside(files)
     counted = copied(files / template, tmp_path / "counted")
     assert cli(counted, *words(verb, files), prefix=strace.traced(log, strace.CALLS)).returncode == 0
     points = strace.evenly(strace.places(log), most)
@@ -56,7 +70,12 @@ def kill_at_calls(template: str, verb: str, files: Path, tmp_path: Path, most: i
 @strace.needed
 @pytest.mark.parametrize(
     ("template", "verb", "most"),
-    [("lake", "ingest", 1), ("old", "ingest", 1), pytest.param("lake", "compact", 1, marks=pytest.mark.soak)],
+    [
+        ("lake", "ingest", 1),
+        ("old", "ingest", 1),
+        pytest.param("lake", "compact", 1, marks=pytest.mark.soak),
+        pytest.param("inside", "ingest", 8, marks=pytest.mark.soak),
+    ],
 )
 def test_killed_at_chosen_calls(template: str, verb: str, most: int, files: Path, tmp_path: Path) -> None:
     """Killed at a sync, rename, link or unlink, it leaves a lake that the next writer finishes, and that verifies."""
@@ -65,7 +84,10 @@ def test_killed_at_chosen_calls(template: str, verb: str, most: int, files: Path
 
 @strace.needed
 @pytest.mark.soak
-@pytest.mark.parametrize(("template", "verb"), [("lake", "ingest"), ("lake", "compact"), ("old", "ingest")])
+@pytest.mark.parametrize(
+    ("template", "verb"),
+    [("lake", "ingest"), ("lake", "compact"), ("old", "ingest"), ("inside", "ingest"), ("inside", "compact")],
+)
 def test_killed_at_every_call(template: str, verb: str, files: Path, tmp_path: Path) -> None:
     """The same at every such call."""
     kill_at_calls(template, verb, files, tmp_path, 10_000)

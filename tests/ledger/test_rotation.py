@@ -103,7 +103,7 @@ def _text(lake: AuditLake) -> str:
     return (lake.layout.ledger / "checkpoint").read_text().partition("\n\n")[0] + "\n"
 
 
-@pytest.mark.parametrize("where", ["put_next", "_put", "complete", "adopt_next", "half"])
+@pytest.mark.parametrize("where", ["put_next", "_written", "complete", "adopt_next", "half"])
 def test_writers_that_die(where: str, lake: AuditLake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Wherever a rotation dies, the lake verifies with the old key, and the next commit finishes or forgets it."""
     old = public(lake)
@@ -143,7 +143,9 @@ def test_a_key_that_the_old_one_does_not_vouch_for(how: str, lake: AuditLake) ->
     (layout.ledger / "key").write_text(theirs.secret())
     (layout.ledger / "key.pub").write_text(str(theirs.verifier))
     (layout.ledger / "checkpoint").write_bytes(bytes(sign(_text(lake), [theirs])))
-    settled = book.settle(layout, 1, lambda version: commit_leaf(layout, version), lambda: Record("begin", ""))
+    settled = book.settle(
+        layout, 1, lambda version: commit_leaf(layout, version), lambda _: None, lambda: Record("begin", "")
+    )
     book.record(layout, settled, 1, Record("key-rotate", NOW.isoformat(), details=details))
 
     for key in (None, old):

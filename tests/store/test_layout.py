@@ -351,12 +351,12 @@ def test_open_what_is_no_lake(tmp_path: Path) -> None:
 IDENTIFIED = "format_version = 1\nid = '00000000-0000-4000-8000-000000000000'\n"
 HEAD = f"{IDENTIFIED}created = '2026-01-01T00:00:00Z'\n"
 BROKEN = {
-    "": "format_version: expected 1, got nothing",
-    "format_version = 0": "format_version: expected 1, got 0",
-    "format_version = true": "format_version: expected 1, got True",
-    "format_version = 1.0": "format_version: expected 1, got 1.0",
-    "format_version = '1'": "format_version: expected 1, got '1'",
-    "format_version = 2": "has format version 2, this auditlake knows up to 1",
+    "": "format_version: expected 1 or 2, got nothing",
+    "format_version = 0": "format_version: expected 1 or 2, got 0",
+    "format_version = true": "format_version: expected 1 or 2, got True",
+    "format_version = 1.0": "format_version: expected 1 or 2, got 1.0",
+    "format_version = '1'": "format_version: expected 1 or 2, got '1'",
+    "format_version = 3": "has format version 3, this auditlake knows up to 2",
     "format_version = 1": "id: expected a UUID, got nothing",
     "format_version = 1\nid = 'x'": "id: expected a UUID, got 'x'",
     "format_version = 1\nid = 5": "id: expected a UUID, got 5",

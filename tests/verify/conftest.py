@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
 from auditlake import AuditLake
+from auditlake.upkeep.upgrade import upgrade
 from tests.cli.conftest import run
 from tests.lakes import FORMS
-from tests.store.lakes import copied, opened
+from tests.store.lakes import copied, opened, write_events
 from tests.verify.lakes import full_lake
 
 __all__ = ["run"]
@@ -21,22 +23,32 @@ NOT_OF_PARTS = frozenset({
     "test_a_lost_key_of_the_pseudonyms",
 })  # fmt: skip
 """Tests of what does not depend on the form of parts: those on the older form are long ones."""
+INSIDE = ("commits", "upgraded")
+"""The lakes whose commits hold the ledger's entries: tests on them are long ones."""
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark them."""
     for item in items:
-        if isinstance(item, pytest.Function) and item.path.parent == HERE and "[days" in item.name:
-            if item.originalname in NOT_OF_PARTS:
+        if isinstance(item, pytest.Function) and item.path.parent == HERE and "template" in item.fixturenames:
+            form = item.callspec.params["template"]
+            if form in INSIDE or (form == "days" and item.originalname in NOT_OF_PARTS):
                 item.add_marker(pytest.mark.soak)
 
 
-@pytest.fixture(scope="session", params=FORMS)
+@pytest.fixture(scope="session", params=[*FORMS, "upgraded"])
 def template(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The lake with everything: a batch has a part for each class of a day, or one for the day, as it had earlier."""
-    with pytest.MonkeyPatch.context() as patch, FORMS[request.param]():
-        return full_lake(tmp_path_factory.mktemp(request.param), patch).layout.root
+    """The lake with everything: a batch has a part for each class of a day, or one for the day, as it had earlier; the
+    ledger's entries lie inside the commits from the beginning, or from the end of these on, or beside them.
+    """
+    folder = tmp_path_factory.mktemp(request.param)
+    with pytest.MonkeyPatch.context() as patch, FORMS.get(request.param, nullcontext)():
+        lake = full_lake(folder, patch)
+        if request.param == "upgraded":
+            upgrade(lake._context)
+            lake.ingest(write_events(folder / "more.jsonl", range(44, 48)))
+        return lake.layout.root
 
 
 @pytest.fixture

@@ -367,7 +367,8 @@ def test_a_checkpoint_of_the_delta_log_without_types(lake: AuditLake) -> None:
     path = max(lake.layout.log.glob("*.checkpoint.parquet"))
     table = pq.read_table(path)
     adds = [
-        add and {**add, "tags": [(name, '{"login":1}') for name, _ in add["tags"]]} for add in table["add"].to_pylist()
+        add and {**add, "tags": [(name, '{"login":1}') for name, _ in add["tags"] or ()]}
+        for add in table["add"].to_pylist()
     ]
     column = table.schema.get_field_index("add")
     pq.write_table(table.set_column(column, "add", pa.array(adds, table.schema.field("add").type)), path)

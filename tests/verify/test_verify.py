@@ -12,6 +12,7 @@ import pytest
 from auditlake import AuditLake
 from auditlake.disk.layout import Layout
 from auditlake.ledger.book import checkpoint_path
+from auditlake.store.deltalog import commit_entry
 from auditlake.verify.deltalog import DeltaLog
 from auditlake.verify.model import VerifyReport
 from auditlake.verify.tree import days_added, read_tree
@@ -32,7 +33,7 @@ def test_nothing_is_wrong(full: bool, lake: AuditLake) -> None:
 
     assert report.ok, (report.problems, report.batches)
     assert (report.problems, report.notices) == ((), ())
-    assert (report.full, report.size, report.version) == (full, 9, lake.snapshot().version)
+    assert (report.full, report.size, report.version) == (full, report.version + 1, lake.snapshot().version)
     assert report.signed_by.startswith(report.origin)
     told = {(part.day, part.verdict, part.detail) for batch in report.batches for part in batch.parts if part.detail}
     assert {(day, verdict) for day, verdict, _ in told} == {(DELETED, "deleted"), (ERASED, "erased")}
@@ -198,18 +199,23 @@ def test_writers_at_work(lake: AuditLake, tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_what_a_dead_writer_left(lake: AuditLake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A commit that its writer did not live to sign is told as such, until the next one has signed it."""
+    """A commit that its writer did not live to sign is told as such, until the next one has signed it.
+
+    It is wrong where the ledger's entry lies beside the log, and else a notice.
+    """
+    inside = commit_entry(lake.layout, lake.snapshot().version) is not None
 
     def die(*_: object) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("auditlake.store.commit.complete", die)
+        patch.setattr(f"auditlake.store.commit.{'integrate' if inside else 'complete'}", die)
         with pytest.raises(KeyboardInterrupt):
             lake.ingest(write_events(tmp_path / "b.jsonl", range(60, 63)))
     report = checked(lake)
-    assert not report.ok
-    assert any("is not signed yet" in problem.what for problem in report.problems)
+    assert report.ok is inside
+    assert any("is not signed yet" in problem.what for problem in report.problems) is not inside
+    assert any("is not in the ledger's tree yet" in notice.what for notice in report.notices) is inside
 
     lake.ingest(write_events(tmp_path / "c.jsonl", range(63, 66)))
     assert checked(lake).ok

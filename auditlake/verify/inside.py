@@ -1,0 +1,54 @@
+"""Ledgers whose entries lie inside the commits: each entry is the one that the commit of its version holds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from auditlake.disk.layout import Layout
+from auditlake.verify.checkpoints import SignedCheckpoint
+from auditlake.verify.deltalog import DeltaLog
+from auditlake.verify.model import Problem
+from auditlake.verify.tree import Tree, read_entry
+
+_LISTS = ("parts", "adds", "removes", "taken")
+
+
+def read_pending(layout: Layout, tree: Tree, newest: SignedCheckpoint, log: DeltaLog) -> list[Problem]:
+    """Read the entries that commits hold and the newest checkpoint does not count yet into a tree; return notices."""
+    notices: list[Problem] = []
+    for number, data in enumerate(log.after(newest.version)):
+        where = f"version {newest.version + 1 + number}"
+        try:
+            tree.pending.append(read_entry(layout, newest.size + number, data))
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError, OSError) as error:
+            tree.problems.append(Problem(where, f"its entry of the ledger cannot be read: {error}"))
+            break
+        if tree.inside is None:
+            tree.problems.append(Problem(where, "is unknown to the ledger, whose entries do not lie inside commits"))
+        else:
+            what = "is not in the ledger's tree yet, so no checkpoint vouches for it"
+            notices.append(Problem(where, f"{what}: the next commit, or auditlake checkpoint, puts it there"))
+    return notices
+
+
+def check_inside(tree: Tree, log: DeltaLog) -> Iterator[Problem]:
+    """Compare each entry that lies inside a commit with the log, and yield what is wrong; nothing where none does."""
+    if (first := tree.inside) is None:
+        return
+    place = {"index": first.index, "version": first.fields["version"]}
+    if first.fields["details"]["entries_in_commits"] != place:
+        yield Problem(f"entry {first.index}", "does not say truly from where on entries lie inside commits")
+    for entry in tree.history:
+        version = entry.fields["version"]
+        if entry.index < first.index:
+            continue
+        if version is None:
+            yield Problem(
+                f"entry {entry.index}", "is about no version, and lies behind entries that lie inside commits"
+            )
+        elif entry.fields["kind"] == "foreign":
+            if version in log.entries or any(entry.fields[name] for name in _LISTS):
+                yield Problem(f"entry {entry.index}", "says that another program made the version, which is not so")
+            yield Problem(f"version {version}", "is unknown to the ledger: another program made it")
+        elif log.entries.get(version) != entry.data:
+            yield Problem(f"version {version}", "its commit does not hold its entry of the ledger")

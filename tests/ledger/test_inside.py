@@ -1,0 +1,325 @@
+"""Lakes of format 2: the ledger's entries lie inside the commits, and tree and checkpoint follow from the log."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import auditlake
+from auditlake import AuditLake
+from auditlake.errors import LakeFormatError, LedgerError
+from auditlake.ledger import book
+from auditlake.ledger.tiles import Tiles
+from auditlake.store import commit
+from auditlake.store.deltalog import commit_entry
+from auditlake.upkeep.upgrade import upgrade
+from auditlake.verify.prove import verify_proof
+from tests.lakes import entries_in_commits
+from tests.ledger.lakes import check_ledger, entries
+from tests.soak import mostly
+from tests.store.lakes import copied, ids, made, opened, write_events
+from tests.verify.lakes import checked
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a lake of format 2 with one ingest, a lake of format 1 with one, and a second input."""
+    folder = tmp_path_factory.mktemp("template")
+    write_events(folder / "0.jsonl", range(6))
+    write_events(folder / "1.jsonl", range(4, 10))
+    with entries_in_commits():
+        made(folder / "lake").ingest(folder / "0.jsonl")
+    made(folder / "old").ingest(folder / "0.jsonl")
+    return folder
+
+
+@pytest.fixture
+def lake(template: Path, tmp_path: Path) -> AuditLake:
+    """A copy of that lake."""
+    return opened(copied(template / "lake", tmp_path / "lake"))
+
+
+@pytest.fixture
+def old(template: Path, tmp_path: Path) -> AuditLake:
+    """A copy of the one of format 1."""
+    return opened(copied(template / "old", tmp_path / "old"))
+
+
+def edit_policy(lake: AuditLake) -> None:
+    """Change a policy by hand."""
+    path = lake.layout.policies / "failed_logins.yaml"
+    path.write_text(path.read_text() + "# changed\n")
+
+
+def kinds(lake: AuditLake) -> list[tuple[str, int | None]]:
+    """The kind and the version of each entry."""
+    return [(entry.kind, entry.version) for entry in entries(lake)]
+
+
+def test_every_version_holds_its_entry(lake: AuditLake, template: Path) -> None:
+    """Entries about no commit are commits without files, so the index of an entry is its version."""
+    edit_policy(lake)
+    lake.ingest(template / "1.jsonl")
+    lake.ledger.rotate_key()
+    lake.compact(grace_seconds=0)
+
+    check_ledger(lake)
+    assert kinds(lake) == [
+        ("begin", 0), ("append", 1), ("policy-change", 2), ("append", 3), ("key-rotate", 4), ("rewrite", 5),
+    ]  # fmt: skip
+    held = [commit_entry(lake.layout, version) for version in range(6)]
+    assert held == list(book.tiles(lake.layout).entries(0, 6))
+    report = checked(lake)
+    assert (report.problems, report.notices) == ((), ())
+    assert "format_version = 2\n" in lake.layout.config.read_text()
+
+
+STEPS: dict[str, tuple[Any, str, bool]] = {
+    "before the commit": (commit, "_settle", False),
+    "after the commit": (commit, "_settle", True),
+    "the entry": (Tiles, "put_entry", True),
+    "the tree": (Tiles, "put_hash", True),
+    "the checkpoint": (book, "write", True),
+    "tidying up": (Tiles, "tidy", True),
+}
+
+
+class Killed(BaseException):
+    """What a writer dies of."""
+
+
+def die_at(step: str, monkeypatch: pytest.MonkeyPatch, verb: Any) -> None:
+    """Let a verb die at a step."""
+    room, name, after = STEPS[step]
+    original = getattr(room, name)
+
+    def dying(*arguments: Any, **options: Any) -> None:
+        if after:
+            original(*arguments, **options)
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(room, name, dying)
+        with pytest.raises(Killed):
+            verb()
+
+
+@pytest.mark.parametrize("step", mostly(STEPS, always=["after the commit"]))
+def test_a_dead_writer(step: str, lake: AuditLake, template: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A commit is in the ledger as soon as it is in the log; until it is in the tree, a verification names it."""
+    die_at(step, monkeypatch, lambda: lake.ingest(template / "1.jsonl"))
+
+    is_committed = step != "before the commit"
+    assert lake.snapshot().version == 1 + is_committed
+    report = checked(opened(lake.layout.root))
+    waiting = [each.where for each in report.notices if "is not in the ledger's tree yet" in each.what]
+    assert report.problems == ()
+    assert waiting == (["version 2"] if step in {"after the commit", "the entry", "the tree"} else [])
+    lake.ingest(write_events(lake.layout.root / "more.jsonl", range(20, 24)))
+    check_ledger(lake)
+    assert (checked(lake).problems, len(entries(lake))) == ((), 3 + is_committed)
+
+
+@pytest.mark.soak
+def test_a_rotation_whose_writer_died(lake: AuditLake, template: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A new key that a commit names signs with the old one once the next writer integrates that commit."""
+    key = (lake.layout.ledger / "key.pub").read_text()
+    die_at("after the commit", monkeypatch, lake.ledger.rotate_key)
+    assert checked(lake, public_key=key).ok
+
+    lake.ingest(template / "1.jsonl")
+    assert (lake.layout.ledger / "key.pub").read_text() != key
+    assert checked(lake, public_key=key).problems == checked(lake).problems == ()
+    check_ledger(lake)
+
+
+@pytest.mark.soak
+def test_the_tree_follows_from_the_log(lake: AuditLake, template: Path, tmp_path: Path) -> None:
+    """Integrated again from an earlier state, tree and checkpoint have the same bytes; a kept checkpoint holds."""
+    earlier = copied(lake.layout.ledger, tmp_path / "ledger")
+    lake.ingest(template / "1.jsonl")
+    edit_policy(lake)
+    lake.ingest(write_events(tmp_path / "more.jsonl", range(20, 24)))
+    newest = lake.ledger.checkpoint()
+    shutil.rmtree(lake.layout.ledger / "tile")
+    shutil.copytree(earlier / "tile", lake.layout.ledger / "tile")
+    shutil.copy(earlier / "checkpoint", lake.layout.ledger)
+
+    report = checked(lake, checkpoint=newest)
+    assert (report.problems, len(report.notices)) == ((), 3)
+    with changed(lake, 4, lambda text: text.replace('"kind":"append"', '"kind":"report"')):
+        assert "was rewritten" in str(checked(lake, checkpoint=newest).problems)
+    assert lake.ledger.checkpoint() == newest
+    check_ledger(lake)
+
+
+@pytest.mark.soak
+def test_checkpoints_of_the_log_are_recorded(lake: AuditLake, template: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A commit that only holds an entry records the checkpoint of the log which the commit before it made."""
+    monkeypatch.setattr("auditlake.store.log_checkpoint.EVERY", 2)
+    lake.ingest(template / "1.jsonl")
+    edit_policy(lake)
+    lake.ingest(write_events(lake.layout.root / "more.jsonl", range(20, 24)))
+
+    assert lake.layout.delta_checkpoint(2).name in entries(lake)[3].details["delta_checkpoint"]
+    unrecorded = lake.layout.delta_checkpoint(lake.snapshot().version).name  # of the newest version
+    assert checked(lake).problems == ()
+    assert [each.where for each in checked(lake).notices] == [f"events/_delta_log/{unrecorded}"]
+
+
+def test_another_program(lake: AuditLake, template: Path) -> None:
+    """A commit of another program gets an entry that says so, a verification names it, and the places stay."""
+    lake.layout.commit(2).write_text('{"commitInfo":{"operation":"OPTIMIZE"}}\n')
+    lake.ingest(template / "1.jsonl")
+
+    assert kinds(lake) == [("begin", 0), ("append", 1), ("foreign", 2), ("append", 3)]
+    assert entries(lake)[2].policies == entries(lake)[1].policies
+    assert [str(each) for each in checked(lake).problems] == [
+        "version 2: is unknown to the ledger: another program made it"
+    ]
+
+
+@contextmanager
+def changed(lake: AuditLake, version: int, change: Any) -> Iterator[None]:
+    """Change the entry that a commit holds, for a while."""
+    before = lake.layout.commit(version).read_bytes()
+    rewritten(lake, version, change)
+    yield
+    lake.layout.commit(version).write_bytes(before)
+
+
+def rewritten(lake: AuditLake, version: int, change: Any) -> None:
+    """Change the entry that a commit holds."""
+    path = lake.layout.commit(version)
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    for line in lines:
+        if info := line.get("commitInfo"):
+            info["auditlake.entry"] = change(info["auditlake.entry"])
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+
+ATTACKS: dict[str, Any] = {
+    "another entry": lambda text: text.replace('"kind":"append"', '"kind":"report"'),
+    "an entry of another version": lambda text: text.replace('"version":1', '"version":0'),
+    "none": lambda _: None,
+    "no entry": lambda _: "x",
+}
+
+
+@pytest.mark.parametrize("attack", mostly(ATTACKS, always=["another entry"]))
+def test_entries_changed_in_the_log(attack: str, lake: AuditLake, template: Path) -> None:
+    """A changed entry in the log is found, and nothing is built on it."""
+    rewritten(lake, 1, ATTACKS[attack])
+
+    assert any("version 1" in each.where for each in checked(lake).problems)
+    with pytest.raises(LedgerError, match="version 1"):
+        lake.ingest(template / "1.jsonl")
+
+
+@pytest.mark.parametrize("attack", mostly([name for name in ATTACKS if name != "none"], always=["another entry"]))
+def test_entries_changed_before_they_are_integrated(
+    attack: str, lake: AuditLake, template: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An entry that is not that of its commit gets no signature."""
+    die_at("after the commit", monkeypatch, lambda: lake.ingest(template / "1.jsonl"))
+    rewritten(lake, 2, lambda text: ATTACKS[attack](text).replace('"version":2', '"version":1'))
+
+    assert not checked(lake).ok
+    with pytest.raises(LedgerError):
+        lake.ingest(write_events(lake.layout.root / "more.jsonl", range(20, 24)))
+
+
+@pytest.mark.soak
+def test_a_ledger_removed(lake: AuditLake, template: Path) -> None:
+    """The log says that there was a ledger: none is begun anew."""
+    shutil.rmtree(lake.layout.ledger)
+
+    with pytest.raises(LedgerError, match="is gone"):
+        lake.ingest(template / "1.jsonl")
+    assert not checked(lake).ok
+
+
+@pytest.mark.soak
+def test_rules_changed_while_a_commit_is_prepared(
+    lake: AuditLake, template: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The commit is refused, since one about the change must come first; run again, it lands."""
+    original = commit._check
+
+    def changing(*arguments: Any) -> None:
+        original(*arguments)
+        edit_policy(lake)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(commit, "_check", changing)
+        with pytest.raises(LedgerError, match="changed while a commit was prepared"):
+            lake.ingest(template / "1.jsonl")
+    lake.ingest(template / "1.jsonl")
+    check_ledger(lake)
+
+
+# From format 1
+
+
+def test_upgrade(old: AuditLake, template: Path, tmp_path: Path) -> None:
+    """One commit; what was made before verifies after it, and entries go on behind those that there are."""
+    edit_policy(old)
+    old.ingest(template / "1.jsonl")
+    event_id = ids(old)[0]
+    kept, proof = old.ledger.checkpoint(), old.ledger.prove(event_id)
+    key = (old.layout.ledger / "key.pub").read_text()
+    before = kinds(old)
+
+    assert upgrade(old._context) == 3
+    lake = opened(old.layout.root)
+    assert upgrade(lake._context) is None
+    lake.ingest(write_events(tmp_path / "more.jsonl", range(20, 24)))
+    assert kinds(lake) == [*before, ("upgrade", 3), ("append", 4)]
+    assert entries(lake)[-2].details["entries_in_commits"] == {"index": len(before), "version": 3}
+    check_ledger(lake)
+    report = checked(lake, checkpoint=kept, public_key=key)
+    assert (report.problems, report.notices, report.anchored) == ((), (), len(before))
+    assert verify_proof(proof, public_key=key).size == len(before)
+    assert verify_proof(lake.ledger.prove(event_id), public_key=key).size == len(before) + 2
+
+
+@pytest.mark.parametrize("step", mostly(STEPS, always=["before the commit"]))
+def test_an_upgrade_that_dies(step: str, old: AuditLake, template: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whenever it dies, the lake is of one format or the other, and goes on."""
+    die_at(step, monkeypatch, lambda: upgrade(old._context))
+
+    lake = opened(old.layout.root)
+    assert checked(lake).problems == ()
+    lake.ingest(template / "1.jsonl")
+    check_ledger(lake)
+    upgrade(lake._context)
+    lake.ingest(write_events(lake.layout.root / "more.jsonl", range(20, 24)))
+    check_ledger(lake)
+    assert checked(lake).problems == ()
+    assert [entry.kind for entry in entries(lake)].count("upgrade") == 1
+
+
+def test_a_program_that_does_not_know_the_format(lake: AuditLake, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It says so, and what to do."""
+    monkeypatch.setattr("auditlake.config.INSIDE", 1)
+
+    with pytest.raises(LakeFormatError, match="has format version 2, this auditlake knows up to 1") as told:
+        auditlake.open(lake.layout.root)
+    assert "install that one" in str(told.value.hint)
+
+
+@pytest.mark.soak
+def test_an_upgrade_made_up(old: AuditLake, template: Path) -> None:
+    """A commit of a lake of format 1 that holds an entry which is no upgrade is not counted."""
+    data = book.tiles(old.layout).entry(1).replace(b'"version":1', b'"version":2').decode()
+    old.layout.commit(2).write_text(json.dumps({"commitInfo": {"auditlake.entry": data}}) + "\n")
+
+    assert any("is unknown to the ledger" in each.what for each in checked(old).problems)
+    with pytest.raises(LedgerError):
+        old.ingest(template / "1.jsonl")
