@@ -32,7 +32,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark them."""
     for item in items:
         if isinstance(item, pytest.Function) and item.path.parent == HERE and "template" in item.fixturenames:
-            form = item.callspec.params["template"]
+            form = item.callspec.params.get("template")
             if form in INSIDE or (form == "days" and item.originalname in NOT_OF_PARTS):
                 item.add_marker(pytest.mark.soak)
 
