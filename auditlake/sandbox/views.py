@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -272,7 +272,7 @@ class Tables:
                 "policy_id": each.id, "name": each.name, "description": each.description, "severity": each.severity,
                 "required_events": list(each.required_events), "alert_threshold": _double(each.alert_threshold),
                 "window_length": each.shown_window, "condition": condition,
-                "group_by": [_HIDDEN if value in hidden else value for value in each.group_by],
+                "group_by": [*_named(each, hidden).values()],
                 "scope": scope, "coverage": each.coverage, "max_gap": each.shown_max_gap,
                 "retention_period": _length(each.retention_period), "max_retention": _length(each.max_retention),
                 "controls": json.dumps({name: list(ids) for name, ids in each.controls.items()}, ensure_ascii=False),
@@ -309,7 +309,8 @@ class Tables:
         if not masking.hides(group) and (finding.peak is None or not hidden):
             values = json.dumps(dict(group), ensure_ascii=False) if group else None
             return {"finding_id": finding.id, "group_values": values, "message": finding.message}
-        masked = {_HIDDEN if name in hidden else name: value for name, value in masking.shown_group(group).items()}
+        names = _named(policy, hidden)
+        masked = {names.get(name, name): value for name, value in masking.shown_group(group).items()}
         unsaid = hidden.intersection(measure_of(policy).expressions(policy))
         message = _HIDDEN if unsaid else measure_of(policy).told(policy, masked, finding.peak or 0, finding.evidence)
         return {
@@ -465,6 +466,11 @@ def _stopped(connection: duckdb.DuckDBPyConnection, deadline: float) -> Iterator
     finally:
         done.set()
         watching.join()
+
+
+def _named(policy: Policy, hidden: Collection[str]) -> dict[str, str]:
+    """Return what each value is called that a policy groups by: by its place where its name is hidden."""
+    return {text: f"value {n}" if text in hidden else text for n, text in enumerate(policy.group_by, 1)}
 
 
 def _double(number: Number | None) -> float | None:

@@ -24,7 +24,7 @@ from (values
   ('policies', 'required_events', 'varchar[]', 'the event types it governs'),
   ('policies', 'alert_threshold', 'double', 'from which measure, as of how many events, in one window on there is a finding; null: it counts none'),
   ('policies', 'window_length', 'varchar', 'the length of the rolling window; null without a threshold'),
-  ('policies', 'group_by', 'varchar[]', 'the columns that the threshold is counted by'),
+  ('policies', 'group_by', 'varchar[]', 'the columns and expressions that the threshold is counted by; an expression over a masked column is called value and its place'),
   ('policies', 'condition', 'varchar', 'what narrows the threshold question; null where it reads a masked column'),
   ('policies', 'scope', 'varchar', 'what narrows coverage, gaps, fields and threshold, and never retention: of such a policy no number of findings is about all of its events; null: nothing does, or it reads a masked column'),
   ('policies', 'coverage', 'varchar', 'whether every type must occur: required or optional'),

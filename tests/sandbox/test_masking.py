@@ -373,6 +373,21 @@ def test_verdicts(tmp_path: Path) -> None:
     assert not ids["hide"] & ids["erika"]  # who guesses a name could compute the true one
 
 
+def test_groups_of_hidden_values(tmp_path: Path) -> None:
+    """Each expression over a hidden column stays a value of its own, which is named by its place."""
+    lake = judged_lake(tmp_path)
+    values = """["details ->> '$.a'", user_id, "details ->> '$.b'"]"""
+    lake.layout.policy("failures").write_text(POLICY.replace("[user_id]", values))
+    at = (NOW - timedelta(hours=each) for each in (3, 2, 1))
+    lake.ingest([auditlake.AuditEvent("auth_failure", each, user_id="u9", details={"a": 1, "b": 2}) for each in at])
+    (lake.layout.root / "auditor.yaml").write_text("principals: {hide: {columns: {details: hide}}}")
+    with session(lake, principal="hide") as opened:
+        ((group, message),) = opened.sql("select group_values, message from findings").fetchall()
+        assert opened.sql("select group_by from policies").fetchall() == [(["value 1", "user_id", "value 3"],)]
+    assert json.loads(group) == {"value 1": None, "user_id": "u9", "value 3": None}
+    assert message == ("3 events within 24h for value 1 (hidden), user_id u9, value 3 (hidden): the threshold is 3")
+
+
 def test_errors_of_judging(masked: auditlake.AuditLake, monkeypatch: pytest.MonkeyPatch) -> None:
     """What goes wrong with true values while policies are judged is not told to who may not see them."""
 
