@@ -28,7 +28,7 @@ _WHOLE = 1 << 63
 """Peaks from here on, and those with decimals, make the column of peaks one of doubles."""
 _LARGEST = 100
 _ROWS = 10_000
-_AT_ONCE = 10 * _ROWS
+_AT_ONCE = 4 * _ROWS
 """Of episodes that are kept as columns."""
 _TAKEN = ("accepted_entry", "accepted_until", "accepted_owner")
 _NAMED = 32

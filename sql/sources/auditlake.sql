@@ -204,7 +204,7 @@ from extended;
 
 -- name: is_json()
 -- Whether a text is taken for JSON because of how it begins.
-create or replace temp macro is_json(t) as regexp_matches(t, '^[{\[]');
+create or replace temp macro is_json(t) as (t like '{%' or t like '[%');
 
 -- name: json_of_row()
 -- The JSON that a column of a table has: a text that begins with a bracket, and every text of what a lake exported, is
