@@ -18,13 +18,14 @@ from auditlake.policies.deleted_days import deletions
 from auditlake.policies.evaluate import evaluate
 from auditlake.policies.model import Number, Policy, asked_by_none, kept_by_none
 from auditlake.policies.question import Question, earlier
+from auditlake.policies.sieve import FEWEST
 from auditlake.query.view import judging_engine
 from auditlake.remembered.memory import LakeMemory
 from auditlake.reports.build import build_report
 from auditlake.reports.model import Report
 from auditlake.store.deltalog import foreign_versions
 from auditlake.store.model import Snapshot
-from auditlake.summaries.lake import is_as_named, lake_summaries
+from auditlake.summaries.lake import LakeSummaries, is_as_named, lake_summaries
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +89,10 @@ def lake_statistics(context: LakeContext, as_of: Instant | None, users: int, *, 
         instant = judged_as_of(as_of, context.now)
         counts = lake_summaries(context, engine, snapshot, kept=cache)
         memory, most = None, context.config.reports.remember_mb * 1_000_000
-        if cache and most and engine.shown_beside is None and is_as_named(engine, snapshot):
+        if cache and most and is_as_named(engine, snapshot):
             memory = LakeMemory(context.layout, snapshot, engine, policies, (), most)
-        return statistics(engine, context.layout, policies, instant, snapshot, users, counts, memory)
+        waits = engine.shown_beside is not None
+        return statistics(engine, context.layout, policies, instant, snapshot, users, counts, memory, waits=waits)
 
 
 def statistics(
@@ -102,6 +104,8 @@ def statistics(
     users: int,
     counts: Summaries,
     memory: LakeMemory | None,
+    *,
+    waits: bool = False,
 ) -> Statistics:
     """Ask the ``events`` of an engine.
 
@@ -114,6 +118,7 @@ def statistics(
         users: How many users to name.
         counts: What counts the events of the engine.
         memory: What may be known of the policies.
+        waits: Whether the landing has events that are in no file.
     """
     for file, name, adds_up in (("types", "type_counts", False), ("users", "user_counts", True)):
         part = statement(f"summaries/{file}.sql", name)
@@ -126,7 +131,13 @@ def statistics(
         if policy.alert_threshold is not None
     ]
     deleted = deletions(layout, snapshot.version, policies)
-    answers = evaluate(engine, asked, policies, with_queries=False, deleted=deleted, memory=memory, summaries=counts)
+    if waits and _matter(engine, policies, first):
+        memory = None
+    # Only files are remembered: where more matters, kept counts answer what the whole of the past decides.
+    fewest = 1 if memory is None and isinstance(counts, LakeSummaries) else FEWEST
+    answers = evaluate(
+        engine, asked, policies, fewest=fewest, with_queries=False, deleted=deleted, memory=memory, summaries=counts
+    )
     judged = {each.policy.id: build_report(each) for each in answers}
     return Statistics(
         as_of=as_of,
@@ -147,6 +158,16 @@ def statistics(
         ),
         foreign_versions=tuple(foreign_versions(layout, snapshot.version)),
     )
+
+
+def _matter(engine: Engine, policies: Sequence[Policy], first: datetime | None) -> bool:
+    """Return whether events that are in no file can matter to a policy: not what auditlake writes about itself later
+    than the first event of all, if no policy asks about it.
+    """
+    types = sorted({name for policy in policies for name in policy.required_events})
+    part = statement("queries/statistics.sql", "waiting")
+    ((number,),) = engine.rows(part.text, part.bind({"types": types, "first": first}))
+    return bool(number)
 
 
 def _standing(policy: Policy, by_type: Mapping[str, int], report: Report | None) -> PolicyStatistics:

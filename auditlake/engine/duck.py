@@ -168,7 +168,7 @@ class EventsView:
         show: Makes the view of some of the files.
         asked: What it shows at first; all if None.
         beside: The table whose rows it shows too, if any.
-        is_whole: Whether it shows every event of these files and no other, and they are those of the snapshot.
+        is_whole: Whether it shows every event of these files, and they are those of the snapshot.
         has_only: Returns whether all events in the files that can matter to what is asked are known to be of some
             types; if None, that is never known.
     """

@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property, partial
 from typing import Any
@@ -24,7 +23,7 @@ from auditlake.engine.statements import statement
 from auditlake.engine.timings import answered_by, stage
 from auditlake.events.times import instant, micros
 from auditlake.policies import merge
-from auditlake.policies.compile import CompiledQuery, compile_by_day, moments_of, samples_again, told_by_day
+from auditlake.policies.compile import CompiledQuery, compile_by_day, moments_of, samples_again
 from auditlake.policies.condition import ConditionError
 from auditlake.policies.day_rows import day_and_rest, days_with_more, encoded, of_others
 from auditlake.policies.days import DAY, Part, parts_of, stretches
@@ -32,7 +31,6 @@ from auditlake.policies.evaluate import Answers as PolicyAnswers
 from auditlake.policies.evaluate import Known, Runner, Samples, sorted_by
 from auditlake.policies.few_days import DAYS_AT_ONCE, counted_together, has_few, is_counted, keep_events
 from auditlake.policies.holds import Hold
-from auditlake.policies.kinds import measure_of
 from auditlake.policies.kinds.model import Inquiry
 from auditlake.policies.kinds.retention_due import is_by_day
 from auditlake.policies.kinds.threshold import group_values
@@ -40,18 +38,17 @@ from auditlake.policies.many_events import IN_ARRAYS, counted_by_day
 from auditlake.policies.model import Policy
 from auditlake.policies.question import Question, earlier
 from auditlake.policies.sieve import Sieve, sieve
+from auditlake.remembered.asks import EPISODES, FORM, Ask, asks_of, nothing
 from auditlake.remembered.files import OF_ALL, DayFiles, Entries, Entry, Remembered, question_digest, read, write
 from auditlake.store.file_types import type_names
 from auditlake.store.model import Snapshot
 from auditlake.store.narrowed import Chooser
 from auditlake.store.snapshot import file_paths
 
-FORM = 1
-"""Of the answers: to be raised when they change."""
-_EVENTS, _EPISODES, _TOTALS, _FIELDS, _SILENCES, _SAMPLES = (
-    "events_by_day", "episodes_by_day", "totals_by_day", "fields_by_day", "silences_by_day", "samples",
+_EVENTS, _TOTALS, _FIELDS, _SILENCES, _SAMPLES = (
+    "events_by_day", "totals_by_day", "fields_by_day", "silences_by_day", "samples",
 )  # fmt: skip
-_COUNTING = {_EPISODES, _TOTALS}
+_COUNTING = {EPISODES, _TOTALS}
 """The queries that a policy's condition decides on."""
 MOST_PIECES = 5_000
 """How many pieces of episodes a day may have to be remembered: many more are quicker found than read."""
@@ -62,9 +59,7 @@ _BY_DAY = re.compile(r".*_by_day|daily_peaks|evidence_(carried|begun)")
 _ODD = (TypeError, ValueError, LookupError, AttributeError, OverflowError, RecursionError)
 """What comes of an entry into which another program wrote anything."""
 _Key = tuple[str, str]
-"""The file and the query of an :class:`_Ask`."""
-_SOME_DAY = Question(*map(instant, (2 * DAY - 1, DAY - 1, 2 * DAY - 1)))
-"""What statements are compiled about to tell them apart."""
+"""The file and the query of an :class:`auditlake.remembered.asks.Ask`."""
 _TEXTS = 8
 """How many columns of text a sample has behind its instant."""
 _FILE = "policies/by_day.sql"
@@ -72,30 +67,6 @@ FEWEST = 200_000
 """From how many events on to look their counts up is quicker than to count them."""
 _MANY = 8
 """Where one of so many files of the lake would be read, the log is asked which of them can matter."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Ask:
-    """Something that is asked of days: a query of a policy, or the events of all types."""
-
-    policy: Policy | None
-    query: str
-    digest: str
-    back: int
-    """How many microseconds it looks back."""
-
-    @property
-    def file(self) -> str:
-        return OF_ALL if self.policy is None else self.policy.id
-
-    def first(self, part: Part) -> int:
-        """Return the first day whose files matter to what is said of a part of a day."""
-        return max(part.since + 1 - self.back, 0) // DAY
-
-    @property
-    def bridged(self) -> int:
-        """Return how many days between two that are missing are better asked about as well: they are read anyway."""
-        return -(-self.back // DAY) + 1
 
 
 class LakeMemory:
@@ -124,7 +95,7 @@ class LakeMemory:
         self._most = most
         self._summaries_on = summaries
         self._summaries: Summaries | None = None
-        self._of_all = _Ask(None, _EVENTS, question_digest(FORM, statement(_FILE, _EVENTS).text), 0)
+        self._of_all = Ask(None, _EVENTS, question_digest(FORM, statement(_FILE, _EVENTS).text), 0)
         self._read: dict[str, Remembered] = {}
         self._changed: set[str] = set()
         self._answers: dict[tuple[str, str], dict[Part, merge.Answer]] = {}
@@ -139,8 +110,8 @@ class LakeMemory:
     def recall(self, asked: Sequence[tuple[Policy, Question]]) -> Mapping[str, Known]:
         """Return what is known of policies, by their ids; what was missing is known then, and remembered."""
         sound = [(policy, question) for policy, question in asked if policy.fault is None]
-        asks = {policy.id: _asks_of(policy) for policy, _ in sound}
-        wanted: dict[_Key, tuple[_Ask, set[Part]]] = {}
+        asks = {policy.id: asks_of(policy) for policy, _ in sound}
+        wanted: dict[_Key, tuple[Ask, set[Part]]] = {}
         for policy, question in sound:
             for ask, parts in self._wanted(policy, question, asks[policy.id]):
                 wanted.setdefault((ask.file, ask.query), (ask, set()))[1].update(parts)
@@ -159,8 +130,8 @@ class LakeMemory:
         return known
 
     def _wanted(
-        self, policy: Policy, question: Question, asks: Mapping[str, _Ask]
-    ) -> Iterator[tuple[_Ask, Iterable[Part]]]:
+        self, policy: Policy, question: Question, asks: Mapping[str, Ask]
+    ) -> Iterator[tuple[Ask, Iterable[Part]]]:
         since, until, as_of = self._bounds(question)
         window = _window_start(policy, question)
         # The events of a day lie in its files.
@@ -170,7 +141,7 @@ class LakeMemory:
         )
         yield self._of_all, (*ever, *period, *recent, *later)
         for name, ask in asks.items():
-            if name == _EPISODES:
+            if name == EPISODES:
                 yield ask, parts_of(since, until)
             elif name == _SILENCES:
                 yield ask, self._of_whole_days(since, as_of)
@@ -206,7 +177,7 @@ class LakeMemory:
     def _of_whole_days(self, since: int, until: int) -> list[Part]:
         return [part for part in parts_of((since + 1) // DAY * DAY - 1, until) if part.day in self._files.days]
 
-    def _known(self, policy: Policy, question: Question, asks: Mapping[str, _Ask]) -> Known:
+    def _known(self, policy: Policy, question: Question, asks: Mapping[str, Ask]) -> Known:
         inquiry = Inquiry(
             policy, self._policies, question, tuple(h for h in self._holds if h.is_active(question.as_of))
         )
@@ -224,8 +195,8 @@ class LakeMemory:
             known["retention"] = merge.retention(times, inquiry)
         if _FIELDS in asks:
             known["field_counts"] = merge.fields(self._of_period((policy.id, _FIELDS), since, until))
-        if _EPISODES in asks:
-            found = merge.episodes(policy, self._of_period((policy.id, _EPISODES), since, until))
+        if EPISODES in asks:
+            found = merge.episodes(policy, self._of_period((policy.id, EPISODES), since, until))
             for key, *_ in found["rolling_counts"]:
                 if len(values := group_values(key)) != len(policy.group_by) or not _are_texts(values):
                     raise ValueError("no group")
@@ -257,20 +228,20 @@ class LakeMemory:
         return any(entry is not None and entry.answer is _TOO_MANY for _, entry in found)
 
     def _entries_of(self, policy: Policy, question: Question) -> Iterator[tuple[Part, Entry | None]]:
-        ask = _asks_of(policy).get(_EPISODES) or self._of_all
+        ask = asks_of(policy).get(EPISODES) or self._of_all
         entries = self._entries(ask.file, ask.query, ask.digest)
         since, until, _ = self._bounds(question)
         parts = parts_of(since, until)
         return ((part, self._entry(ask, entries, part)) for part in parts)
 
-    def _entry(self, ask: _Ask, entries: Entries, part: Part) -> Entry | None:
+    def _entry(self, ask: Ask, entries: Entries, part: Part) -> Entry | None:
         entry = entries.get(str(part.day)) if part.is_whole else None
         is_so = entry is not None and entry.key == self._files.key(ask.digest, ask.first(part), part.day)
         return entry if is_so else None
 
-    def _fill(self, wanted: Iterable[tuple[_Ask, set[Part]]]) -> None:
+    def _fill(self, wanted: Iterable[tuple[Ask, set[Part]]]) -> None:
         """Look up what is wanted, and ask what is not there."""
-        missing: dict[Part, list[_Ask]] = {}
+        missing: dict[Part, list[Ask]] = {}
         for ask, parts in wanted:
             answers = self._answers.setdefault((ask.file, ask.query), {})
             entries = self._entries(ask.file, ask.query, ask.digest)
@@ -281,14 +252,14 @@ class LakeMemory:
                         self._failed.add(ask.file)
             for stretch in stretches(parts - answers.keys(), ask.bridged):
                 if self._is_silent(ask, stretch):
-                    self._take(ask, *stretch, _nothing(ask, stretch))
+                    self._take(ask, *stretch, nothing(ask, stretch))
                 else:
                     missing.setdefault(stretch, []).append(ask)
         for stretch, asks in sorted(missing.items(), key=lambda each: each[0]):
             if asks := [each for each in asks if each.file not in self._failed]:
                 self._ask(*stretch, asks)
 
-    def _is_silent(self, ask: _Ask, stretch: Part) -> bool:
+    def _is_silent(self, ask: Ask, stretch: Part) -> bool:
         """Return whether no day that matters to what is said of a stretch of time has an event of a policy's types."""
         if ask.policy is None:
             return False
@@ -297,14 +268,14 @@ class LakeMemory:
             return not any(each.day in days for name in types for each in self._heard_ever.days(name))
         return False  # another program may have written anything there
 
-    def _ask(self, since: int, until: int, asks: Sequence[_Ask]) -> None:
+    def _ask(self, since: int, until: int, asks: Sequence[Ask]) -> None:
         """Ask about a stretch of time, and remember what is said of whole days."""
         question = Question(instant(until), instant(since), instant(until))
         days = range(min(ask.first(Part(since, until)) for ask in asks), until // DAY + 1)
         engine = self._engine(days)
         events = sum(each.rows for day in days for each in self._files.files(day))
         is_few = has_few(len(days), events)
-        wanted: dict[str, tuple[Policy, dict[str, _Ask]]] = {}
+        wanted: dict[str, tuple[Policy, dict[str, Ask]]] = {}
         for ask in asks:
             if ask.policy is None:
                 self._take(ask, since, until, {_EVENTS: self._events_by_day(engine, question, events)})
@@ -329,7 +300,7 @@ class LakeMemory:
             for query in queries:
                 of_days = {each.name: rows_of[each.name] for each in query.steps if _BY_DAY.fullmatch(each.name)}
                 self._take(own[query.name], since, until, of_days)
-                if query.name == _EPISODES:
+                if query.name == EPISODES:
                     answered_by(policy.id, sorted_by(policy))
 
     def _events_by_day(self, engine: DuckEngine, question: Question, events: int) -> Sequence[Row]:
@@ -344,7 +315,7 @@ class LakeMemory:
         return engine.rows(part.text)
 
     def _sweep(
-        self, engine: DuckEngine, question: Question, wanted: Mapping[str, tuple[Policy, dict[str, _Ask]]],
+        self, engine: DuckEngine, question: Question, wanted: Mapping[str, tuple[Policy, dict[str, Ask]]],
         together: Sieve | None,
     ) -> None:  # fmt: skip
         """Ask about a stretch of many events what can be counted in arrays, and take it from what is wanted; few events
@@ -353,7 +324,7 @@ class LakeMemory:
         since, until = micros(question.since), micros(question.until)
         asked = [
             policy for policy, own in wanted.values()
-            if _EPISODES in own and is_counted(policy) and not (together is not None and together.holds(policy))
+            if EPISODES in own and is_counted(policy) and not (together is not None and together.holds(policy))
         ]  # fmt: skip
         number = {day: sum(each.rows for each in self._files.files(day)) for day in self._files.days}
         for policy, rows in counted_by_day(engine, asked, question, number):
@@ -363,14 +334,14 @@ class LakeMemory:
             answered_by(policy.id, IN_ARRAYS)
 
     def _ask_at_once(
-        self, engine: DuckEngine, question: Question, wanted: Mapping[str, tuple[Policy, dict[str, _Ask]]],
+        self, engine: DuckEngine, question: Question, wanted: Mapping[str, tuple[Policy, dict[str, Ask]]],
         together: Sieve | None,
     ) -> None:  # fmt: skip
         """Ask what can be asked of several policies together about a stretch of few events, and take it from what is
         wanted.
         """
         since, until = micros(question.since), micros(question.until)
-        counted = [policy for policy, own in wanted.values() if _EPISODES in own and is_counted(policy)]
+        counted = [policy for policy, own in wanted.values() if EPISODES in own and is_counted(policy)]
         # What a sieve holds was read already.
         reading = [
             (policy, own.keys() - _COUNTING if together is not None and together.holds(policy) else own.keys())
@@ -381,13 +352,13 @@ class LakeMemory:
                 keep_events(engine, [each for each in reading if each[1]], question)
         with suppress(StatementError):  # whatever it is, then each is asked by itself
             for name, rows in counted_together(engine, counted, question, together).items():
-                self._take(wanted[name][1].pop(_EPISODES), since, until, rows)
+                self._take(wanted[name][1].pop(EPISODES), since, until, rows)
                 answered_by(name, DAYS_AT_ONCE)
 
-    def _take(self, ask: _Ask, since: int, until: int, rows: Mapping[str, Sequence[Row]]) -> None:
+    def _take(self, ask: Ask, since: int, until: int, rows: Mapping[str, Sequence[Row]]) -> None:
         """Take what a query says of a stretch of time apart by days."""
         parts = [*parts_of(since, until)]
-        if heavy := days_with_more(_EPISODES, rows.get(_EPISODES, ()), MOST_PIECES):
+        if heavy := days_with_more(EPISODES, rows.get(EPISODES, ()), MOST_PIECES):
             self._failed.add(ask.file)
             rows = {name: of_others(name, given, heavy) for name, given in rows.items()}
         by_day = {part.day: _TOO_MANY if part.day in heavy else {name: list[Any]() for name in rows} for part in parts}
@@ -488,17 +459,6 @@ class LakeMemory:
         return type_names(self._layout, self._snapshot.version)
 
 
-def _asks_of(policy: Policy) -> dict[str, _Ask]:
-    """Return what is asked of days for a policy, by the query's name; nothing where its condition cannot be read."""
-    with suppress(ConditionError):
-        back = policy.window.microseconds
-        return {
-            name: _Ask(policy, name, question_digest(FORM, duckdb.__version__, told), back if name == _EPISODES else 0)
-            for name, told in told_by_day(policy, _SOME_DAY).items()
-        }
-    return {}
-
-
 def _digest(query: CompiledQuery) -> str:
     return question_digest(FORM, duckdb.__version__, [(step.name, step.sql, step.parameters) for step in query.steps])
 
@@ -518,11 +478,3 @@ def _are_texts(values: Iterable[Any], *others: None) -> bool:
 
 def _window_start(policy: Policy, question: Question) -> int:
     return micros(earlier(question.as_of, timedelta(microseconds=policy.window.microseconds)))
-
-
-def _nothing(ask: _Ask, stretch: Part) -> dict[str, Sequence[Row]]:
-    """Return what a query gives of days without an event of its policy's types."""
-    rows: dict[str, Sequence[Row]] = {ask.query: []}
-    if ask.policy is not None and ask.query == _EPISODES:
-        rows["daily_peaks"] = [(each.day, measure_of(ask.policy).of_nothing) for each in parts_of(*stretch)]
-    return rows

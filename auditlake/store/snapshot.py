@@ -245,4 +245,4 @@ def view_snapshot(
     is_whole = source.last_batch is None
     chosen = Chooser(layout, snapshot.version, source.files, is_whole=is_whole)
     has_only = chosen.has_only if beside is None else None
-    return EventsView(chosen, show, asked, beside, is_whole=is_whole and beside is None, has_only=has_only)
+    return EventsView(chosen, show, asked, beside, is_whole=is_whole, has_only=has_only)

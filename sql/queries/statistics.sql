@@ -20,6 +20,15 @@ where stretch = 0
 group by event_type
 order by events desc, event_type;
 
+-- name: waiting($types, $first)
+-- How many events of the landing can matter to policies that ask about these types.
+-- returns: events
+select count(*) as events
+from _landing
+where source <> 'auditlake.self'
+  or list_contains($types, event_type)
+  or "timestamp" <= $first;
+
 -- name: by_day()
 -- Events by day, type and source.
 -- returns: event_date, event_type, source, events, first_event, last_event

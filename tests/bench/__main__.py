@@ -150,6 +150,7 @@ def large_rows_asked(scale: float) -> tuple[Asked, ...]:
                 ("stats", "stats"),
                 ("retention-plan", "retention plan"),
                 ("volume", "query run volume"),
+                ("types", "query run types_without_policy"),
             )
         ),
         Asked("large-size", f"bytes of the lake, {events}", figure="x DuckDB's Parquet", most=1.15),

@@ -23,6 +23,7 @@ COMMANDS = {
     "stats": ("stats",),
     "retention-plan": ("retention", "plan"),
     "volume": ("query", "run", "volume"),
+    "types": ("query", "run", "types_without_policy"),
 }
 """The commands that are timed: their words by the name of the row."""
 _OWN = "ingested_at, batch, seq, salt"

@@ -25,14 +25,16 @@ from auditlake.engine.model import StatementError, Summary
 from auditlake.engine.statements import statement
 from auditlake.engine.summed import DAY_US, RowSummaries
 from auditlake.events.times import EPOCH, micros
+from auditlake.policies.evaluate import evaluate
 from auditlake.query.view import judging_engine
 from auditlake.store.model import Snapshot
 from auditlake.store.snapshot import file_paths
 from auditlake.summaries import segments
 from auditlake.summaries.lake import LakeSummaries, lake_summaries, statement_digest
 from auditlake.summaries.segments import forget_summaries
+from tests.lakes import FOUR
 from tests.remembered.test_memory import NUMBERS, events
-from tests.retention.lakes import DAY, MIDNIGHT, NOW, US, Clock, bring, graced, made, record
+from tests.retention.lakes import DAY, MIDNIGHT, NOW, US, Clock, bring, graced, made, put_policies, record
 from tests.retention.test_foreign import add
 from tests.templates import copy_of
 
@@ -206,10 +208,30 @@ def test_what_is_in_no_data_file_counts_too(tmp_path: Path) -> None:
         assert counted == lake.statistics(cache=False)
         assert (counted.total_events, counted.events_by_user["user 7"]) == (27, 3)
         with judging_engine(lake._context, None) as (engine, snapshot):
-            lake_summaries(lake._context, engine, snapshot).lay_out(USERS, [(NOW - EPOCH).days])
+            counts = lake_summaries(lake._context, engine, snapshot)
+            assert isinstance(counts, LakeSummaries), "kept counts answer beside what waits"
+            counts.lay_out(USERS, [(NOW - EPOCH).days])
             assert engine.rows(f"{TOGETHER['users']} having user_id = 'user 7'") == [
                 ((NOW - EPOCH).days, 0, "user 7", 1)
             ]
+
+
+def test_what_auditlake_writes_about_itself_is_no_reason_to_read_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A question that waits in the landing leaves statistics what is remembered, unless a policy asks about it."""
+    lake, _ = lived(tmp_path)
+    with lake.audit_session(principal="erika") as session:
+        session.sql("select 1")
+    known = list[bool]()
+    monkeypatch.setattr(
+        "auditlake.analysis.statistics.evaluate",
+        lambda *args, **options: known.append(options["memory"] is not None) or evaluate(*args, **options),
+    )
+    for _ in range(2):
+        assert lake.statistics() == lake.statistics(cache=False)
+        put_policies(lake, {"asked": FOUR["failed_logins"].replace("[auth_failure]", "[audit_log_access]")})
+    assert known == [True, False, False, False]
 
 
 def test_statistics_read_no_rows_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
