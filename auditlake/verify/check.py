@@ -30,11 +30,12 @@ from auditlake.verify.deletions import NOT_YET, Deletions, read_deletions
 from auditlake.verify.deltalog import DeltaLog, read_log
 from auditlake.verify.file_claims import false_claims
 from auditlake.verify.inside import check_inside, read_pending
+from auditlake.verify.log_checkpoints import check_log_checkpoints
 from auditlake.verify.model import BAD, BatchVerdict, PartVerdict, Problem, VerifyReport, worst
 from auditlake.verify.other_files import check_journals, check_landing, check_private_key
 from auditlake.verify.policy_files import changed_policies, lost_lists, unrecorded
-from auditlake.verify.rows import Found, Recorded, appended_part, checkpoint_files, hash_rows
-from auditlake.verify.tree import LedgerEntry, Tree, days_added, read_tree, texts_of
+from auditlake.verify.rows import Found, Recorded, appended_part, hash_rows
+from auditlake.verify.tree import LedgerEntry, Tree, days_added, read_tree
 from auditlake.verify.withdrawals import Taking, quarantined, read_takings, told
 
 T = TypeVar("T")
@@ -147,7 +148,9 @@ class _Check:
             self._problems += self._part_of("the private key", list, check_private_key(self._layout, keys[-1])) or []
         deletions = read_deletions(self._layout, tree.history, log, self._grace)
         files = self._part_of("the files", self._files, tree.history, log, deletions) or {}
-        self._part_of("the log's checkpoints", self._log_checkpoints, tree.history, log)
+        checkpoints = self._part_of("the log's checkpoints", check_log_checkpoints, self._layout, tree.history, log)
+        self._problems += checkpoints[0] if checkpoints else []
+        self._notices += checkpoints[1] if checkpoints else []
         self._part_of("what lies beside", self._beside, tree.history, log, deletions)
         self._problems += self._part_of("landing", list, check_landing(self._layout)) or []
         journals = self._part_of("the journals", check_journals, self._layout, tree.history) or ([], [])
@@ -387,36 +390,6 @@ class _Check:
             return self._now - datetime.fromisoformat(str(entry.fields["at"]))
         except (ValueError, TypeError):
             return timedelta.max
-
-    def _log_checkpoints(self, entries: Sequence[LedgerEntry], log: DeltaLog) -> None:
-        """Checkpoints of the Delta log are those that the ledger recorded, and list the files of their version."""
-        recorded: dict[str, str] = {}
-        for entry in entries:
-            recorded |= texts_of(entry, "delta_checkpoint")
-        for name in sorted(recorded):
-            if not (self._layout.log / name).exists():
-                what = "is gone: nothing is lost with it, and opening the lake takes longer"
-                self._notices.append(Problem(f"events/_delta_log/{name}", what))
-        for version, files in sorted(log.at.items()):
-            path = self._layout.delta_checkpoint(version)
-            self._recorded(path, recorded.get(path.name))
-            if checkpoint_files(path, within=self._layout.root) != files:
-                what = f"does not say of the files of version {version} what the log's entries say"
-                self._wrong(f"events/_delta_log/{path.name}", what)
-        pointer = self._layout.delta_pointer
-        newest = max(log.at, default=None)
-        if pointer.exists() and newest is not None and self._layout.delta_checkpoint(newest).name in recorded:
-            self._recorded(pointer, recorded.get(pointer.name))
-
-    def _recorded(self, path: Path, digest: str | None) -> None:
-        where = path.relative_to(self._layout.root).as_posix()
-        try:
-            if digest is None:
-                self._notices.append(Problem(where, "is not recorded yet: the next commit records it"))
-            elif self._digest(path)[0] != digest:
-                self._wrong(where, "is not what the ledger recorded")
-        except (OSError, ValueError) as error:
-            self._wrong(where, f"cannot be read: {getattr(error, 'strerror', error)}")
 
     def _beside(self, entries: Sequence[LedgerEntry], log: DeltaLog, deletions: Deletions) -> None:
         """Check quarantine, certificates, policies and holds."""

@@ -31,7 +31,7 @@ INSIDE = ("commits", "upgraded")
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark them."""
     for item in items:
-        if isinstance(item, pytest.Function) and item.path.parent == HERE and "template" in item.fixturenames:
+        if isinstance(item, pytest.Function) and item.path.parent == HERE and hasattr(item, "callspec"):
             form = item.callspec.params.get("template")
             if form in INSIDE or (form == "days" and item.originalname in NOT_OF_PARTS):
                 item.add_marker(pytest.mark.soak)

@@ -1,0 +1,56 @@
+"""The checkpoints of the table's log: what readers take the files of a version from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from hashlib import file_digest
+from pathlib import Path
+
+from auditlake.disk.files import open_file
+from auditlake.disk.layout import Layout
+from auditlake.verify.deltalog import DeltaLog
+from auditlake.verify.model import Problem
+from auditlake.verify.rows import checkpoint_files
+from auditlake.verify.tree import LedgerEntry, texts_of
+
+
+def check_log_checkpoints(
+    layout: Layout, entries: Sequence[LedgerEntry], log: DeltaLog
+) -> tuple[list[Problem], list[Problem]]:
+    """Compare the log's checkpoints with what the ledger recorded of them, and with the files of their versions.
+
+    Gives what is wrong, and what is worth knowing.
+    """
+    recorded: dict[str, str] = {}
+    for entry in entries:
+        recorded |= texts_of(entry, "delta_checkpoint")
+    lost = [name for name in sorted(recorded) if not (layout.log / name).exists()]
+    what = "is gone: nothing is lost with it, and opening the lake takes longer"
+    notices = [Problem(f"events/_delta_log/{name}", what) for name in lost]
+    problems: list[Problem] = []
+
+    def compare(path: Path) -> None:
+        where, digest = path.relative_to(layout.root).as_posix(), recorded.get(path.name)
+        try:
+            if digest is None:
+                notices.append(Problem(where, "is not recorded yet: the next commit records it"))
+            elif _digest(layout, path) != digest:
+                problems.append(Problem(where, "is not what the ledger recorded"))
+        except (OSError, ValueError) as error:
+            problems.append(Problem(where, f"cannot be read: {getattr(error, 'strerror', error)}"))
+
+    for version, files in sorted(log.at.items()):
+        path = layout.delta_checkpoint(version)
+        compare(path)
+        if checkpoint_files(path, within=layout.root) != files:
+            what = f"does not say of the files of version {version} what the log's entries say"
+            problems.append(Problem(f"events/_delta_log/{path.name}", what))
+    newest = max(log.at, default=None)
+    if layout.delta_pointer.exists() and newest is not None and layout.delta_checkpoint(newest).name in recorded:
+        compare(layout.delta_pointer)
+    return problems, notices
+
+
+def _digest(layout: Layout, path: Path) -> str:
+    with open_file(path, within=layout.root) as file:
+        return file_digest(file, "sha256").hexdigest()
