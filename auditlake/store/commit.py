@@ -144,7 +144,7 @@ def commit(
     except (DeltaError, OSError) as error:
         raise _refused(seen, error) from error
     _settle(layout, seen, change.metadata, draft)
-    return _counted(layout, entry, head, is_inside=head.is_inside)
+    return _count(layout, entry, head, is_inside=head.is_inside)
 
 
 def commit_entry_alone(layout: Layout, seen: Snapshot, entry: Prepared, at: str, head: Head) -> Head:
@@ -165,7 +165,7 @@ def commit_entry_alone(layout: Layout, seen: Snapshot, entry: Prepared, at: str,
         "timestamp": _now(), "operation": "WRITE", METADATA_KEY: metadata, ENTRY_KEY: entry.data.decode(),
     }  # fmt: skip
     _settle(layout, seen, metadata, json.dumps({"commitInfo": info}).encode() + b"\n")
-    return _counted(layout, entry, head)
+    return _count(layout, entry, head)
 
 
 def _now() -> int:
@@ -173,7 +173,7 @@ def _now() -> int:
     return int(datetime.now().timestamp() * 1000)  # noqa: DTZ005
 
 
-def _counted(layout: Layout, entry: Prepared, head: Head, *, is_inside: bool = True) -> Head:
+def _count(layout: Layout, entry: Prepared, head: Head, *, is_inside: bool = True) -> Head:
     """Let the ledger count the entry of a durable commit, and return its new head; if that fails, the next writer does.
 
     Args:

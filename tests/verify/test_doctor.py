@@ -140,7 +140,7 @@ def uncounted(lake: AuditLake) -> list[str]:
     return ["finish ledger: "]
 
 
-def die(*_: object) -> None:
+def die(*_: object, **__: object) -> None:
     """What a kill does."""
     raise KeyboardInterrupt
 
