@@ -236,6 +236,20 @@ def shared(
     return None
 
 
+def of_everything(engine: Engine, everything: Everything, summaries: Summaries) -> Shared:
+    """Count what is asked of all events, for no policy.
+
+    Args:
+        engine: The engine, with ``events``.
+        everything: What is asked.
+        summaries: What counts the engine's events.
+
+    Raises:
+        StatementError: The events cannot be read.
+    """
+    return Shared(engine, summaries, _Alike({everything.question}, everything=everything), frozenset())
+
+
 def _fields(policy: Policy) -> Iterator[_Columns]:
     return ((tuple(sorted(rule.any_of)), policy.placeholders) for rule in policy.fields.values())
 

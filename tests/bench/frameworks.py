@@ -97,10 +97,14 @@ def _reading(place: Place) -> Iterator[Any]:
     from auditlake.frameworks.lake_facts import Reading
     from auditlake.policies.question import Question
     from auditlake.query.view import engine
+    from auditlake.summaries.lake import lake_summaries
 
+    shutil.rmtree(place.lake / ".summaries", ignore_errors=True)
     lake = auditlake.open(place.lake, clock=lambda: AS_OF)
     with engine(lake._context, lake.snapshot().version) as (connection, snapshot):
-        yield Reading(lake._context, DuckEngine(connection), snapshot, Question(AS_OF, SINCE, AS_OF)), connection
+        own, question = DuckEngine(connection), Question(AS_OF, SINCE, AS_OF)
+        counts = lake_summaries(lake._context, own, snapshot)
+        yield Reading(lake._context, own, snapshot, question, summaries=counts), connection
 
 
 def _facts(place: Place, _: Path) -> Timed:
