@@ -142,7 +142,6 @@ def view_events(
     columns: Sequence[str] = tuple(COLUMNS),
     last_batch: int | None = None,
     beside: str | None = None,
-    filled: Collection[str] = (),
 ) -> None:
     """Make the view that every statement of ``sql/`` reads: exactly these Parquet files, or no rows at all.
 
@@ -153,9 +152,8 @@ def view_events(
         columns: What it shows.
         last_batch: Leave out rows of later batches.
         beside: A table with all columns whose rows it shows too.
-        filled: Columns of text that are not read, for statements that ask only whether they are filled: they are.
     """
-    select = select_events([*map(for_duckdb, files)], columns, last_batch, beside, filled)
+    select = select_events([*map(for_duckdb, files)], columns, last_batch, beside)
     connection.execute(f"create or replace temp view {identifier(name)} as {select}")
 
 

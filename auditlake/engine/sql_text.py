@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 
 from auditlake.events.schema import COLUMNS
 
@@ -22,11 +22,7 @@ def identifier(name: str) -> str:
 
 
 def select_events(
-    files: Sequence[str],
-    columns: Sequence[str],
-    last_batch: int | None = None,
-    beside: str | None = None,
-    filled: Collection[str] = (),
+    files: Sequence[str], columns: Sequence[str], last_batch: int | None = None, beside: str | None = None
 ) -> str:
     """Return the query that gives the events of exactly these Parquet files, or no rows at all.
 
@@ -35,10 +31,8 @@ def select_events(
         columns: What it gives: columns of events, and ``file_index``, the place of an event's file among them.
         last_batch: Leave out rows of later batches.
         beside: A table with all columns whose rows it gives too.
-        filled: Columns of text that are not read: some text stands for each of theirs.
     """
-    spelled = (f"'filled' as {identifier(name)}" if name in filled else _column(name) for name in columns)
-    listed_columns = ", ".join(spelled if files else map(identifier, columns))
+    listed_columns = ", ".join(map(_column if files else identifier, columns))
     if files:
         listed = ", ".join(map(literal, files))
         origin = f"read_parquet([{listed}], hive_partitioning = false)"

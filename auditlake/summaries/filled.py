@@ -1,13 +1,13 @@
 """Which columns of text need not be read to know that they are filled: the footers of data files say so.
 
-Of a column none of whose values is null, and whose least and greatest value have none between them that says nothing,
-every value is filled. That takes much less time than to read it.
+Between the least and the greatest value of a column there is often no text that says nothing. Then it is filled where
+it is not null, which takes less time to ask; and where no value is null, it need not be read at all.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,47 +18,56 @@ from auditlake.engine.statements import statement
 from auditlake.events.schema import TEXT_COLUMNS
 from auditlake.store.files import Files
 
+_ASKS = re.compile(
+    rf"/\*.*?\*/|--[^\n]*|'(?:[^']|'')*'|\bis_filled\(({'|'.join(TEXT_COLUMNS)})\)", re.IGNORECASE | re.DOTALL
+)
+"""Where a statement asks whether a column is filled; what is found of comments and texts has no column."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Alike:
-    """Data files in which the same columns are known to be filled."""
+    """Data files whose footers say the same."""
 
-    filled: tuple[str, ...]
-    """The columns, sorted; those alone of which the statement asks nothing else."""
     files: Files
     paths: Sequence[Path]
+    """Where they lie, in the same order."""
+    sql: str
+    """The statement that gives of them what was asked, and asks no more of a column than is unknown."""
 
 
-def by_filled(
-    connection: duckdb.DuckDBPyConnection, sql: str, files: Files, paths: Sequence[Path]
-) -> Iterator[Alike]:  # fmt: skip
-    """Yield data files by the columns that are known to be filled in them, as far as a statement asks only that.
+def alike(connection: duckdb.DuckDBPyConnection, sql: str, files: Files, paths: Sequence[Path]) -> Iterator[Alike]:
+    """Yield data files, those whose footers say the same together.
 
     Args:
         connection: What reads the footers.
-        sql: The statement; it asks with the macro ``is_filled``.
+        sql: A statement over ``events``.
         files: The data files.
         paths: Where they lie, in the same order.
 
     Raises:
         duckdb.Error: A footer cannot be read.
     """
-    asked = [name for name in TEXT_COLUMNS if _asks_only_that(sql, name)]
+    asked = sorted({found[1].lower() for found in _ASKS.finditer(sql) if found[1]})
     if not asked or not paths:
-        yield Alike((), files, paths)
+        yield Alike(files, paths, sql)
         return
     connection.execute(statement("policies/is_filled.sql", "are_filled").text)
     names = [*map(for_duckdb, paths)]
-    found = connection.execute(
-        statement("summaries/filled.sql", "filled_throughout").text, {"files": names, "columns": asked}
-    ).fetchall()
-    known = {name: tuple(columns) for name, columns in found}
-    for filled in sorted({known.get(name, ()) for name in names}):
-        own = [known.get(name, ()) == filled for name in names]
-        listed = [file.path for file, is_own in zip(files, own, strict=True) if is_own]
-        yield Alike(filled, files.named(listed), [path for path, is_own in zip(paths, own, strict=True) if is_own])
+    read = statement("summaries/filled.sql", "known_filled").text
+    known: dict[str, dict[str, bool]] = {name: {} for name in names}
+    for name, column, has_nulls in connection.execute(read, {"files": names, "columns": asked}).fetchall():
+        known[name][column] = has_nulls
+    told = [tuple(known[name].items()) for name in names]
+    for each in dict.fromkeys(told):
+        own = [(file.path, path) for file, path, other in zip(files, paths, told, strict=True) if other == each]
+        yield Alike(files.named([path for path, _ in own]), [path for _, path in own], _spared(sql, dict(each)))
 
 
-def _asks_only_that(sql: str, column: str) -> bool:
-    asked = f"is_filled({column})"
-    return asked in sql and re.search(rf"\b{column}\b", sql.replace(asked, ""), re.IGNORECASE) is None
+def _spared(sql: str, known: Mapping[str, bool]) -> str:
+    """Return a statement that asks no more of columns than whether they are null, and only where some value is."""
+
+    def asked(found: re.Match[str]) -> str:
+        has_nulls = known.get(column := (found[1] or "").lower())
+        return found[0] if has_nulls is None else f"({column} is not null)" if has_nulls else "true"
+
+    return _ASKS.sub(asked, sql)

@@ -28,7 +28,7 @@ from auditlake.events.times import day_of, micros
 from auditlake.store.files import Files
 from auditlake.store.model import Snapshot
 from auditlake.store.snapshot import file_paths
-from auditlake.summaries.filled import Alike, by_filled
+from auditlake.summaries.filled import Alike, alike
 from auditlake.summaries.segments import NUMBER, Segment, keep, keep_sums, of_files, read_segments, use
 
 FORM = 1
@@ -138,22 +138,21 @@ class LakeSummaries:
         with beside(self._connection) as own, statement_errors():
             for macro in summary.macros:
                 own.execute(macro)
-            alike = by_filled(own, summary.sql, files, file_paths(self._layout, files))
-            parts = [_counted_alike(own, summary, each) for each in alike]
+            some = alike(own, summary.sql, files, file_paths(self._layout, files))
+            parts = [_counted(own, each, adds_up=summary.adds_up) for each in some]
         return parts[0] if len(parts) == 1 else of_files(parts, files)
 
 
-def _counted_alike(own: duckdb.DuckDBPyConnection, summary: Summary, alike: Alike) -> Segment:
-    """Return what a statement gives of data files in which the same columns are known to be filled."""
-    name = "file_events" if summary.adds_up else "events"
-    view_events(own, alike.paths, name=name, columns=(*COLUMNS, NUMBER), filled=alike.filled)
-    if summary.adds_up:
+def _counted(own: duckdb.DuckDBPyConnection, alike: Alike, *, adds_up: bool) -> Segment:
+    """Return what the statement of data files gives, over them."""
+    paths = alike.files.table["path"].combine_chunks()
+    view_events(own, alike.paths, name="file_events" if adds_up else "events", columns=(*COLUMNS, NUMBER))
+    if adds_up:
         own.execute(statement("summaries/rows.sql", "one_file").text)
-    rows = own.sql(summary.sql).to_arrow_table()
-    if summary.adds_up:
-        return Segment(alike.files.table["path"].combine_chunks(), rows.drop_columns([NUMBER]))
-    rows = rows.set_column(0, NUMBER, rows[NUMBER].cast(pa.uint32()))
-    return Segment(alike.files.table["path"].combine_chunks(), rows.combine_chunks())
+    rows = own.sql(alike.sql).to_arrow_table()
+    if adds_up:
+        return Segment(paths, rows.drop_columns([NUMBER]))
+    return Segment(paths, rows.set_column(0, NUMBER, rows[NUMBER].cast(pa.uint32())).combine_chunks())
 
 
 def _stretches(days: pa.Array, instants: Sequence[datetime]) -> pa.Array:

@@ -26,9 +26,11 @@ from auditlake.engine.statements import statement
 from auditlake.engine.summed import DAY_US, RowSummaries
 from auditlake.events.times import EPOCH, micros
 from auditlake.query.view import judging_engine
-from auditlake.store.model import Snapshot
+from auditlake.store.files import Files
+from auditlake.store.model import DataFile, Snapshot
 from auditlake.store.snapshot import file_paths
 from auditlake.summaries import segments
+from auditlake.summaries.filled import alike
 from auditlake.summaries.lake import LakeSummaries, lake_summaries, statement_digest
 from auditlake.summaries.segments import forget_summaries
 from tests.remembered.test_memory import NUMBERS, events
@@ -51,7 +53,16 @@ group by file_index, event_type, source, "minute"
 )
 USERS = Summary("users", "select file_index, user_id, count(*) as events from events group by file_index, user_id")
 OF_USERS = pa.schema({"file_index": pa.uint32(), "user_id": pa.string(), "events": pa.int64()})
+_IS_FILLED = statement("policies/is_filled.sql", "is_filled").text
+FILLED = Summary(
+    "filled",
+    "select file_index, is_filled(user_id) as by_user, coalesce(IS_FILLED(action), false) as by_action, "
+    "action = 'is_filled(user_id)' as is_odd, count(*) as events "
+    "from events group by all",
+    (_IS_FILLED,),
+)
 TOGETHER = {
+    "filled": "select * exclude (events), cast(sum(events) as bigint) from filled group by all",
     "minutes": "select * exclude (events, first_event, last_event), cast(sum(events) as bigint), min(first_event), "
                "max(last_event) from minutes group by all",
     "users": "select * exclude (events), cast(sum(events) as bigint) from users group by all",
@@ -235,6 +246,49 @@ def test_statistics_read_no_rows_again(tmp_path: Path, monkeypatch: pytest.Monke
     assert lake.statistics() == before
     assert read <= {NOW.date() - days * DAY for days in range(5)}
     assert before.total_events == 24
+
+
+def test_what_is_filled_is_so_with_and_without_a_look(tmp_path: Path) -> None:
+    """Whatever footers say, as many values are filled as the rows have, by day."""
+    lake = made(tmp_path / "lake", POLICY)
+    users = [
+        ["ann", "bob"],
+        ["ann", None],
+        ["ann", "None"],
+        [None, None],
+        [" ", "\t-"],
+        ["anna", "über", "uo"],
+        ["n", "u"],
+    ]
+    bring(lake, [
+        record(10 * day + place, NOW - day * DAY, user_id=user, action=("is_filled(user_id)", "act")[place % 2])
+        for day, some in enumerate(users) for place, user in enumerate(some)
+    ])  # fmt: skip
+    expected = Counter[Any]()
+    for day, some in enumerate(users):
+        for place, user in enumerate(some):
+            said = None if user is None else user.strip(" \t") not in ("", "-", "None")
+            expected[(NOW - EPOCH).days - day, 0, said, True, place % 2 == 0] += 1
+    assert rows(lake, FILLED) == {(*key, n) for key, n in expected.items()} == rows(lake, FILLED, kept=False)
+
+
+@pytest.mark.parametrize(
+    ("values", "asked"),
+    [
+        (["ann", "mary"], "true"), (["ann", None], "(user_id is not null)"), (["ann", "zoe"], "is_filled(user_id)"),
+        ([None], "is_filled(user_id)"), (["none"], "is_filled(user_id)"),
+    ],
+)  # fmt: skip
+def test_a_footer_says_what_need_not_be_asked(tmp_path: Path, values: list[str | None], asked: str) -> None:
+    """A column between whose bounds each text says something is asked for nulls alone, or for nothing."""
+    with connect(threads=1) as connection:
+        for known, expected in ((True, asked), (False, "is_filled(user_id)")):
+            path = tmp_path / f"{known}.parquet"
+            table = pa.table({"user_id": pa.array(values, pa.string())})
+            parquet.write_table(table, path, write_statistics=known, row_group_size=1)
+            file = DataFile(path.name, NOW.date(), path.stat().st_size, len(values), None, None)
+            (part,) = alike(connection, "select is_filled(user_id), 'is_filled(user_id)'", Files.of([file]), [path])
+            assert (part.sql, part.paths) == (f"select {expected}, 'is_filled(user_id)'", [path])
 
 
 def test_only_some_days_are_laid_out(tmp_path: Path) -> None:
