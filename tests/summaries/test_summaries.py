@@ -275,7 +275,7 @@ def test_what_is_filled_is_so_with_and_without_a_look(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("values", "asked"),
     [
-        (["ann", "mary"], "true"), (["ann", None], "(user_id is not null)"), (["ann", "zoe"], "is_filled(user_id)"),
+        (["ann", "mary"], "true"), (["ann", None], "(case when user_id is not null then true end)"), (["ann", "zoe"], "is_filled(user_id)"),
         ([None], "is_filled(user_id)"), (["none"], "is_filled(user_id)"),
     ],
 )  # fmt: skip
