@@ -68,12 +68,8 @@ def _spared(sql: str, known: Mapping[str, bool]) -> str:
 
     def asked(found: re.Match[str]) -> str:
         has_nulls = known.get(column := (found[1] or "").lower())
-        return (
-            found[0]
-            if has_nulls is None
-            else f"(case when {column} is not null then true end)"
-            if has_nulls
-            else "true"
-        )
+        if has_nulls is None:
+            return found[0]
+        return f"case when {column} is not null then true end" if has_nulls else "true"
 
     return _ASKS.sub(asked, sql)

@@ -53,11 +53,12 @@ group by file_index, event_type, source, "minute"
 )
 USERS = Summary("users", "select file_index, user_id, count(*) as events from events group by file_index, user_id")
 OF_USERS = pa.schema({"file_index": pa.uint32(), "user_id": pa.string(), "events": pa.int64()})
+ASKED = "is_filled(user_id)"
 _IS_FILLED = statement("policies/is_filled.sql", "is_filled").text
 FILLED = Summary(
     "filled",
     "select file_index, is_filled(user_id) as by_user, coalesce(IS_FILLED(action), false) as by_action, "
-    "action = 'is_filled(user_id)' as is_odd, count(*) as events "
+    f"action = '{ASKED}' as is_odd, count(*) as events "
     "from events group by all",
     (_IS_FILLED,),
 )
@@ -261,7 +262,7 @@ def test_what_is_filled_is_so_with_and_without_a_look(tmp_path: Path) -> None:
         ["n", "u"],
     ]
     bring(lake, [
-        record(10 * day + place, NOW - day * DAY, user_id=user, action=("is_filled(user_id)", "act")[place % 2])
+        record(10 * day + place, NOW - day * DAY, user_id=user, action=(ASKED, "act")[place % 2])
         for day, some in enumerate(users) for place, user in enumerate(some)
     ])  # fmt: skip
     expected = Counter[Any]()
@@ -275,20 +276,21 @@ def test_what_is_filled_is_so_with_and_without_a_look(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("values", "asked"),
     [
-        (["ann", "mary"], "true"), (["ann", None], "(case when user_id is not null then true end)"), (["ann", "zoe"], "is_filled(user_id)"),
-        ([None], "is_filled(user_id)"), (["none"], "is_filled(user_id)"),
+        (["ann", "mary"], "true"), (["ann", None], "case when user_id is not null then true end"),
+        (["ann", "zoe"], ASKED), ([None], ASKED), (["none"], ASKED),
+        (["ann", "bob", "zoe"], "true"), (["ann", "bob", "none"], ASKED),
     ],
 )  # fmt: skip
 def test_a_footer_says_what_need_not_be_asked(tmp_path: Path, values: list[str | None], asked: str) -> None:
-    """A column between whose bounds each text says something is asked for nulls alone, or for nothing."""
+    """A column is asked for nulls alone, or for nothing, where each text between bounds of every two rows is filled."""
     with connect(threads=1) as connection:
-        for known, expected in ((True, asked), (False, "is_filled(user_id)")):
+        for known, expected in ((True, asked), (False, ASKED)):
             path = tmp_path / f"{known}.parquet"
             table = pa.table({"user_id": pa.array(values, pa.string())})
-            parquet.write_table(table, path, write_statistics=known, row_group_size=1)
+            parquet.write_table(table, path, write_statistics=known, row_group_size=2)
             file = DataFile(path.name, NOW.date(), path.stat().st_size, len(values), None, None)
-            (part,) = alike(connection, "select is_filled(user_id), 'is_filled(user_id)'", Files.of([file]), [path])
-            assert (part.sql, part.paths) == (f"select {expected}, 'is_filled(user_id)'", [path])
+            (part,) = alike(connection, f"select {ASKED}, '{ASKED}' /* {ASKED} */", Files.of([file]), [path])
+            assert (part.sql, part.paths) == (f"select {expected}, '{ASKED}' /* {ASKED} */", [path])
 
 
 def test_only_some_days_are_laid_out(tmp_path: Path) -> None:
