@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
+from functools import cached_property
 
 import duckdb
 import pyarrow as pa
@@ -25,6 +26,7 @@ from auditlake.engine.statements import statement
 from auditlake.engine.summed import DAY_US, RowSummaries
 from auditlake.events.schema import COLUMNS
 from auditlake.events.times import day_of, micros
+from auditlake.store.file_types import type_names
 from auditlake.store.files import Files
 from auditlake.store.model import Snapshot
 from auditlake.store.snapshot import file_paths
@@ -138,9 +140,26 @@ class LakeSummaries:
         with beside(self._connection) as own, statement_errors():
             for macro in summary.macros:
                 own.execute(macro)
-            some = alike(own, summary.sql, files, file_paths(self._layout, files))
+            some = (
+                each for sql, part in self._by_types(summary, files)
+                for each in alike(own, sql, part, file_paths(self._layout, part))
+            )  # fmt: skip
             parts = [_counted(own, each, adds_up=summary.adds_up) for each in some]
         return parts[0] if len(parts) == 1 else of_files(parts, files)
+
+    def _by_types(self, summary: Summary, files: Files) -> Iterator[tuple[str, Files]]:
+        """Yield the statements of a summary, each with its files: one of which the log is silent may hold any type."""
+        types, elsewhere = summary.elsewhere or (frozenset(), None)
+        none = [path for path in files.paths if types.isdisjoint(self._types.get(path, types))] if elsewhere else []
+        if elsewhere and none:
+            yield elsewhere(), files.named(none)
+        if len(none) < len(files) or not none:
+            yield summary.sql, files.without(none)
+
+    @cached_property
+    def _types(self) -> Mapping[str, frozenset[str]]:
+        """Return the event types in each data file, as far as the log says."""
+        return type_names(self._layout, self._snapshot.version)
 
 
 def _counted(own: duckdb.DuckDBPyConnection, alike: Alike, *, adds_up: bool) -> Segment:

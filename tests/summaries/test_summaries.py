@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -291,6 +292,24 @@ def test_a_footer_says_what_need_not_be_asked(tmp_path: Path, values: list[str |
             file = DataFile(path.name, NOW.date(), path.stat().st_size, len(values), None, None)
             (part,) = alike(connection, f"select {ASKED}, '{ASKED}' /* {ASKED} */", Files.of([file]), [path])
             assert (part.sql, part.paths) == (f"select {expected}, '{ASKED}' /* {ASKED} */", [path])
+
+
+def test_files_without_some_types_are_asked_less(tmp_path: Path) -> None:
+    """A file that has no event of some types, as the log says, is counted by the statement that reads less."""
+    lake = made(tmp_path / "lake", POLICY)
+    bring(lake, [record(day, NOW - day * DAY, ("login", "logout")[day % 2]) for day in range(4)])
+    text = "select file_index, '{}' as said, count(*) as events from events group by file_index"
+    summary = Summary("asked", text.format("all"), elsewhere=(frozenset({"login"}), lambda: text.format("less")))
+    today = (NOW - EPOCH).days
+    for hidden, expected in ((False, ["all", "less"] * 2), (True, ["all"] * 4)):
+        with connect(threads=1) as connection:
+            own = LakeSummaries(lake.layout, lake.snapshot(), connection, ROOM)
+            own.__dict__ |= {"_types": {}} if hidden else {}
+            shutil.rmtree(lake.layout.summaries, ignore_errors=True)
+            own.lay_out(summary)
+            assert connection.sql("select day, said from asked order by day desc").fetchall() == [
+                (today - day, said) for day, said in enumerate(expected)
+            ]
 
 
 def test_only_some_days_are_laid_out(tmp_path: Path) -> None:
