@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import cache
 
 from auditlake.engine.model import Engine, StatementError, Summaries, Summary
 from auditlake.engine.sql_text import literal
@@ -109,8 +110,9 @@ class Shared:
         self._of_all = {(each, PLACEHOLDERS): None for each in alike.everything.columns} if alike.everything else {}
         self._columns = {each: _ALWAYS << at for at, each in enumerate(self._of_all | _places(alike.fields), 1)}
         part, macro = self._parts["shared"], statement("policies/is_filled.sql", "is_filled").text
-        nested = frozenset(_types_of_json(alike))
+        nested = [*_nested(alike)]
 
+        @cache
         def sql(*, reads_json: bool = False) -> str:
             return fill_slots(part, self._slots(alike, reads_json=reads_json))
 
@@ -287,11 +289,13 @@ def _reads_json(scope: str) -> bool:
     return bool(places or {*JSON} & columns)
 
 
-def _types_of_json(alike: _Alike) -> set[str]:
-    """Return the event types of which anything within JSON is asked."""
-    fields = (types for (columns, _), types in alike.fields.items() if any(map(_is_place, columns)))
-    scopes = (types for scope, types in alike.scopes.items() if _reads_json(scope))
-    return set().union(*fields, *scopes)
+def _nested(alike: _Alike) -> Iterator[tuple[frozenset[str], frozenset[str]]]:
+    """Yield event types of which anything within JSON is asked, with columns of text of which one would do."""
+    for (columns, words), types in alike.fields.items():
+        if any(map(_is_place, columns)):
+            texts = {each for each in columns if not _is_place(each)} if words == PLACEHOLDERS else ()
+            yield frozenset(types), frozenset(texts)
+    yield from ((frozenset(types), frozenset()) for scope, types in alike.scopes.items() if _reads_json(scope))
 
 
 def _instants(alike: _Alike) -> list[datetime]:

@@ -7,8 +7,7 @@ it is not null, which takes less time to ask; and where no value is null, it nee
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import duckdb
@@ -16,7 +15,6 @@ import duckdb
 from auditlake.engine.paths import for_duckdb
 from auditlake.engine.statements import statement
 from auditlake.events.schema import TEXT_COLUMNS
-from auditlake.store.files import Files
 
 _ASKS = re.compile(
     rf"/\*.*?\*/|--[^\n]*|'(?:[^']|'')*'|\bis_filled\(({'|'.join(TEXT_COLUMNS)})\)", re.IGNORECASE | re.DOTALL
@@ -24,46 +22,34 @@ _ASKS = re.compile(
 """Where a statement asks whether a column is filled; what is found of comments and texts has no column."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Alike:
-    """Data files whose footers say the same."""
-
-    files: Files
-    paths: Sequence[Path]
-    """Where they lie, in the same order."""
-    sql: str
-    """The statement that gives of them what was asked, and asks no more of a column than is unknown."""
-
-
-def alike(connection: duckdb.DuckDBPyConnection, sql: str, files: Files, paths: Sequence[Path]) -> Iterator[Alike]:
-    """Yield data files, those whose footers say the same together.
+def by_footers(
+    connection: duckdb.DuckDBPyConnection, sql: str, where: Mapping[str, Path]
+) -> Iterator[tuple[Mapping[str, bool], list[str]]]:
+    """Yield columns of text that are filled but for nulls, and whether there are any, with the files that are so.
 
     Args:
         connection: What reads the footers.
-        sql: A statement over ``events``.
-        files: The data files.
-        paths: Where they lie, in the same order.
+        sql: A statement over ``events``: only columns that it asks about are looked up.
+        where: The data files, and where they lie.
 
     Raises:
         duckdb.Error: A footer cannot be read.
     """
     asked = sorted({found[1].lower() for found in _ASKS.finditer(sql) if found[1]})
-    if not asked or not paths:
-        yield Alike(files, paths, sql)
-        return
-    connection.execute(statement("policies/is_filled.sql", "are_filled").text)
-    names = [*map(for_duckdb, paths)]
-    read = statement("summaries/filled.sql", "known_filled").text
-    known: dict[str, dict[str, bool]] = {name: {} for name in names}
-    for name, column, has_nulls in connection.execute(read, {"files": names, "columns": asked}).fetchall():
-        known[name][column] = has_nulls
-    told = [tuple(known[name].items()) for name in names]
-    for each in dict.fromkeys(told):
-        own = [(file.path, path) for file, path, other in zip(files, paths, told, strict=True) if other == each]
-        yield Alike(files.named([path for path, _ in own]), [path for _, path in own], _spared(sql, dict(each)))
+    known: dict[str, dict[str, bool]] = {name: {} for name in where}
+    if asked and where:
+        connection.execute(statement("policies/is_filled.sql", "are_filled").text)
+        files = {for_duckdb(path): name for name, path in where.items()}
+        read = statement("summaries/filled.sql", "known_filled").text
+        for file, column, has_nulls in connection.execute(read, {"files": [*files], "columns": asked}).fetchall():
+            known[files[file]][column] = has_nulls
+    alike: dict[tuple[tuple[str, bool], ...], list[str]] = {}
+    for name, columns in known.items():
+        alike.setdefault(tuple(columns.items()), []).append(name)
+    yield from ((dict(columns), names) for columns, names in alike.items())
 
 
-def _spared(sql: str, known: Mapping[str, bool]) -> str:
+def spared(sql: str, known: Mapping[str, bool]) -> str:
     """Return a statement that asks no more of columns than whether they are null, and only where some value is."""
 
     def asked(found: re.Match[str]) -> str:

@@ -11,6 +11,7 @@ import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import cached_property
+from pathlib import Path
 
 import duckdb
 import pyarrow as pa
@@ -30,7 +31,7 @@ from auditlake.store.file_types import type_names
 from auditlake.store.files import Files
 from auditlake.store.model import Snapshot
 from auditlake.store.snapshot import file_paths
-from auditlake.summaries.filled import Alike, alike
+from auditlake.summaries.filled import by_footers, spared
 from auditlake.summaries.segments import NUMBER, Segment, keep, keep_sums, of_files, read_segments, use
 
 FORM = 1
@@ -136,25 +137,31 @@ class LakeSummaries:
         return segments
 
     def _counted(self, summary: Summary, files: Files) -> Segment:
-        """Return what a statement gives of some data files."""
+        """Return what a statement gives of some data files, and ask no more than log and footers leave unknown."""
+        where, parts = dict(zip(files.paths, file_paths(self._layout, files), strict=True)), list[Segment]()
         with beside(self._connection) as own, statement_errors():
             for macro in summary.macros:
                 own.execute(macro)
-            some = (
-                each for sql, part in self._by_types(summary, files)
-                for each in alike(own, sql, part, file_paths(self._layout, part))
-            )  # fmt: skip
-            parts = [_counted(own, each, adds_up=summary.adds_up) for each in some]
+            for known, alike in by_footers(own, summary.sql, where) if where else [({}, [])]:
+                for sql, names in self._by_types(summary, known, alike):
+                    paths = [where[each] for each in names]
+                    parts.append(_counted(own, spared(sql, known), files.named(names), paths, adds_up=summary.adds_up))
         return parts[0] if len(parts) == 1 else of_files(parts, files)
 
-    def _by_types(self, summary: Summary, files: Files) -> Iterator[tuple[str, Files]]:
-        """Yield the statements of a summary, each with its files: one of which the log is silent may hold any type."""
-        types, elsewhere = summary.elsewhere or (frozenset(), None)
-        none = [path for path in files.paths if types.isdisjoint(self._types.get(path, types))] if elsewhere else []
-        if elsewhere and none:
-            yield elsewhere(), files.named(none)
-        if len(none) < len(files) or not none:
-            yield summary.sql, files.without(none)
+    def _by_types(
+        self, summary: Summary, known: Mapping[str, bool], names: list[str]
+    ) -> Iterator[tuple[str, list[str]]]:
+        """Yield the statements of a summary, each with its files; one of which the log is silent may hold any type."""
+        whole = names
+        if summary.elsewhere:
+            nested, elsewhere = summary.elsewhere
+            asked = (types for types, texts in nested if all(known.get(each, True) for each in texts))
+            types = frozenset[str]().union(*asked)
+            whole = [each for each in names if not types.isdisjoint(self._types.get(each, types))]
+            if less := sorted({*names} - {*whole}):
+                yield elsewhere(), less
+        if whole or not names:
+            yield summary.sql, whole
 
     @cached_property
     def _types(self) -> Mapping[str, frozenset[str]]:
@@ -162,16 +169,17 @@ class LakeSummaries:
         return type_names(self._layout, self._snapshot.version)
 
 
-def _counted(own: duckdb.DuckDBPyConnection, alike: Alike, *, adds_up: bool) -> Segment:
-    """Return what the statement of data files gives, over them."""
-    paths = alike.files.table["path"].combine_chunks()
-    view_events(own, alike.paths, name="file_events" if adds_up else "events", columns=(*COLUMNS, NUMBER))
+def _counted(
+    own: duckdb.DuckDBPyConnection, sql: str, files: Files, paths: Sequence[Path], *, adds_up: bool
+) -> Segment:  # fmt: skip
+    """Return what a statement gives of data files, which lie at these paths."""
+    view_events(own, paths, name="file_events" if adds_up else "events", columns=(*COLUMNS, NUMBER))
     if adds_up:
         own.execute(statement("summaries/rows.sql", "one_file").text)
-    rows = own.sql(alike.sql).to_arrow_table()
+    rows, names = own.sql(sql).to_arrow_table(), files.table["path"].combine_chunks()
     if adds_up:
-        return Segment(paths, rows.drop_columns([NUMBER]))
-    return Segment(paths, rows.set_column(0, NUMBER, rows[NUMBER].cast(pa.uint32())).combine_chunks())
+        return Segment(names, rows.drop_columns([NUMBER]))
+    return Segment(names, rows.set_column(0, NUMBER, rows[NUMBER].cast(pa.uint32())).combine_chunks())
 
 
 def _stretches(days: pa.Array, instants: Sequence[datetime]) -> pa.Array:

@@ -27,11 +27,10 @@ from auditlake.engine.statements import statement
 from auditlake.engine.summed import DAY_US, RowSummaries
 from auditlake.events.times import EPOCH, micros
 from auditlake.query.view import judging_engine
-from auditlake.store.files import Files
-from auditlake.store.model import DataFile, Snapshot
+from auditlake.store.model import Snapshot
 from auditlake.store.snapshot import file_paths
 from auditlake.summaries import segments
-from auditlake.summaries.filled import alike
+from auditlake.summaries.filled import by_footers, spared
 from auditlake.summaries.lake import LakeSummaries, lake_summaries, statement_digest
 from auditlake.summaries.segments import forget_summaries
 from tests.remembered.test_memory import NUMBERS, events
@@ -289,27 +288,31 @@ def test_a_footer_says_what_need_not_be_asked(tmp_path: Path, values: list[str |
             path = tmp_path / f"{known}.parquet"
             table = pa.table({"user_id": pa.array(values, pa.string())})
             parquet.write_table(table, path, write_statistics=known, row_group_size=2)
-            file = DataFile(path.name, NOW.date(), path.stat().st_size, len(values), None, None)
-            (part,) = alike(connection, f"select {ASKED}, '{ASKED}' /* {ASKED} */", Files.of([file]), [path])
-            assert (part.sql, part.paths) == (f"select {expected}, '{ASKED}' /* {ASKED} */", [path])
+            sql = f"select {ASKED}, '{ASKED}' /* {ASKED} */"
+            ((columns, names),) = by_footers(connection, sql, {"it": path})
+            assert (spared(sql, columns), names) == (f"select {expected}, '{ASKED}' /* {ASKED} */", ["it"])
 
 
 def test_files_without_some_types_are_asked_less(tmp_path: Path) -> None:
-    """A file that has no event of some types, as the log says, is counted by the statement that reads less."""
+    """A file without events of some types, or that always has a text that would do, is asked what reads less."""
     lake = made(tmp_path / "lake", POLICY)
-    bring(lake, [record(day, NOW - day * DAY, ("login", "logout")[day % 2]) for day in range(4)])
-    text = "select file_index, '{}' as said, count(*) as events from events group by file_index"
-    summary = Summary("asked", text.format("all"), elsewhere=(frozenset({"login"}), lambda: text.format("less")))
-    today = (NOW - EPOCH).days
-    for hidden, expected in ((False, ["all", "less"] * 2), (True, ["all"] * 4)):
+    users = dict(enumerate(["ann", None, None, "bob", "-"]))
+    bring(lake, [record(n, NOW - n * DAY, ("login", "logout")[n == 1], user_id=user) for n, user in users.items()])
+    text = f"select file_index, '{{}}' as said, count({ASKED}) as events from events group by file_index"
+    for texts, types, expected in (
+        ((), True, ["all", "less", "all", "all", "all"]),
+        (("user_id", "action"), True, ["less", "less", "all", "less", "all"]),
+        (("user_id",), False, ["less", "all", "all", "less", "all"]),
+    ):
+        nested = [(frozenset({"login"}), frozenset(texts))]
+        summary = Summary("asked", text.format("all"), (_IS_FILLED,), (nested, lambda: text.format("less")))
+        shutil.rmtree(lake.layout.summaries, ignore_errors=True)
         with connect(threads=1) as connection:
             own = LakeSummaries(lake.layout, lake.snapshot(), connection, ROOM)
-            own.__dict__ |= {"_types": {}} if hidden else {}
-            shutil.rmtree(lake.layout.summaries, ignore_errors=True)
+            own.__dict__ |= {} if types else {"_types": {}}
             own.lay_out(summary)
-            assert connection.sql("select day, said from asked order by day desc").fetchall() == [
-                (today - day, said) for day, said in enumerate(expected)
-            ]
+            found = connection.sql("select said from asked order by day desc").fetchall()
+        assert [said for (said,) in found] == expected
 
 
 def test_only_some_days_are_laid_out(tmp_path: Path) -> None:
