@@ -100,7 +100,7 @@ class Reading:
         snapshot: The snapshot.
         question: The instants that are asked about.
         holds: The legal holds, as they count.
-        alike: What was counted for policies and for this question together, in one scan.
+        alike: What was counted for policies and for this question together, in one scan; counted by itself if None.
         summaries: What counts the engine's events; its rows themselves if None.
     """
 
