@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -44,6 +44,9 @@ class Summary:
     instant of a question among them; numbers have at most 64 bits."""
     macros: tuple[str, ...] = ()
     """Statements that make the macros which it calls."""
+    elsewhere: tuple[Sequence[tuple[frozenset[str], frozenset[str]]], Callable[[], str]] | None = None
+    """What makes a statement that gives the same of most data files and reads less: of those that have no event of some
+    types, or in whose events any of some columns of text is always filled."""
     adds_up: bool = False
     """Whether rows are kept that are added up over the files of a month: by file they would be nearly as many as the
     events. The last column is then a number of events, the others say of what; what is laid out may have no ``day``."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any
 
 from auditlake.display.canonical_json import canonical, json_value
@@ -52,13 +52,12 @@ def check_framework(values: Any) -> None:
 
 def framework_dict(report: FrameworkReport) -> dict[str, Any]:
     """Turn a framework report into JSON values, keys in the order of the schema."""
-    plain: dict[str, Any] = json_value({name: _plain(getattr(report, name)) for name in _HEAD})
     return {
         "framework_version": FRAMEWORK_VERSION,
-        **plain,
-        "state": _values(report.state),
-        "next_state": _values(report.next_state),
-        "watch": [_values(each) for each in report.watch],
+        **{name: json_value(getattr(report, name)) for name in _HEAD},
+        "state": json_value(report.state),
+        "next_state": json_value(report.next_state),
+        "watch": [json_value(each) for each in report.watch],
         "generated_at": json_value(report.generated_at),
         "as_of": json_value(report.as_of),
         "period": {"since": json_value(report.since), "until": json_value(report.until)},
@@ -73,20 +72,9 @@ def framework_dict(report: FrameworkReport) -> dict[str, Any]:
         "retention": [_retention(each) for each in report.retention],
         "policies": [_policy(each) for each in report.policies],
         "resolutions": [_entry(each) for each in report.resolutions],
-        "sources": [_values(each) for each in report.sources],
-        "evidence": _values(report.evidence),
+        "sources": [json_value(each) for each in report.sources],
+        "evidence": json_value(report.evidence),
     }
-
-
-def _plain(value: Any) -> Any:
-    """Return a value without its dataclasses and sets."""
-    if hasattr(value, "__dataclass_fields__"):
-        return asdict(value)
-    return value
-
-
-def _values(value: Any) -> Any:
-    return json_value(_plain(value))
 
 
 def _entry(entry: Any) -> Any:
@@ -95,7 +83,7 @@ def _entry(entry: Any) -> Any:
 
 
 def _setting(setting: Setting) -> dict[str, Any]:
-    return {**_values(asdict(setting) | {"decision": None}), "decision": _entry(setting.decision)}
+    return {**json_value(replace(setting, decision=None)), "decision": _entry(setting.decision)}
 
 
 def _control(control: ControlResult) -> dict[str, Any]:
@@ -123,23 +111,23 @@ def _check(check: CheckResult) -> dict[str, Any]:
 
 def _slot(slot: Slot) -> dict[str, Any]:
     """Return an interval; what it does not have is left out, since there are many."""
-    return {name: json_value(value) for name, value in asdict(slot).items() if value is not None}
+    return {name: value for name, value in json_value(slot).items() if value is not None}
 
 
 def _retention(row: RetentionRow) -> dict[str, Any]:
     found = row.contradiction
-    return {**_values(replace(row, contradiction=None)), "contradiction": found and finding_dict(found)}
+    return {**json_value(replace(row, contradiction=None)), "contradiction": found and finding_dict(found)}
 
 
 def _policy(policy: PolicyAnswer) -> dict[str, Any]:
     """Return what a policy's report says in short; its file's name follows from settings that a report has not."""
-    values: dict[str, Any] = _values(policy)
+    values: dict[str, Any] = json_value(policy)
     del values["stem"]
     return values
 
 
 def _coverage(coverage: Coverage) -> dict[str, Any]:
-    rows = [{**_values(each), "cells": _cells(each.cells)} for each in coverage.rows]
+    rows = [{**json_value(replace(each, cells=())), "cells": _cells(each.cells)} for each in coverage.rows]
     return {
         "first_day": coverage.days[0].isoformat(),
         "days": len(coverage.days),

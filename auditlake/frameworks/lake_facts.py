@@ -34,7 +34,7 @@ from auditlake.policies.deleted_days import deletion_of
 from auditlake.policies.holds import Hold
 from auditlake.policies.model import Part, Policy
 from auditlake.policies.question import Question, earlier
-from auditlake.policies.shared import Shared
+from auditlake.policies.shared import Everything, Shared, of_everything
 from auditlake.reports.model import Query
 from auditlake.retention.planner import rules_of
 from auditlake.retention.rules import RetentionRules, named
@@ -100,7 +100,7 @@ class Reading:
         snapshot: The snapshot.
         question: The instants that are asked about.
         holds: The legal holds, as they count.
-        alike: What was counted for policies and for this question together, in one scan.
+        alike: What was counted for policies and for this question together, in one scan; counted by itself if None.
         summaries: What counts the engine's events; its rows themselves if None.
     """
 
@@ -152,12 +152,10 @@ class Reading:
         return facts, tuple(queries)
 
     def _cube(self, columns: Sequence[str]) -> Iterator[Count]:
-        if self._alike is not None:
-            counts = _counts("is_in_period and filled", map(self._alike.bit, columns))
-            rows = self._rows("shared_cube", {"filled_counts": counts})
-        else:
-            self._engine.rows(statement(*_MAKING).text)
-            rows = self._rows("cube", _slots(Asked(tuple(columns))))
+        everything = Everything(self._question, tuple(columns))
+        alike = self._alike or of_everything(self._engine, everything, self._summaries)
+        counts = _counts("is_in_period and filled", map(alike.bit, columns))
+        rows = self._rows("shared_cube", {"filled_counts": counts})
         self._found["cube"] = len(rows)
         for event_type, source, day, events, first, last, filled in rows:
             number = None if day is None else day_of(day)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import cache
 
 from auditlake.engine.model import Engine, StatementError, Summaries, Summary
 from auditlake.engine.sql_text import literal
@@ -109,7 +110,13 @@ class Shared:
         self._of_all = {(each, PLACEHOLDERS): None for each in alike.everything.columns} if alike.everything else {}
         self._columns = {each: _ALWAYS << at for at, each in enumerate(self._of_all | _places(alike.fields), 1)}
         part, macro = self._parts["shared"], statement("policies/is_filled.sql", "is_filled").text
-        counted = Summary(part.name, fill_slots(part, self._slots(alike)), (macro,))
+        nested = [*_nested(alike)]
+
+        @cache
+        def sql(*, reads_json: bool = False) -> str:
+            return fill_slots(part, self._slots(alike, reads_json=reads_json))
+
+        counted = Summary(part.name, sql(reads_json=bool(nested)), (macro,), (nested, sql) if nested else None)
         summaries.lay_out(counted, instants=_instants(alike))
         engine.rows(self._parts["shared_moments"].text)
 
@@ -160,16 +167,18 @@ class Shared:
         """Return the bits of the columns of which one must be filled."""
         return sum(self._columns[each] for each in _places([columns])) or _ALWAYS
 
-    def _slots(self, alike: _Alike) -> dict[str, str]:
-        """Return the SQL that fills the slots of the scan."""
-        places = sorted({place for scope in alike.scopes for place in read_by(scope)[0]})
+    def _slots(self, alike: _Alike, *, reads_json: bool) -> dict[str, str]:
+        """Return the SQL that fills the slots of the scan, which may ask what is within JSON."""
+        asked = {scope: bit for scope, bit in self._scopes.items() if reads_json or not _reads_json(scope)}
+        places = sorted({place for scope in asked for place in read_by(scope)[0]})
         scoped = {name: [path for column, path in places if column == name] for name in JSON}
         read = {(name, path): f"{name}_scoped[{at}]" for name in JSON for at, path in enumerate(scoped[name], 1)}
-        scopes = [(f"asked_scopes & {bit} > 0", _met(scope, read), bit) for scope, bit in self._scopes.items()]
+        scopes = [(f"asked_scopes & {bit} > 0", _met(scope, read), bit) for scope, bit in asked.items()]
         within: dict[str, list[str]] = {name: [] for name in JSON}
         bits: dict[bool, list[str]] = {False: [str(_ALWAYS)], True: []}
         for (column, words), bit in self._columns.items():
-            is_place = _is_place(column)
+            if (is_place := _is_place(column)) and not reads_json:
+                continue
             met = filled(column, words, within)
             if words == PLACEHOLDERS and not is_place:
                 met = f"coalesce(is_filled({column}), false)"  # the same, and faster
@@ -192,7 +201,7 @@ class Shared:
             ),
             "unknown_of_event": _sum(_bit(is_asked, f"{met} is null", bit) for is_asked, met, bit in scopes),
             "filled_texts": _sum(bits[False]), "filled_places": _sum(bits[True]),
-            "reads_json": " or ".join(self._reads(alike.fields)) or "false",
+            "reads_json": (" or ".join(self._reads(alike.fields)) if reads_json else "") or "false",
             **{f"values_of_{name}": values_at(name, paths) for name, paths in within.items()},
             **{f"scoped_{name}": values_at(name, paths) for name, paths in scoped.items()},
         }  # fmt: skip
@@ -236,6 +245,20 @@ def shared(
     return None
 
 
+def of_everything(engine: Engine, everything: Everything, summaries: Summaries) -> Shared:
+    """Count what is asked of all events, for no policy.
+
+    Args:
+        engine: The engine, with ``events``.
+        everything: What is asked.
+        summaries: What counts the engine's events.
+
+    Raises:
+        StatementError: The events cannot be read.
+    """
+    return Shared(engine, summaries, _Alike({everything.question}, everything=everything), frozenset())
+
+
 def _fields(policy: Policy) -> Iterator[_Columns]:
     return ((tuple(sorted(rule.any_of)), policy.placeholders) for rule in policy.fields.values())
 
@@ -259,6 +282,20 @@ def _met(scope: str, read: Mapping[Place, str]) -> str:
 def _is_place(column: str) -> bool:
     """Return whether it is a place within JSON."""
     return "." in column
+
+
+def _reads_json(scope: str) -> bool:
+    places, columns = read_by(scope)
+    return bool(places or {*JSON} & columns)
+
+
+def _nested(alike: _Alike) -> Iterator[tuple[frozenset[str], frozenset[str]]]:
+    """Yield event types of which anything within JSON is asked, with columns of text of which one would do."""
+    for (columns, words), types in alike.fields.items():
+        if any(map(_is_place, columns)):
+            texts = {each for each in columns if not _is_place(each)} if words == PLACEHOLDERS else ()
+            yield frozenset(types), frozenset(texts)
+    yield from ((frozenset(types), frozenset()) for scope, types in alike.scopes.items() if _reads_json(scope))
 
 
 def _instants(alike: _Alike) -> list[datetime]:

@@ -45,7 +45,8 @@ class Chooser:
         self, layout: Layout, version: int, files: Sequence[DataFile], *, is_whole: bool,
         types: Callable[[], Mapping[str, frozenset[str]]] | None = None,
     ) -> None:  # fmt: skip
-        self._events, self._files, self._is_whole = layout.events, files, is_whole
+        self._files, self._is_whole = files, is_whole
+        self._path = cache(layout.events.__truediv__)  # to make one takes longer than to find out that it matters
         self._types = types or partial(type_names, layout, version)
         self._found = cache(self._find)  # a script asks the same in most of its statements
 
@@ -60,8 +61,8 @@ class Chooser:
     def __call__(self, asked: Sequence[Asked] | None) -> list[Path]:
         """Return the paths of those files that matter to what is asked; of all of them if that is None."""
         if asked is None:
-            return [self._events / file.path for file in self._files]
-        return [self._events / file.path for file in self._found(tuple(asked))]
+            return [self._path(file.path) for file in self._files]
+        return [self._path(file.path) for file in self._found(tuple(asked))]
 
     def has_only(self, asked: Sequence[Asked], types: Collection[str]) -> bool:
         """Return whether the log says that all events in the files that matter to what is asked are of some types."""

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
+from functools import cached_property
+from pathlib import Path
 
 import duckdb
 import pyarrow as pa
@@ -25,9 +27,11 @@ from auditlake.engine.statements import statement
 from auditlake.engine.summed import DAY_US, RowSummaries
 from auditlake.events.schema import COLUMNS
 from auditlake.events.times import day_of, micros
+from auditlake.store.file_types import type_names
 from auditlake.store.files import Files
 from auditlake.store.model import Snapshot
 from auditlake.store.snapshot import file_paths
+from auditlake.summaries.filled import by_footers, spared
 from auditlake.summaries.segments import (
     FEWEST,
     NUMBER,
@@ -141,19 +145,49 @@ class LakeSummaries:
         return segments
 
     def _counted(self, summary: Summary, files: Files) -> Segment:
-        """Return what a statement gives of some data files."""
+        """Return what a statement gives of some data files, and ask no more than log and footers leave unknown."""
+        where, parts = dict(zip(files.paths, file_paths(self._layout, files), strict=True)), list[Segment]()
         with beside(self._connection) as own, statement_errors():
-            name = "file_events" if summary.adds_up else "events"
-            view_events(own, file_paths(self._layout, files), name=name, columns=(*COLUMNS, NUMBER))
-            if summary.adds_up:
-                own.execute(statement("summaries/rows.sql", "one_file").text)
             for macro in summary.macros:
                 own.execute(macro)
-            rows = own.sql(summary.sql).to_arrow_table()
-        if summary.adds_up:
-            return Segment(files.table["path"].combine_chunks(), rows.drop_columns([NUMBER]))
-        rows = rows.set_column(0, NUMBER, rows[NUMBER].cast(pa.uint32()))
-        return Segment(files.table["path"].combine_chunks(), rows.combine_chunks())
+            for known, alike in by_footers(own, summary.sql, where) if where else [({}, [])]:
+                for sql, names in self._by_types(summary, known, alike):
+                    paths = [where[each] for each in names]
+                    parts.append(_counted(own, spared(sql, known), files.named(names), paths, adds_up=summary.adds_up))
+        return parts[0] if len(parts) == 1 else of_files(parts, files)
+
+    def _by_types(
+        self, summary: Summary, known: Mapping[str, bool], names: list[str]
+    ) -> Iterator[tuple[str, list[str]]]:
+        """Yield the statements of a summary, each with its files; one of which the log is silent may hold any type."""
+        whole = names
+        if summary.elsewhere:
+            nested, elsewhere = summary.elsewhere
+            asked = (types for types, texts in nested if all(known.get(each, True) for each in texts))
+            types = frozenset[str]().union(*asked)
+            whole = [each for each in names if not types.isdisjoint(self._types.get(each, types))]
+            if less := sorted({*names} - {*whole}):
+                yield elsewhere(), less
+        if whole or not names:
+            yield summary.sql, whole
+
+    @cached_property
+    def _types(self) -> Mapping[str, frozenset[str]]:
+        """Return the event types in each data file, as far as the log says."""
+        return type_names(self._layout, self._snapshot.version)
+
+
+def _counted(
+    own: duckdb.DuckDBPyConnection, sql: str, files: Files, paths: Sequence[Path], *, adds_up: bool
+) -> Segment:  # fmt: skip
+    """Return what a statement gives of data files, which lie at these paths."""
+    view_events(own, paths, name="file_events" if adds_up else "events", columns=(*COLUMNS, NUMBER))
+    if adds_up:
+        own.execute(statement("summaries/rows.sql", "one_file").text)
+    rows, names = own.sql(sql).to_arrow_table(), files.table["path"].combine_chunks()
+    if adds_up:
+        return Segment(names, rows.drop_columns([NUMBER]))
+    return Segment(names, rows.set_column(0, NUMBER, rows[NUMBER].cast(pa.uint32())).combine_chunks())
 
 
 def _stretches(days: pa.Array, instants: Sequence[datetime]) -> pa.Array:

@@ -46,7 +46,7 @@ group by event_type, source, day
 order by event_type, source, day;
 
 -- name: shared_cube($since, $until, $as_of)
--- The same from the table of policies/shared.sql, where policies were judged together with what frameworks ask. The slot
+-- The same from the table of policies/shared.sql, with whatever policies are judged together with frameworks. The slot
 -- `filled_counts` is filled with a list again.
 -- returns: as cube
 with counted as (

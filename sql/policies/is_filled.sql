@@ -13,3 +13,15 @@ create or replace temp macro is_filled(said) as
       '[ \t\n\r\f\v]*(-|[uU][nN][kK][nN][oO][wW][nN]|[nN]/[aA]|[nN][oO][nN][eE]|[nN][uU][lL][lL])?[ \t\n\r\f\v]*'
     )
   end;
+
+-- name: are_filled()
+-- Whether no text from one to another can be any that says nothing, by the same branches.
+create or replace temp macro are_filled(least, greatest) as
+  coalesce(
+    (least >= 'o' and greatest < 'u')
+    or (least >= '.' and greatest < 'N')
+    or (least >= 'uo' and greatest < 'v')
+    or (least >= 'V' and greatest < 'n')
+    or (least >= 'v' and least <= greatest),
+    false
+  );

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from auditlake.disk.layout import Layout
     from auditlake.store.model import DataFile
 
-VERSION = 4
+VERSION = 5
 """Part of the folder's name: to be raised when the events change."""
 EVENTS = 10_000_000
 LARGE = 100_000_000

@@ -93,14 +93,16 @@ def _packs(names: Sequence[str] | None = None) -> LakePacks:
 @contextmanager
 def _reading(place: Place) -> Iterator[Any]:
     import auditlake
-    from auditlake.engine.duck_engine import DuckEngine
     from auditlake.frameworks.lake_facts import Reading
     from auditlake.policies.question import Question
-    from auditlake.query.view import engine
+    from auditlake.query.view import judging_engine
+    from auditlake.summaries.lake import lake_summaries
 
+    shutil.rmtree(place.lake / ".summaries", ignore_errors=True)
     lake = auditlake.open(place.lake, clock=lambda: AS_OF)
-    with engine(lake._context, lake.snapshot().version) as (connection, snapshot):
-        yield Reading(lake._context, DuckEngine(connection), snapshot, Question(AS_OF, SINCE, AS_OF)), connection
+    with judging_engine(lake._context, lake.snapshot().version) as (engine, snapshot):
+        counts, question = lake_summaries(lake._context, engine, snapshot), Question(AS_OF, SINCE, AS_OF)
+        yield Reading(lake._context, engine, snapshot, question, summaries=counts), engine.connection
 
 
 def _facts(place: Place, _: Path) -> Timed:

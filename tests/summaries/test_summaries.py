@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -30,6 +31,7 @@ from auditlake.query.view import judging_engine
 from auditlake.store.model import Snapshot
 from auditlake.store.snapshot import file_paths
 from auditlake.summaries import segments
+from auditlake.summaries.filled import by_footers, spared
 from auditlake.summaries.lake import LakeSummaries, lake_summaries, statement_digest
 from auditlake.summaries.segments import forget_summaries
 from tests.lakes import FOUR
@@ -53,7 +55,17 @@ group by file_index, event_type, source, "minute"
 )
 USERS = Summary("users", "select file_index, user_id, count(*) as events from events group by file_index, user_id")
 OF_USERS = pa.schema({"file_index": pa.uint32(), "user_id": pa.string(), "events": pa.int64()})
+ASKED = "is_filled(user_id)"
+_IS_FILLED = statement("policies/is_filled.sql", "is_filled").text
+FILLED = Summary(
+    "filled",
+    "select file_index, is_filled(user_id) as by_user, coalesce(IS_FILLED(action), false) as by_action, "
+    f"action = '{ASKED}' as is_odd, count(*) as events "
+    "from events group by all",
+    (_IS_FILLED,),
+)
 TOGETHER = {
+    "filled": "select * exclude (events), cast(sum(events) as bigint) from filled group by all",
     "minutes": "select * exclude (events, first_event, last_event), cast(sum(events) as bigint), min(first_event), "
                "max(last_event) from minutes group by all",
     "users": "select * exclude (events), cast(sum(events) as bigint) from users group by all",
@@ -257,6 +269,72 @@ def test_statistics_read_no_rows_again(tmp_path: Path, monkeypatch: pytest.Monke
     assert lake.statistics() == before
     assert read <= {NOW.date() - days * DAY for days in range(5)}
     assert before.total_events == 24
+
+
+def test_what_is_filled_is_so_with_and_without_a_look(tmp_path: Path) -> None:
+    """Whatever footers say, as many values are filled as the rows have, by day."""
+    lake = made(tmp_path / "lake", POLICY)
+    users = [
+        ["ann", "bob"],
+        ["ann", None],
+        ["ann", "None"],
+        [None, None],
+        [" ", "\t-"],
+        ["anna", "über", "uo"],
+        ["n", "u"],
+    ]
+    bring(lake, [
+        record(10 * day + place, NOW - day * DAY, user_id=user, action=(ASKED, "act")[place % 2])
+        for day, some in enumerate(users) for place, user in enumerate(some)
+    ])  # fmt: skip
+    expected = Counter[Any]()
+    for day, some in enumerate(users):
+        for place, user in enumerate(some):
+            said = None if user is None else user.strip(" \t") not in ("", "-", "None")
+            expected[(NOW - EPOCH).days - day, 0, said, True, place % 2 == 0] += 1
+    assert rows(lake, FILLED) == {(*key, n) for key, n in expected.items()} == rows(lake, FILLED, kept=False)
+
+
+@pytest.mark.parametrize(
+    ("values", "asked"),
+    [
+        (["ann", "mary"], "true"), (["ann", None], "case when user_id is not null then true end"),
+        (["ann", "zoe"], ASKED), ([None], ASKED), (["none"], ASKED),
+        (["ann", "bob", "zoe"], "true"), (["ann", "bob", "none"], ASKED),
+    ],
+)  # fmt: skip
+def test_a_footer_says_what_need_not_be_asked(tmp_path: Path, values: list[str | None], asked: str) -> None:
+    """A column is asked for nulls alone, or for nothing, where each text between bounds of every two rows is filled."""
+    with connect(threads=1) as connection:
+        for known, expected in ((True, asked), (False, ASKED)):
+            path = tmp_path / f"{known}.parquet"
+            table = pa.table({"user_id": pa.array(values, pa.string())})
+            parquet.write_table(table, path, write_statistics=known, row_group_size=2)
+            sql = f"select {ASKED}, '{ASKED}' /* {ASKED} */"
+            ((columns, names),) = by_footers(connection, sql, {"it": path})
+            assert (spared(sql, columns), names) == (f"select {expected}, '{ASKED}' /* {ASKED} */", ["it"])
+
+
+def test_files_without_some_types_are_asked_less(tmp_path: Path) -> None:
+    """A file without events of some types, or that always has a text that would do, is asked what reads less."""
+    lake = made(tmp_path / "lake", POLICY)
+    users = dict(enumerate(["ann", None, None, "bob", "-"]))
+    bring(lake, [record(n, NOW - n * DAY, ("login", "logout")[n == 1], user_id=user) for n, user in users.items()])
+    text = f"select file_index, '{{}}' as said, count({ASKED}) as events from events group by file_index"
+    for texts, types, expected in (
+        ((), True, ["all", "less", "all", "all", "all"]),
+        (("user_id", "action"), True, ["less", "less", "all", "less", "all"]),
+        (("user_id",), False, ["less", "all", "all", "less", "all"]),
+    ):
+        nested = [(frozenset({"login"}), frozenset(texts))]
+        summary = Summary("asked", text.format("all"), (_IS_FILLED,), (nested, lambda: text.format("less")))
+        shutil.rmtree(lake.layout.summaries, ignore_errors=True)
+        with connect(threads=1) as connection:
+            own = LakeSummaries(lake.layout, lake.snapshot(), connection, ROOM)
+            own.__dict__ |= {} if types else {"_types": {}}
+            own.lay_out(summary)
+            found = connection.sql("select said from asked order by day desc").fetchall()
+        assert [said for (said,) in found] == expected
 
 
 def test_only_some_days_are_laid_out(tmp_path: Path) -> None:

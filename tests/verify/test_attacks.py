@@ -443,7 +443,7 @@ def test_a_file_renamed_to_another_day(lake: AuditLake) -> None:
     assert "is missing" in wrong(checked(lake))
 
 
-@pytest.mark.parametrize("part", ["read_log", "read_tree", "read_takings", "hash_rows", "checkpoint_files"])
+@pytest.mark.parametrize("part", ["read_log", "read_tree", "read_takings", "hash_rows", "check_log_checkpoints"])
 def test_whatever_is_thrown_is_told(part: str, lake: AuditLake, monkeypatch: pytest.MonkeyPatch) -> None:
     """Should a library panic on something that nobody thought of, that is told as wrong, and the rest is checked."""
 
