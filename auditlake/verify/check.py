@@ -13,12 +13,11 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 from functools import partial
-from hashlib import file_digest
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import unquote
 
-from auditlake.disk.files import is_file, open_file, read_file, read_text
+from auditlake.disk.files import is_file, read_file, read_text
 from auditlake.disk.layout import Layout, part_day_and_digest
 from auditlake.errors import LedgerError
 from auditlake.ledger.leaves import Key, Part
@@ -28,13 +27,13 @@ from auditlake.verify.changed_rows import Rows, marked, marks_path
 from auditlake.verify.checkpoints import SignedCheckpoint, key_chain, read_checkpoint, read_key
 from auditlake.verify.deletions import NOT_YET, Deletions, read_deletions
 from auditlake.verify.deltalog import DeltaLog, read_log
-from auditlake.verify.file_claims import false_claims
+from auditlake.verify.file_claims import damage, digest_of, false_claims
 from auditlake.verify.inside import check_inside, read_pending
 from auditlake.verify.log_checkpoints import check_log_checkpoints
 from auditlake.verify.model import BAD, BatchVerdict, PartVerdict, Problem, VerifyReport, worst
 from auditlake.verify.other_files import check_journals, check_landing, check_private_key
 from auditlake.verify.policy_files import changed_policies, lost_lists, unrecorded
-from auditlake.verify.rows import Found, Recorded, appended_part, hash_rows
+from auditlake.verify.rows import Recorded, appended_part, hash_rows, shown_alone
 from auditlake.verify.tree import LedgerEntry, Tree, days_added, read_tree
 from auditlake.verify.withdrawals import Taking, quarantined, read_takings, told
 
@@ -345,17 +344,9 @@ class _Check:
 
     def _file(self, path: str, size: int) -> None:
         """Check that a data file has the size and the digest that its name says."""
-        file, named = self._layout.events / path, part_day_and_digest(path)
-        try:
-            digest, actual = self._digest(file)
-            if actual != size:
-                self._damaged[path] = f"has {actual} bytes instead of {size}"
-            elif named is None or digest != named[1]:
-                self._damaged[path] = f"was changed: its bytes have the SHA-256 {digest}" if named else "has no digest"
-        except (OSError, ValueError) as error:
-            self._damaged[path] = f"is missing: {getattr(error, 'strerror', error)}"
-        if path in self._damaged:
-            self._wrong(f"events/{path}", self._damaged[path])
+        if what := damage(self._layout.events / path, path, size, within=self._layout.root):
+            self._damaged[path] = what
+            self._wrong(f"events/{path}", what)
 
     def _claims(self, log: DeltaLog) -> None:
         """Check that what the log claims of the rows of files is so: readers pass over files by that."""
@@ -415,15 +406,10 @@ class _Check:
         if entries:
             self._notices += unrecorded(self._layout, entries[-1])
 
-    def _digest(self, path: Path) -> tuple[str, int]:
-        """Return the SHA-256 and the size of a file of the lake."""
-        with open_file(path, within=self._layout.root) as file:
-            return file_digest(file, "sha256").hexdigest(), file.tell()
-
     def _named(self, path: Path, digest: str, why: str) -> None:
         where = path.relative_to(self._layout.root).as_posix()
         try:
-            if self._digest(path)[0] != digest:
+            if digest_of(path, within=self._layout.root)[0] != digest:
                 self._wrong(where, f"was changed: its bytes are not those that its name says; {why}")
         except (OSError, ValueError) as error:
             self._wrong(where, f"is missing: {getattr(error, 'strerror', error)}; {why}")
@@ -437,18 +423,17 @@ class _Check:
         takings: Mapping[Key, Taking],
     ) -> tuple[BatchVerdict, ...]:
         expected = {part.key: part for entry in entries for part in entry.parts}
-        hashed, rows = Found(), Rows(self._layout, entries, days)
+        rows = Rows(self._layout, entries, days)
         self._read = frozenset() if self._since is None else days_added(entries, self._since).union(self._again)
-        if self._full or self._read:
-            recorded = Recorded(
-                expected,
-                {key: taking.replaced for key, taking in takings.items() if taking.replaced and taking.kept is None},
-                {key: taking.kept for key, taking in takings.items() if taking.kept is not None and not taking.whole},
-            )
-            read = days if self._full else {day: files for day, files in days.items() if day in self._read}
-            hashed = hash_rows(read, recorded)
-            for file, why in sorted(hashed.problems.items()):
-                self._wrong(file.relative_to(self._layout.root).as_posix(), f"cannot be read: {why}")
+        recorded = Recorded(
+            expected,
+            {key: taking.replaced for key, taking in takings.items() if taking.replaced and taking.kept is None},
+            {key: taking.kept for key, taking in takings.items() if taking.kept is not None and not taking.whole},
+        )
+        read = days if self._full else {day: files for day, files in days.items() if day in self._read}
+        hashed = hash_rows(read, recorded)
+        for file, why in sorted(hashed.problems.items()):
+            self._wrong(file.relative_to(self._layout.root).as_posix(), f"cannot be read: {why}")
         for key, parts in sorted(hashed.parts.items()):
             if key not in expected:
                 batch, day, _ = key
@@ -458,18 +443,9 @@ class _Check:
         for key, part in sorted(expected.items()):
             verdicts[part.batch].append(self._part(part, hashed.parts.get(key, []), takings.get(key), rows))
         if self._since is not None and not self._full:
-            self._damaged_days = {
-                *(named[0] for path in self._damaged if (named := part_day_and_digest(path))),
-                *(day for day, files in days.items() if any(file in hashed.problems for file, _ in files)),
-                *(day for _, day, _ in hashed.parts.keys() - expected.keys()),
-                *(part.day for parts in verdicts.values() for part in parts if part.verdict in BAD),
-            }
-            own = self._damaged_days & self._read
-            if own and own != self._read:
-                # Rows may lie among those of another day: then these days alone would not show what is wrong.
-                alone = hash_rows({day: files for day, files in days.items() if day in own}, recorded)
-                if alone.parts != {key: parts for key, parts in hashed.parts.items() if key[1] in own}:
-                    self._damaged_days = None
+            wrong = {part.day for parts in verdicts.values() for part in parts if part.verdict in BAD}
+            wrong |= {day for _, day, _ in hashed.parts.keys() - expected.keys()}
+            self._damaged_days = wrong if shown_alone(wrong, read, hashed, recorded) else None
         return tuple(
             BatchVerdict(batch, sum(part.rows for part in parts), worst(tuple(parts)), tuple(parts))
             for batch, parts in sorted(verdicts.items())

@@ -1,4 +1,4 @@
-"""What the log claims of the rows of a file, so that readers may pass over it, and whether its rows are so.
+"""Whether a data file is what its name and the log claim: its bytes, and its rows, so that readers may pass over it.
 
 A claim that is false loses no row, and hides it: a question about its type or time does not open the file.
 """
@@ -11,10 +11,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from hashlib import file_digest
 from pathlib import Path
 from typing import Any
 
 from auditlake.disk.files import open_file
+from auditlake.disk.layout import part_day_and_digest
 
 _TAG = "auditlake.types"
 """The tag of a file's action: a JSON object of its event types with how many events each has."""
@@ -34,6 +36,26 @@ class FileClaims:
     """An instant that no event is before."""
     last: datetime | None = None
     """An instant that no event is after."""
+
+
+def digest_of(file: Path, *, within: Path) -> tuple[str, int]:
+    """Return the SHA-256 and the size of a file of the lake."""
+    with open_file(file, within=within) as data:
+        return file_digest(data, "sha256").hexdigest(), data.tell()
+
+
+def damage(file: Path, path: str, size: int, *, within: Path) -> str | None:
+    """Return how a data file is not what its path in the log and its size say; None if it is."""
+    named = part_day_and_digest(path)
+    try:
+        digest, actual = digest_of(file, within=within)
+    except (OSError, ValueError) as error:
+        return f"is missing: {getattr(error, 'strerror', error)}"
+    if actual != size:
+        return f"has {actual} bytes instead of {size}"
+    if named is None:
+        return "has no digest"
+    return None if digest == named[1] else f"was changed: its bytes have the SHA-256 {digest}"
 
 
 def claims_of(add: Mapping[str, Any]) -> FileClaims:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from hashlib import file_digest
 from pathlib import Path
 
-from auditlake.disk.files import open_file
 from auditlake.disk.layout import Layout
 from auditlake.verify.deltalog import DeltaLog
+from auditlake.verify.file_claims import digest_of
 from auditlake.verify.model import Problem
 from auditlake.verify.rows import checkpoint_files
 from auditlake.verify.tree import LedgerEntry, texts_of
@@ -34,7 +33,7 @@ def check_log_checkpoints(
         try:
             if digest is None:
                 notices.append(Problem(where, "is not recorded yet: the next commit records it"))
-            elif _digest(layout, path) != digest:
+            elif digest_of(path, within=layout.root)[0] != digest:
                 problems.append(Problem(where, "is not what the ledger recorded"))
         except (OSError, ValueError) as error:
             problems.append(Problem(where, f"cannot be read: {getattr(error, 'strerror', error)}"))
@@ -49,8 +48,3 @@ def check_log_checkpoints(
     if layout.delta_pointer.exists() and newest is not None and layout.delta_checkpoint(newest).name in recorded:
         compare(layout.delta_pointer)
     return problems, notices
-
-
-def _digest(layout: Layout, path: Path) -> str:
-    with open_file(path, within=layout.root) as file:
-        return file_digest(file, "sha256").hexdigest()

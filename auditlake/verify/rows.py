@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import cached_property
@@ -98,6 +98,24 @@ def hash_rows(days: Mapping[date, Sequence[tuple[Path, int]]], recorded: Recorde
         for part in parts:
             hashed.parts.setdefault(part.key, []).append(part)
     return hashed
+
+
+def shown_alone(
+    days: Collection[date], read: Mapping[date, Sequence[tuple[Path, int]]], hashed: Found, recorded: Recorded
+) -> bool:
+    """Return whether what was found of some days is found again where no others are read: no row lies among those of
+    another day.
+
+    Args:
+        days: The days.
+        read: The files that were read.
+        hashed: What was found in these.
+        recorded: What is to be there.
+    """
+    own = {day: files for day, files in read.items() if day in days}
+    if len(own) == len(read):
+        return True
+    return hash_rows(own, recorded).parts == {key: parts for key, parts in hashed.parts.items() if key[1] in days}
 
 
 def _groups(days: Mapping[date, Sequence[tuple[Path, int]]]) -> Iterator[list[date]]:

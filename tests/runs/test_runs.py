@@ -154,7 +154,8 @@ def test_what_was_damaged_is_on_record(tmp_path: Path) -> None:
     *_, last = map(json.loads, layout.run_journal.read_text().splitlines())
     assert "damaged" not in last
     with layout.run_journal.open("a") as journal:
-        journal.write(json.dumps(last | {"number": 6, "problems": 1, "damaged": ["today"]}) + "\n")
+        false = last | {"number": 6, "problems": 1, "damaged": ["today"]}
+        journal.write(json.dumps(false, separators=(",", ":")) + "\n")
     assert rows_read(layout) == RowsRead()
 
 
