@@ -36,8 +36,7 @@ it was made from, and ``event_day`` the day since 1970."""
 OF_MAPPINGS = ("filter_pushdown", "common_subexpressions", "in_clause")
 """The optimizers of DuckDB that a mapping's statement runs without.
 
-The second pulls expressions out of ``TRY``. The last makes a join of a look into a list, which takes longer for a few
-names, and takes time to plan.
+The second pulls expressions out of ``TRY``. The last changes nothing in such a statement, and takes time to plan it.
 """
 EARLIER = pa.schema([field for field in STAGED if field.name not in {"record", "source", "event_day"}])
 """The columns of an event as an earlier version would have spelled it."""
@@ -108,7 +107,7 @@ class _Mapping:
         self._source = catalog[buffer.source]
         # The canonical mapping finds repeated keys by itself, with the keys it reads anyway.
         self._own = self._source.statement == _OWN
-        self.optimizers = OF_MAPPINGS if self._source.outline else ("filter_pushdown", "in_clause")
+        self.optimizers = OF_MAPPINGS if self._source.outline else ("filter_pushdown",)
         """What DuckDB must not do."""
 
     def mapped(self, ahead: int) -> Mapped:
