@@ -46,8 +46,8 @@ from (
 );
 
 -- name: ordered_by_step()
--- The same where two bits at most are asked for: events of the same first and last step are of the same steps, and so
--- alike.
+-- The same where an event has two bits at most: those of the same first and last step are alike. One of a step alone comes
+-- after those of that step and one before, and before those of the next step: as if its number were doubled.
 create or replace temp table ordered as
 select
   row_number() over () as r,
@@ -64,7 +64,7 @@ from (
   order by
     groups.g,
     matching.t,
-    (cast(floor(log2(matching.steps)) as bigint) << 32) + (matching.steps & -matching.steps)
+    case when matching.steps & (matching.steps - 1) = 0 then matching.steps * 2 else matching.steps end
 );
 
 -- name: first_step($step_counts, $step_windows)
