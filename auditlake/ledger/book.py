@@ -28,7 +28,7 @@ from auditlake.disk.durable import make_folders
 from auditlake.disk.files import read_file
 from auditlake.disk.layout import Layout
 from auditlake.errors import LedgerError
-from auditlake.ledger.entry import Entry, Record, dump, parse
+from auditlake.ledger.entry import KINDS, Entry, Record, dump, parse
 from auditlake.ledger.keys import (
     LedgerSettings,
     adopt_next,
@@ -268,6 +268,7 @@ def settle(layout: Layout, version: int, committed: Committed, held: Held, exist
     if head.version > version or _log_digest(layout, head.version) != head.log:
         message = f"the log entry of version {head.version} is not the one that the ledger recorded"
         raise LedgerError(message, hint="the lake was changed or set back; restore it from a backup")
+    finish_rotation(layout, settings, may_forget=False)  # or a key that is counted would not sign what follows
     head = integrate(layout, head, version, held)
     finish_rotation(layout, settings)
     if not head.is_inside:
@@ -290,19 +291,21 @@ def integrate(layout: Layout, head: Head, version: int, held: Held) -> Head:
         OSError: Some of it may have been written; the next writer does it again.
     """
     if not (head.is_inside or _lies_inside(layout, head, held)):
-        # An entry of kind ``upgrade`` is the first; what other programs committed before has none.
-        first = next((later for later in range(head.version + 1, version + 1) if held(later)), None)
-        if first is None:
+        if not head.settings.may_lie_inside:
             return head
+        # An entry of kind ``upgrade`` is the first; what other programs committed before has none.
+        first = next((later for later in range(head.version + 1, version + 1) if held(later)), version + 1)
     else:
         head, first = replace(head, is_inside=True), head.version + 1
     if first > version:
         return head
     tree, size, signers = tiles(layout), head.size, _signers(layout, head.settings)
     for later in range(first, version + 1):
-        data = held(later) or _by_another(layout, read_entry(layout, size - 1), later)
+        own = held(later)
+        data = own or _by_another(layout, read_entry(layout, size - 1), later)
         entry = parse_entry(layout, data)
-        _check_entry(layout, head, entry, later, size)
+        if own:
+            _check_entry(layout, head, entry, later, size)
         signers += _next_signer(head.settings, entry)
         tree.put_entry(size, data)
         tree.put_hash(size, leaf_hash(data))
@@ -322,7 +325,10 @@ def _check_entry(layout: Layout, head: Head, entry: Entry, version: int, index: 
     own = (head.settings.lake_id, version, _log_digest(layout, version - 1) if version else None)
     is_first = index == head.size and not (index and head.is_inside)
     place = {"index": index, "version": version} if is_first else None
-    if (entry.lake_id, entry.version, entry.previous_log, entry.details.get(_IN_COMMITS)) != (*own, place):
+    kinds = {"upgrade" if index else "begin"} if is_first else KINDS - {"upgrade", "begin", _FOREIGN}
+    said = (entry.lake_id, entry.version, entry.previous_log, entry.details.get(_IN_COMMITS))
+    takes = entry.kind == "upgrade" and (entry.parts or entry.adds or entry.removes or entry.taken)
+    if said != (*own, place) or takes or entry.kind not in kinds:
         message = f"the commit of version {version} holds an entry of the ledger that is not its own"
         raise LedgerError(message, hint="the log was changed; restore it from a backup, and find out who changed it")
 
@@ -356,7 +362,9 @@ def _check_log(head: Head, version: int, committed: Committed) -> None:
             raise LedgerError(message, hint="the ledger was set back; restore LAKE/ledger from a backup")
 
 
-def prepare(layout: Layout, head: Head, version: int, record: Record, *, is_notice: bool = False) -> Prepared:
+def prepare(
+    layout: Layout, head: Head, version: int, record: Record, rules: Rules | None = None, *, begins: bool = False
+) -> Prepared:
     """Make the entry of a commit that is to become this version.
 
     Where entries lie inside commits, nothing is written but what an entry has aside. Otherwise the entry is written,
@@ -367,16 +375,20 @@ def prepare(layout: Layout, head: Head, version: int, record: Record, *, is_noti
         head: What the ledger counts.
         version: The one that the commit is to make.
         record: What the entry is to say.
-        is_notice: Whether that is what :func:`changes_of_rules` gave.
+        rules: What is in force, where the caller had what has changed of it recorded; as it is now if None.
+        begins: Whether entries lie inside commits from this one on.
 
     Raises:
         LedgerError: The ledger cannot take it; nothing was changed.
     """
-    rules = read_rules(layout, head.settings)
-    changes = unrecorded(layout, read_entry(layout, head.size - 1), rules, record.at, about=record.kind)
-    if head.is_inside:
+    is_recorded, rules = rules is not None, rules or read_rules(layout, head.settings)
+    last = read_entry(layout, head.size - 1)
+    changes = [] if is_recorded else unrecorded(layout, last, rules, record.at, about=record.kind)
+    if begins:
+        record = _saying_so(record, head.size, version)
+    if head.is_inside or begins:
         # A commit of their own would make this one another version than its writer planned.
-        if changes and not is_notice:
+        if changes:
             message = "policies, holds, mappings or packs were changed while a commit was prepared"
             raise LedgerError(message, hint="nothing was changed; run it again")
         return _entry(layout, rules, head.size, record, version, version)
@@ -385,21 +397,9 @@ def prepare(layout: Layout, head: Head, version: int, record: Record, *, is_noti
     return _written(layout, _entry(layout, rules, head.size, record, version, version))
 
 
-def prepare_upgrade(layout: Layout, head: Head, version: int, at: str) -> Prepared:
-    """Make the entry of the commit from which on entries lie inside commits."""
-    record = _saying_so(Record("upgrade", at), head.size, version)
-    return _entry(layout, read_rules(layout, head.settings), head.size, record, version, version)
-
-
-def record(layout: Layout, head: Head, version: int, event: Record) -> Head:
+def record(layout: Layout, head: Head, version: int, event: Record, rules: Rules) -> Head:
     """Add an entry that is about no commit, while the lake is at this version, and return the new head."""
-    rules = read_rules(layout, head.settings)
     return complete(layout, _written(layout, _entry(layout, rules, head.size, event, None, version)))
-
-
-def changes_of_rules(layout: Layout, head: Head, at: str, by: str = "hand", reason: str | None = None) -> list[Record]:
-    """Return what is to be recorded of rules that are not those of the last entry; see :func:`rules.unrecorded`."""
-    return unrecorded(layout, read_entry(layout, head.size - 1), read_rules(layout, head.settings), at, by, reason)
 
 
 def _entry(layout: Layout, rules: Rules, index: int, event: Record, about: int | None, version: int) -> Prepared:
@@ -471,17 +471,17 @@ def _next_signer(settings: LedgerSettings, entry: Record) -> tuple[Signer, ...]:
     if entry.kind != "key-rotate" or not settings.next_key.exists():
         return ()
     new = read_secret(settings.next_key)
-    return (new,) if str(new.verifier) == entry.details["new"] else ()
+    return (new,) if str(new.verifier) == entry.details.get("new") else ()
 
 
-def finish_rotation(layout: Layout, settings: LedgerSettings) -> None:
+def finish_rotation(layout: Layout, settings: LedgerSettings, *, may_forget: bool = True) -> None:
     """Install a key that was to follow if a checkpoint has its signature, and forget it if none has."""
     if not settings.next_key.exists():
         return
     new = read_secret(settings.next_key)
     if parse_note(read_file(checkpoint_path(layout), within=layout.root)).signed_by(new.verifier):
         adopt_next(layout, settings, new)
-    else:
+    elif may_forget:
         settings.next_key.unlink()
 
 

@@ -25,6 +25,8 @@ class LedgerSettings:
     """Where the private key lies; a path in lake.toml that is not absolute begins at the lake."""
     default_retention: str | None = None
     """How long events are kept whose type no policy keeps, as it is written there."""
+    may_lie_inside: bool = False
+    """Whether the lake is of a format in which the ledger's entries may lie inside the commits."""
 
     @property
     def next_key(self) -> Path:
@@ -46,12 +48,12 @@ def read_settings(layout: Layout) -> LedgerSettings:
     try:
         settings = tomllib.loads(read_text(layout.config, within=layout.root))
         lake_id, key = settings["id"], settings.get("ledger", {}).get("key")
-        default = settings.get("default_retention")
+        default, is_inside = settings.get("default_retention"), settings.get("format_version", 1) != 1
     except (OSError, ValueError, KeyError, AttributeError) as error:
         raise LedgerError(f"{layout.config} does not say which lake it is: {error}") from error
     # Where a link leads, so that a key which follows lies beside it and not beside the link.
     path = (layout.root / key if key else layout.ledger / "key").resolve()
-    return LedgerSettings(str(lake_id), path, default and str(default))
+    return LedgerSettings(str(lake_id), path, default and str(default), is_inside)
 
 
 def public_key_path(layout: Layout) -> Path:

@@ -20,6 +20,7 @@ from auditlake.errors import LakeBusyError
 from auditlake.ledger import book
 from auditlake.ledger.entry import Record
 from auditlake.ledger.parts import RecordedParts, recorded_parts
+from auditlake.ledger.rules import Rules, read_rules, unrecorded
 from auditlake.storage.lake import changing
 from auditlake.store.bookkeeping import new_checkpoint, settle_ledger, settled
 from auditlake.store.commit import commit, commit_entry_alone
@@ -102,30 +103,32 @@ class Turn:
         Every commit does so by itself, but for the holds before one that is about a hold. Where entries lie inside
         commits, a turn begins with it.
         """
-        self._notice(now.isoformat(), by, reason)
-
-    def _notice(self, at: str, by: str = "hand", reason: str | None = None) -> None:
         if self._head is not None:
-            for record in book.changes_of_rules(self.layout, self._head, at, by, reason):
-                self._add(self._head, record, is_notice=True)
+            self._noticed(self._head, now.isoformat(), by, reason)
+
+    def _noticed(self, head: book.Head, at: str, by: str = "hand", reason: str | None = None) -> Rules:
+        """Record what has changed of what is in force, and return that; it is read once, whatever changes meanwhile."""
+        rules = read_rules(self.layout, head.settings)
+        for record in unrecorded(self.layout, book.read_entry(self.layout, head.size - 1), rules, at, by, reason):
+            head = self._add(head, record, rules)
+        return rules
 
     def record(self, record: Record) -> None:
         """Add an entry that is about no commit to the ledger, if there is one."""
         if self._head is not None:
-            self._notice(record.at)
-            self._add(self._head, record)
+            rules = self._noticed(self._head, record.at)
+            self._add(self._head, record, rules)
 
-    def _add(self, head: book.Head, record: Record, *, is_notice: bool = False) -> None:
-        if head.is_inside:
-            version = self.snapshot.version + 1
-            record = replace(record, details={**record.details, **new_checkpoint(self.layout, version - 1)})
-            self._commit_alone(book.prepare(self.layout, head, version, record, is_notice=is_notice), record.at, head)
+    def _add(self, head: book.Head, record: Record, rules: Rules, *, begins: bool = False) -> book.Head:
+        version = self.snapshot.version
+        if head.is_inside or begins:
+            record = replace(record, details={**record.details, **new_checkpoint(self.layout, version)})
+            entry = book.prepare(self.layout, head, version + 1, record, rules, begins=begins)
+            self._head = commit_entry_alone(self.layout, self.snapshot, entry, record.at, head)
+            self._follow(Change((), (), {}))
         else:
-            self._head = book.record(self.layout, head, self.snapshot.version, record)
-
-    def _commit_alone(self, entry: book.Prepared, at: str, head: book.Head) -> None:
-        self._head = commit_entry_alone(self.layout, self.snapshot, entry, at, head)
-        self._follow(Change((), (), {}))
+            self._head = book.record(self.layout, head, version, record, rules)
+        return self._head
 
     def rotate_key(self, now: datetime) -> str:
         """Let a new key sign the ledger's checkpoints, and return its public half (``NAME+ID+BASE64``).
@@ -136,20 +139,21 @@ class Turn:
             LedgerError: The lake is unsigned, or its key may be that of other lakes too.
         """
         self._head = self._begun()
-        self.notice(now)
+        rules = self._noticed(self._head, now.isoformat())
         record = book.rotation(self.layout, self._head, now.isoformat())
-        self._add(self._head, record)
-        book.finish_rotation(self.layout, self._head.settings)
+        book.finish_rotation(self.layout, self._add(self._head, record, rules).settings)
         return str(record.details["new"])
 
     def upgrade(self, now: datetime) -> bool:
-        """Let the ledger's entries lie inside commits from the next one on; return whether they did not yet."""
+        """Let the ledger's entries lie inside commits from the next one on, as lake.toml says by now; return whether they
+        did not yet.
+        """
         head = self._head = self._begun()
         if head.is_inside:
             return False
-        self.notice(now)
-        entry = book.prepare_upgrade(self.layout, self._head, self.snapshot.version + 1, now.isoformat())
-        self._commit_alone(entry, now.isoformat(), self._head)
+        rules = self._noticed(head, now.isoformat())
+        head = replace(self._head, settings=replace(head.settings, may_lie_inside=True))
+        self._add(head, Record("upgrade", now.isoformat()), rules, begins=True)
         return True
 
     def _begun(self) -> book.Head:

@@ -14,8 +14,13 @@ _LISTS = ("parts", "adds", "removes", "taken")
 
 
 def read_pending(layout: Layout, tree: Tree, newest: SignedCheckpoint, log: DeltaLog) -> list[Problem]:
-    """Read the entries that commits hold and the newest checkpoint does not count yet into a tree; return notices."""
+    """Read the entries that commits hold and the newest checkpoint does not count yet into a tree; return notices.
+
+    No key vouches for them. They are expected only where the checkpoint counts one that says that entries lie inside
+    commits; an upgrade, which takes nothing, may wait to be the first.
+    """
     notices: list[Problem] = []
+    are_expected = tree.inside is not None
     for number, data in enumerate(log.after(newest.version)):
         where = f"version {newest.version + 1 + number}"
         try:
@@ -23,7 +28,9 @@ def read_pending(layout: Layout, tree: Tree, newest: SignedCheckpoint, log: Delt
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError, OSError) as error:
             tree.problems.append(Problem(where, f"its entry of the ledger cannot be read: {error}"))
             break
-        if tree.inside is None:
+        pending = tree.pending[-1].fields
+        begins = not number and pending["kind"] == "upgrade" and not any(pending[name] for name in _LISTS)
+        if not (are_expected or begins):
             tree.problems.append(Problem(where, "is unknown to the ledger, whose entries do not lie inside commits"))
         else:
             what = "is not in the ledger's tree yet, so no checkpoint vouches for it"

@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -314,12 +315,18 @@ def test_a_program_that_does_not_know_the_format(lake: AuditLake, monkeypatch: p
     assert "install that one" in str(told.value.hint)
 
 
-@pytest.mark.soak
-def test_an_upgrade_made_up(old: AuditLake, template: Path) -> None:
-    """A commit of a lake of format 1 that holds an entry which is no upgrade is not counted."""
-    data = book.tiles(old.layout).entry(1).replace(b'"version":1', b'"version":2').decode()
+@pytest.mark.parametrize("mark", [{}, {"entries_in_commits": {"index": 2, "version": 2}}], ids=["plain", "marked"])
+def test_a_deletion_made_up(old: AuditLake, template: Path, mark: dict[str, Any]) -> None:
+    """A commit of a lake of format 1 that holds an entry, whatever it says, is told as wrong, and never counted."""
+    taking = json.loads(book.tiles(old.layout).entry(1)) | {
+        "kind": "delete", "version": 2, "previous_log": sha256(old.layout.commit(1).read_bytes()).hexdigest(),
+    }  # fmt: skip
+    taking["taken"] = [[*part[:3], ""] for part in taking["parts"]]
+    taking |= {"parts": [], "adds": [], "details": taking["details"] | mark}
+    data = json.dumps(taking, separators=(",", ":"), sort_keys=True)
     old.layout.commit(2).write_text(json.dumps({"commitInfo": {"auditlake.entry": data}}) + "\n")
 
-    assert any("is unknown to the ledger" in each.what for each in checked(old).problems)
-    with pytest.raises(LedgerError):
-        old.ingest(template / "1.jsonl")
+    assert any("version 2" in each.where and "is unknown" in each.what for each in checked(old).problems)
+    old.ingest(template / "1.jsonl")
+    assert any("version 2" in each.where and "is unknown" in each.what for each in checked(old).problems)
+    assert "delete" not in [entry.kind for entry in entries(old)]

@@ -14,6 +14,7 @@ from auditlake.errors import LedgerError
 from auditlake.ledger import book, keys
 from auditlake.ledger.entry import Record
 from auditlake.ledger.note import Checkpoint, Signer, new_signer, sign
+from auditlake.ledger.rules import read_rules
 from auditlake.store.deltalog import commit_leaf
 from auditlake.verify.prove import verify_proof
 from tests.lakes import create
@@ -146,7 +147,8 @@ def test_a_key_that_the_old_one_does_not_vouch_for(how: str, lake: AuditLake) ->
     settled = book.settle(
         layout, 1, lambda version: commit_leaf(layout, version), lambda _: None, lambda: Record("begin", "")
     )
-    book.record(layout, settled, 1, Record("key-rotate", NOW.isoformat(), details=details))
+    event = Record("key-rotate", NOW.isoformat(), details=details)
+    book.record(layout, settled, 1, event, read_rules(layout, settled.settings))
 
     for key in (None, old):
         assert "does not vouch for it" in str(checked(lake, public_key=key).problems[0])
