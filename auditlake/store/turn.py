@@ -145,8 +145,9 @@ class Turn:
         return str(record.details["new"])
 
     def upgrade(self, now: datetime) -> bool:
-        """Let the ledger's entries lie inside commits from the next one on, as lake.toml says by now; return whether they
-        did not yet.
+        """Let the ledger's entries lie inside commits from the next one on; return whether they did not yet.
+
+        lake.toml says so by now.
         """
         head = self._head = self._begun()
         if head.is_inside:
