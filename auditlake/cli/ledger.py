@@ -38,6 +38,7 @@ _public_key_option = click.option(
 @json_option(
     "ok", "lake", "origin", "size", "root", "version", "signed_by", "full", "batches", "problems", "notices",
     "anchored", "unanchored", "unanchored_since", "unanchored_seconds", "stamped_at", "stamped", "stamp_trusted",
+    "damaged_days",
 )  # fmt: skip
 @click.pass_obj
 def verify(path: str, quick: bool, checkpoint: Path | None, public_key: Path | None, tsa_root: Path | None) -> int:

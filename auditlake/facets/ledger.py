@@ -65,7 +65,7 @@ class Ledger(Facet):
                 number=0, at=now, finished=self._context.now, version=version("auditlake"), user=login_name(),
                 level="full" if full else "quick", kept=checkpoint is not None, snapshot=report.version,
                 entries=report.size, problems=report.wrong, read=report.size if full or new else None,
-                damaged=report.damaged,
+                damaged=report.damaged_days,
             ))  # fmt: skip
         except LakeError as error:
             notice = Problem("runs/journal.jsonl", f"this verification is not on record: {error}")

@@ -171,7 +171,7 @@ class _Check:
             *((newest_stamp.at.isoformat(), newest_stamp.size, newest_stamp.trusted) if newest_stamp else ()),
         )  # fmt: skip
         days = self._damaged_days
-        return replace(report, damaged=tuple(sorted(days)) if is_sound and days is not None else None)
+        return replace(report, damaged_days=tuple(sorted(days)) if is_sound and days is not None else None)
 
     def _no_ledger(self, log: DeltaLog) -> VerifyReport:
         self._wrong("ledger", "there is none: the lake is older than ledgers, and nothing vouches for what it holds; "

@@ -83,7 +83,7 @@ class VerifyReport:
     """Entries that it covers."""
     stamp_trusted: bool = False
     """Whether it was checked against certificates that were given; only then it anchors anything."""
-    damaged: tuple[date, ...] | None = None
+    damaged_days: tuple[date, ...] | None = None
     """The UTC days that hold what is wrong in the table, in order; None where no row was to be read, all were, or these
     days alone do not tell it: what is wrong is the ledger or the log, or rows lie among those of another day."""
 
