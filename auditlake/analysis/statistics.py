@@ -131,9 +131,9 @@ def statistics(
         if policy.alert_threshold is not None
     ]
     deleted = deletions(layout, snapshot.version, policies)
-    if waits and _matter(engine, policies, first):
-        memory = None
-    # Only files are remembered: where more matters, kept counts answer what the whole of the past decides.
+    if memory is not None and waits and _matter(engine, policies, first):
+        memory = None  # which knows files alone
+    # Without it, kept counts are quicker than rows even for one policy.
     fewest = 1 if memory is None and isinstance(counts, LakeSummaries) else FEWEST
     answers = evaluate(
         engine, asked, policies, fewest=fewest, with_queries=False, deleted=deleted, memory=memory, summaries=counts

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from auditlake.engine.statements import Statement, statement
 from auditlake.policies import kinds
-from auditlake.policies.condition import condition_tree, key_sql, value_tree
+from auditlake.policies.condition import condition_tree, key_sql
 from auditlake.policies.holds import Hold
 from auditlake.policies.kinds.fields import slots_of_fields
 from auditlake.policies.kinds.model import MOMENTS, Inquiry, Query, moments
@@ -253,8 +253,6 @@ def _query(
     is_own, has_condition = table == OWN_EVENTS, policy.where is not None or policy.scope is not None
     # A sieve judges steps on their own only if none of them fails.
     own_slots = {**query.slots, "has_failed": "false"} if is_own and not has_condition else query.slots
-    for value in (*policy.group_by, *kinds.measure_of(policy).expressions(policy)):
-        value_tree(value)  # refuses what cannot be carried: the file may not have been read for that
     slots, scope = tuple(own_slots.items()), policy.scope if query.is_scoped else None
     judging = (*_OF_POLICY, *query.slots) if query.is_narrowed else _OF_POLICY
 

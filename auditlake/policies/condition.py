@@ -154,12 +154,8 @@ def condition_tree(text: str) -> exp.Expression:
     return _tree(text, tried=False).copy()
 
 
-def check_value(text: str, *, carried: bool = True) -> str:
+def check_value(text: str) -> str:
     """Check an expression whose values are grouped by, or told apart: a column's name or more.
-
-    Args:
-        text: The expression.
-        carried: As for :func:`check_condition`; else :func:`value_tree` refuses it.
 
     Returns:
         The same expression in DuckDB's own normalised spelling; a column's name as it is.
@@ -173,8 +169,7 @@ def check_value(text: str, *, carried: bool = True) -> str:
     """
     if text in _TEXTS:
         return text
-    if carried:
-        _tree_of_value(text, tried=True)
+    _tree_of_value(text, tried=True)
     return _checked_value(text, tried=True).spelling
 
 

@@ -21,6 +21,7 @@ from auditlake.engine.duck_engine import DuckEngine
 from auditlake.engine.model import Row, StatementError, Summaries, Summary
 from auditlake.engine.statements import statement
 from auditlake.engine.timings import answered_by, stage
+from auditlake.events.schema import COLUMNS
 from auditlake.events.times import instant, micros
 from auditlake.policies import merge
 from auditlake.policies.compile import CompiledQuery, compile_by_day, moments_of, samples_again
@@ -31,6 +32,7 @@ from auditlake.policies.evaluate import Answers as PolicyAnswers
 from auditlake.policies.evaluate import Known, Runner, Samples, sorted_by
 from auditlake.policies.few_days import DAYS_AT_ONCE, counted_together, has_few, is_counted, keep_events
 from auditlake.policies.holds import Hold
+from auditlake.policies.kinds import expressions_of
 from auditlake.policies.kinds.model import Inquiry
 from auditlake.policies.kinds.retention_due import is_by_day
 from auditlake.policies.kinds.threshold import group_values
@@ -260,8 +262,11 @@ class LakeMemory:
                 self._ask(*stretch, asks)
 
     def _is_silent(self, ask: Ask, stretch: Part) -> bool:
-        """Return whether no day that matters to what is said of a stretch of time has an event of a policy's types."""
-        if ask.policy is None:
+        """Return whether no day that matters to what is said of a stretch of time has an event of a policy's types.
+
+        A condition may be one that cannot be carried into a query: to find out, it is asked.
+        """
+        if ask.policy is None or not COLUMNS.keys() >= set(expressions_of(ask.policy)):
             return False
         days, types = range(ask.first(stretch), stretch.day + 1), ask.policy.required_events
         with suppress(*_ODD):

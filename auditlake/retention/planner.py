@@ -84,7 +84,10 @@ def plan_snapshot(context: LakeContext, rules: RetentionRules, snapshot: Snapsho
     told = tuple(told_days(rules, snapshot))
     days = {each.day for each in told}
     others = replace(snapshot, files=tuple(file for file in snapshot.files if file.day not in days))
-    with _engine(context.layout, others) if others.files else nullcontext() as connection:
+    with (
+        explained(context.layout, "the plan"),
+        _engine(context.layout, others) if others.files else nullcontext() as connection,
+    ):
         plan = make_plan(
             connection,
             rules,
@@ -105,7 +108,6 @@ def _engine(layout: Layout, snapshot: Snapshot) -> Iterator[duckdb.DuckDBPyConne
     from auditlake.engine.duck import connect
 
     with (
-        explained(layout, "the plan"),
         TemporaryDirectory(prefix="auditlake-") as spill,
         connect(temp=Path(spill), exact_try=False) as connection,
     ):

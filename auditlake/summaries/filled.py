@@ -42,7 +42,8 @@ def by_footers(
         files = {for_duckdb(path): name for name, path in where.items()}
         read = statement("summaries/filled.sql", "known_filled").text
         for file, column, has_nulls in connection.execute(read, {"files": [*files], "columns": asked}).fetchall():
-            known[files[file]][column] = has_nulls
+            if file in files:  # DuckDB spells a name that a pattern matched in its own way
+                known[files[file]][column] = has_nulls
     alike: dict[tuple[tuple[str, bool], ...], list[str]] = {}
     for name, columns in known.items():
         alike.setdefault(tuple(columns.items()), []).append(name)

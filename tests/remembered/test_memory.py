@@ -483,8 +483,8 @@ def test_the_neighbours_of_a_heavy_day_are_remembered(monkeypatch: pytest.Monkey
 def test_nothing_is_asked_about_silent_days(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """That a policy has no events is known from the types of each day: no statement is written for it."""
     lake, _ = lived(tmp_path)
-    rare = POLICIES["users"].replace("[login, logout]", "[data_breach]")
-    put_policies(lake, {"rare": rare, "mean": rare.replace("where:", "average: event_type ->> '$.a'\nscope:")})
+    rare = POLICIES["users"].replace("[login, logout]", "[data_breach]").replace("where: user_id <> 'user 9'\n", "")
+    put_policies(lake, {"rare": rare, "all": rare.replace("group_by: [user_id]\n", "")})
     plain = said(lake, cache=False)
     with monkeypatch.context() as patch:
         patch.setattr("auditlake.remembered.memory.compile_by_day", None)
@@ -493,3 +493,26 @@ def test_nothing_is_asked_about_silent_days(tmp_path: Path, monkeypatch: pytest.
     assert said(lake) == plain, "and it is remembered"
     bring(lake, [record(100, NOW - 3 * DAY, "data_breach")], "rare.jsonl")
     assert said(lake) == said(lake, cache=False) != plain
+
+
+@pytest.mark.parametrize("types", ["[login, logout]", "[data_breach]"], ids=["events", "silent"])
+@pytest.mark.parametrize("keys", [
+    "where: details ->> '$..a' = 'x'", "scope: details ->> '$..a' = 'x'", "group_by: [\"details ->> '$..a'\"]",
+    "distinct: details ->> '$..a'",
+])  # fmt: skip
+def test_what_cannot_be_carried_is_told_alike(keys: str, types: str, tmp_path: Path) -> None:
+    """A policy whose condition or value cannot be written into a query says so, and no other policy is harmed."""
+    lake, _ = lived(tmp_path)
+    odd = POLICIES["users"].replace("[login, logout]", types).replace("where: user_id <> 'user 9'\n", "")
+    if keys.startswith("group_by"):
+        odd = odd.replace("group_by: [user_id]\n", "")
+    lake.layout.policies.joinpath("odd.yaml").write_text(odd.lstrip() + keys + "\n")
+
+    reports = {each.policy_id: each for each in lake.reports()}
+    plain = {each.policy_id: each for each in lake.reports(cache=False)}
+    assert {name: each.json() for name, each in reports.items()} == {name: each.json() for name, each in plain.items()}
+    counted, anew = lake.statistics(), lake.statistics(cache=False)
+    assert counted == anew
+    (status,) = (each.status for each in counted.policies if each.policy_id == "odd")
+    assert (reports["odd"].status, status) == ("error", "error")
+    assert reports["users"].status != "error"

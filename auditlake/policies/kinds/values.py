@@ -32,7 +32,7 @@ def read_scope(reader: Reader, node: yaml.Node, key: str) -> str | None:
 
 def read_value(reader: Reader, node: yaml.Node, key: str) -> str | None:
     """Read a column or an expression."""
-    return _checked(reader, node, key, _VALUE, lambda text: check_value(text, carried=not reader.is_later))
+    return _checked(reader, node, key, _VALUE, check_value)
 
 
 def read_values(reader: Reader, node: yaml.Node, key: str) -> tuple[str, ...]:
