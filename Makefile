@@ -27,7 +27,7 @@ demo: install        ## build a demo lake in demo/, judge every policy, write th
 	@$(BIN)/auditlake demo demo
 
 test: install        ## all tests but the long ones, on two cores
-	$(BIN)/python -m pytest -m "not soak" --numprocesses 3 --dist worksteal
+	$(BIN)/python -m pytest -m "not soak" --numprocesses 2 --dist worksteal
 
 soak: install        ## the long tests: more kills, more cases
 	$(BIN)/python -m pytest -m soak

@@ -146,8 +146,9 @@ def test_entries_about_no_commit(lake: AuditLake, template: Path) -> None:
     said = Record("hold", "2026-04-01T00:00:00Z", details={"reason": "lawsuit"})
     head = book.read_head(lake.layout)
     assert head is not None
-    assert book.record(lake.layout, head, 2, said).size == 4
-    book._written(lake.layout, book._entry(lake.layout, book.read_rules(lake.layout, head.settings), 4, said, None, 2))
+    rules = book.read_rules(lake.layout, head.settings)
+    assert book.record(lake.layout, head, 2, said, rules).size == 4
+    book._written(lake.layout, book._entry(lake.layout, rules, 4, said, None, 2))
     lake.ingest(template / "2.jsonl")
 
     check_ledger(lake)
