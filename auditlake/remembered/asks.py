@@ -18,7 +18,7 @@ from auditlake.policies.model import Policy
 from auditlake.policies.question import Question
 from auditlake.remembered.files import OF_ALL, question_digest
 
-FORM = 1
+FORM = 2
 """Of the answers: to be raised when they change."""
 EPISODES = "episodes_by_day"
 """The query of a policy's episodes, which alone looks back."""

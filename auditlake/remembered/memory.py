@@ -296,7 +296,10 @@ class LakeMemory:
         runner = Runner(engine, moments_of([policy for policy, _ in left], fewest=0), with_queries=False)
         for policy, own in left:
             asked = partial(compile_by_day, policy, question, only=own.keys(), few=is_few)
-            table = together.lay_out(policy) if together is not None and own.keys() & _COUNTING else None
+            # A sieve has no event that fails the condition, and later ones in scope count whatever it says of them.
+            counts_all = policy.scope is not None and policy.where is not None and _TOTALS in own
+            is_sieved = together is not None and own.keys() & _COUNTING and not counts_all
+            table = together.lay_out(policy) if together is not None and is_sieved else None
             try:
                 queries, rows_of = runner.answers(asked, table)
             except (StatementError, ConditionError):
