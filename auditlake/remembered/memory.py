@@ -298,7 +298,7 @@ class LakeMemory:
             asked = partial(compile_by_day, policy, question, only=own.keys(), few=is_few)
             # A sieve has no event that fails the condition, and later ones in scope count whatever it says of them.
             counts_all = policy.scope is not None and policy.where is not None and _TOTALS in own
-            is_sieved = together is not None and own.keys() & _COUNTING and not counts_all
+            is_sieved = bool(own.keys() & _COUNTING) and not counts_all
             table = together.lay_out(policy) if together is not None and is_sieved else None
             try:
                 queries, rows_of = runner.answers(asked, table)

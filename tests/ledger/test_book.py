@@ -7,6 +7,7 @@ import stat
 from hashlib import sha256
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,7 +16,7 @@ from auditlake.errors import AuditLakeError, LedgerError
 from auditlake.ledger import book, sidecars
 from auditlake.ledger.entry import Record
 from auditlake.ledger.keys import read_public_key
-from auditlake.store import commit
+from auditlake.store import commit, turn
 from auditlake.store.deltalog import newest_version
 from tests.lakes import create
 from tests.ledger.lakes import check_ledger, entries, make_old
@@ -231,3 +232,29 @@ def test_doing_a_dead_writers_ingest_again_signs_it(
 
     assert lake.ingest(template / "2.jsonl").landed == 0
     assert lake.ledger.verify().ok
+
+
+def test_what_is_in_force_is_read_once(lake: AuditLake, template: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A policy that is edited again while an edit is recorded is recorded by the next writer; both texts are kept."""
+    path = lake.layout.policies / "failed_logins.yaml"
+    digests: list[str] = []
+
+    def edit() -> None:
+        path.write_text(path.read_text() + "# edited\n")
+        digests.append(sha256(path.read_bytes()).hexdigest())
+
+    def noticed(*arguments: Any) -> Any:
+        records = book.unrecorded(*arguments)
+        edit()
+        return records
+
+    edit()
+    with monkeypatch.context() as patch:
+        patch.setattr(turn, "unrecorded", noticed)
+        lake.holds.add("smith", reason="r", owner="o", ticket="t", user_ids=["alice"])
+    lake.ingest(template / "2.jsonl")
+
+    found = [each for each in entries(lake) if each.kind == "policy-change"]
+    assert [each.policies["failed_logins"] for each in found] == [digests[0], digests[-1]]
+    assert all(sidecars.kept_path(lake.layout, "policies", each.policies["failed_logins"]).exists() for each in found)
+    check_ledger(lake)

@@ -14,8 +14,10 @@ import pytest
 
 import auditlake
 from auditlake import AuditLake
+from auditlake.disk.layout import Layout
 from auditlake.errors import LakeFormatError, LedgerError
 from auditlake.ledger import book
+from auditlake.ledger.note import Signer
 from auditlake.ledger.tiles import Tiles
 from auditlake.store import commit
 from auditlake.store.deltalog import commit_entry
@@ -138,6 +140,30 @@ def test_a_rotation_whose_writer_died(lake: AuditLake, template: Path, monkeypat
     assert (lake.layout.ledger / "key.pub").read_text() != key
     assert checked(lake, public_key=key).problems == checked(lake).problems == ()
     check_ledger(lake)
+
+
+@pytest.mark.parametrize("public", [False, True], ids=["before the public half", "between the halves"])
+def test_a_key_that_is_counted_is_installed(
+    public: bool, lake: AuditLake, template: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A writer dies while it installs a key that a checkpoint counts, and another program commits: the key stays."""
+    key = (lake.layout.ledger / "key.pub").read_text()
+
+    def dying(layout: Layout, _: object, new: Signer) -> None:
+        if public:
+            (layout.ledger / "key.pub").write_text(f"{new.verifier}\n")
+        raise Killed
+
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(book, "adopt_next", dying)
+        lake.ledger.rotate_key()
+    lake.layout.commit(3).write_text('{"commitInfo":{"operation":"OPTIMIZE"}}\n')
+    lake.ingest(template / "1.jsonl")
+
+    assert (lake.layout.ledger / "key.pub").read_text() != key
+    assert [str(each) for each in checked(lake, public_key=key).problems] == [
+        "version 3: is unknown to the ledger: another program made it"
+    ]
 
 
 @pytest.mark.soak
