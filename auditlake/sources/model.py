@@ -242,9 +242,10 @@ class Pending:
     def _hash(self, data: bytes) -> None:
         # The digest up to the last byte that counts is kept with the running one, so that white space of any length
         # at the end can be left out although it was never held.
-        body = data.removesuffix(b"\r") if self._trim == b"\r" else data.rstrip(self._trim)
+        one = self._trim == b"\r"
+        body = data.removesuffix(b"\r") if one else data.rstrip(self._trim)
         self._digest.update(body)
-        if body:
+        if body or one:  # a "\r" that comes alone is the one that ends the line; those before it count
             self._trimmed = (self.length + len(body), self._digest.copy())
         self._digest.update(data[len(body) :])
         self.length += len(data)

@@ -54,6 +54,7 @@ def expected(data: bytes, most: int) -> list[tuple[object, ...]]:
 @example(b"zzzzzzzzzzz\nxx", [3, 5])
 @example(b"\xef\xbb\xbf{}\n\xef\xbb\xbf{}\n", [1])
 @example(b"yyyyyyyyyy\r\nyyyyyyyyyy\r", [])
+@example(b"zzzzzzzzzzz\r\r\n", [12])
 def test_cut_as_an_ingest_cuts(data: bytes, at: list[int]) -> None:
     """The records are those of an ingest of the same bytes, and so are the places of those that are too long."""
     found, lines = cut(data, at, 10)
