@@ -1,7 +1,8 @@
 """What all tests share: none fails because the machine is busy, or because it was started in the background."""
 
+import gc
 import signal
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import fields
 
 import pytest
@@ -20,6 +21,17 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell that is not interactive starts what it puts into the background so, and children inherit it: what a test
     # sends as Ctrl-C would be lost, here and in every process that it starts.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Keep modules and cases, which stay to the end, out of the garbage collector's way: a look through takes 0.4 s."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.fixture(scope="session", autouse=True)
