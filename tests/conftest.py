@@ -1,9 +1,12 @@
 """What all tests share: none fails because the machine is busy, or because it was started in the background."""
 
 import gc
+import re
 import signal
 from collections.abc import Generator, Iterator
 from dataclasses import fields
+from itertools import count
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -32,6 +35,23 @@ def pytest_collection() -> Generator[None, object, object]:
     finally:
         gc.freeze()
         gc.enable()
+
+
+_NUMBERS = count()
+
+
+@pytest.fixture(scope="module")
+def folder_of_module(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the tests of a module have their folders."""
+    return tmp_path_factory.mktemp("tests")
+
+
+@pytest.fixture
+def tmp_path(folder_of_module: Path, request: pytest.FixtureRequest) -> Path:
+    """Make a folder for a test; pytest's own fixture looks through the folders of all tests before it for a number."""
+    name = re.sub(r"\W", "_", request.node.name)[:30]
+    (folder := folder_of_module / f"{name}{next(_NUMBERS)}").mkdir(mode=0o700)
+    return folder
 
 
 @pytest.fixture(scope="session", autouse=True)
