@@ -1,6 +1,7 @@
 """What all tests share: none fails because the machine is busy, or because it was started in the background."""
 
 import gc
+import os
 import re
 import signal
 from collections.abc import Generator, Iterator
@@ -52,6 +53,21 @@ def tmp_path(folder_of_module: Path, request: pytest.FixtureRequest) -> Path:
     name = re.sub(r"\W", "_", request.node.name)[:30]
     (folder := folder_of_module / f"{name}{next(_NUMBERS)}").mkdir(mode=0o700)
     return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_waits_for_the_disk() -> Iterator[None]:
+    """Look at a file that would be synced in this process: no test shows what a disk does after the call.
+
+    Tests that show where the call is made, or that it fails, replace it too, or trace processes of their own.
+    """
+
+    def look(descriptor: int) -> None:
+        os.fstat(descriptor)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", look)
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)
