@@ -30,6 +30,7 @@ from auditlake.testing import set_policies
 from tests.demos import run
 from tests.frameworks.test_lake import HOUSE
 from tests.lakes import FORMS, create
+from tests.soak import mostly
 
 OWN = "reports/watched"
 """Where in a pack the report is."""
@@ -176,7 +177,7 @@ Case = tuple[list[tuple[int, str | None, str]], str, int, int]
 
 
 @given(CASES)
-@settings(max_examples=7, suppress_health_check=list(HealthCheck), deadline=None)
+@settings(max_examples=4, suppress_health_check=list(HealthCheck), deadline=None)
 def test_the_events_are_those_that_count(tmp_path_factory: pytest.TempPathFactory, case: Case) -> None:
     """Behind an episode are exactly the events of its group that count at some moment of it, up to the period's end."""
     check_the_events_are_those_that_count(tmp_path_factory.mktemp("evidence"), *case)
@@ -341,7 +342,7 @@ def signed_again(pack: Path, out: Path, secret: bytes) -> Path:
 # Several reports, frameworks, and who reads them elsewhere
 
 
-@pytest.fixture(scope="module", params=["classes", "days", pytest.param("commits", marks=pytest.mark.soak)])
+@pytest.fixture(scope="module", params=mostly(FORMS, always=["classes"]))
 def packed(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[AuditLake, Path, Path]]:

@@ -157,7 +157,7 @@ def test_the_lake_is_asked_now_and_then(make: Make, monkeypatch: pytest.MonkeyPa
 
 
 @given(cases((0,)), st.sampled_from(FILES))
-@settings(RELAXED, max_examples=3)
+@settings(RELAXED, max_examples=2)
 def test_in_order(template: Path, tmp_path_factory: pytest.TempPathFactory, case: Case, file: str) -> None:
     """Where events come as they happen, alerts and resolutions are the report's findings, by id and instant."""
     check_in_order(template, tmp_path_factory.getbasetemp(), case, file)

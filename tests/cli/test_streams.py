@@ -59,7 +59,8 @@ if Path("/dev/full").exists():
 ALIKE = (
     "ingest many.jsonl 2>&-", "events --format jsonl | head -1", "events --json | head -1", "stats | true",
     "events --format csv >&-", "events | head -1", "report nothing 2>&1 | true", "ingest many.jsonl <&-",
-    "report --as-of 2026-11-25 --out gone --fail-on compliant failed_logins | true",
+    "report --as-of 2026-11-25 --out gone --fail-on compliant failed_logins | true", "stats >&-",
+    "policy check failing | true",
 )  # fmt: skip
 """Cases each of which differs from another one in its verb or form only."""
 

@@ -19,7 +19,12 @@ HOSTILE = '<script>alert("x")</script><img src=x onerror=1>\x1b[31m\u202eb\x00'
 @pytest.fixture
 def lake(tmp_path: Path) -> AuditLake:
     """Forty events in two days, most of them by somebody whose name is an attack; six more are not flushed."""
-    return auditlake.open(copy_of(_build, tmp_path) / "lake", clock=lambda: AS_OF)
+    return copied(tmp_path)
+
+
+def copied(folder: Path) -> AuditLake:
+    """Put a copy of that lake into a folder."""
+    return auditlake.open(copy_of(_build, folder) / "lake", clock=lambda: AS_OF)
 
 
 def _build(folder: Path) -> None:

@@ -48,7 +48,7 @@ def register(connection: duckdb.DuckDBPyConnection, case: Case) -> Question:
 
 
 @given(case=cases())
-@settings(max_examples=10, suppress_health_check=list(HealthCheck))
+@settings(max_examples=6, suppress_health_check=list(HealthCheck))
 def test_equals_the_policy_and_the_oracle(connection: duckdb.DuckDBPyConnection, case: Case) -> None:
     """For every window and threshold: as many episodes as the policy with them has, and as the oracle counts."""
     _compare(connection, case)

@@ -20,7 +20,7 @@ from auditlake.notebook import register
 from auditlake.reports import notebook_charts
 from auditlake.reports.compliance import ComplianceReport
 from tests.lakes import create
-from tests.notebook.conftest import AS_OF
+from tests.notebook.conftest import AS_OF, copied
 from tests.reports import samples
 
 CHARTS = ("daily_peaks", "coverage", "by_user", "retention")
@@ -32,9 +32,9 @@ def renderer() -> Iterator[None]:
         yield
 
 
-@pytest.fixture
-def report(lake: AuditLake) -> ComplianceReport:
-    return lake.report("authentication_monitoring", as_of=AS_OF)
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory) -> ComplianceReport:
+    return copied(tmp_path_factory.mktemp("charts")).report("authentication_monitoring", as_of=AS_OF)
 
 
 def values(chart: alt.LayerChart) -> list[dict[str, Any]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ from auditlake.retention.certificate import CertificatePage, DayRow, RuleRow
 from tests.reports import samples
 from tests.reports.test_hostile import PAYLOADS, poisoned
 from tests.site import samples as site
+from tests.soak import mostly
 from tests.waiting import HANG_SECONDS
 
 if TYPE_CHECKING:
@@ -122,8 +124,14 @@ def shown(browser: Browser) -> Screen:
     return Screen(browser)
 
 
-@pytest.mark.parametrize("screen", SCREENS)
-@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize(
+    ("name", "screen"),
+    mostly(
+        product(PAGES, SCREENS),
+        # What is too wide is so on a phone first; colours come from one style.
+        always=[*((name, "phone") for name in PAGES), *product(("violation", "framework"), SCREENS)],
+    ),
+)
 def test_page_in_browser(shown: Screen, files: dict[str, Path], name: str, screen: str) -> None:
     """No console message, no error, no request but the file itself, no page wider than the screen, style applied."""
     page = shown.show(files[name], screen)

@@ -59,7 +59,7 @@ def check(lake: AuditLake) -> None:
     assert columns.to("csv") == made.to("csv")
 
 
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=3, deadline=None)
 @given(
     st.lists(
         st.tuples(st.integers(0, 280), st.sampled_from(NAMES) | st.text(max_size=3), st.sampled_from(("", "a", '"'))),
