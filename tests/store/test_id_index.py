@@ -25,6 +25,7 @@ from auditlake.store.model import DataFile
 from auditlake.testing import set_policies
 from tests.retention.lakes import policy_text
 from tests.store.lakes import check, commits, expected, ids, made, opened, write_events
+from tests.templates import copy_of
 from tests.verify.lakes import commit, rows_in, write_day
 
 HASHES = st.integers(0, (1 << 48) - 1) | st.integers(0, 40)
@@ -35,10 +36,13 @@ ENTRIES = st.lists(st.tuples(HASHES, st.integers(0, 299)), max_size=60)
 @pytest.fixture
 def lake(tmp_path: Path) -> AuditLake:
     """Two ingests on the same days, one event a day and file at most."""
-    lake = made(tmp_path / "lake")
+    return opened(copy_of(two_ingests, tmp_path) / "lake")
+
+
+def two_ingests(folder: Path) -> None:
+    lake = made(folder / "lake")
     for numbers in (range(0, 24, 4), range(2, 26, 4)):
-        lake.ingest(write_events(tmp_path / "events.jsonl", numbers))
-    return lake
+        lake.ingest(write_events(folder / "events.jsonl", numbers))
 
 
 def segments(lake: AuditLake) -> list[Path]:
