@@ -167,7 +167,7 @@ MADE = st.builds(
 )
 
 
-@settings(max_examples=3, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=2, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(MADE, min_size=10, max_size=30))
 def test_any_event(tmp_path_factory: pytest.TempPathFactory, given_events: list[AuditEvent]) -> None:
     """Whatever is given reads back, field by field, numbers to the last digit."""
