@@ -232,15 +232,15 @@ def test_bounds_of_files_are_in_utc(tmp_path: Path) -> None:
     """What the log says of a file's times does not depend on the machine's time zone, nor on where the rows waited."""
     path = put(tmp_path / "a.jsonl", *(login(n) for n in range(5)))
     script = (
-        "import sys, auditlake, auditlake.ingest.day_buffer as s; s._HELD_BYTES = int(sys.argv[3]);"
-        "auditlake.create(sys.argv[1]).ingest(sys.argv[2])"
+        "import sys, auditlake, auditlake.ingest.day_buffer as s\n"
+        "for s._HELD_BYTES in 0, 1000000:\n"
+        "    auditlake.create(f'{sys.argv[1]}{s._HELD_BYTES}').ingest(sys.argv[2])"
     )
+    command = [sys.executable, "-c", script, str(tmp_path / "lake"), str(path)]
+    subprocess.run(command, check=True, env={**os.environ, "TZ": "Europe/Berlin"})
     found = []
     for held in ("0", "1000000"):
-        lake = tmp_path / f"lake{held}"
-        command = [sys.executable, "-c", script, str(lake), str(path), held]
-        subprocess.run(command, check=True, env={**os.environ, "TZ": "Europe/Berlin"})
-        entry = (lake / "events" / "_delta_log" / f"{1:020d}.json").read_text()
+        entry = (tmp_path / f"lake{held}" / "events" / "_delta_log" / f"{1:020d}.json").read_text()
         found.append(sorted(json.loads(line)["add"]["stats"] for line in entry.splitlines() if '"add"' in line))
 
     assert found[0] == found[1]

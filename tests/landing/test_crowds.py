@@ -111,7 +111,7 @@ def check_interrupts(layout: Layout, durability: str, threads: int, interrupts: 
 
 
 @pytest.mark.parametrize(
-    ("durability", "threads"), mostly(product(DURABILITIES, [0, 3]), always=[("sync", 3), ("interval", 0), ("os", 3)])
+    ("durability", "threads"), mostly(product(DURABILITIES, [0, 3]), always=[("sync", 3), ("interval", 0)])
 )
 def test_interrupts(durability: str, threads: int, layout: Layout) -> None:
     """Interrupted anywhere, log leaves whole lines, no lock, and nobody waiting; what others logged is not lost."""

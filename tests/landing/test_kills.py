@@ -94,7 +94,7 @@ def kill_at_calls(tmp_path: Path, most: int) -> None:
 @strace.needed
 def test_killed_at_chosen_calls(tmp_path: Path) -> None:
     """Killed at a write, sync, or new name, the same holds."""
-    kill_at_calls(tmp_path, 6)
+    kill_at_calls(tmp_path, 4)
 
 
 @strace.needed
