@@ -62,7 +62,7 @@ def _bare(finding: dict[str, Any]) -> dict[str, Any]:
 
 
 @given(case=cases())
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
 def test_sql_equals_oracle(connection: duckdb.DuckDBPyConnection, case: Case) -> None:
     """Whatever the events, the policy and the period: the SQL's answer is the oracle's."""
     check(connection, case)

@@ -174,7 +174,7 @@ def described(case: Case) -> list[Contents]:
     return found
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=30)
 @given(case=cases())
 def test_narrowed_answers_are_the_same(case: Case) -> None:
     """A statement gives the same over the files that can matter to it as over all, whatever of them is not known."""

@@ -107,7 +107,7 @@ def check(
 
 
 @given(drawn=asked(), is_one=st.booleans(), rows=st.sampled_from(ROWS))
-@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
 def test_slices_equal_oracle(
     duck: DuckSlices, tmp_path_factory: pytest.TempPathFactory, drawn: Drawn, is_one: bool, rows: int
 ) -> None:

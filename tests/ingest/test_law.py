@@ -172,7 +172,7 @@ def agrees(contents: list[bytes]) -> None:
             assert by_id([seen(event) for event in events(lake)]) == by_id(there)
 
 
-@settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=4, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(files(), min_size=1, max_size=2))
 def test_any_file(contents: list[bytes]) -> None:
     """Landed rows, duplicates and quarantined bytes with their places are those of the oracle, file after file."""
@@ -187,7 +187,7 @@ def test_any_file_often(contents: list[bytes]) -> None:
     agrees(contents)
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=4, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(laid_out(), min_size=10, max_size=40))
 def test_fields_in_order(lines: list[str]) -> None:
     """The same where every line has all fields in their order and nothing else, or seems to."""

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.ingest.lakes import checked, made
+from tests.soak import mostly
 
 SIZE = 2_000_000_000
 LIMIT = 1_500_000_000
@@ -86,7 +87,7 @@ def test_many_refused(tmp_path: Path) -> None:
     assert checked(lake, lake.ingest(path)).reasons == {"not valid JSON": 5_000, "event_type is missing": 5_000}
 
 
-@pytest.mark.parametrize(("count", "size"), [(1_000, 100_000), pytest.param(6, 16_000_000, marks=pytest.mark.soak)])
+@pytest.mark.parametrize(("count", "size"), mostly([(400, 100_000), (6, 16_000_000)], always=[(400, 100_000)]))
 def test_long_records(count: int, size: int, tmp_path: Path) -> None:
     """Records that are long come in, however few of them make a load, and their rows verify and compact."""
     lake = made(tmp_path / "lake")

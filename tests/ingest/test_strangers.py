@@ -20,6 +20,7 @@ from auditlake.sources.model import InputFile
 from auditlake.sources.reader import open_records
 from auditlake.store.deltalog import commit_metadata
 from tests.ingest.lakes import checked, login, made, put
+from tests.soak import mostly
 
 STRANGERS = {
     "README.md": "it is neither JSON nor a table with the columns of an event",
@@ -43,7 +44,7 @@ def logs(tmp_path: Path) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("pattern", ["", "/*", "/**"])
+@pytest.mark.parametrize("pattern", mostly(["", "/*", "/**"], always=["", "/**"]))
 def test_left_out_and_named(logs: Path, tmp_path: Path, pattern: str) -> None:
     """The logs land; each other file is named, with why, and the chain of custody has it as left out."""
     lake = made(tmp_path / "lake")

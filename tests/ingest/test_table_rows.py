@@ -79,7 +79,7 @@ def both_ways(path: Path, folder: Path, one_by_one: Callable[[pytest.MonkeyPatch
 
 
 @given(columns=tables())
-@settings(max_examples=3)
+@settings(max_examples=2)
 def test_parquet(columns: dict[str, list[Any]], tmp_path_factory: pytest.TempPathFactory) -> None:
     """So it is with Parquet."""
     folder = tmp_path_factory.mktemp("parquet")
@@ -94,7 +94,7 @@ def test_parquet(columns: dict[str, list[Any]], tmp_path_factory: pytest.TempPat
     quoting=st.sampled_from([csv.QUOTE_ALL, csv.QUOTE_MINIMAL]),
     odd=st.sampled_from(["", 'x,"y\n', "\n\r\n"]),
 )
-@settings(max_examples=3)
+@settings(max_examples=2)
 def test_csv(columns: dict[str, list[Any]], quoting: Any, odd: str, tmp_path_factory: pytest.TempPathFactory) -> None:
     """So it is with CSV, beside lines that are no row."""
     folder = tmp_path_factory.mktemp("csv")

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ import pytest
 from auditlake.disk.layout import Layout
 from auditlake.landing.segments import segments
 from tests.landing.lakes import DURABILITIES, check, lines, made, program, torn, trail
+from tests.soak import mostly
 from tests.waiting import HANG_SECONDS
 
 
@@ -26,7 +28,7 @@ def refusals(done: subprocess.CompletedProcess[str]) -> list[str]:
     return [line for line in done.stdout.splitlines() if line.startswith("refused ")]
 
 
-@pytest.mark.parametrize("durability", DURABILITIES)
+@pytest.mark.parametrize("durability", mostly(DURABILITIES, always=["sync"]))
 def test_threads_of_processes(durability: str, layout: Layout) -> None:
     """Four processes of four threads each log into one lake: each event is there once, in slots of one writer each."""
     with ThreadPoolExecutor(4) as pool:
@@ -38,7 +40,7 @@ def test_threads_of_processes(durability: str, layout: Layout) -> None:
     assert torn(layout) == []
 
 
-@pytest.mark.parametrize("durability", DURABILITIES)
+@pytest.mark.parametrize("durability", mostly(DURABILITIES, always=["sync"]))
 def test_events_of_a_thread_are_in_order(durability: str, layout: Layout) -> None:
     """In a slot, the events of one thread lie in the order in which it logged them."""
     given = told(program("worker", "crowd", layout.root, durability, 3, 50))
@@ -49,7 +51,7 @@ def test_events_of_a_thread_are_in_order(durability: str, layout: Layout) -> Non
         assert mine == sorted(mine)
 
 
-@pytest.mark.parametrize("durability", DURABILITIES)
+@pytest.mark.parametrize("durability", mostly(DURABILITIES, always=["sync"]))
 def test_forks(durability: str, layout: Layout) -> None:
     """Children forked while threads log have slots of their own; their end leaves the parent's lock alone."""
     command = [sys.executable, "-m", "tests.landing.worker", "forking", str(layout.root), durability, "12", "5"]
@@ -108,7 +110,9 @@ def check_interrupts(layout: Layout, durability: str, threads: int, interrupts: 
     assert len(refusals(done)) <= (0 if durability == "sync" else happened), refusals(done)[:3]
 
 
-@pytest.mark.parametrize(("durability", "threads"), [(each, n) for each in DURABILITIES for n in (0, 3)])
+@pytest.mark.parametrize(
+    ("durability", "threads"), mostly(product(DURABILITIES, [0, 3]), always=[("sync", 3), ("interval", 0)])
+)
 def test_interrupts(durability: str, threads: int, layout: Layout) -> None:
     """Interrupted anywhere, log leaves whole lines, no lock, and nobody waiting; what others logged is not lost."""
     check_interrupts(layout, durability, threads, 150, seed=threads)
@@ -122,7 +126,7 @@ def test_many_interrupts(durability: str, tmp_path: Path) -> None:
         check_interrupts(made(tmp_path / f"lake{seed}").layout, durability, seed % 4, 1000, seed)
 
 
-@pytest.mark.parametrize("durability", DURABILITIES)
+@pytest.mark.parametrize("durability", mostly(DURABILITIES, always=["sync"]))
 def test_signal_handlers_log(durability: str, layout: Layout) -> None:
     """A signal handler may log while it interrupts log: both events are there, and nothing waits for itself."""
     given = told(program("worker", "handled", layout.root, durability, 200, 1))

@@ -22,6 +22,7 @@ from auditlake.landing.group_commit import Group, _Call
 from auditlake.landing.segments import pieces, segments
 from auditlake.landing.trail import Trail
 from tests.landing.lakes import DURABILITIES, check, event, ids, lines, made, torn, trail
+from tests.soak import mostly
 from tests.waiting import HANG_SECONDS
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
@@ -112,7 +113,7 @@ def test_in_log(durability: str, layout: Layout) -> None:
     assert torn(layout) == []
 
 
-@pytest.mark.parametrize("durability", DURABILITIES)
+@pytest.mark.parametrize("durability", mostly(DURABILITIES, always=["sync"]))
 def test_in_the_next_segment(durability: str, layout: Layout) -> None:
     """The same where the call begins a new segment."""
     points, given = 0, []

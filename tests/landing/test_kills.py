@@ -11,6 +11,7 @@ import pytest
 from auditlake.disk.layout import Layout
 from auditlake.landing.segments import pieces, segments
 from tests.landing.lakes import DURABILITIES, check, event, made, program, trail
+from tests.soak import mostly
 from tests.store import strace
 
 
@@ -43,7 +44,9 @@ def kill_at_random(tmp_path: Path, durability: str, runs: int, seed: int) -> Non
     check_survived(layout, given)
 
 
-@pytest.mark.parametrize(("durability", "runs"), [("sync", 10), ("interval", 5), ("os", 5)])
+@pytest.mark.parametrize(
+    ("durability", "runs"), mostly([("sync", 10), ("interval", 5), ("os", 5)], always=[("sync", 10)])
+)
 def test_killed_at_random_moments(durability: str, runs: int, tmp_path: Path) -> None:
     """Killed at any moment, writers lose nothing that they acknowledged, whatever the durability."""
     kill_at_random(tmp_path, durability, runs, seed=runs)
@@ -91,7 +94,7 @@ def kill_at_calls(tmp_path: Path, most: int) -> None:
 @strace.needed
 def test_killed_at_chosen_calls(tmp_path: Path) -> None:
     """Killed at a write, sync, or new name, the same holds."""
-    kill_at_calls(tmp_path, 6)
+    kill_at_calls(tmp_path, 4)
 
 
 @strace.needed

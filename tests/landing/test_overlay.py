@@ -246,8 +246,8 @@ MORE = ("nothing", "the same slot", "a new slot", "a new slot, flushed", "a comp
 @pytest.mark.parametrize(
     ("name", "when", "more"),
     mostly(product(PLACES, WHEN, MORE), always=[
-        *product(PLACES, WHEN, ["a new slot, flushed"]), ("pieces", "after", "a compaction"),
-        ("read_committed", "after", "the same slot"),
+        *zip(PLACES, ["after", "before", "after"], ["a new slot, flushed"] * 3, strict=True),
+        ("pieces", "after", "a compaction"), ("read_committed", "after", "the same slot"),
     ]),
 )  # fmt: skip
 def test_a_flush_while_a_reader_reads(

@@ -27,6 +27,7 @@ from auditlake.landing.segments import segments
 from auditlake.landing.trail import TrailOptions
 from tests.lakes import create
 from tests.landing.lakes import DURABILITIES, NOW, check, event, ids, lines, made, names, torn, trail
+from tests.soak import mostly
 from tests.waiting import HANG_SECONDS, until
 
 
@@ -328,7 +329,7 @@ def test_a_trail_that_nobody_holds_is_closed(layout: Layout) -> None:
     until(lambda: gc.collect() >= 0 and [each.open for each in segments(layout)] == [False])
 
 
-@pytest.mark.parametrize("durability", DURABILITIES)
+@pytest.mark.parametrize("durability", mostly(DURABILITIES, always=["interval"]))
 def test_the_interpreter_exits(durability: str, layout: Layout) -> None:
     """At the exit of the interpreter everything logged is synced and the slot is free, though nobody closed it."""
     code = f"""

@@ -72,7 +72,7 @@ def kill_at_calls(template: str, verb: str, files: Path, tmp_path: Path, most: i
     ("template", "verb", "most"),
     [
         ("lake", "ingest", 1),
-        ("old", "ingest", 1),
+        pytest.param("old", "ingest", 1, marks=pytest.mark.soak),
         pytest.param("lake", "compact", 1, marks=pytest.mark.soak),
         pytest.param("inside", "ingest", 8, marks=pytest.mark.soak),
     ],
@@ -137,6 +137,7 @@ def test_each_step_is_synced_before_the_next(tmp_path: Path) -> None:
 
 
 @strace.needed
+@pytest.mark.soak
 def test_a_missing_sync_is_noticed(tmp_path: Path) -> None:
     """A program that does not sync folders after writing files fails the test above."""
     rooms = "import auditlake.disk.durable as one, auditlake.storage.disk as other"

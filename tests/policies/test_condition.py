@@ -250,7 +250,7 @@ _NASTY = st.lists(st.sampled_from(["'", "''", "\\", "--", "/*", "*/", ";", ") or
 )
 
 
-@settings(deadline=None, max_examples=15)
+@settings(deadline=None, max_examples=10)
 @given(_VALUES | _NASTY)
 def test_a_literal_is_only_a_literal(value: str) -> None:
     """Whatever a string holds, it changes one constant of the condition and nothing else."""

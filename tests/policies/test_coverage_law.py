@@ -86,7 +86,7 @@ def asked(draw: st.DrawFn) -> tuple[Case, Any, dict[str, date]]:
 
 
 @given(drawn=asked())
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
 def test_sql_equals_oracle(connection: duckdb.DuckDBPyConnection, drawn: tuple[Case, Any, dict[str, date]]) -> None:
     """Scope narrows everything but retention; what is proven, late or incomplete is what the oracle finds."""
     check(connection, *drawn)

@@ -129,7 +129,7 @@ FILTERS = st.fixed_dictionaries({
 
 
 @given(asked=FILTERS)
-@settings(max_examples=10)
+@settings(max_examples=5)
 @pytest.mark.usefixtures("short")
 def test_the_same_as_sorted_at_once(lake: auditlake.AuditLake, asked: dict[str, Any]) -> None:
     """Whatever is asked for, the stretches give what one statement over everything gives."""

@@ -196,7 +196,7 @@ def check(seed: int, folder: Path) -> int:
     return remembered
 
 
-@pytest.mark.parametrize("seed", [0, 1, 150])
+@pytest.mark.parametrize("seed", [1, 150])
 def test_days_put_together_are_the_period(tmp_path: Path, seed: int) -> None:
     """The report is the same, and so are the events that its page shows; most of it was known."""
     assert check(seed, tmp_path) > 6

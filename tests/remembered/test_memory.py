@@ -27,6 +27,7 @@ from auditlake.testing import temporary_lake
 from tests.lakes import FOUR
 from tests.retention.lakes import DAY, MIDNIGHT, NOW, US, Clock, bring, graced, made, put_policies, record
 from tests.retention.test_foreign import add
+from tests.soak import mostly
 from tests.templates import copy_of
 
 POLICIES = {
@@ -268,20 +269,25 @@ DAMAGE: Sequence[Callable[[Path], None]] = (
 )  # fmt: skip
 
 
-def test_any_damage(tmp_path: Path) -> None:
-    """Whatever befalls a file, and whatever lies in its place, reports are those without memory."""
+@pytest.mark.parametrize("step", mostly([1, len(POLICIES) + 1], always=[len(POLICIES) + 1]))
+def test_any_damage(step: int, tmp_path: Path) -> None:
+    """Whatever befalls a file, and whatever lies in its place, reports are those without memory: each damage befalls
+    one of the files, and every one of them.
+    """
     lake, _ = lived(tmp_path)
     plain = said(lake, cache=False)
     whole = {path: path.read_bytes() for path in sorted(lake.layout.remembered.glob("*.json"))}
-    for damage in DAMAGE:
+    assert len(whole) == len(POLICIES) + 1
+    for first in range(0, len(DAMAGE), step):
         for path, content in whole.items():
             if path.is_dir():
                 path.rmdir()
             path.unlink(missing_ok=True)
             path.write_bytes(content)
-        for path in whole:
+        done = [DAMAGE[(first + place) % len(DAMAGE)] for place in range(len(whole))]
+        for path, damage in zip(whole, done, strict=True):
             damage(path)
-        assert said(lake) == plain, damage
+        assert said(lake) == plain, done
 
 
 def test_a_deletion_while_a_report_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -349,7 +355,14 @@ def _crafted(whole: bytes, query: str, change: Callable[[Any], Any]) -> bytes:
     return hashlib.sha256(content).hexdigest().encode() + b"\n" + content
 
 
-def test_odd_entries_are_no_answer(tmp_path: Path) -> None:
+ODD_EPISODES = ((0, 5), (0, []), (0, [5]), (0, ["a", "b"]), (1, 10**18), (2, 10**18), (4, 1e400))
+ODD_SAMPLES = (
+    5, [1], [[1]], ["texttexts"], [[{"at": 10**18}, *"12345678"]], [[{"at": 1}, *"123"]], [[{"at": 1}, *range(8)]],
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("step", mostly([1, 3], always=[3]))
+def test_odd_entries_are_no_answer(step: int, tmp_path: Path) -> None:
     """An episode of another group, or at an instant that no clock shows, makes its policy be asked anew; samples that
     are no events are asked for as if there were none, and remembered.
     """
@@ -359,7 +372,7 @@ def test_odd_entries_are_no_answer(tmp_path: Path) -> None:
     said(lake)
     path = lake.layout.remembered / "users.json"
     whole = path.read_bytes()
-    for place, odd in ((0, 5), (0, []), (0, [5]), (0, ["a", "b"]), (1, 10**18), (2, 10**18), (4, 1e400)):
+    for place, odd in ODD_EPISODES[::step]:
 
         def change(answer: Any, place: int = place, odd: Any = odd) -> Any:
             return answer | {
@@ -368,8 +381,7 @@ def test_odd_entries_are_no_answer(tmp_path: Path) -> None:
 
         path.write_bytes(_crafted(whole, "episodes_by_day", change))
         assert said(lake) == plain, (place, odd)
-    at = {"at": 1}
-    for odd in (5, [1], [[1]], ["texttexts"], [[{"at": 10**18}, *"12345678"]], [[at, *"123"]], [[at, *range(8)]]):
+    for odd in ODD_SAMPLES[::step]:
         path.write_bytes(_crafted(whole, "samples", lambda _, odd=odd: odd))  # type: ignore[misc]
         assert said(lake) == plain, odd
         assert path.read_bytes() == whole, odd
@@ -459,7 +471,7 @@ def test_days_with_very_many_episodes(monkeypatch: pytest.MonkeyPatch) -> None:
         assert len(json.loads(without[1])["violations"]) == 60
 
 
-@pytest.mark.parametrize("in_tables", [False, True])
+@pytest.mark.parametrize("in_tables", mostly([False, True], always=[True]))
 def test_the_neighbours_of_a_heavy_day_are_remembered(monkeypatch: pytest.MonkeyPatch, in_tables: bool) -> None:
     """A day of too many episodes is asked about anew, and no other one, in whatever form its rows come."""
     plain = "name: n\ndescription: d\nrequired_events: [login]\nwindow: 1min\n"

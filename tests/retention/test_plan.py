@@ -110,7 +110,7 @@ CASES = {"events": EVENTS, "rules": RULES, "holds": HOLDS, "default": st.none() 
 
 
 @given(**CASES)
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
 def test_as_the_definition_says(**case: Any) -> None:
     """Every event is counted once and by the right rule, as a plain-Python model of the definition counts it."""
     check_as_the_definition_says(**case)

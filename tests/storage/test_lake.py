@@ -343,7 +343,7 @@ def test_killed_at_a_request(url: str, tmp_path: Path, elsewhere: Any, rounds: i
     expected = ["acknowledged", "counted"]
     for number in range(rounds):
         kills = [(last, is_made) for last in requests for is_made in (False, True)]
-        kills = kills if rounds > 1 else kills[number::12]
+        kills = kills if rounds > 1 else kills[number::20]
         tried = killed_ingests(url, tmp_path, kills, 1000 * number)
         there = elsewhere()
         assert {"acknowledged", "counted"} <= set(ids(there)) <= {*expected, *tried}

@@ -24,7 +24,9 @@ from auditlake.store.id_segments import FILE_BITS, PATH_BYTES, DamagedSegmentErr
 from auditlake.store.model import DataFile
 from auditlake.testing import set_policies
 from tests.retention.lakes import policy_text
+from tests.soak import mostly
 from tests.store.lakes import check, commits, expected, ids, made, opened, write_events
+from tests.templates import copy_of
 from tests.verify.lakes import commit, rows_in, write_day
 
 HASHES = st.integers(0, (1 << 48) - 1) | st.integers(0, 40)
@@ -35,10 +37,13 @@ ENTRIES = st.lists(st.tuples(HASHES, st.integers(0, 299)), max_size=60)
 @pytest.fixture
 def lake(tmp_path: Path) -> AuditLake:
     """Two ingests on the same days, one event a day and file at most."""
-    lake = made(tmp_path / "lake")
+    return opened(copy_of(two_ingests, tmp_path) / "lake")
+
+
+def two_ingests(folder: Path) -> None:
+    lake = made(folder / "lake")
     for numbers in (range(0, 24, 4), range(2, 26, 4)):
-        lake.ingest(write_events(tmp_path / "events.jsonl", numbers))
-    return lake
+        lake.ingest(write_events(folder / "events.jsonl", numbers))
 
 
 def segments(lake: AuditLake) -> list[Path]:
@@ -113,7 +118,10 @@ def test_every_commit_keeps_it(lake: AuditLake, tmp_path: Path) -> None:
     assert indexed(lake) >= live(lake)
 
 
-@pytest.mark.parametrize("lost", ["all", "one", "damaged", "a folder in its place"])
+LOST = ("one", "all", "damaged", "a folder in its place")
+
+
+@pytest.mark.parametrize("lost", mostly(LOST, always=LOST[1:]))
 def test_an_index_that_is_lost(lake: AuditLake, tmp_path: Path, lost: str) -> None:
     """Without it, known events are duplicates, others with their ids conflicts, and it is whole again afterwards."""
     for path in segments(lake)[: None if lost in {"all", "damaged"} else 1]:

@@ -25,6 +25,7 @@ from auditlake.events.schema import COLUMNS, FILE_COLUMNS
 from auditlake.ledger.book import checkpoint_path
 from auditlake.store.deltalog import commit_metadata
 from auditlake.store.snapshot import view_snapshot
+from tests.soak import mostly
 from tests.store.lakes import NOW, START, check, cli, data_files, expected, ids, made, opened, write_events
 from tests.templates import copy_of
 from tests.waiting import HANG_SECONDS
@@ -33,10 +34,13 @@ from tests.waiting import HANG_SECONDS
 @pytest.fixture
 def lake(tmp_path: Path) -> AuditLake:
     """A lake of two ingests, the second with a bad line and half duplicates."""
-    lake = made(tmp_path / "lake")
-    lake.ingest(write_events(tmp_path / "first.jsonl", range(8)))
-    lake.ingest(write_events(tmp_path / "second.jsonl", range(4, 12), bad=2))
-    return lake
+    return opened(copy_of(two_ingests, tmp_path) / "lake")
+
+
+def two_ingests(folder: Path) -> None:
+    lake = made(folder / "lake")
+    lake.ingest(write_events(folder / "first.jsonl", range(8)))
+    lake.ingest(write_events(folder / "second.jsonl", range(4, 12), bad=2))
 
 
 def contents(lake: AuditLake) -> list[dict[str, Any]]:
@@ -120,8 +124,10 @@ def test_chain_of_custody(lake: AuditLake, tmp_path: Path) -> None:
     assert DeltaTable(str(lake.layout.events)).history(1)[0]["auditlake"] == own
 
 
-def test_again_changes_nothing(lake: AuditLake, tmp_path: Path) -> None:
+def test_again_changes_nothing(tmp_path: Path) -> None:
     """The same ingest again leaves every file of the lake as it is."""
+    two_ingests(tmp_path)
+    lake = opened(tmp_path / "lake")
     before = {path: path.read_bytes() for path in lake.layout.root.rglob("*") if path.is_file()}
 
     lake.ingest(tmp_path / "second.jsonl")
@@ -151,10 +157,14 @@ def a_lake(folder: Path) -> None:
     made(folder / "lake").ingest(write_events(folder / "first.jsonl", range(3)))
 
 
-@pytest.mark.parametrize("name", [
+NAMES = (
     "a [b] * ?", "[!a]*", "'quoted' \"twice\"/ünïcödé ☃/100% or %zz/#/a;b&c/{a}/-x/~/C:",
     "source=web/event_date=2020-01-01/batch=7/filename=x", "x" * 250,
-])  # fmt: skip
+)  # fmt: skip
+ALL_NAMES = "/".join(reversed(NAMES))
+
+
+@pytest.mark.parametrize("name", mostly([*NAMES, ALL_NAMES], always=[ALL_NAMES]))
 def test_paths(name: str, tmp_path: Path) -> None:
     """A lake works whatever its folder is called, and whatever its neighbours would match."""
     (tmp_path / "a b * c").mkdir()
@@ -223,7 +233,7 @@ import sys, auditlake
 from auditlake.errors import LakeExistsError
 print(flush=True)  # what is slow is done
 sys.stdin.readline()
-for number in range(6):
+for number in range(4):
     try:
         auditlake.create(f"{sys.argv[1]}/lake{number}")
         print("made")
@@ -237,7 +247,7 @@ def test_create_by_several_at_once(tmp_path: Path) -> None:
     command = [sys.executable, "-c", CREATE, str(tmp_path)]
     processes = [
         subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        for _ in range(3)
+        for _ in range(2)
     ]
     for process in processes:
         assert process.stdout and process.stdout.readline() == "\n"
@@ -250,9 +260,9 @@ def test_create_by_several_at_once(tmp_path: Path) -> None:
     assert {errors for _, errors in told} == {""}
     for number, said in enumerate(zip(*(output.splitlines() for output, _ in told), strict=True)):
         path = tmp_path / f"lake{number}"
-        assert sorted(said) == ["made", *[f"there is a lake at {path} already"] * 2]
+        assert sorted(said) == ["made", f"there is a lake at {path} already"]
         assert auditlake.open(path).statistics().total_events == 0
-    assert sorted(each.name for each in tmp_path.iterdir()) == sorted(f"lake{number}" for number in range(6))
+    assert sorted(each.name for each in tmp_path.iterdir()) == sorted(f"lake{number}" for number in range(4))
 
 
 def test_create_below_a_file(tmp_path: Path) -> None:

@@ -55,19 +55,26 @@ def made(folder: Path) -> AuditLake:
     return lake
 
 
-@pytest.fixture(scope="module", params=["in classes", "one file a day", "older files too"])
-def lake(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> AuditLake:
-    """A lake in this layout, which is only read."""
-    folder = tmp_path_factory.mktemp("narrowed") / "lake"
-    if request.param == "in classes":
+LAYOUTS = ("in classes", "one file a day", "older files too")
+
+
+@pytest.fixture(scope="module")
+def lakes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, AuditLake]:
+    """A lake in each layout; all are only read."""
+    return {layout: laid_out(layout, tmp_path_factory.mktemp("narrowed") / "lake") for layout in LAYOUTS}
+
+
+def laid_out(layout: str, folder: Path) -> AuditLake:
+    """Make a lake in a layout."""
+    if layout == "in classes":
         return made(folder)
     with pytest.MonkeyPatch.context() as patch:
-        if request.param == "one file a day":
+        if layout == "one file a day":
             patch.setattr("auditlake.packs.classes.lake_classes", lambda *_: {})
         else:
             patch.setattr(day_files, "write_classes", without_types)
         lake = made(folder)
-    if request.param == "older files too":
+    if layout == "older files too":
         at = NOON - timedelta(days=DAYS)
         lake.ingest([auditlake.AuditEvent(name, at, user_id="u", event_id=name) for name in TYPES])
     return lake
@@ -88,9 +95,13 @@ def shown(monkeypatch: pytest.MonkeyPatch) -> Iterator[set[Path]]:
     yield files
 
 
+@pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("question", ASKED)
-def test_answers_do_not_depend_on_it(lake: AuditLake, question: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_answers_do_not_depend_on_it(
+    lakes: dict[str, AuditLake], layout: str, question: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Whatever is asked, the answer is that of a reader who opens every file."""
+    lake = lakes[layout]
     answer = ASKED[question](lake)
 
     narrow = duck.EventsView.narrow
