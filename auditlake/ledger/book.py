@@ -11,9 +11,10 @@ Log entries are thus covered by the checkpoint, and by the next entry ever after
 dead writer left: an uncounted entry is counted if the table has its commit, and dropped if not.
 
 A lake of format 2 has its entries inside its commits, so that one log entry decides both. Entries about no commit are
-commits without files. Tree and checkpoint follow from the log: :func:`integrate` makes them, and again with the same
-bytes. The leaf of a version has the place of the first such entry and the number of versions since, both of which
-that entry says. A commit of another program gets an entry that says so, made of the one before.
+commits without files; one of kind ``upgrade`` takes a lake there. Tree and checkpoint follow from the log:
+:func:`integrate` makes them, and again with the same bytes. The leaf of a version has the place of the first such entry
+and the number of versions since, both of which that entry says. A commit of another program gets an entry that says so,
+made of the one before.
 """
 
 from __future__ import annotations
