@@ -19,8 +19,7 @@ made of the one before.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
@@ -44,7 +43,6 @@ from auditlake.ledger.keys import (
 from auditlake.ledger.merkle import leaf_hash, root
 from auditlake.ledger.note import Checkpoint, Note, Signer, new_signer, parse_checkpoint, parse_note, sign
 from auditlake.ledger.rules import (
-    DEFAULT_RETENTION,
     Rules,
     carried,
     details_of,
@@ -55,14 +53,13 @@ from auditlake.ledger.rules import (
     unrecorded,
 )
 from auditlake.ledger.sidecars import keep
-from auditlake.ledger.tiles import WIDTH, Tiles
+from auditlake.ledger.tiles import Tiles
 from auditlake.storage.lake import storage_of, write
 
 KEY = "key"
 """In the details of the first entry of a signed ledger: the public key that it begins with."""
 _NEW_KEY = "auditlake/new-key"
 """Begins the line of a checkpoint by which a key names the one that follows it."""
-_DEFAULT = re.compile(b'"%s":"[^"]*"' % DEFAULT_RETENTION.encode())
 _FOREIGN = "foreign"
 """The kind of the entry about a commit of another program, where entries lie inside commits."""
 _UPGRADE = b'"kind":"upgrade"'
@@ -175,33 +172,6 @@ def read_head(layout: Layout, settings: LedgerSettings | None = None) -> Head | 
 def read_entry(layout: Layout, index: int) -> Entry:
     """One entry of the ledger."""
     return parse_entry(layout, tiles(layout).entry(index))
-
-
-def rules_since(layout: Layout, size: int, kinds: Collection[str]) -> Iterator[tuple[Entry, str | None]]:
-    """Yield the entries among the first ``size`` under which other rules may have been in force, the newest first.
-
-    Those are the newest one, those of some kinds, and those whose ``default_retention`` is another than that of the
-    entry after it. Of all others only the bytes are read.
-
-    Args:
-        layout: The lake.
-        size: How many entries count.
-        kinds: Which entries may have other policies than the entry before.
-
-    Returns:
-        Each with the ``default_retention`` that it says.
-    """
-    wanted = [f'"kind":"{kind}"'.encode() for kind in kinds]
-    tree = tiles(layout)
-    after: str | bytes | None = ""
-    for first in range((size - 1) // WIDTH * WIDTH, -1, -WIDTH):
-        for data in reversed(list(tree.entries(first, min(first + WIDTH, size)))):
-            match = _DEFAULT.search(data)
-            now = match and match[0]
-            if now != after or any(each in data for each in wanted):
-                entry = parse_entry(layout, data)
-                yield entry, entry.details.get(DEFAULT_RETENTION)
-            after = now
 
 
 def parse_entry(layout: Layout, data: bytes) -> Entry:
