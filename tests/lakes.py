@@ -10,6 +10,7 @@ import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -62,13 +63,15 @@ def before_classes() -> Iterator[None]:
 
 
 @contextmanager
-def entries_in_commits() -> Iterator[None]:
-    """Make lakes within this whose ledger has its entries inside the commits."""
+def lakes_of_format(version: int) -> Iterator[None]:
+    """Make lakes of a format within this: from 2 on, the ledger's entries lie inside the commits."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("tests.lakes.FORMAT", INSIDE)
+        patch.setattr("tests.lakes.FORMAT", version)
         yield
 
 
+entries_in_commits = partial(lakes_of_format, INSIDE)
+of_format_1 = pytest.mark.skipif(FORMAT == INSIDE, reason="about entries that lie beside their commits")
 FORMS = {"classes": nullcontext, "days": before_classes, "commits": entries_in_commits}
 """The forms of files and parts and of the ledger, and within what lakes get them."""
 

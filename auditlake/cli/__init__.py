@@ -34,7 +34,7 @@ VERBS = tuple(
         "watch.watch evidence.evidence evidence.reperform",
         "Retention": "retention.hold retention.retention retention.erase",
         "Proof": "ledger.verify ledger.checkpoint ledger.prove ledger.verify_proof ledger.anchor ledger.key",
-        "Upkeep": "routine.nightly prune.prune lake.compact lake.backup doctor.doctor demo.demo docs.docs "
+        "Upkeep": "routine.nightly prune.prune lake.compact lake.backup lake.upgrade doctor.doctor demo.demo docs.docs "
         "completion.completion man.man",
     }.items()
     for file, _, name in (place.partition(".") for place in places.split())

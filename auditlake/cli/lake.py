@@ -1,4 +1,4 @@
-"""``init``, ``compact`` and ``backup``: the lake as a whole."""
+"""``init``, ``compact``, ``backup`` and ``upgrade``: the lake as a whole."""
 
 from __future__ import annotations
 
@@ -103,3 +103,17 @@ def backup(path: str, destination: str, without_key: bool) -> None:
     say(f"copied snapshot {summary.snapshot} to {visible(summary.path)}: {size}")
     if without_key:
         click.echo("the private key of the ledger is not in it: without it, a restored lake takes no commits")
+
+
+@click.command()
+@json_option("format", "version")
+@click.pass_obj
+def upgrade(path: str) -> None:
+    """Take the lake to format 2, in one commit.
+
+    Its commits then hold the entries of its ledger. Earlier versions of auditlake do not open it any more; the way back
+    is a backup that was made before.
+    """
+    version = opened(path).ledger.upgrade()
+    machine(format=2, version=version)
+    say("the lake is of format 2 already" if version is None else f"the lake is of format 2, from version {version} on")

@@ -95,6 +95,21 @@ class Ledger(Facet):
         with writer_turn(self._context) as turn:
             return turn.rotate_key(self._context.now)
 
+    def upgrade(self) -> int | None:
+        """Take the lake to format 2, whose commits hold the ledger's entries; return the version that does.
+
+        Returns:
+            None if the lake is of format 2 already.
+
+        Raises:
+            LakeFormatError: lake.toml says its format in another way than auditlake writes it.
+            LedgerError: The ledger is damaged.
+        """
+        from auditlake.store.turn import writer_turn
+
+        with writer_turn(self._context) as turn:
+            return turn.snapshot.version if turn.upgrade(self._context.now) else None
+
     def anchor(self, url: str, *, tsa_roots: bytes | None = None) -> Anchor:
         """Have an authority stamp the newest checkpoint (RFC 3161), and keep the stamp in ``LAKE/ledger/anchors``.
 

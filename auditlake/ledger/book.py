@@ -11,15 +11,15 @@ Log entries are thus covered by the checkpoint, and by the next entry ever after
 dead writer left: an uncounted entry is counted if the table has its commit, and dropped if not.
 
 A lake of format 2 has its entries inside its commits, so that one log entry decides both. Entries about no commit are
-commits without files. Tree and checkpoint follow from the log: :func:`integrate` makes them, and again with the same
-bytes. The leaf of a version has the place of the first such entry and the number of versions since, both of which
-that entry says. A commit of another program gets an entry that says so, made of the one before.
+commits without files; one of kind ``upgrade`` takes a lake there. Tree and checkpoint follow from the log:
+:func:`integrate` makes them, and again with the same bytes. The leaf of a version has the place of the first such entry
+and the number of versions since, both of which that entry says. A commit of another program gets an entry that says so,
+made of the one before.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
@@ -43,7 +43,6 @@ from auditlake.ledger.keys import (
 from auditlake.ledger.merkle import leaf_hash, root
 from auditlake.ledger.note import Checkpoint, Note, Signer, new_signer, parse_checkpoint, parse_note, sign
 from auditlake.ledger.rules import (
-    DEFAULT_RETENTION,
     Rules,
     carried,
     details_of,
@@ -54,16 +53,17 @@ from auditlake.ledger.rules import (
     unrecorded,
 )
 from auditlake.ledger.sidecars import keep
-from auditlake.ledger.tiles import WIDTH, Tiles
+from auditlake.ledger.tiles import Tiles
 from auditlake.storage.lake import storage_of, write
 
 KEY = "key"
 """In the details of the first entry of a signed ledger: the public key that it begins with."""
 _NEW_KEY = "auditlake/new-key"
 """Begins the line of a checkpoint by which a key names the one that follows it."""
-_DEFAULT = re.compile(b'"%s":"[^"]*"' % DEFAULT_RETENTION.encode())
 _FOREIGN = "foreign"
 """The kind of the entry about a commit of another program, where entries lie inside commits."""
+_UPGRADE = b'"kind":"upgrade"'
+"""In the bytes of the entry of that kind."""
 _VERSION = "auditlake/version"
 """Begins the line of a checkpoint that says the newest version and the SHA-256 of its log entry."""
 
@@ -174,33 +174,6 @@ def read_entry(layout: Layout, index: int) -> Entry:
     return parse_entry(layout, tiles(layout).entry(index))
 
 
-def rules_since(layout: Layout, size: int, kinds: Collection[str]) -> Iterator[tuple[Entry, str | None]]:
-    """Yield the entries among the first ``size`` under which other rules may have been in force, the newest first.
-
-    Those are the newest one, those of some kinds, and those whose ``default_retention`` is another than that of the
-    entry after it. Of all others only the bytes are read.
-
-    Args:
-        layout: The lake.
-        size: How many entries count.
-        kinds: Which entries may have other policies than the entry before.
-
-    Returns:
-        Each with the ``default_retention`` that it says.
-    """
-    wanted = [f'"kind":"{kind}"'.encode() for kind in kinds]
-    tree = tiles(layout)
-    after: str | bytes | None = ""
-    for first in range((size - 1) // WIDTH * WIDTH, -1, -WIDTH):
-        for data in reversed(list(tree.entries(first, min(first + WIDTH, size)))):
-            match = _DEFAULT.search(data)
-            now = match and match[0]
-            if now != after or any(each in data for each in wanted):
-                entry = parse_entry(layout, data)
-                yield entry, entry.details.get(DEFAULT_RETENTION)
-            after = now
-
-
 def parse_entry(layout: Layout, data: bytes) -> Entry:
     """Read an entry from its bytes."""
     return parse(data, lambda digest: read_file(layout.ledger / "aside" / digest, within=layout.root))
@@ -272,6 +245,9 @@ def settle(layout: Layout, version: int, committed: Committed, held: Held, exist
     head = integrate(layout, head, version, held)
     finish_rotation(layout, settings)
     if not head.is_inside:
+        if settings.says_inside:
+            message = f"{layout.config} says format_version = 2, and the lake is of format 1"
+            raise LedgerError(message, hint="write 1 there again; auditlake upgrade takes a lake to format 2")
         head = _finish(layout, head, committed)
         _check_log(head, version, committed)
     return head
@@ -290,13 +266,12 @@ def integrate(layout: Layout, head: Head, version: int, held: Held) -> Head:
         LedgerError: A commit holds an entry that is not its own.
         OSError: Some of it may have been written; the next writer does it again.
     """
-    if not (head.is_inside or _lies_inside(layout, head, held)):
-        if not head.settings.may_lie_inside:
-            return head
-        # An entry of kind ``upgrade`` is the first; what other programs committed before has none.
-        first = next((later for later in range(head.version + 1, version + 1) if held(later)), version + 1)
-    else:
-        head, first = replace(head, is_inside=True), head.version + 1
+    first = head.version + 1
+    if head.is_inside or _lies_inside(layout, head, held):
+        head = replace(head, is_inside=True)
+    else:  # What other programs committed before the first one has none.
+        uncounted = range(first, version + 1)
+        first = next((each for each in uncounted if _UPGRADE in (held(each) or b"")), version + 1)
     if first > version:
         return head
     tree, size, signers = tiles(layout), head.size, _signers(layout, head.settings)
@@ -326,6 +301,8 @@ def _check_entry(layout: Layout, head: Head, entry: Entry, version: int, index: 
     is_first = index == head.size and not (index and head.is_inside)
     place = {"index": index, "version": version} if is_first else None
     kinds = {"upgrade" if index else "begin"} if is_first else KINDS - {"upgrade", "begin", _FOREIGN}
+    if index > head.size and not head.is_inside:
+        kinds = frozenset()  # the writer of the first one had it counted before any other
     said = (entry.lake_id, entry.version, entry.previous_log, entry.details.get(_IN_COMMITS))
     takes = entry.kind == "upgrade" and (entry.parts or entry.adds or entry.removes or entry.taken)
     if said != (*own, place) or takes or entry.kind not in kinds:
@@ -362,39 +339,44 @@ def _check_log(head: Head, version: int, committed: Committed) -> None:
             raise LedgerError(message, hint="the ledger was set back; restore LAKE/ledger from a backup")
 
 
-def prepare(
-    layout: Layout, head: Head, version: int, record: Record, rules: Rules | None = None, *, begins: bool = False
-) -> Prepared:
-    """Make the entry of a commit that is to become this version.
+def prepare(layout: Layout, head: Head, version: int, record: Record) -> Prepared:
+    """Write the entry of a commit that is to become this version, after those about what has changed since the last.
 
-    Where entries lie inside commits, nothing is written but what an entry has aside. Otherwise the entry is written,
-    after those about what has changed since the last one, and its leaf goes into the commit.
+    Its leaf goes into the commit.
 
     Args:
         layout: The lake.
         head: What the ledger counts.
         version: The one that the commit is to make.
         record: What the entry is to say.
-        rules: What is in force, where the caller had what has changed of it recorded; as it is now if None.
+
+    Raises:
+        LedgerError: The ledger cannot take it; nothing was changed.
+    """
+    rules = read_rules(layout, head.settings)
+    for each in unrecorded(layout, read_entry(layout, head.size - 1), rules, record.at, about=record.kind):
+        head = complete(layout, _written(layout, _entry(layout, rules, head.size, each, None, version - 1)))
+    return _written(layout, _entry(layout, rules, head.size, record, version, version))
+
+
+def inside(layout: Layout, head: Head, version: int, record: Record, rules: Rules, *, begins: bool = False) -> Prepared:
+    """Make the entry that the commit of this version is to hold; nothing is written but what an entry has aside.
+
+    Args:
+        layout: The lake.
+        head: What the ledger counts.
+        version: The one that the commit is to make.
+        record: What the entry is to say.
+        rules: What was in force when the writer's turn began: an entry of its own about a later change would make this
+            commit another version than its writer planned, so the next turn records that.
         begins: Whether entries lie inside commits from this one on.
 
     Raises:
         LedgerError: The ledger cannot take it; nothing was changed.
     """
-    is_recorded, rules = rules is not None, rules or read_rules(layout, head.settings)
-    last = read_entry(layout, head.size - 1)
-    changes = [] if is_recorded else unrecorded(layout, last, rules, record.at, about=record.kind)
     if begins:
         record = _saying_so(record, head.size, version)
-    if head.is_inside or begins:
-        # A commit of their own would make this one another version than its writer planned.
-        if changes:
-            message = "policies, holds, mappings or packs were changed while a commit was prepared"
-            raise LedgerError(message, hint="nothing was changed; run it again")
-        return _entry(layout, rules, head.size, record, version, version)
-    for each in changes:
-        head = complete(layout, _written(layout, _entry(layout, rules, head.size, each, None, version - 1)))
-    return _written(layout, _entry(layout, rules, head.size, record, version, version))
+    return _entry(layout, rules, head.size, record, version, version)
 
 
 def record(layout: Layout, head: Head, version: int, event: Record, rules: Rules) -> Head:

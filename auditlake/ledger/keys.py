@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from contextlib import suppress
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ from auditlake.errors import LedgerError
 from auditlake.ledger.note import Signer, Verifier, new_signer, parse_signer, parse_verifier
 from auditlake.storage.lake import write
 
+_FORMAT = re.compile(r"^(\s*format_version\s*=\s*)1(?=\s*(#|$))", re.MULTILINE)
+
 
 @dataclass(frozen=True, slots=True)
 class LedgerSettings:
@@ -25,8 +28,8 @@ class LedgerSettings:
     """Where the private key lies; a path in lake.toml that is not absolute begins at the lake."""
     default_retention: str | None = None
     """How long events are kept whose type no policy keeps, as it is written there."""
-    may_lie_inside: bool = False
-    """Whether the lake is of a format in which the ledger's entries may lie inside the commits."""
+    says_inside: bool = False
+    """Whether it says that the lake is of the format in which the ledger's entries lie inside the commits."""
 
     @property
     def next_key(self) -> Path:
@@ -54,6 +57,21 @@ def read_settings(layout: Layout) -> LedgerSettings:
     # Where a link leads, so that a key which follows lies beside it and not beside the link.
     path = (layout.root / key if key else layout.ledger / "key").resolve()
     return LedgerSettings(str(lake_id), path, default and str(default), is_inside)
+
+
+def saying_inside(layout: Layout) -> str | None:
+    """Return lake.toml as it says that the ledger's entries lie inside the commits.
+
+    None where it says its format in another way than auditlake writes it.
+    """
+    changed, times = _FORMAT.subn(r"\g<1>2", read_text(layout.config, within=layout.root))
+    return changed if times == 1 else None
+
+
+def say_inside(layout: Layout) -> None:
+    """Let lake.toml say that the ledger's entries lie inside the commits, so that an earlier auditlake refuses it."""
+    if (text := saying_inside(layout)) is not None:
+        write(layout, layout.config, text.encode())
 
 
 def public_key_path(layout: Layout) -> Path:

@@ -30,6 +30,7 @@ from auditlake.reports.build import build_detail, build_report
 from auditlake.reports.compliance import ComplianceReport
 from auditlake.reports.evaluators import Evaluator, evaluator
 from auditlake.reports.model import Detail, Report
+from auditlake.store.deltalog import last_change
 from auditlake.store.model import Snapshot
 
 Listen = Callable[[int, int, str], None]
@@ -137,7 +138,8 @@ def judging(
 
     named = () if policy_ids is None else chosen(policies, policy_ids)
     asked = tuple((each, question(lasting(each), request, instant, config.report_period)) for each in named)
-    version = flush() if request.snapshot is None else request.snapshot
+    # A decision about a report is a version too, and the report that was signed is to be had again.
+    version = last_change(context.layout, flush() if request.snapshot is None else request.snapshot)
     with (
         judging_engine(context, version, arrived_by=request.arrived_by) as (engine, snapshot),
         evaluator(context, request, engine, snapshot, policies, holds) as answering,

@@ -20,8 +20,9 @@ from auditlake.config import read_config
 from auditlake.disk.layout import Layout
 from auditlake.errors import RetentionError
 from auditlake.events.durations import Duration, parse_duration
-from auditlake.ledger.book import Head, read_entry, read_head, rules_since
+from auditlake.ledger.book import Head, read_entry, read_head
 from auditlake.ledger.entry import Entry
+from auditlake.ledger.in_force import rules_since
 from auditlake.ledger.rules import FRAMEWORKS, PACKS, digest_of_holds
 from auditlake.ledger.sidecars import read_kept
 from auditlake.packs.effective import read_packs

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     import duckdb
 
     from auditlake.ledger.leaves import Part
+    from auditlake.ledger.rules import Rules
 
 _KINDS = {"ingest": "append", "compact": "rewrite", "retention": "delete"}
 """The ledger's words for kinds of commits, where they are others."""
@@ -78,6 +79,7 @@ def prepare_entry(
     seen: Snapshot,
     change: Change,
     head: book.Head,
+    rules: Rules | None = None,
     connection: duckdb.DuckDBPyConnection | None = None,
 ) -> book.Prepared:
     """Make the ledger's entry of a commit on top of ``seen``, which is durable. The caller holds the lake's lock.
@@ -87,6 +89,7 @@ def prepare_entry(
         seen: The newest snapshot.
         change: What is to be committed.
         head: What the ledger counts.
+        rules: What is in force, where the commit is to hold the entry; None where the entry lies beside it.
         connection: The caller's DuckDB, which spares another one where little was brought.
 
     Raises:
@@ -105,7 +108,9 @@ def prepare_entry(
         tuple(_file(file) for file in change.adds), tuple(sorted(file.path for file in change.removes)),
         change.taken, {**change.details, **new_checkpoint(layout, seen.version), **marks},
     )  # fmt: skip
-    return book.prepare(layout, head, seen.version + 1, record)
+    if rules is None:
+        return book.prepare(layout, head, seen.version + 1, record)
+    return book.inside(layout, head, seen.version + 1, record, rules)
 
 
 def newest_checkpoint(context: LakeContext) -> bytes:

@@ -50,6 +50,8 @@ if TYPE_CHECKING:
     import duckdb
     from deltalake import DeltaTable
 
+    from auditlake.ledger.rules import Rules
+
 _DELTA_TYPES = {
     "varchar": "string", "timestamptz": "timestamp", "bigint": "long", "blob": "binary", "date": "date",
 }  # fmt: skip
@@ -106,6 +108,7 @@ def commit(
     seen: Snapshot,
     change: Change,
     head: Head,
+    rules: Rules | None = None,
     connection: duckdb.DuckDBPyConnection | None = None,
 ) -> Head:
     """Add and remove files in one durable commit on top of ``seen``, and return the ledger's head after it.
@@ -119,6 +122,7 @@ def commit(
         seen: The newest snapshot, with the transactions of the applications that move on.
         change: What to commit.
         head: What the ledger counts.
+        rules: What is in force, where the commit is to hold the ledger's entry; None where that lies beside it.
         connection: The caller's DuckDB, if it has one.
 
     Raises:
@@ -137,14 +141,14 @@ def commit(
     except (DeltaError, OSError) as error:
         raise _refused(seen, error) from error
     _check(layout, table, seen, change)
-    entry = prepare_entry(layout, seen, change, head, connection)
-    said = {ENTRY_KEY: entry.data.decode()} if head.is_inside else {LEAF_KEY: entry.leaf.hex()}
+    entry = prepare_entry(layout, seen, change, head, rules, connection)
+    said = {LEAF_KEY: entry.leaf.hex()} if rules is None else {ENTRY_KEY: entry.data.decode()}
     try:
         draft = _write_entry(layout, table, copy, seen, change, said)
     except (DeltaError, OSError) as error:
         raise _refused(seen, error) from error
     _settle(layout, seen, change.metadata, draft)
-    return _count(layout, entry, head, is_inside=head.is_inside)
+    return _count(layout, entry, head, is_inside=rules is not None)
 
 
 def commit_entry_alone(layout: Layout, seen: Snapshot, entry: Prepared, at: str, head: Head) -> Head:

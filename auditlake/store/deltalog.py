@@ -298,6 +298,26 @@ def _versions(layout: Layout) -> list[int]:
     return [int(match[0][:20]) for match in matches if match[1] == "json"]
 
 
+def last_change(layout: Layout, version: int) -> int:
+    """Return the last version up to one that changed anything: commits that only hold an entry leave answers alone."""
+    while _only_records(layout, version):
+        version -= 1
+    return version
+
+
+def is_newest(layout: Layout, version: int) -> bool:
+    """Return whether no version after one changed anything."""
+    while layout.commit(version + 1).exists():
+        version += 1
+        if not _only_records(layout, version):
+            return False
+    return True
+
+
+def _only_records(layout: Layout, version: int) -> bool:
+    return (commit_metadata(layout, version) or {}).get("kind") == RECORD
+
+
 def sync_log(layout: Layout, version: int) -> None:
     """Make the log durable up to a version.
 

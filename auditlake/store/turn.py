@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING
 from auditlake.context import LakeContext
 from auditlake.disk.layout import Layout
 from auditlake.disk.lock import exclusive, workspace
-from auditlake.errors import LakeBusyError
+from auditlake.errors import LakeBusyError, LakeFormatError
 from auditlake.ledger import book
 from auditlake.ledger.entry import Record
+from auditlake.ledger.keys import say_inside, saying_inside
 from auditlake.ledger.parts import RecordedParts, recorded_parts
 from auditlake.ledger.rules import Rules, read_rules, unrecorded
 from auditlake.storage.lake import changing
@@ -49,6 +50,7 @@ class Turn:
         self.snapshot = snapshot
         self.commits = Commits(layout, snapshot.version)
         self._head = head
+        self._rules: Rules | None = None
         self._ids: IdIndex | None = None
 
     def commit(self, change: Change, connection: duckdb.DuckDBPyConnection | None = None) -> int:
@@ -61,7 +63,11 @@ class Turn:
         Raises:
             CommitError: Another program has changed the table, a file is not there, or the disk refused.
         """
-        self._head = commit(self.layout, self.folder, self.snapshot, change, self._begun(), connection)
+        head = self._begun()
+        rules = self._rules if head.is_inside else None
+        if rules and change.metadata.get("kind") == "hold":  # whose file was written in this turn
+            rules = replace(rules, holds=read_rules(self.layout, rules.settings).holds)
+        self._head = commit(self.layout, self.folder, self.snapshot, change, head, rules, connection)
         self._follow(change)
         if change.adds:
             from auditlake.engine.duck import connect  # which is slow to import
@@ -70,10 +76,12 @@ class Turn:
                 self.id_index(own).keep()
         return self.snapshot.version
 
-    @property
-    def entries_lie_inside(self) -> bool:
-        """Whether the ledger's entries lie inside commits, so that each is a version."""
-        return self._head is not None and self._head.is_inside
+    def begin(self, now: datetime) -> None:
+        """Finish an upgrade whose writer died, and read what is in force, where that goes into each commit."""
+        if self._head is not None and self._head.is_inside:
+            if not self._head.settings.says_inside:
+                say_inside(self.layout)
+            self.notice(now)
 
     def _follow(self, change: Change) -> None:
         self.snapshot, self.commits = self.snapshot.after(change), self.commits.following()
@@ -101,14 +109,14 @@ class Turn:
         """Let the ledger, if there is one, say what was changed of policies and holds since its last entry.
 
         Every commit does so by itself, but for the holds before one that is about a hold. Where entries lie inside
-        commits, a turn begins with it.
+        commits, a turn begins with it, and what is changed by hand meanwhile waits for the next turn.
         """
         if self._head is not None:
             self._noticed(self._head, now.isoformat(), by, reason)
 
     def _noticed(self, head: book.Head, at: str, by: str = "hand", reason: str | None = None) -> Rules:
         """Record what has changed of what is in force, and return that; it is read once, whatever changes meanwhile."""
-        rules = read_rules(self.layout, head.settings)
+        self._rules = rules = read_rules(self.layout, head.settings)
         for record in unrecorded(self.layout, book.read_entry(self.layout, head.size - 1), rules, at, by, reason):
             head = self._add(head, record, rules)
         return rules
@@ -123,7 +131,7 @@ class Turn:
         version = self.snapshot.version
         if head.is_inside or begins:
             record = replace(record, details={**record.details, **new_checkpoint(self.layout, version)})
-            entry = book.prepare(self.layout, head, version + 1, record, rules, begins=begins)
+            entry = book.inside(self.layout, head, version + 1, record, rules, begins=begins)
             self._head = commit_entry_alone(self.layout, self.snapshot, entry, record.at, head)
             self._follow(Change((), (), {}))
         else:
@@ -147,14 +155,20 @@ class Turn:
     def upgrade(self, now: datetime) -> bool:
         """Let the ledger's entries lie inside commits from the next one on; return whether they did not yet.
 
-        lake.toml says so by now.
+        That commit decides. Should the writer die before lake.toml says so, the next one lets it.
+
+        Raises:
+            LakeFormatError: lake.toml says its format in another way than auditlake writes it.
         """
-        head = self._head = self._begun()
-        if head.is_inside:
+        self._head = self._begun()
+        if self._head.is_inside:
             return False
-        rules = self._noticed(head, now.isoformat())
-        head = replace(self._head, settings=replace(head.settings, may_lie_inside=True))
-        self._add(head, Record("upgrade", now.isoformat()), rules, begins=True)
+        if saying_inside(self.layout) is None:
+            message = f"{self.layout.config} does not have its format_version on one line of its own"
+            raise LakeFormatError(message, hint="write it as format_version = 1, and try again")
+        rules = self._noticed(self._head, now.isoformat())
+        self._add(self._head, Record("upgrade", now.isoformat()), rules, begins=True)
+        say_inside(self.layout)
         return True
 
     def _begun(self) -> book.Head:
@@ -185,8 +199,7 @@ def writer_turn(
         changing(layout),
     ):
         turn = Turn(layout, own, *settle_ledger(layout, applications=applications))
-        if turn.entries_lie_inside:
-            turn.notice(context.now)
+        turn.begin(context.now)
         yield turn
 
 

@@ -25,6 +25,7 @@ from auditlake.disk.layout import Layout, part_day_and_digest
 from auditlake.disk.lock import LOCK_SECONDS, exclusive
 from auditlake.disk.rights import make_folder
 from auditlake.errors import LakeBusyError
+from auditlake.store.deltalog import is_newest
 from auditlake.store.files import Files
 from auditlake.store.model import Snapshot
 
@@ -190,7 +191,7 @@ def _turn(layout: Layout, snapshot: Snapshot) -> Iterator[bool]:
         make_folder(layout.summaries)
     check_folder(layout.summaries, within=layout.root)
     with exclusive(layout.summaries_lock, wait_seconds=0):
-        yield not layout.commit(snapshot.version + 1).exists()
+        yield is_newest(layout, snapshot.version)
 
 
 def _write(layout: Layout, digest: str, new: Sequence[Segment], stay: Sequence[Segment], most: int) -> None:

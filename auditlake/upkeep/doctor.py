@@ -171,7 +171,7 @@ def _changes(layout: Layout, now: datetime) -> Iterator[Repair]:
     if next(rights.differing(layout), None) is not None and rights_of(layout.root) != Rights():
         yield Repair("give rights to", "files and folders", "they have others than lake.toml says")
     log = read_log(layout)
-    checkpoint, tree = _ledger(layout)
+    checkpoint, tree = _ledger(layout, log)
     if checkpoint is None or tree is None or root(tree.hashes) != checkpoint.root:
         return  # what was acknowledged is not known
     for version in range(checkpoint.version + 1, log.newest + 1):  # the ledger does not count these yet
@@ -199,13 +199,13 @@ def _drafts(layout: Layout, now: datetime) -> Iterator[Repair]:
                 yield Repair("set aside", _name(layout, path), "its writer died before it had its name")
 
 
-def _ledger(layout: Layout) -> tuple[SignedCheckpoint | None, Tree | None]:
+def _ledger(layout: Layout, log: DeltaLog) -> tuple[SignedCheckpoint | None, Tree | None]:
     with suppress(AuditLakeError, OSError):
         checkpoint = read_checkpoint(read_file(layout.ledger / "checkpoint", within=layout.root))
         public = layout.ledger / "key.pub"
         is_unsigned = not public.exists() and not checkpoint.signatures
         if is_unsigned or checkpoint.is_signed_by(read_text(public, within=layout.root, errors="replace")):
-            return checkpoint, read_tree(layout, checkpoint.size)
+            return checkpoint, read_tree(layout, checkpoint.size, log.after(checkpoint.version))
     return None, None
 
 
@@ -283,10 +283,10 @@ def _apply(layout: Layout, change: Repair, now: datetime) -> None:
         metadata = {"kind": "compact", "at": now.isoformat(), "days": 0, "replaced": 0}
         with workspace(layout.staging) as folder:
             turn = Turn(layout, folder, *settle_ledger(layout))
-            turn.notice(now)
+            turn.begin(now)
             turn.commit(Change((), (), metadata, data_change=False))
     elif change.action == "rewrite":
-        checkpoint, tree = _ledger(layout)
+        checkpoint, tree = _ledger(layout, read_log(layout))
         if checkpoint is not None and tree is not None:
             make_folders(path.parent, below=layout.root)
             write_whole(path, tile_files(tree.bundle)[path.relative_to(layout.ledger).as_posix()])

@@ -251,7 +251,7 @@ class _Check:
         if newest.version >= 0 and log.digests.get(newest.version) != newest.log:
             self._wrong(f"version {newest.version}", "its log entry is not the one that the checkpoint covers")
         expected: int | None = None
-        self._problems += check_inside(tree, log)
+        self._problems += check_inside(self._layout, tree, log)
         for entry in tree.history:
             if (lake := entry.fields.get("lake_id")) != newest.origin.removeprefix("auditlake/"):
                 self._wrong(f"entry {entry.index}", f"is one of the lake {lake}")

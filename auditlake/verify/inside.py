@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Iterator
+from contextlib import suppress
 
+from auditlake.disk.files import read_text
 from auditlake.disk.layout import Layout
 from auditlake.verify.checkpoints import SignedCheckpoint
 from auditlake.verify.deltalog import DeltaLog
@@ -38,9 +41,13 @@ def read_pending(layout: Layout, tree: Tree, newest: SignedCheckpoint, log: Delt
     return notices
 
 
-def check_inside(tree: Tree, log: DeltaLog) -> Iterator[Problem]:
-    """Compare each entry that lies inside a commit with the log, and yield what is wrong; nothing where none does."""
+def check_inside(layout: Layout, tree: Tree, log: DeltaLog) -> Iterator[Problem]:
+    """Compare each entry that lies inside a commit with the log, and yield what is wrong; lake.toml must say so too."""
     if (first := tree.inside) is None:
+        with suppress(OSError, ValueError):
+            settings = tomllib.loads(read_text(layout.config, within=layout.root))
+            if settings.get("format_version") == 2 and not tree.problems:
+                yield Problem("lake.toml", "says format_version = 2, and the lake is of format 1: write 1 there again")
         return
     place = {"index": first.index, "version": first.fields["version"]}
     if first.fields["details"]["entries_in_commits"] != place:

@@ -18,6 +18,7 @@ from auditlake.errors import LedgerError
 from auditlake.ledger.leaves import Part, batch_root
 from auditlake.ledger.merkle import HASH_SIZE, leaf_hash, root
 from auditlake.verify.checkpoints import Rotation, key_chain, read_checkpoint
+from auditlake.verify.deltalog import read_log
 from auditlake.verify.model import Problem
 
 _WIDTH = 256
@@ -114,7 +115,8 @@ def earlier_keys(layout: Layout) -> dict[str, int]:
         checkpoint = read_checkpoint(read_file(layout.ledger / "checkpoint", within=layout.root))
     except OSError as error:
         raise LedgerError(f"the lake has no checkpoint: {error.strerror}") from error
-    tree = read_tree(layout, checkpoint.size)
+    waiting = read_log(layout, since=checkpoint.version + 1).after(checkpoint.version)
+    tree = read_tree(layout, checkpoint.size, waiting)
     rotations = tree.rotations
     _, what = key_chain(rotations, tree.first_key)
     if tree.problems or what or root(tree.hashes) != checkpoint.root:
@@ -122,7 +124,7 @@ def earlier_keys(layout: Layout) -> dict[str, int]:
     return {each.old: each.index for each in rotations}
 
 
-def read_tree(layout: Layout, size: int, waiting: Sequence[bytes] = ()) -> Tree:
+def read_tree(layout: Layout, size: int, waiting: Sequence[bytes]) -> Tree:
     """Read as many entries as a checkpoint counts, and compare every file of the tree with them.
 
     Args:
@@ -274,32 +276,41 @@ def tile_files(bundle: Sequence[bytes]) -> dict[str, bytes]:
     return expected
 
 
+def _names(size: int) -> set[str]:
+    """Return the names of the files that the tree of so many entries has."""
+    counts: list[tuple[int | str, int]] = [("entries", size)]
+    while size:
+        counts.append((len(counts) - 1, size))
+        size //= _WIDTH
+    return {
+        _tile(kind, at // _WIDTH, min(count - at, _WIDTH)) for kind, count in counts for at in range(0, count, _WIDTH)
+    }
+
+
 def _compare(layout: Layout, tree: Tree, files: Mapping[str, Path], size: int, waiting: Sequence[bytes]) -> None:
     """Every file of the tree is as it follows from the entries."""
     if len(tree.bundle) < size:
         return  # said already
-    expected = tile_files(tree.bundle)
-    ahead = tile_files([*tree.bundle, tree.uncounted]) if tree.uncounted is not None else {}
-    for count in range(len(waiting)):
-        ahead |= tile_files([*tree.bundle, *waiting[: count + 1]])
-    for name in expected.keys() - files.keys():
+    more = waiting or ([] if tree.uncounted is None else [tree.uncounted])
+    expected = tile_files([*tree.bundle, *more])
+    for name in _names(size) - files.keys():
         tree.problems.append(Problem(f"ledger/{name}", "is not there"))
     for name, path in files.items():
-        right = expected.get(name) or ahead.get(name) or _shorter(name, expected)
+        right = expected.get(name) or _shorter(name, expected)
         with suppress(FileNotFoundError):  # a writer has tidied it away meanwhile
             if right is None or read_file(path, within=layout.root) != right:
                 tree.problems.append(Problem(f"ledger/{name}", "does not hold what follows from the entries"))
 
 
 def _shorter(name: str, expected: Mapping[str, bytes]) -> bytes | None:
-    """Return what a shorter partial tile holds that was not tidied away; None if there is none of that name."""
+    """Return what a shorter partial tile holds, as it was at some time; None if there is none of that name."""
     stem, partial, width = name.rpartition(".p/")
-    longer = [data for each, data in expected.items() if each == stem or each.startswith(f"{stem}.p/")]
-    if not partial or not width.isdecimal() or not longer:
+    longer = next((data for each, data in expected.items() if each == stem or each.startswith(f"{stem}.p/")), b"")
+    if not partial or not width.isdecimal():
         return None
     if not stem.startswith("tile/entries/"):
-        return longer[0][: int(width) * HASH_SIZE]
-    return _pack((_split(longer[0]) or [])[: int(width)])
+        return longer[: int(width) * HASH_SIZE] or None
+    return _pack((_split(longer) or [])[: int(width)]) or None
 
 
 def _pack(entries: Sequence[bytes]) -> bytes:

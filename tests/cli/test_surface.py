@@ -162,7 +162,7 @@ def test_keys_of_json(run: Run, lake: auditlake.AuditLake, events: Path, tmp_pat
         "verify": run("verify", "--json"), "key rotate": run("key", "rotate", "--json"),
         "compact": run("compact", "--json"), "backup": run("backup", "copy", "--json"),
         "doctor": run("doctor", "--json"), "completion": run("completion", "bash", "--json"),
-        "man": run("man", "--json"), "nightly": run("nightly", "--json"),
+        "man": run("man", "--json"), "nightly": run("nightly", "--json"), "upgrade": run("upgrade", "--json"),
     }  # fmt: skip
 
     assert {path: each.err for path, each in done.items() if each.code} == {}

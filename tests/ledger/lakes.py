@@ -66,3 +66,9 @@ def make_old(lake: AuditLake) -> None:
         for line in lines:
             line.get("commitInfo", {}).pop(LEAF_KEY, None)
         path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+
+def says_its_format(lake: AuditLake) -> bool:
+    """Whether lake.toml says the format that the ledger has."""
+    is_inside = any("entries_in_commits" in entry.details for entry in entries(lake))
+    return f"format_version = {1 + is_inside}\n" in lake.layout.config.read_text()

@@ -19,12 +19,11 @@ from auditlake.errors import LakeFormatError, LedgerError
 from auditlake.ledger import book
 from auditlake.ledger.note import Signer
 from auditlake.ledger.tiles import Tiles
-from auditlake.store import commit
-from auditlake.store.deltalog import commit_entry
-from auditlake.upkeep.upgrade import upgrade
+from auditlake.store import commit, turn
+from auditlake.store.deltalog import commit_entry, is_newest
 from auditlake.verify.prove import verify_proof
-from tests.lakes import entries_in_commits
-from tests.ledger.lakes import check_ledger, entries
+from tests.lakes import entries_in_commits, lakes_of_format
+from tests.ledger.lakes import check_ledger, entries, says_its_format
 from tests.soak import mostly
 from tests.store.lakes import copied, ids, made, opened, write_events
 from tests.verify.lakes import checked
@@ -38,7 +37,8 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_events(folder / "1.jsonl", range(4, 10))
     with entries_in_commits():
         made(folder / "lake").ingest(folder / "0.jsonl")
-    made(folder / "old").ingest(folder / "0.jsonl")
+    with lakes_of_format(1):
+        made(folder / "old").ingest(folder / "0.jsonl")
     return folder
 
 
@@ -83,6 +83,21 @@ def test_every_version_holds_its_entry(lake: AuditLake, template: Path) -> None:
     assert "format_version = 2\n" in lake.layout.config.read_text()
 
 
+def test_reports_name_the_last_change(lake: AuditLake, tmp_path: Path) -> None:
+    """A decision is a version that changes no answer, so the report that was signed is to be had again after it."""
+    signed = lake.report("failed_logins", as_of="2026-03-31")
+    path = tmp_path / "report.json"
+    path.write_bytes(signed.json())
+    entry, _ = lake.findings.review("failed_logins", note="seen", by="eve", as_of="2026-03-31")
+    again = lake.report("failed_logins", as_of="2026-03-31")
+
+    assert lake.snapshot().version > 1
+    assert entry.snapshot == again.report.evidence.snapshot == signed.report.evidence.snapshot == 1
+    assert lake.report("failed_logins", snapshot=lake.snapshot().version).report.evidence.snapshot == 1
+    assert lake.reperform(path).identical
+    assert is_newest(lake.layout, 1)
+
+
 STEPS: dict[str, tuple[Any, str, bool]] = {
     "before the commit": (commit, "_settle", False),
     "after the commit": (commit, "_settle", True),
@@ -99,7 +114,7 @@ class Killed(BaseException):
 
 def die_at(step: str, monkeypatch: pytest.MonkeyPatch, verb: Any) -> None:
     """Let a verb die at a step."""
-    room, name, after = STEPS[step]
+    room, name, after = UPGRADE[step]
     original = getattr(room, name)
 
     def dying(*arguments: Any, **options: Any) -> None:
@@ -272,11 +287,10 @@ def test_a_ledger_removed(lake: AuditLake, template: Path) -> None:
     assert not checked(lake).ok
 
 
-@pytest.mark.soak
 def test_rules_changed_while_a_commit_is_prepared(
     lake: AuditLake, template: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The commit is refused, since one about the change must come first; run again, it lands."""
+    """The commit says what was in force when its turn began, and the next turn records the change."""
     original = commit._check
 
     def changing(*arguments: Any) -> None:
@@ -285,9 +299,11 @@ def test_rules_changed_while_a_commit_is_prepared(
 
     with monkeypatch.context() as patch:
         patch.setattr(commit, "_check", changing)
-        with pytest.raises(LedgerError, match="changed while a commit was prepared"):
-            lake.ingest(template / "1.jsonl")
-    lake.ingest(template / "1.jsonl")
+        lake.ingest(template / "1.jsonl")
+    assert entries(lake)[2].policies == entries(lake)[1].policies
+    assert checked(lake).problems == ()
+    lake.ingest(write_events(lake.layout.root / "more.jsonl", range(20, 24)))
+    assert kinds(lake)[2:] == [("append", 2), ("policy-change", 3), ("append", 4)]
     check_ledger(lake)
 
 
@@ -303,9 +319,9 @@ def test_upgrade(old: AuditLake, template: Path, tmp_path: Path) -> None:
     key = (old.layout.ledger / "key.pub").read_text()
     before = kinds(old)
 
-    assert upgrade(old._context) == 3
+    assert old.ledger.upgrade() == 3
     lake = opened(old.layout.root)
-    assert upgrade(lake._context) is None
+    assert lake.ledger.upgrade() is None
     lake.ingest(write_events(tmp_path / "more.jsonl", range(20, 24)))
     assert kinds(lake) == [*before, ("upgrade", 3), ("append", 4)]
     assert entries(lake)[-2].details["entries_in_commits"] == {"index": len(before), "version": 3}
@@ -316,20 +332,56 @@ def test_upgrade(old: AuditLake, template: Path, tmp_path: Path) -> None:
     assert verify_proof(lake.ledger.prove(event_id), public_key=key).size == len(before) + 2
 
 
-@pytest.mark.parametrize("step", mostly(STEPS, always=["before the commit"]))
+UPGRADE = {**STEPS, "before lake.toml": (turn, "say_inside", False), "after lake.toml": (turn, "say_inside", True)}
+
+
+@pytest.mark.parametrize("step", mostly(UPGRADE, always=["after the commit", "before lake.toml"]))
 def test_an_upgrade_that_dies(step: str, old: AuditLake, template: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whenever it dies, the lake is of one format or the other, and goes on."""
-    die_at(step, monkeypatch, lambda: upgrade(old._context))
+    die_at(step, monkeypatch, old.ledger.upgrade)
 
     lake = opened(old.layout.root)
     assert checked(lake).problems == ()
     lake.ingest(template / "1.jsonl")
     check_ledger(lake)
-    upgrade(lake._context)
+    assert says_its_format(lake)
+    assert (lake.ledger.upgrade() is None) == (step != "before the commit")
     lake.ingest(write_events(lake.layout.root / "more.jsonl", range(20, 24)))
     check_ledger(lake)
     assert checked(lake).problems == ()
     assert [entry.kind for entry in entries(lake)].count("upgrade") == 1
+
+
+def test_a_format_written_by_hand(old: AuditLake, template: Path) -> None:
+    """lake.toml with format 2 over a ledger of format 1 is a mistake: said in words, and nothing is written."""
+    text = old.layout.config.read_text()
+    old.layout.config.write_text(text.replace("format_version = 1", "format_version = 2"))
+    lake = opened(old.layout.root)
+
+    for verb in (lambda: lake.ingest(template / "1.jsonl"), lake.ledger.upgrade):
+        with pytest.raises(LedgerError, match="says format_version = 2, and the lake is of format 1") as told:
+            verb()
+        assert "write 1 there again" in str(told.value.hint)
+    assert [each.where for each in checked(lake).problems] == ["lake.toml"]
+    old.layout.config.write_text(text.replace("format_version = 1", "'format_version' = 1"))
+    with pytest.raises(LakeFormatError, match="on one line of its own"):
+        old.ledger.upgrade()
+    assert kinds(old) == [("begin", 0), ("append", 1)]
+
+
+def test_a_deletion_made_up_behind_an_upgrade(old: AuditLake, template: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its writer had an upgrade counted before any other commit, so what follows one that is not is another's."""
+    die_at("after the commit", monkeypatch, old.ledger.upgrade)
+    data = json.loads(commit_entry(old.layout, 2) or b"") | {
+        "kind": "delete", "version": 3, "previous_log": sha256(old.layout.commit(2).read_bytes()).hexdigest(),
+    }  # fmt: skip
+    del data["details"]["entries_in_commits"]
+    entry = json.dumps(data, separators=(",", ":"), sort_keys=True)
+    old.layout.commit(3).write_text(json.dumps({"commitInfo": {"auditlake.entry": entry}}) + "\n")
+
+    assert [each.where for each in checked(old).problems] == ["version 3"]
+    with pytest.raises(LedgerError, match="version 3 holds an entry"):
+        old.ingest(template / "1.jsonl")
 
 
 def test_a_program_that_does_not_know_the_format(lake: AuditLake, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from auditlake.disk.durable import sync_folder
-from tests.lakes import entries_in_commits
-from tests.ledger.lakes import check_ledger, make_old
+from tests.lakes import entries_in_commits, of_format_1
+from tests.ledger.lakes import check_ledger, make_old, says_its_format
 from tests.store import strace
 from tests.store.lakes import BEFORE, cli, copied, made, opened, words, write_events
 
@@ -63,6 +63,7 @@ def kill_at_calls(template: str, verb: str, files: Path, tmp_path: Path, most: i
             check_ledger(lake)
             lake.ingest(write_events(root.parent / f"{root.name}.jsonl", range(20, 24)))
             check_ledger(lake)
+            assert says_its_format(lake)
             assert lake.ledger.verify().ok, lake.ledger.verify().problems
     assert died >= len(points) - 3  # threads share work as they like, so a late call may not come
 
@@ -72,8 +73,9 @@ def kill_at_calls(template: str, verb: str, files: Path, tmp_path: Path, most: i
     ("template", "verb", "most"),
     [
         ("lake", "ingest", 1),
-        pytest.param("old", "ingest", 1, marks=pytest.mark.soak),
+        pytest.param("old", "ingest", 1, marks=[of_format_1, pytest.mark.soak]),
         pytest.param("lake", "compact", 1, marks=pytest.mark.soak),
+        pytest.param("lake", "upgrade", 8, marks=pytest.mark.soak),
         pytest.param("inside", "ingest", 8, marks=pytest.mark.soak),
     ],
 )
@@ -86,7 +88,14 @@ def test_killed_at_chosen_calls(template: str, verb: str, most: int, files: Path
 @pytest.mark.soak
 @pytest.mark.parametrize(
     ("template", "verb"),
-    [("lake", "ingest"), ("lake", "compact"), ("old", "ingest"), ("inside", "ingest"), ("inside", "compact")],
+    [
+        ("lake", "ingest"),
+        ("lake", "compact"),
+        ("old", "ingest"),
+        ("inside", "ingest"),
+        ("inside", "compact"),
+        ("lake", "upgrade"),
+    ],
 )
 def test_killed_at_every_call(template: str, verb: str, files: Path, tmp_path: Path) -> None:
     """The same at every such call."""
@@ -131,6 +140,7 @@ def order(tmp_path: Path, mutation: str = "") -> list[str]:
 
 
 @strace.needed
+@of_format_1
 def test_each_step_is_synced_before_the_next(tmp_path: Path) -> None:
     """The entry is durable before the commit, its hash before the checkpoint, and that before the summary."""
     assert order(tmp_path) == []
@@ -138,6 +148,7 @@ def test_each_step_is_synced_before_the_next(tmp_path: Path) -> None:
 
 @strace.needed
 @pytest.mark.soak
+@of_format_1
 def test_a_missing_sync_is_noticed(tmp_path: Path) -> None:
     """A program that does not sync folders after writing files fails the test above."""
     rooms = "import auditlake.disk.durable as one, auditlake.storage.disk as other"

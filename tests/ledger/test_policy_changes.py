@@ -12,6 +12,7 @@ import pytest
 from auditlake import AuditLake
 from auditlake.errors import LedgerError, PolicyError
 from auditlake.ledger import book
+from tests.lakes import of_format_1
 from tests.ledger.lakes import check_ledger, entries, make_old
 from tests.store.lakes import copied, made, opened, write_events
 from tests.verify.lakes import checked
@@ -58,12 +59,12 @@ def test_verbs_are_recorded(lake: AuditLake, tmp_path: Path, run: Callable[..., 
     assert run("--lake", lake.layout.root, "policy", "remove", "mine", "--yes").code == 0
 
     check_ledger(lake)
-    found = [(entry.kind, entry.version, dict(entry.details)) for entry in entries(lake)[2:]]
+    found = [(entry.kind, bool(entry.adds), dict(entry.details)) for entry in entries(lake)[2:]]
     nothing: dict[str, Any] = {"by": "auditlake", "added": {}, "changed": {}, "removed": {}}
     assert found == [
-        ("policy-change", None, {**nothing, "added": {"mine": first}}),
-        ("policy-change", None, {**nothing, "changed": {"mine": [first, second]}}),
-        ("policy-change", None, {**nothing, "removed": {"mine": second}}),
+        ("policy-change", False, {**nothing, "added": {"mine": first}}),
+        ("policy-change", False, {**nothing, "changed": {"mine": [first, second]}}),
+        ("policy-change", False, {**nothing, "removed": {"mine": second}}),
     ]
     assert checked(lake).ok
 
@@ -91,6 +92,7 @@ def test_changes_by_hand_are_noticed(then: str, lake: AuditLake, tmp_path: Path)
     assert (report.problems, report.notices) == ((), ())
 
 
+@of_format_1
 def test_a_writer_that_dies_before_it_is_recorded(
     lake: AuditLake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -109,6 +111,7 @@ def _die(*_: Any) -> None:
     raise KeyboardInterrupt
 
 
+@of_format_1
 def test_a_lake_without_a_ledger(lake: AuditLake, tmp_path: Path) -> None:
     """A lake that is older than ledgers takes policies as it did; the ledger that begins later has them."""
     make_old(lake)

@@ -17,7 +17,7 @@ from auditlake.ledger.note import Checkpoint, Signer, new_signer, sign
 from auditlake.ledger.rules import read_rules
 from auditlake.store.deltalog import commit_leaf
 from auditlake.verify.prove import verify_proof
-from tests.lakes import create
+from tests.lakes import create, of_format_1
 from tests.ledger.lakes import check_ledger, entries
 from tests.store.lakes import NOW, copied, made, opened, write_events
 from tests.verify.lakes import checked
@@ -105,6 +105,7 @@ def _text(lake: AuditLake) -> str:
 
 
 @pytest.mark.parametrize("where", ["put_next", "_written", "complete", "adopt_next", "half"])
+@of_format_1
 def test_writers_that_die(where: str, lake: AuditLake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Wherever a rotation dies, the lake verifies with the old key, and the next commit finishes or forgets it."""
     old = public(lake)
@@ -130,6 +131,7 @@ def test_writers_that_die(where: str, lake: AuditLake, tmp_path: Path, monkeypat
 
 
 @pytest.mark.parametrize("how", ["signed by itself", "of another tree", "another name", "no note"])
+@of_format_1
 def test_a_key_that_the_old_one_does_not_vouch_for(how: str, lake: AuditLake) -> None:
     """An entry that names a new key is worth what the old key signed: anything else is found."""
     old, layout = public(lake), lake.layout

@@ -79,6 +79,17 @@ def test_reperforms(lake: AuditLake, old: Path, tmp_path: Path) -> None:
     assert all(each.where.startswith("evidence.queries") for each in again.differences), again
 
 
+def test_upgrades(lake: AuditLake, old: Path, tmp_path: Path) -> None:
+    """As a lake of format 2, it says what it said, and all that was kept elsewhere holds."""
+    assert lake.ledger.upgrade() is not None
+
+    lake.ingest(AuditEvent("login", user_id="zoe", timestamp=NOW))
+    assert len(lake.sql(ROWS).fetchall()) == len(EXPECTED["rows"]) + 1
+    test_verifies_from_elsewhere(old)
+    test_reperforms(lake, old, tmp_path)
+    check_verifies(lake, old)
+
+
 def test_knows_what_it_has(lake: AuditLake, old: Path) -> None:
     """Fed the same files again, it lands what retention had deleted and nothing else; new events land."""
     again = lake.ingest(old / "inputs")

@@ -126,8 +126,10 @@ def cli(
 
 
 def words(verb: str, files: Path) -> list[str]:
-    """What to say to the command line for an ingest of the fixture's input, or a compaction."""
-    return ["ingest", str(files / "new.jsonl")] if verb == "ingest" else ["compact", "--grace", "0"]
+    """What to say to the command line for an ingest of the fixture's input, a compaction, or an upgrade."""
+    return {
+        "ingest": ["ingest", str(files / "new.jsonl")], "compact": ["compact", "--grace", "0"], "upgrade": ["upgrade"],
+    }[verb]  # fmt: skip
 
 
 def commit(lake: AuditLake, change: Change, seen: Snapshot | None = None) -> int:

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from auditlake import AuditLake
-from auditlake.upkeep.upgrade import upgrade
 from tests.cli.conftest import run
 from tests.lakes import FORMS
 from tests.store.lakes import copied, opened, write_events
@@ -46,7 +45,7 @@ def template(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     with pytest.MonkeyPatch.context() as patch, FORMS.get(request.param, nullcontext)():
         lake = full_lake(folder, patch)
         if request.param == "upgraded":
-            upgrade(lake._context)
+            lake.ledger.upgrade()
             lake.ingest(write_events(folder / "more.jsonl", range(44, 48)))
         return lake.layout.root
 

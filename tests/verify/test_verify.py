@@ -43,7 +43,7 @@ def test_nothing_is_wrong(full: bool, lake: AuditLake) -> None:
 
 def test_from_which_entry_on_days_are_read(lake: AuditLake) -> None:
     """A number that the ledger does not reach, which only a false journal has, lets all days be read."""
-    entries = read_tree(lake.layout, checked(lake).size).entries
+    entries = read_tree(lake.layout, checked(lake).size, ()).entries
     whole = days_added(entries, 0)
 
     assert whole > days_added(entries, len(entries)) == frozenset()
