@@ -22,7 +22,7 @@ from auditlake.engine.model import Row, StatementError, Summaries, Summary
 from auditlake.engine.statements import statement
 from auditlake.engine.timings import answered_by, stage
 from auditlake.events.schema import COLUMNS
-from auditlake.events.times import instant, micros
+from auditlake.events.times import day_of, instant, micros
 from auditlake.policies import merge
 from auditlake.policies.compile import CompiledQuery, compile_by_day, moments_of, samples_again
 from auditlake.policies.condition import ConditionError
@@ -451,7 +451,7 @@ class LakeMemory:
         if self._opened is None:
             self._opened = self._beside.beside()
             self._summaries = self._summaries_on(self._opened) if self._summaries_on else None
-        files = [file for day in sorted(days) for file in self._files.files(day)]
+        files = self._snapshot.table.of_days([*map(day_of, days)])
         if len(files) * _MANY < len(self._snapshot.files):
             paths = file_paths(self._layout, files)
             self._opened.show(lambda _: paths)
