@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from functools import cache, cached_property, partial
 from pathlib import Path
 
-from auditlake.disk.layout import Layout
+from auditlake.disk.layout import Layout, part_day_and_digest
 from auditlake.engine.narrowing import Asked
-from auditlake.events.times import micros
-from auditlake.store.file_types import type_names
+from auditlake.engine.summed import DAY_US
+from auditlake.events.times import EPOCH, micros
+from auditlake.store.file_types import names_of, type_counts, type_names
 from auditlake.store.files import Files
 from auditlake.store.model import DataFile
 
@@ -39,34 +42,68 @@ class Chooser:
         version: The version of the table whose log says which types are in them; it is asked when it matters first.
         files: The files, as :func:`auditlake.store.snapshot.readable` has seen that they are there.
         is_whole: As for :func:`files_for`.
-        types: Returns what the log says of types, where several choosers share that.
+        counts: Returns what the log says of types, where several choosers share that.
     """
 
     def __init__(
         self, layout: Layout, version: int, files: Sequence[DataFile], *, is_whole: bool,
-        types: Callable[[], Mapping[str, frozenset[str]]] | None = None,
+        counts: Callable[[], Mapping[str, Mapping[str, int]]] | None = None,
     ) -> None:  # fmt: skip
         self._untyped, self._is_whole = _contents({}, files), is_whole
         self._path = cache(layout.events.__truediv__)  # to make one takes longer than to find out that it matters
-        self._types = types or partial(type_names, layout, version)
+        self._read_counts = counts or partial(type_counts, layout, version)
         self._found = cache(self._find)  # a script asks the same in most of its statements
 
     @cached_property
+    def _counts(self) -> Mapping[str, Mapping[str, int]]:
+        return self._read_counts()
+
+    @cached_property
     def _typed(self) -> Contents:
-        return replace(self._untyped, types=[*map(self._types().get, self._untyped.paths)])
+        return replace(self._untyped, types=[*map(names_of(self._counts).get, self._untyped.paths)])
 
     def __call__(self, asked: Sequence[Asked] | None) -> list[Path]:
         """Return the paths of those files that matter to what is asked; of all of them if that is None."""
-        paths = self._untyped.paths
-        if asked is None:
-            return [*map(self._path, paths)]
-        return [self._path(paths[place]) for place in self._found(tuple(asked))]
+        return self._paths(range(len(self._untyped.paths)) if asked is None else self._found(tuple(asked)))
+
+    def _paths(self, places: Iterable[int]) -> list[Path]:
+        return [self._path(self._untyped.paths[place]) for place in places]
 
     def has_only(self, asked: Sequence[Asked], types: Collection[str]) -> bool:
         """Return whether the log says that all events in the files that matter to what is asked are of some types."""
         known = self._known(asked)
         found = {known.types[place] for place in self._found(tuple(asked))}
         return all(each is not None and each.issubset(types) for each in found)
+
+    def counted(
+        self, types: Collection[str], as_of: datetime, *others: datetime
+    ) -> tuple[Mapping[int, Mapping[str, int]], list[Path]]:
+        """Return how many events of some types the log counts on days, and the files that have those of other days.
+
+        Counted are days whose files have nothing but these types, as the log says. Not counted are those that an
+        instant cuts, and the first and the last one of each type: when its first and last event were, rows alone say.
+
+        Args:
+            types: The types.
+            as_of: Events after this instant do not matter.
+            *others: The other instants that tell events apart.
+        """
+        files, wanted, days = self._typed, frozenset(types), defaultdict[int, list[int]](list)
+        places = self._found((Asked(wanted, until=as_of),))
+        for place in places:
+            if (named := part_day_and_digest(files.paths[place])) is None:  # another program's: it may be of any day
+                return {}, self._paths(places)
+            days[(named[0] - EPOCH.date()).days].append(place)
+        cut = {micros(at) // DAY_US for at in (as_of, *others) if (micros(at) + 1) % DAY_US}
+        told = {
+            day: sum((Counter(self._counts[files.paths[place]]) for place in own), Counter[str]())
+            for day, own in days.items()
+            if day not in cut and all((held := files.types[place]) is not None and held <= wanted for place in own)
+        }
+        has = [[day for day, counts in told.items() if counts[name]] for name in wanted]
+        ends = {end(own) for own in has if own for end in (min, max)}
+        told = {day: counts for day, counts in told.items() if day not in ends}
+        return told, self._paths(place for day, own in days.items() if day not in told for place in own)
 
     def _known(self, asked: Sequence[Asked]) -> Contents:
         return self._typed if any(each.types is not None for each in asked) else self._untyped

@@ -247,4 +247,5 @@ def view_snapshot(
     is_whole = source.last_batch is None
     chosen = Chooser(layout, snapshot.version, source.files, is_whole=is_whole)
     has_only = chosen.has_only if beside is None else None
-    return EventsView(chosen, show, asked, beside, is_whole=is_whole, has_only=has_only)
+    counted = chosen.counted if beside is None and is_whole else None
+    return EventsView(chosen, show, asked, beside, is_whole=is_whole, has_only=has_only, counted=counted)
