@@ -9,6 +9,7 @@ import sys
 import weakref
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from datetime import datetime
 from pathlib import Path
 from tempfile import gettempdir, mkdtemp
 from typing import Any
@@ -22,6 +23,8 @@ from auditlake.engine.sql_text import identifier, literal, select_events
 from auditlake.errors import SourceError
 from auditlake.events.schema import COLUMNS
 
+Counts = Mapping[int, Mapping[str, int]]
+"""How many events days have, by the day since 1970 and the type."""
 MANY = 100_000
 """From how many rows on they are not made at once."""
 _MAKES = re.compile(r"(?>--.*\n|/\*.*?\*/|\s+)*(?:create|insert)\b", re.IGNORECASE)
@@ -171,6 +174,8 @@ class EventsView:
         is_whole: Whether it shows every event of these files, and they are those of the snapshot.
         has_only: Returns whether all events in the files that can matter to what is asked are known to be of some
             types; if None, that is never known.
+        counted: Returns how many events of some types the log counts on days, and the files that have those of other
+            days: :meth:`auditlake.store.narrowed.Chooser.counted`; if None, it counts none.
     """
 
     def __init__(
@@ -182,9 +187,11 @@ class EventsView:
         *,
         is_whole: bool = False,
         has_only: Callable[[Sequence[Asked], Collection[str]], bool] | None = None,
+        counted: Callable[..., tuple[Counts, Sequence[Path]]] | None = None,
     ) -> None:
         self._chosen, self._show, self.beside, self.is_whole = chosen, show, beside, is_whole
         self._has_only = has_only or (lambda *_: False)
+        self._counted = counted
         self._shown: Sequence[Path] | None = None
         self.narrow(asked)
 
@@ -192,12 +199,28 @@ class EventsView:
         """Show at least the events that matter to what is asked, all events if None; return whether all that is shown
         is known to be of some types.
         """
-        files = self._chosen(asked)
+        self._show_files(self._chosen(asked))
+        return asked is not None and types is not None and self._has_only(asked, types)
+
+    def show_uncounted(self, types: Collection[str], as_of: datetime, *others: datetime) -> Counts:
+        """Return how many events of some types the log counts on days, and show at least those of all other days; where
+        it counts none, nothing changes.
+
+        Args:
+            types: The types.
+            as_of: Events after this instant do not matter.
+            *others: The other instants that tell events apart.
+        """
+        counts, files = self._counted(types, as_of, *others) if self._counted else ({}, ())
+        if counts:
+            self._show_files(files)
+        return counts
+
+    def _show_files(self, files: Sequence[Path]) -> None:
         if files != self._shown:
             self._shown = None
             self._show(files)
             self._shown = files
-        return asked is not None and types is not None and self._has_only(asked, types)
 
 
 def keep_rows(connection: duckdb.DuckDBPyConnection, name: str, table: Any) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -109,6 +110,18 @@ class DuckEngine:
     def _run(self, run: Callable[..., R], sql: str, parameters: Mapping[str, object]) -> R:
         with statement_errors(), statement_run():
             return run(self._connection, *self._narrowed(sql, parameters))
+
+    def uncounted(
+        self, sql: str, parameters: Mapping[str, object], types: Collection[str], as_of: datetime, *others: datetime
+    ) -> duck.Counts:
+        """Run a statement that makes a table over the events of days that the log does not count, and return its counts
+        of the others; where it counts none, nothing is run. The arguments are those of
+        :meth:`auditlake.engine.duck.EventsView.show_uncounted`.
+        """
+        with statement_errors(), statement_run():
+            if counts := self._events.show_uncounted(types, as_of, *others) if self._events else {}:
+                duck.kept(self._connection, sql, parameters)
+        return counts
 
     def arrow(self, sql: str, parameters: Mapping[str, object]) -> pa.Table:
         """Run one statement and return its rows as an Arrow table; errors are DuckDB's."""

@@ -24,6 +24,7 @@ from auditlake.policies.compile import (
     samples_of,
 )
 from auditlake.policies.condition import ConditionError
+from auditlake.policies.counted_days import count_days
 from auditlake.policies.deleted_days import Deletion, first_deleted, whole_since
 from auditlake.policies.holds import Hold
 from auditlake.policies.isolate import passing_over
@@ -239,6 +240,7 @@ class Runner:
     ) -> None:  # fmt: skip
         self.engine, self._alike = engine, alike
         self._moments: Step | None = moments
+        self._keeps_moments = moments.makes_table
         self._with_queries = with_queries
         self._tables: dict[str, _Script] = {}
         """Which script made each temporary table as it is now."""
@@ -327,7 +329,8 @@ class Runner:
             return run_step(self.engine, step)
         if is_own or self._tables.get(step.name) != script:
             self._tables.pop(step.name, None)
-            run_step(self.engine, step)
+            if self._keeps_moments or not count_days(self.engine, step):
+                run_step(self.engine, step)
             if not is_own:
                 self._tables[step.name] = script
         return []

@@ -51,8 +51,8 @@ def matching(
         source = readable(context.layout, snapshot)
         if (types := values.get("types")) is not None:
             known = contents_of(context.layout, snapshot.version, source.files)
-            chosen = set(files_for(known, [Asked(types=frozenset(types))], is_whole=False))
-            source = replace(source, files=[file for file in source.files if file.path in chosen])
+            chosen = files_for(known, [Asked(types=frozenset(types))], is_whole=False)
+            source = replace(source, files=source.files.named(chosen))
         origin = Origin(context.layout, source, unflushed)
     return Events(connection, values, partial(failure, context.layout, "the query"), origin)
 

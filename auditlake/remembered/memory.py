@@ -22,7 +22,7 @@ from auditlake.engine.model import Row, StatementError, Summaries, Summary
 from auditlake.engine.statements import statement
 from auditlake.engine.timings import answered_by, stage
 from auditlake.events.schema import COLUMNS
-from auditlake.events.times import instant, micros
+from auditlake.events.times import day_of, instant, micros
 from auditlake.policies import merge
 from auditlake.policies.compile import CompiledQuery, compile_by_day, moments_of, samples_again
 from auditlake.policies.condition import ConditionError
@@ -42,7 +42,7 @@ from auditlake.policies.question import Question, earlier
 from auditlake.policies.sieve import Sieve, sieve
 from auditlake.remembered.asks import EPISODES, FORM, Ask, asks_of, nothing
 from auditlake.remembered.files import OF_ALL, DayFiles, Entries, Entry, Remembered, question_digest, read, write
-from auditlake.store.file_types import type_names
+from auditlake.store.file_types import type_counts
 from auditlake.store.model import Snapshot
 from auditlake.store.narrowed import Chooser
 from auditlake.store.snapshot import file_paths
@@ -451,20 +451,20 @@ class LakeMemory:
         if self._opened is None:
             self._opened = self._beside.beside()
             self._summaries = self._summaries_on(self._opened) if self._summaries_on else None
-        files = [file for day in sorted(days) for file in self._files.files(day)]
+        files = self._snapshot.table.of_days([*map(day_of, days)])
         if len(files) * _MANY < len(self._snapshot.files):
             paths = file_paths(self._layout, files)
             self._opened.show(lambda _: paths)
         else:
             chosen = Chooser(
-                self._layout, self._snapshot.version, files, is_whole=True, types=lambda: self._types_of_files
+                self._layout, self._snapshot.version, files, is_whole=True, counts=lambda: self._types_of_files
             )  # fmt: skip
             self._opened.show(chosen)
         return self._opened
 
     @cached_property
-    def _types_of_files(self) -> Mapping[str, frozenset[str]]:
-        return type_names(self._layout, self._snapshot.version)
+    def _types_of_files(self) -> Mapping[str, Mapping[str, int]]:
+        return type_counts(self._layout, self._snapshot.version)
 
 
 def _digest(query: CompiledQuery) -> str:

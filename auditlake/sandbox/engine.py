@@ -7,7 +7,6 @@ import re
 import socket
 from collections.abc import Collection, Mapping
 from contextlib import suppress
-from datetime import datetime
 from typing import Any
 
 import duckdb
@@ -16,7 +15,6 @@ from auditlake.disk.layout import partition_day
 from auditlake.engine.narrowing import asked_by
 from auditlake.engine.sql_text import identifier, literal, select_events
 from auditlake.events.schema import PUBLIC_COLUMNS
-from auditlake.events.times import instant
 from auditlake.sandbox.gate import Gate, Refusal, check
 from auditlake.store.narrowed import Contents, files_for
 
@@ -93,10 +91,8 @@ class Narrowing:
         reading, paths = opening["reading"], opening["files"]
         self._connection, self._last_batch = connection, reading["last_batch"]
         sets = [frozenset(types) for types in reading["types"]]
-        self._files = [
-            Contents(path, None if held is None else sets[held], _instant(first), _instant(last))
-            for path, (held, first, last) in zip(paths, reading["contents"], strict=True)
-        ]
+        held, *bounds = reading["contents"]
+        self._files = Contents(paths, [None if each is None else sets[each] for each in held], *bounds)
         self._all: list[str] = paths
         self._shown = paths
         self._others = {name for name, query in opening["on_demand"].items() if "events" in query}
@@ -116,10 +112,6 @@ class Narrowing:
             read = select_events([f"./{file}" for file in files], PUBLIC_COLUMNS, self._last_batch)
             make_view(self._connection, "_read", read)
             self._shown = files
-
-
-def _instant(microseconds: int | None) -> datetime | None:
-    return None if microseconds is None else instant(microseconds)
 
 
 def _dataset(files: list[str]) -> Any:

@@ -86,8 +86,8 @@ class Reading:
     """Only rows of batches up to this one belong to it; None if every row of the files does."""
     types: Sequence[Sequence[str]]
     """The sets of event types that there are in files."""
-    contents: Sequence[tuple[int | None, int | None, int | None]]
-    """Of each file: which of those sets it has, the first and the last instant in it, in microseconds since 1970."""
+    contents: tuple[Sequence[int | None], Sequence[int | None], Sequence[int | None]]
+    """Which of those sets each file has, and the first and the last instant in each, in microseconds since 1970."""
 
 
 @dataclass(frozen=True, slots=True)

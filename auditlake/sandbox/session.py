@@ -8,7 +8,6 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from datetime import datetime
 from functools import partial
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Self
@@ -23,7 +22,7 @@ from auditlake.engine.sql_text import select_events
 from auditlake.engine.statements import statement
 from auditlake.errors import QueryError, RefusedError, SandboxError, StoppedError
 from auditlake.events.schema import PUBLIC_COLUMNS
-from auditlake.events.times import Instant, judged_as_of, micros
+from auditlake.events.times import Instant, judged_as_of
 from auditlake.landing.flush import flush
 from auditlake.landing.positions import unflushed
 from auditlake.landing.segments import OWN
@@ -113,7 +112,7 @@ class AuditSession:
             self.snapshot = snapshot_read.version
             """The version of the lake that is read."""
             can_read = readable(layout, snapshot_read)
-            files = [file.path for file in can_read.files]
+            files = can_read.files.paths
             if engine_reads is None:
                 engine_reads = landlock_version() > 0 and not any(map(has_pattern, files))
             reading = _reading(contents_of(layout, self.snapshot, can_read.files), can_read.last_batch)
@@ -296,18 +295,11 @@ def _newest(context: LakeContext) -> tuple[Snapshot, tuple[bytes, ...]]:
     return committed.snapshot, tuple(piece.data for piece in left if piece.segment.slot >= OWN)
 
 
-def _reading(files: Sequence[Contents], last_batch: int | None) -> Reading:
+def _reading(files: Contents, last_batch: int | None) -> Reading:
     """Return what the log says of files, as a child is told it."""
-    sets = {types: number for number, types in enumerate(dict.fromkeys(filter(None, (file.types for file in files))))}
-    contents = [
-        (None if file.types is None else sets.get(file.types), _microseconds(file.first), _microseconds(file.last))
-        for file in files
-    ]
-    return Reading(last_batch, [sorted(types) for types in sets], contents)
-
-
-def _microseconds(at: datetime | None) -> int | None:
-    return None if at is None else micros(at)
+    sets = {types: number for number, types in enumerate(dict.fromkeys(filter(None, files.types)))}
+    held = [None if types is None else sets.get(types) for types in files.types]
+    return Reading(last_batch, [sorted(types) for types in sets], (held, files.first, files.last))
 
 
 def _is_owner(layout: Layout, principal: str) -> bool:

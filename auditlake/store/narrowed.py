@@ -2,32 +2,36 @@
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import cache, cached_property, partial
 from pathlib import Path
 
-from auditlake.disk.layout import Layout
+from auditlake.disk.layout import Layout, part_day_and_digest
 from auditlake.engine.narrowing import Asked
-from auditlake.store.file_types import type_names
+from auditlake.engine.summed import DAY_US
+from auditlake.events.times import EPOCH, micros
+from auditlake.store.file_types import names_of, type_counts, type_names
+from auditlake.store.files import Files
 from auditlake.store.model import DataFile
 
-_ROUNDED = timedelta(milliseconds=1)
-"""How much later than the log says the last event of a file may be: other writers cut its time off."""
+_ROUNDED = 1_000
+"""By how many microseconds the last event of a file may be later than the log says: other writers cut its time off."""
 
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """What the log says of a file; what it does not say is None, and then the file may hold anything."""
+    """What the log says of files, in columns; what it does not say of one is None, and then that may hold anything."""
 
-    path: str
-    types: frozenset[str] | None
-    """The event types in it."""
-    first: datetime | None
-    """An instant that no event of it is before."""
-    last: datetime | None
-    """An instant that no event of it is after, but for what other writers cut off."""
+    paths: Sequence[str]
+    types: Sequence[frozenset[str] | None]
+    """The event types in each."""
+    first: Sequence[int | None]
+    """Microseconds since 1970 of an instant that no event of it is before."""
+    last: Sequence[int | None]
+    """The same of one that no event of it is after, but for what other writers cut off."""
 
 
 class Chooser:
@@ -38,52 +42,91 @@ class Chooser:
         version: The version of the table whose log says which types are in them; it is asked when it matters first.
         files: The files, as :func:`auditlake.store.snapshot.readable` has seen that they are there.
         is_whole: As for :func:`files_for`.
-        types: Returns what the log says of types, where several choosers share that.
+        counts: Returns what the log says of types, where several choosers share that.
     """
 
     def __init__(
         self, layout: Layout, version: int, files: Sequence[DataFile], *, is_whole: bool,
-        types: Callable[[], Mapping[str, frozenset[str]]] | None = None,
+        counts: Callable[[], Mapping[str, Mapping[str, int]]] | None = None,
     ) -> None:  # fmt: skip
-        self._files, self._is_whole = files, is_whole
+        self._untyped, self._is_whole = _contents({}, files), is_whole
         self._path = cache(layout.events.__truediv__)  # to make one takes longer than to find out that it matters
-        self._types = types or partial(type_names, layout, version)
+        self._read_counts = counts or partial(type_counts, layout, version)
         self._found = cache(self._find)  # a script asks the same in most of its statements
 
     @cached_property
-    def _typed(self) -> tuple[Contents, ...]:
-        return _contents(self._types(), self._files)
+    def _counts(self) -> Mapping[str, Mapping[str, int]]:
+        return self._read_counts()
 
     @cached_property
-    def _untyped(self) -> tuple[Contents, ...]:
-        return _contents({}, self._files)
+    def _typed(self) -> Contents:
+        return replace(self._untyped, types=[*map(names_of(self._counts).get, self._untyped.paths)])
 
     def __call__(self, asked: Sequence[Asked] | None) -> list[Path]:
         """Return the paths of those files that matter to what is asked; of all of them if that is None."""
-        if asked is None:
-            return [self._path(file.path) for file in self._files]
-        return [self._path(file.path) for file in self._found(tuple(asked))]
+        return self._paths(range(len(self._untyped.paths)) if asked is None else self._found(tuple(asked)))
+
+    def _paths(self, places: Iterable[int]) -> list[Path]:
+        return [self._path(self._untyped.paths[place]) for place in places]
 
     def has_only(self, asked: Sequence[Asked], types: Collection[str]) -> bool:
         """Return whether the log says that all events in the files that matter to what is asked are of some types."""
-        found = {file.types for file in self._found(tuple(asked))}
+        known = self._known(asked)
+        found = {known.types[place] for place in self._found(tuple(asked))}
         return all(each is not None and each.issubset(types) for each in found)
 
-    def _find(self, asked: tuple[Asked, ...]) -> list[Contents]:
-        known = self._typed if any(each.types is not None for each in asked) else self._untyped
-        return _chosen(known, asked, is_whole=self._is_whole)
+    def counted(
+        self, types: Collection[str], as_of: datetime, *others: datetime
+    ) -> tuple[Mapping[int, Mapping[str, int]], list[Path]]:
+        """Return how many events of some types the log counts on days, and the files that have those of other days.
+
+        Counted are days whose files have nothing but these types, as the log says. Not counted are those that an
+        instant cuts, and the first and the last one of each type: when its first and last event were, rows alone say.
+
+        Args:
+            types: The types.
+            as_of: Events after this instant do not matter.
+            *others: The other instants that tell events apart.
+        """
+        files, wanted, days = self._typed, frozenset(types), defaultdict[int, list[int]](list)
+        places = self._found((Asked(wanted, until=as_of),))
+        for place in places:
+            if (named := part_day_and_digest(files.paths[place])) is None:  # another program's: it may be of any day
+                return {}, self._paths(places)
+            days[(named[0] - EPOCH.date()).days].append(place)
+        cut = {micros(at) // DAY_US for at in (as_of, *others) if (micros(at) + 1) % DAY_US}
+        told = {
+            day: sum((Counter(self._counts[files.paths[place]]) for place in own), Counter[str]())
+            for day, own in days.items()
+            if day not in cut and all((held := files.types[place]) is not None and held <= wanted for place in own)
+        }
+        has = [[day for day, counts in told.items() if counts[name]] for name in wanted]
+        ends = {end(own) for own in has if own for end in (min, max)}
+        told = {day: counts for day, counts in told.items() if day not in ends}
+        return told, self._paths(place for day, own in days.items() if day not in told for place in own)
+
+    def _known(self, asked: Sequence[Asked]) -> Contents:
+        return self._typed if any(each.types is not None for each in asked) else self._untyped
+
+    def _find(self, asked: tuple[Asked, ...]) -> list[int]:
+        return _chosen(self._known(asked), asked, is_whole=self._is_whole)
 
 
-def contents_of(layout: Layout, version: int | None, files: Iterable[DataFile]) -> tuple[Contents, ...]:
-    """Return what the log of a version says of files; nothing about their types if the version is None."""
-    return _contents({} if version is None else type_names(layout, version), files)
+def contents_of(layout: Layout, version: int, files: Sequence[DataFile]) -> Contents:
+    """Return what the log of a version says of files."""
+    return _contents(type_names(layout, version), files)
 
 
-def _contents(types: Mapping[str, frozenset[str]], files: Iterable[DataFile]) -> tuple[Contents, ...]:
-    return tuple(Contents(file.path, types.get(file.path), file.first, file.last) for file in files)
+def _contents(types: Mapping[str, frozenset[str]], files: Sequence[DataFile]) -> Contents:
+    import pyarrow as pa
+
+    table = Files.of(files).table
+    first, last = (table[name].cast(pa.int64()).to_pylist() for name in ("first", "last"))
+    paths = table["path"].to_pylist()
+    return Contents(paths, [*map(types.get, paths)], first, last)
 
 
-def files_for(files: Sequence[Contents], asked: Iterable[Asked], *, is_whole: bool) -> list[str]:
+def files_for(files: Contents, asked: Iterable[Asked], *, is_whole: bool) -> list[str]:
     """Return the paths of those files in which events may be that matter to any of several questions, in order.
 
     Args:
@@ -92,28 +135,28 @@ def files_for(files: Sequence[Contents], asked: Iterable[Asked], *, is_whole: bo
         is_whole: Whether all events of the files are shown: else a file may have none, so where the first one of all is
             cannot be told.
     """
-    return [file.path for file in _chosen(files, asked, is_whole=is_whole)]
+    return [files.paths[place] for place in _chosen(files, asked, is_whole=is_whole)]
 
 
-def _chosen(files: Sequence[Contents], asked: Iterable[Asked], *, is_whole: bool) -> list[Contents]:
-    found = {path for each in asked for path in _for_one(files, each if is_whole else replace(each, is_first=False))}
-    return [file for file in files if file.path in found]
+def _chosen(files: Contents, asked: Iterable[Asked], *, is_whole: bool) -> list[int]:
+    """Return the places of the files that matter."""
+    found = (_for_one(files, each if is_whole else replace(each, is_first=False)) for each in asked)
+    return sorted({place for places in found for place in places})
 
 
-def _for_one(files: Sequence[Contents], asked: Asked) -> list[str]:
-    types, since, until = asked.types, asked.since, asked.until
+def _for_one(files: Contents, asked: Asked) -> list[int]:
+    types, since, until = asked.types, *(None if at is None else micros(at) for at in (asked.since, asked.until))
     # Files are many, and few of them differ in their types.
-    sets = {file.types for file in files}
-    fitting = {each for each in sets if types is None or each is None or not types.isdisjoint(each)}
+    fitting = {each for each in set(files.types) if types is None or each is None or not types.isdisjoint(each)}
     found = [
-        file for file in files
-        if file.types in fitting
-        and (since is None or file.last is None or file.last + _ROUNDED >= since)
-        and (until is None or file.first is None or file.first <= until)
+        place for place, (held, first, last) in enumerate(zip(files.types, files.first, files.last, strict=True))
+        if held in fitting
+        and (since is None or last is None or last + _ROUNDED >= since)
+        and (until is None or first is None or first <= until)
     ]  # fmt: skip
     if asked.is_first:
         # Each file that is over by then has an event by its end: what begins later has not the first of all.
-        ends = (file.last + _ROUNDED for file in found if file.last is not None)
-        by = min((end for end in ends if asked.until is None or end < asked.until), default=None)
-        found = [file for file in found if by is None or file.first is None or file.first <= by]
-    return [file.path for file in found]
+        ends = (last + _ROUNDED for place in found if (last := files.last[place]) is not None)
+        by = min((end for end in ends if until is None or end < until), default=None)
+        found = [place for place in found if by is None or (first := files.first[place]) is None or first <= by]
+    return found

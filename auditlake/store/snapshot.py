@@ -125,7 +125,7 @@ def one_line(error: BaseException) -> str:
 class Readable:
     """The files to read a snapshot's rows from."""
 
-    files: Sequence[DataFile]
+    files: Files
     last_batch: int | None
     """Only rows of batches up to this one belong to it; None if every row of the files does."""
 
@@ -141,52 +141,54 @@ def readable(layout: Layout, snapshot: Snapshot, *, arrived_by: int | None = Non
     Raises:
         SnapshotError: Files of it are gone, and not only through compaction.
     """
-    lost = {file.day for file, _ in _wrong(layout, snapshot.files)}
+    files = snapshot.table
+    wrong = [path for path, _ in _wrong(layout, files)]
     last = None if arrived_by is None else last_batch(layout, min(arrived_by, snapshot.version))
-    if not lost:
-        return Readable(snapshot.files, last)
+    if not wrong:
+        return Readable(files, last)
+    lost = {file.day for file in files.named(wrong)}
     newest = read_snapshot(layout)
     there = newest.table.of_days(lost)
-    if wrong := next((what for _, what in _wrong(layout, there)), None):
-        message = f"the lake lost a file of version {newest.version}: {wrong}"
+    if what := next((what for _, what in _wrong(layout, there)), None):
+        message = f"the lake lost a file of version {newest.version}: {what}"
         raise SnapshotError(message, hint="restore it from a backup; its name is the SHA-256 of its bytes")
     if (version := changed_rows(layout, newest.version, since=snapshot.version, days=lost)) is not None:
         what = (commit_metadata(layout, version) or {}).get("said", "changed its rows")
         message = f"snapshot {snapshot.version} cannot be read exactly: version {version} {what}"
         raise SnapshotError(message, hint="read a newer snapshot")
-    files = [*(file for file in snapshot.files if file.day not in lost), *there]
     whole = last_batch(layout, snapshot.version)
-    return Readable(tuple(sorted(files, key=lambda file: file.path)), whole if last is None else last)
+    files = files.without(files.of_days(lost).paths).and_also(there)
+    return Readable(files, whole if last is None else last)
 
 
-def _wrong(layout: Layout, files: Iterable[DataFile]) -> Iterator[tuple[DataFile, str]]:
-    """Yield the files that are not there whole, each with what is wrong with it. A link counts as missing."""
-    for file, status in _stats(layout, files):
+def _wrong(layout: Layout, files: Files) -> Iterator[tuple[str, str]]:
+    """Yield the paths of files that are not there whole, each with what is wrong. A link counts as missing."""
+    for (path, status), size in zip(_stats(layout, files.paths), files.table["size"].to_pylist(), strict=True):
         if isinstance(status, OSError):
-            yield file, f"{file.path}: {status.strerror}"
-        elif status.st_size != file.size:
-            yield file, f"{file.path}: {status.st_size} bytes instead of {file.size}"
+            yield path, f"{path}: {status.strerror}"
+        elif status.st_size != size:
+            yield path, f"{path}: {status.st_size} bytes instead of {size}"
 
 
-def _stats(layout: Layout, files: Iterable[DataFile]) -> Iterator[tuple[DataFile, os.stat_result | OSError]]:
+def _stats(layout: Layout, paths: Iterable[str]) -> Iterator[tuple[str, os.stat_result | OSError]]:
     """Yield the ``stat`` of each file, or why it cannot be opened as a file of the lake."""
     folders: set[str] = set()
     events = str(layout.events)
-    for file in files:
+    for path in paths:
         # A Path for each would take ten times longer.
-        path = os.path.join(events, file.path)  # noqa: PTH118
+        place = os.path.join(events, path)  # noqa: PTH118
         try:
-            if (name := file.path.rpartition("/")[0]) not in folders:
-                folder = os.path.dirname(path)  # noqa: PTH120
+            if (name := path.rpartition("/")[0]) not in folders:
+                folder = os.path.dirname(place)  # noqa: PTH120
                 if not (folders and _is_day_folder(folder, events)):
                     check_folder(Path(folder), within=layout.root)
                 folders.add(name)
-            if not S_ISREG((status := os.lstat(path)).st_mode):
-                os.close(descriptor_of(Path(path), within=layout.root))  # which says what it is
+            if not S_ISREG((status := os.lstat(place)).st_mode):
+                os.close(descriptor_of(Path(place), within=layout.root))  # which says what it is
         except OSError as error:
-            yield file, error
+            yield path, error
         else:
-            yield file, status
+            yield path, status
 
 
 def _is_day_folder(folder: str, events: str) -> bool:
@@ -197,7 +199,7 @@ def _is_day_folder(folder: str, events: str) -> bool:
 
 def lost_file(layout: Layout, snapshot: Snapshot) -> str | None:
     """Return what is wrong with the first file of a snapshot that is not there whole; None if all are."""
-    return next((what for _, what in _wrong(layout, snapshot.files)), None)
+    return next((what for _, what in _wrong(layout, snapshot.table)), None)
 
 
 def file_paths(layout: Layout, files: Sequence[DataFile]) -> list[Path]:
@@ -206,12 +208,12 @@ def file_paths(layout: Layout, files: Sequence[DataFile]) -> list[Path]:
     Raises:
         LakeFormatError: What lies there is no file of the lake. Whether one is there at all is not asked.
     """
-    for file, status in _stats(layout, files):
+    paths = files.paths if isinstance(files, Files) else [file.path for file in files]
+    for path, status in _stats(layout, paths):
         if isinstance(status, OSError) and not isinstance(status, FileNotFoundError):
-            message = f"the lake lost a file: {file.path}: {status.strerror}"
+            message = f"the lake lost a file: {path}: {status.strerror}"
             raise LakeFormatError(message, hint="auditlake doctor says what else is wrong")
-    events = layout.events
-    return [events / file.path for file in files]
+    return [*map(layout.events.__truediv__, paths)]
 
 
 def view_snapshot(
@@ -245,4 +247,5 @@ def view_snapshot(
     is_whole = source.last_batch is None
     chosen = Chooser(layout, snapshot.version, source.files, is_whole=is_whole)
     has_only = chosen.has_only if beside is None else None
-    return EventsView(chosen, show, asked, beside, is_whole=is_whole, has_only=has_only)
+    counted = chosen.counted if beside is None and is_whole else None
+    return EventsView(chosen, show, asked, beside, is_whole=is_whole, has_only=has_only, counted=counted)

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from auditlake.engine.duck import EventsView, connect
 from auditlake.engine.duck_engine import DuckEngine
 from auditlake.engine.narrowing import Asked, asked_by, made
+from auditlake.events.times import micros
 from auditlake.store.narrowed import Contents, files_for
 
 T0 = datetime(2026, 3, 1, tzinfo=UTC)
@@ -163,14 +164,17 @@ def cases(draw: st.DrawFn) -> Case:
     return Case(files, known, query, {name: value for name, value in values.items() if f"${name}" in query})
 
 
-def described(case: Case) -> list[Contents]:
+def described(case: Case) -> Contents:
     """The files as the log of another writer describes them: times cut off to milliseconds."""
-    found = []
+    found = Contents([], [], [], [])
     for number, (rows, (types, times)) in enumerate(zip(case.files, case.known, strict=True)):
-        ends = (pick(at for _, at, _ in rows) for pick in (min, max))
-        first, last = (at.replace(microsecond=at.microsecond // 1000 * 1000) for at in ends)
+        ends = (micros(pick(at for _, at, _ in rows)) // 1000 * 1000 for pick in (min, max))
+        first, last = ends if times else (None, None)
         names = frozenset(name for name, *_ in rows) if types else None
-        found.append(Contents(f"f{number}", names, *((first, last) if times else (None, None))))
+        for column, value in zip(
+            (found.paths, found.types, found.first, found.last), (f"f{number}", names, first, last), strict=True
+        ):
+            column.append(value)
     return found
 
 
@@ -190,14 +194,12 @@ def test_narrowed_answers_are_the_same(case: Case) -> None:
             connection.execute(f"create or replace temp view events as {rows}")
 
         def chosen(asked: Any) -> list[Path]:
-            return [
-                Path(path)
-                for path in ([file.path for file in files] if asked is None else files_for(files, asked, is_whole=True))
-            ]
+            return [*map(Path, files.paths if asked is None else files_for(files, asked, is_whole=True))]
 
         def has_only(asked: Any, types: Any) -> bool:
             found = {path.name for path in chosen(asked)}
-            return all(file.types is not None and file.types <= {*types} for file in files if file.path in found)
+            held = [each for path, each in zip(files.paths, files.types, strict=True) if path in found]
+            return all(each is not None and each <= {*types} for each in held)
 
         plain = DuckEngine(connection)
         engine = DuckEngine(connection, EventsView(chosen, show, (), has_only=has_only))

@@ -106,7 +106,7 @@ def test_answers_do_not_depend_on_it(
 
     narrow = duck.EventsView.narrow
     monkeypatch.setattr(duck.EventsView, "narrow", lambda view, *_: narrow(view, None))
-    monkeypatch.setattr(query_view, "files_for", lambda files, *_, **__: [file.path for file in files])
+    monkeypatch.setattr(query_view, "files_for", lambda files, *_, **__: files.paths)
     assert answer == ASKED[question](lake)
 
 
