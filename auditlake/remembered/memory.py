@@ -290,7 +290,7 @@ class LakeMemory:
         together = sieve(engine, counting)
         if not is_few and may_use_numpy():
             self._sweep(engine, question, wanted, together)
-        elif is_few and len(wanted) > 1:
+        elif is_few and (len(wanted) > 1 or any(map(is_counted, (policy for policy, _ in wanted.values())))):
             self._ask_at_once(engine, question, wanted, together)
         left = [(policy, own) for policy, own in wanted.values() if own]
         runner = Runner(engine, moments_of([policy for policy, _ in left], fewest=0), with_queries=False)
