@@ -28,12 +28,17 @@ def _end(codes: Sequence[int]) -> None:
         os._exit(code)
 
 
+def prepare() -> None:
+    """Let this process do without pandas, and look for garbage seldom: most of what a start makes stays."""
+    gc.set_threshold(500_000)
+    sys.meta_path.insert(0, _WithoutPandas())
+
+
 def main() -> None:
     """Run the command line in a process of its own."""
-    gc.set_threshold(200_000)  # most of what a start makes stays: to look for garbage in it takes a twentieth
     codes: list[int] = []
     atexit.register(_end, codes)  # before all others, so it is called after them
-    sys.meta_path.insert(0, _WithoutPandas())
+    prepare()
     try:
         run()
     except SystemExit as end:
