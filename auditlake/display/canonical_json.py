@@ -21,6 +21,8 @@ from auditlake.events.times import print_instant
 
 _UNSEEN_IN_JSON = re.compile(UNSEEN.pattern.replace("\x00-\x1f", ""))
 """C0 controls inside of strings are escapes already, so a line break is one of ours, between values."""
+_AS_THEY_ARE = {str, int, bool, type(None)}
+"""The types of values that are written as they are."""
 _PLAIN = orjson.OPT_INDENT_2 | orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME
 
 
@@ -42,12 +44,19 @@ def _quickly(document: object) -> bytes | None:
     return None
 
 
-def _is_plain(value: object) -> bool:
-    if isinstance(value, dict):
-        return all(map(_is_plain, value.values()))
-    return (
-        all(map(_is_plain, value)) if isinstance(value, list | tuple) else value is None or isinstance(value, str | int)
-    )
+def _is_plain(document: Any) -> bool:
+    values = [document]
+    for value in values:
+        kind = type(value)
+        if kind in _AS_THEY_ARE:
+            continue
+        if kind is dict:
+            values += value.values()
+        elif kind is list or kind is tuple:
+            values += value
+        else:
+            return False
+    return True
 
 
 @cache
@@ -81,6 +90,8 @@ def json_value(value: Any) -> Any:
     Raises:
         ReportError: The value is of a type that no query binds.
     """
+    if type(value) in _AS_THEY_ARE:
+        return value
     match value:
         case None | bool() | int() | float() | str():
             return value

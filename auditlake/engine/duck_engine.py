@@ -60,6 +60,8 @@ class DuckEngine:
         self._events = events
         self._views = set(EVENTS)
         """The views that show events."""
+        self._is_kept = False
+        """Whether a statement has put what it kept in the place of ``events``: then none reads files any more."""
 
     @property
     def connection(self) -> duckdb.DuckDBPyConnection:
@@ -90,6 +92,7 @@ class DuckEngine:
     def show(self, chosen: Callable[[Sequence[Asked] | None], Sequence[Path]]) -> None:
         """Make the view ``events`` of other files; ``chosen`` is that of :class:`auditlake.engine.duck.EventsView`."""
         self._events = duck.EventsView(chosen, partial(duck.view_events, self._connection), ())
+        self._is_kept = False
 
     def leaf(self, files: Sequence[Path]) -> None:
         """Make the view ``events`` of exactly these data files."""
@@ -109,7 +112,9 @@ class DuckEngine:
 
     def _run(self, run: Callable[..., R], sql: str, parameters: Mapping[str, object]) -> R:
         with statement_errors(), statement_run():
-            return run(self._connection, *self._narrowed(sql, parameters))
+            found = run(self._connection, *self._narrowed(sql, parameters))
+        self._is_kept = self._is_kept or made(sql)[:2] == ("view", "events")
+        return found
 
     def uncounted(
         self, sql: str, parameters: Mapping[str, object], types: Collection[str], as_of: datetime, *others: datetime
@@ -136,7 +141,7 @@ class DuckEngine:
         much as the rest: the statement is run without that. Else the comparison is one that DuckDB makes once for each
         entry of a column's dictionary.
         """
-        if self._events is None:
+        if self._events is None or self._is_kept:
             return sql, parameters
         kind, name, query = made(sql)
         text = _ELSEWHERE.sub("", query).lower()

@@ -81,6 +81,8 @@ def _link(folder: Path, name: str) -> Path:
     link = _links.get(key)
     if link is None or not link.exists():
         _sweep()
+        if not _links:
+            atexit.register(_sweep, every=True)
         link = Path(mkdtemp(prefix="auditlake-"), name)
         link.symlink_to(folder.absolute())
         _links[key] = link
@@ -93,6 +95,3 @@ def _sweep(*, every: bool = False) -> None:
         if key[0] == os.getpid() and (every or not link.exists()):
             shutil.rmtree(link.parent, ignore_errors=True)
             _links.pop(key, None)
-
-
-atexit.register(_sweep, every=True)

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import TYPE_CHECKING
 
-from auditlake.disk.layout import Layout
+from auditlake.context import LakeContext
 from auditlake.engine.duck import keep_rows
 from auditlake.events.schema import COLUMNS
-from auditlake.ingest.custody import IngestOptions
 from auditlake.landing.positions import read_unflushed
 from auditlake.landing.segments import segments
 from auditlake.store.model import Snapshot
@@ -27,10 +25,8 @@ _TABLE = "_landing"
 
 def view_newest(
     connection: duckdb.DuckDBPyConnection,
-    layout: Layout,
-    options: IngestOptions,
+    context: LakeContext,
     *,
-    now: datetime,
     columns: Sequence[str] = tuple(COLUMNS),
     asked: Sequence[Asked] | None = None,
 ) -> tuple[Snapshot, EventsView]:
@@ -40,30 +36,28 @@ def view_newest(
 
     Args:
         connection: Where to make it.
-        layout: The lake.
-        options: How a flush would ingest.
-        now: What ``ingested_at`` says of events that are not flushed.
+        context: The lake; its clock says ``ingested_at`` of events that are not flushed.
         columns: What it shows.
         asked: As for :func:`auditlake.store.snapshot.view_snapshot`.
     """
-    snapshot, unflushed = read_newest(layout, options, now=now)
+    snapshot, unflushed = read_newest(context)
     table = None if unflushed is None else _TABLE
     if unflushed is not None:
         keep_rows(connection, _TABLE, unflushed)
-    return snapshot, view_snapshot(connection, layout, snapshot, columns=columns, beside=table, asked=asked)
+    return snapshot, view_snapshot(connection, context.layout, snapshot, columns=columns, beside=table, asked=asked)
 
 
-def read_newest(layout: Layout, options: IngestOptions, *, now: datetime) -> tuple[Snapshot, pa.Table | None]:
+def read_newest(context: LakeContext) -> tuple[Snapshot, pa.Table | None]:
     """Return the newest snapshot, and the events of the landing, with every column; None if it has none.
 
     Args:
-        layout: The lake.
-        options: How a flush would ingest.
-        now: What ``ingested_at`` says of events that are not flushed.
+        context: The lake; its clock says ``ingested_at`` of events that are not flushed.
     """
+    layout = context.layout
     snapshot, lines = read_unflushed(layout) if segments(layout) else (read_snapshot(layout), [])
     if not lines:
         return snapshot, None
+    from auditlake.ingest.custody import IngestOptions
     from auditlake.ingest.ingest import preview  # with NumPy, which a lake without such lines does without
 
-    return snapshot, preview(layout, lines, options, now=now, snapshot=snapshot)
+    return snapshot, preview(layout, lines, IngestOptions.live(context), now=context.now, snapshot=snapshot)

@@ -26,6 +26,8 @@ MOST_DAYS = 8
 """Up to how many days it is short: every group is looked at on each, so a month takes twice as long as by the other way
 where a week takes a fifth less.
 """
+EPISODES, PEAKS, TOTALS = "episodes_by_day", "daily_peaks", "totals_by_day"
+"""The names of what policies are asked together: queries of days, and the step ``daily_peaks`` of the first."""
 DAYS_AT_ONCE = "days at once"
 """What this plan is called."""
 _FILE = "policies/few_days.sql"
@@ -67,7 +69,7 @@ def _steps(policy: Policy, names: Collection[str], question: Question) -> Iterat
     """Yield the statements that are run for a policy."""
     if is_counted(policy):
         yield compile_arrivals(policy, question, 0)
-        names = set(names) - {"episodes_by_day"}
+        names = set(names) - {EPISODES, TOTALS}
     for query in compile_by_day(policy, question, only=names, few=True):
         yield from query.steps
 
@@ -79,17 +81,17 @@ def is_counted(policy: Policy) -> bool:
 
 def counted_together(
     engine: Engine, policies: Sequence[Policy], question: Question, sieve: Sieve | None
-) -> Mapping[str, Mapping[str, Sequence[Row]]]:
-    """Return the rows of ``episodes_by_day`` and ``daily_peaks`` of policies that count events, by the policies' ids;
-    nothing of those that fail.
+) -> Mapping[str, Mapping[str, Mapping[str, Sequence[Row]]]]:
+    """Return the rows of the steps ``episodes_by_day``, ``daily_peaks`` and ``totals_by_day`` of policies that count
+    events, by the policies' ids and the names of the queries; nothing of those that fail.
 
     Args:
         engine: The engine, with ``events``.
         policies: The policies.
         question: The period.
-        sieve: What the conditions of some of them were found to say.
+        sieve: What the conditions of some of them were found to say; it has no totals of those with a scope.
     """
-    parts, asked = statements(_FILE), list[Policy]()
+    parts, asked, read = statements(_FILE), list[Policy](), set[str]()
     if not policies:
         return {}
 
@@ -105,13 +107,22 @@ def counted_together(
                 step = compile_arrivals(policy, question, len(asked), table=own.table if own else None)
                 engine.step(step.name, step.sql, step.parameters)
             asked.append(policy)
+            if own is None or policy.scope is None:
+                read.add(policy.id)
     values = {"since": question.since, "until": question.until, "thresholds": [each.alert_threshold for each in asked]}
     for name in ("groups_of_all", "spans_of_all", "levels", "pieces"):
         run(name, values)
-    rows: dict[str, dict[str, list[Row]]] = {each.id: {"episodes_by_day": [], "daily_peaks": []} for each in asked}
+    rows: dict[str, dict[str, dict[str, list[Row]]]] = {
+        each.id: {EPISODES: {EPISODES: [], PEAKS: []}} for each in asked
+    }
     for number, day, key, *rest in run("pieces_of_all", values):
         policy = asked[number]
-        rows[policy.id]["episodes_by_day"].append((day, key[0] if len(policy.group_by) == 1 else key, *rest))
-    for number, *rest in run("peaks_of_all", values):
-        rows[asked[number].id]["daily_peaks"].append(tuple(rest))
+        rows[policy.id][EPISODES][EPISODES].append((day, key[0] if len(policy.group_by) == 1 else key, *rest))
+    for number, *row in run("peaks_of_all", values):
+        rows[asked[number].id][EPISODES][PEAKS].append(tuple(row))
+    for policy_id in read:
+        rows[policy_id][TOTALS] = {TOTALS: []}
+    for number, *row in run("totals_of_all", values):
+        if (policy := asked[number]).id in read:
+            rows[policy.id][TOTALS][TOTALS].append(tuple(row))
     return rows

@@ -17,7 +17,6 @@ from auditlake.engine.narrowing import Asked, asked_by
 from auditlake.engine.timings import stage
 from auditlake.events.schema import COLUMNS, PUBLIC_COLUMNS
 from auditlake.events.times import Instant, as_end_or_none, as_instant_or_none
-from auditlake.ingest.custody import IngestOptions
 from auditlake.landing.newest_view import read_newest, view_newest
 from auditlake.query.events import Events, Origin
 from auditlake.query.rows import Rows
@@ -45,7 +44,7 @@ def matching(
     with explained(context.layout, "the query"):
         connection = shared()
         if version is None:
-            snapshot, unflushed = read_newest(context.layout, IngestOptions.live(context), now=context.now)
+            snapshot, unflushed = read_newest(context)
         else:
             snapshot, unflushed = read_snapshot(context.layout, version), None
         source = readable(context.layout, snapshot)
@@ -112,8 +111,7 @@ def _view(
     asked: Sequence[Asked] | None = None,
 ) -> tuple[Snapshot, EventsView]:
     if version is None:
-        options = IngestOptions.live(context)
-        return view_newest(connection, context.layout, options, now=context.now, columns=columns, asked=asked)
+        return view_newest(connection, context, columns=columns, asked=asked)
     snapshot = read_snapshot(context.layout, version)
     return snapshot, view_snapshot(
         connection, context.layout, snapshot, columns=columns, arrived_by=arrived_by, asked=asked

@@ -70,6 +70,7 @@ class DayFiles:
         }
         self._spans: dict[tuple[int, int], str] = {}
         """The files of some days, from one to another, as keys have them."""
+        self._keys: dict[tuple[str, int, int], str] = {}
 
     @property
     def days(self) -> Collection[int]:
@@ -82,11 +83,14 @@ class DayFiles:
 
     def key(self, question: str, first: int, last: int) -> str:
         """Return the key of what a question gives over the files of some days."""
+        if (known := self._keys.get((question, first, last))) is not None:
+            return known
         if (span := self._spans.get((first, last))) is None:
             span = " ".join(f"{day}:{self._digests.get(day, '')}" for day in range(first, last + 1))
             if last - first < _SHORT:  # many questions have the same few days, and a long one may have all
                 self._spans[first, last] = span
-        return _digest(f"{question} {span}")
+        found = self._keys[question, first, last] = _digest(f"{question} {span}")
+        return found
 
 
 def _digest(text: str) -> str:

@@ -290,15 +290,14 @@ class LakeMemory:
         together = sieve(engine, counting)
         if not is_few and may_use_numpy():
             self._sweep(engine, question, wanted, together)
-        elif is_few and len(wanted) > 1:
+        elif is_few and (len(wanted) > 1 or any(map(is_counted, (policy for policy, _ in wanted.values())))):
             self._ask_at_once(engine, question, wanted, together)
         left = [(policy, own) for policy, own in wanted.values() if own]
         runner = Runner(engine, moments_of([policy for policy, _ in left], fewest=0), with_queries=False)
         for policy, own in left:
             asked = partial(compile_by_day, policy, question, only=own.keys(), few=is_few)
-            # A sieve has no event that fails the condition, and later ones in scope count whatever it says of them.
-            counts_all = policy.scope is not None and policy.where is not None and _TOTALS in own
-            is_sieved = bool(own.keys() & _COUNTING) and not counts_all
+            counting_of = own.keys() & _COUNTING
+            is_sieved = bool(counting_of) and counting_of <= _sieved(policy)
             table = together.lay_out(policy) if together is not None and is_sieved else None
             try:
                 queries, rows_of = runner.answers(asked, table)
@@ -352,16 +351,18 @@ class LakeMemory:
         counted = [policy for policy, own in wanted.values() if EPISODES in own and is_counted(policy)]
         # What a sieve holds was read already.
         reading = [
-            (policy, own.keys() - _COUNTING if together is not None and together.holds(policy) else own.keys())
+            (policy, own.keys() - _sieved(policy) if together is not None and together.holds(policy) else own.keys())
             for policy, own in wanted.values()
         ]
         if any(names for _, names in reading):
             with suppress(StatementError, ConditionError):
                 keep_events(engine, [each for each in reading if each[1]], question)
         with suppress(StatementError):  # whatever it is, then each is asked by itself
-            for name, rows in counted_together(engine, counted, question, together).items():
-                self._take(wanted[name][1].pop(EPISODES), since, until, rows)
-                answered_by(name, DAYS_AT_ONCE)
+            for policy_id, rows in counted_together(engine, counted, question, together).items():
+                own = wanted[policy_id][1]
+                for name in rows.keys() & own.keys():
+                    self._take(own.pop(name), since, until, rows[name])
+                answered_by(policy_id, DAYS_AT_ONCE)
 
     def _take(self, ask: Ask, since: int, until: int, rows: Mapping[str, Sequence[Row]]) -> None:
         """Take what a query says of a stretch of time apart by days."""
@@ -482,6 +483,13 @@ def _sampled(entry: Entry) -> list[Row] | None:
 
 def _are_texts(values: Iterable[Any], *others: None) -> bool:
     return all(isinstance(each, str) or each in others for each in values)
+
+
+def _sieved(policy: Policy) -> set[str]:
+    """Return the queries that a sieve's events of a policy answer. It has none that fail the condition, and of a policy
+    with a scope later ones count whatever that says of them.
+    """
+    return _COUNTING - {_TOTALS} if policy.scope is not None and policy.where is not None else _COUNTING
 
 
 def _window_start(policy: Policy, question: Question) -> int:

@@ -12,36 +12,39 @@ create or replace temp view events as
 select * from kept_events;
 
 -- name: arrivals_of_all()
--- A table for the events that count in any of several policies, and for how long.
+-- A table for the governed events of several policies: whether each meets the policy's condition, its group, and for how
+-- long it counts.
 create or replace temp table arrivals_of_all as
 select
   cast(0 as bigint) as p,
   cast(null as varchar[]) as group_key,
+  cast(null as integer) as verdict,
   cast(0 as bigint) as rise,
   cast(0 as bigint) as fall
 limit 0;
 
 -- name: arrivals_of_policy($number, $types, $look_back, $until, $window_us)
 -- The events of one of them, which has a number, by the rules of arrivals_by_group.sql. The slot `keys_of_group` is the
--- group as a list, null where an event is in none.
+-- group as a list, null where an event is in none. The verdict is 1 for a match, 0 for none, 2 for unknown, null for an
+-- error.
 insert into arrivals_of_all
 select
   p,
   keys,
+  verdict,
   t,
   t + $window_us
 from (
   select
     $number as p,
     keys_of_group as keys,
+    try(coalesce(cast(predicate as integer), 2)) as verdict,
     epoch_us("timestamp") as t
   from events
   where list_position($types, event_type) > 0
     and "timestamp" > $look_back
     and "timestamp" <= $until
-    and coalesce(try(predicate), false)
-)
-where keys is not null;
+);
 
 -- name: groups_of_all()
 -- The groups of all of them in one row of numbers: those of the policy n begin at n << 32.
@@ -52,10 +55,12 @@ select
 from (
   select distinct p, group_key
   from arrivals_of_all
+  where verdict = 1
+    and group_key is not null
 );
 
 -- name: spans_of_all()
--- When their events begin to count and no longer do.
+-- When the events that count begin to do so, and no longer do.
 create or replace temp table spans as
 select
   groups.g,
@@ -64,7 +69,25 @@ select
 from arrivals_of_all
 join groups
   on arrivals_of_all.p = groups.g >> 32
-    and arrivals_of_all.group_key = groups.group_key;
+    and arrivals_of_all.group_key = groups.group_key
+where arrivals_of_all.verdict = 1;
+
+-- name: totals_of_all($since, $until)
+-- For each policy what totals_by_day of by_day.sql counts.
+-- returns: p, day, events, matching_events, ungrouped_events, where_errors, valueless_events
+select
+  p,
+  rise // 86400000000 as day,
+  count(*) as events,
+  count(*) filter (verdict = 1) as matching_events,
+  count(*) filter (verdict = 1 and group_key is null) as ungrouped_events,
+  count(*) filter (verdict is null) as where_errors,
+  0 as valueless_events
+from arrivals_of_all
+where rise > epoch_us($since)
+  and rise <= epoch_us($until)
+group by p, day
+order by p, day;
 
 -- name: levels($since, $until)
 -- The measure of each group after each moment of [since, until] at which it changes, from the table spans(g, rise, fall).

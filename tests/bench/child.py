@@ -18,7 +18,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from auditlake.__main__ import _WithoutPandas
+from auditlake.__main__ import prepare
 from tests.bench import (
     backtest,
     classes,
@@ -126,7 +126,7 @@ WORKS: Mapping[str, Callable[[], dict[str, Work]]] = {
 
 def run(row: str, side: str, folder: Path, scale: float, answer: Path | None, *, is_large: bool) -> None:
     """Warm up on the small place, then run once on the whole one."""
-    sys.meta_path.insert(0, _WithoutPandas())  # as the program does: Arrow imports pandas wherever it is installed
+    prepare()  # as the program does: Arrow imports pandas wherever it is installed
     work = WORKS[row]()[side]
     with tempfile.TemporaryDirectory(dir=folder, prefix="run-") as name:
         work.run(*_own(small_place(folder), Path(name) / "warm"))

@@ -103,6 +103,20 @@ def test_nothing_is_imported_before_it_is_needed() -> None:
     assert {"duckdb", "pyarrow", "polars", "deltalake", "jinja2", "sqlglot", "numpy", "rich", "yaml"} & every == set()
 
 
+def test_the_program_ends_at_once() -> None:
+    """What is registered to run at exit runs before, its streams are written, and its exit code stays."""
+    code = """import atexit, sys, auditlake.__main__ as program
+print(atexit._ncallbacks())
+run, sys.argv = program.run, ["auditlake", "nothing"]
+program.run = lambda: (atexit.register(print, "closed", end=""), run())
+atexit.register(print, "not reached")
+program.main()"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+
+    assert (done.returncode, done.stdout) == (2, "0\nclosed")
+    assert "No such command" in done.stderr
+
+
 @pytest.mark.parametrize("path", LEAVES)
 def test_options_of_every_command(path: str) -> None:
     """Every command has --json, --lake and --quiet, names each thing as all do, and states the rule of inclusion."""

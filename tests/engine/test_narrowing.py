@@ -16,6 +16,7 @@ from auditlake.engine.duck import EventsView, connect
 from auditlake.engine.duck_engine import DuckEngine
 from auditlake.engine.narrowing import Asked, asked_by, made
 from auditlake.events.times import micros
+from auditlake.engine.statements import statement
 from auditlake.store.narrowed import Contents, files_for
 
 T0 = datetime(2026, 3, 1, tzinfo=UTC)
@@ -208,3 +209,21 @@ def test_narrowed_answers_are_the_same(case: Case) -> None:
         answer = engine.rows(case.query, case.values)
         assert engine.connection is connection
         assert answer == plain.rows(case.query, case.values)
+
+
+def test_what_was_kept_is_read() -> None:
+    """Once a statement puts what it kept in the place of the events, no other asks which files can matter to it."""
+    asked: list[Any] = []
+    with connect() as connection:
+        engine = DuckEngine(connection)
+        engine.show(lambda each: asked.append(each) or [])  # type: ignore[func-returns-value]
+        kept = {name: statement("policies/few_days.sql", name) for name in ("kept_events", "events_kept")}
+        engine.rows(kept["kept_events"].text, {"types": ["login"], "columns": ["event_type"]})
+        before = len(asked)
+        engine.rows(kept["events_kept"].text)
+        assert engine.rows("select count(*) from events where event_type = 'logout'") == [(0,)]
+        assert len(asked) == before > 0
+
+        engine.show(lambda each: asked.append(each) or [])  # type: ignore[func-returns-value]
+        engine.rows("select count(*) from events where event_type = 'logout'")
+        assert asked[-1] == (Asked(types=frozenset({"logout"})),)
