@@ -1,17 +1,16 @@
 -- name: matching($types, $look_back, $until)
 -- The measure sequence: the matching events that are in a group and in any step. The slot `steps_of_event` is a number with
--- one bit for each step, from the first, and one for `until` after the last; 0 for an event that is none of them. The
--- slots `told_by_source` and `told_by_id` are null where two bits at most are asked for.
+-- one bit for each step, from the first, and one for `until` after the last; 0 for an event that is none of them. It is
+-- unnested where it has conditions: what these read would be evaluated once more for the comparison. The slot `told_by` is
+-- a list of source and id, null where two bits at most are asked for.
 create or replace temp table matching as
 select *
 from (
-  -- Unnested, since what a condition reads would be evaluated once more for it.
   select
     key_of_group as group_key,
     epoch_us("timestamp") as t,
-    unnest([cast(steps_of_event as bigint)]) as steps,
-    told_by_source as source,
-    told_by_id as event_id
+    steps_of_event as steps,
+    told_by as source_and_id
   from events
   where list_position($types, event_type) > 0
     and "timestamp" > $look_back
@@ -21,9 +20,10 @@ from (
 )
 where steps > 0;
 
--- name: ordered()
+-- name: ordered($window_us, $step_counts)
 -- The events of each group in the order in which they count: by time, then by the last and the first step that they are
--- of, then by source and id, so that whole seconds make no misses and files in another order no other answer.
+-- of, then by source and id, so that whole seconds make no misses and files in another order no other answer. An event
+-- that has no other of its group within a window of it is left out: no chain of several lies in a window with it.
 create or replace temp table ordered as
 select
   row_number() over () as r,
@@ -32,20 +32,30 @@ select
   steps
 from (
   select
-    groups.g,
-    matching.t,
-    matching.steps
-  from matching
-  join groups on matching.group_key = groups.group_key
-  order by
-    groups.g,
-    matching.t,
-    (cast(floor(log2(matching.steps)) as bigint) << 32) + (matching.steps & -matching.steps),
-    matching.source,
-    matching.event_id
-);
+    *,
+    lag(g) over () as g_before,
+    lag(t) over () as t_before,
+    lead(g) over () as g_after,
+    lead(t) over () as t_after
+  from (
+    select
+      groups.g,
+      matching.t,
+      matching.steps
+    from matching
+    join groups on matching.group_key = groups.group_key
+    order by
+      groups.g,
+      matching.t,
+      (cast(floor(log2(matching.steps)) as bigint) << 32) + (matching.steps & -matching.steps),
+      matching.source_and_id
+  )
+)
+where list_sum($step_counts) = 1
+  or (g_before = g and t - t_before < $window_us)
+  or (g_after = g and t_after - t < $window_us);
 
--- name: ordered_by_step()
+-- name: ordered_by_step($window_us, $step_counts)
 -- The same where an event has two bits at most: those of the same first and last step are alike. One of a step alone comes
 -- after those of that step and one before, and before those of the next step: as if its number were doubled.
 create or replace temp table ordered as
@@ -56,22 +66,34 @@ select
   steps
 from (
   select
-    groups.g,
-    matching.t,
-    matching.steps
-  from matching
-  join groups on matching.group_key = groups.group_key
-  order by
-    groups.g,
-    matching.t,
-    case when matching.steps & (matching.steps - 1) = 0 then matching.steps * 2 else matching.steps end
-);
+    *,
+    lag(g) over () as g_before,
+    lag(t) over () as t_before,
+    lead(g) over () as g_after,
+    lead(t) over () as t_after
+  from (
+    select
+      groups.g,
+      matching.t,
+      matching.steps
+    from matching
+    join groups on matching.group_key = groups.group_key
+    order by
+      groups.g,
+      matching.t,
+      case when matching.steps & (matching.steps - 1) = 0 then matching.steps * 2 else matching.steps end
+  )
+)
+where list_sum($step_counts) = 1
+  or (g_before = g and t - t_before < $window_us)
+  or (g_after = g and t_after - t < $window_us);
 
--- name: first_step($step_counts, $step_windows)
+-- name: first_step($window_us, $step_counts, $step_windows)
 -- For each step and each event that can end it: where the chain up to it begins at the latest (`latest`, at `began`),
 -- where its own events begin (`opens`, at `opens_at`), and which event ends the step before (`via`); events are told by
 -- their places in the order. A step takes as many events as $step_counts says, the last of them; they lie within
--- $step_windows, if that is not null. This is the first step; the table is in order already.
+-- $step_windows, if that is not null, and the chain within the window. This is the first step; the table is in order
+-- already.
 create or replace temp table chains as
 select
   cast(1 as bigint) as step,
@@ -95,9 +117,9 @@ from (
   where steps & 1 = 1
 )
 where opens_g = g
-  and t - opens_at < coalesce($step_windows[1], 9223372036854775807);
+  and t - opens_at < least($step_windows[1], $window_us);
 
--- name: next_step($step_counts, $step_windows)
+-- name: next_step($window_us, $step_counts, $step_windows)
 -- The step after the last one there is; to be run once for each step after the first. The latest beginning that can be
 -- reached grows with the place in the order, so it is that of the last event before which ends the step before. If that
 -- event is of another group, the group has no such event.
@@ -139,9 +161,10 @@ select
 from opened
 asof join before on opened.opens > before.r
 where opened.g = before.g
-  and opened.t - opened.opens_at < coalesce($step_windows[opened.step + 1], 9223372036854775807);
+  and opened.t - opened.opens_at < coalesce($step_windows[opened.step + 1], $window_us)
+  and opened.t - before.began < $window_us;
 
--- name: next_step_of_one()
+-- name: next_step_of_one($window_us)
 -- The same where the step takes a single event.
 insert into chains
 with done as (
@@ -174,11 +197,12 @@ asof join (
   from chains
   join done on chains.step = done.step
 ) as before on ends.r > before.r
-where ends.g = before.g;
+where ends.g = before.g
+  and ends.t - before.began < $window_us;
 
 -- name: completed($window_us, $step_counts)
--- The events that complete a chain which lies in one window, and when that no longer does: when the event that it begins
--- with is one window old.
+-- The events that complete a chain, and when that no longer lies in the window: when the event that it begins with is one
+-- window old.
 create or replace temp table completed as
 select
   g,
@@ -187,8 +211,7 @@ select
   latest,
   began + $window_us as ends
 from chains
-where step = len($step_counts)
-  and t < began + $window_us;
+where step = len($step_counts);
 
 -- name: unstopped($step_counts)
 -- Those whose chain has no event of `until` between its first and its last event.

@@ -74,11 +74,12 @@ class SequenceKind(ThresholdKind):
         conditions = [step.sql for step in policy.more["sequence"]] + ([condition_sql(until)] if until else [])
         bits = (f"case when {each} then {1 << number} else 0 end" for number, each in enumerate(conditions))
         failing = [step.fails for step in policy.more["sequence"]] + ([failing_sql(until)] if until else [])
-        told = ("source", "event_id") if _tells_by_id(policy) else ("cast(null as varchar)",) * 2
+        steps = f"cast({' + '.join(bits)} as bigint)"
         return {
-            "steps_of_event": f"({' + '.join(bits)})", "has_failed": f"({' or '.join(failing)})",
-            "told_by_source": told[0], "told_by_id": told[1],
-        }  # fmt: skip
+            "steps_of_event": f"unnest([{steps}])" if self.expressions(policy) else steps,
+            "has_failed": f"({' or '.join(failing)})",
+            "told_by": "[source, event_id]" if _tells_by_id(policy) else "null",
+        }
 
     def values(self, policy: Policy, question: Question) -> Mapping[str, object]:
         """Return how many events each step takes, and within which time."""
