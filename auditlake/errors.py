@@ -22,7 +22,6 @@
     │   ├── LakeBusyError            another process holds the lock
     │   │   └── RunUnderWayError         it runs the same schedule
     │   ├── StorageError             an object store refused, or did not answer; also an OSError
-    │   │   └── WrittenElsewhereError    another folder writes this bucket; also a LakeBusyError
     │   ├── LandingError             the disk refused a live event
     │   ├── CommitError              a commit was refused or could not be made durable
     │   ├── LedgerError              the ledger, a key, a note or a proof that cannot be used
@@ -183,10 +182,6 @@ class StorageError(LakeError, OSError):
 
     def __str__(self) -> str:
         return f"{self.filename}: {self.strerror}"
-
-
-class WrittenElsewhereError(LakeBusyError, StorageError):
-    """A lake in a bucket is written by another folder; this one reads, as it reads a disk that cannot be written."""
 
 
 class LandingError(LakeError):

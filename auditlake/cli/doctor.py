@@ -12,7 +12,7 @@ from auditlake.cli.output import ask, is_json, is_quiet, machine, pick, say
 from auditlake.disk.layout import Layout
 from auditlake.display.text import count, visible
 from auditlake.machine import system_clock
-from auditlake.storage.lake import folder_of
+from auditlake.storage.lake import folder_of, is_url, opened_folder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,7 +39,7 @@ def doctor(path: str, repair: bool, yes: bool, sandbox: bool, verbose: bool) -> 
         return DONE if _examine_sandbox() else NEGATIVE
     from auditlake.upkeep import doctor as room
 
-    layout = Layout(folder_of(path))
+    layout = opened_folder(path) if is_url(path) else Layout(folder_of(path))
     diagnosis = room.examine(layout, now=system_clock())
     if not is_json():
         _show(diagnosis, repair=repair, verbose=verbose)

@@ -54,12 +54,14 @@ class Ledger(Facet):
         from auditlake.verify.model import Problem
 
         layout, now = self._context.layout, self._context.now
-        compared(layout, anew=full, wait_seconds=self._context.wait_seconds)
+        spoilt = compared(layout, wait_seconds=self._context.wait_seconds) if full else []
         known = rows_read(layout) if new else RowsRead()
         report = verify(
             layout, now=now, full=full, since=known.entries if new else None, again=known.damaged,
             checkpoint=checkpoint, public_key=public_key, tsa_roots=tsa_roots,
         )  # fmt: skip
+        wrong = (Problem(name, "the bucket has not what this host has, or not what its name says") for name in spoilt)
+        report = replace(report, problems=(*report.problems, *wrong))
         try:
             append(layout, Verification(
                 number=0, at=now, finished=self._context.now, version=version("auditlake"), user=login_name(),

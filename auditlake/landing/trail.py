@@ -21,7 +21,6 @@ from auditlake.landing.background import Background, Troubles
 from auditlake.landing.group_commit import Group
 from auditlake.landing.slot import Sync, sync_data
 from auditlake.landing.writer import Writer
-from auditlake.storage.lake import check_writer
 
 Durability = Literal["sync", "interval", "os"]
 """When the bytes of a logged event get to the disk: before ``log`` returns, soon after, or when the system likes."""
@@ -123,7 +122,6 @@ class Trail:
         self._sync = sync
         self._own = own
         self._closed = False
-        check_writer(layout)
         self._renew()
         _trails.add(self)
 

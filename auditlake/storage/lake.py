@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import re
-import secrets
+import tomllib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache, partial
@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING
 
 from auditlake.disk.chained import Appender, appending
 from auditlake.disk.durable import make_folders, write_whole
+from auditlake.disk.files import read_text
 from auditlake.disk.layout import Layout
-from auditlake.disk.lock import exclusive, undisturbed
+from auditlake.disk.lock import LOCK_SECONDS, exclusive, undisturbed
 from auditlake.disk.rights import make_folder
-from auditlake.errors import LakeBusyError, LakeError, LakeFormatError, LakeNotFoundError
+from auditlake.errors import LakeBusyError, LakeError, LakeExistsError, LakeFormatError, LakeNotFoundError
 from auditlake.storage.disk import Disk
-from auditlake.storage.model import Storage, found, replace
+from auditlake.storage.model import Storage, replace
 
 if TYPE_CHECKING:
     from auditlake.storage.mirror import Mirror
@@ -29,11 +30,9 @@ _URL = re.compile(r"[a-z][a-z0-9+.-]*://|(s3|gs|az):/", re.IGNORECASE)
 """How an address begins, also one that pathlib has taken a slash from."""
 _BUCKET = Layout(Path()).bucket.name
 _REACHABLE = "AUDITLAKE_TEST_BUCKETS"
-# Only the tests of this room set it. What is known to be missing before a user may: commits on Google Cloud Storage and
-# tags of Azure; a lake whose publishing died is to be refused; a private key among certificates or other files that
-# people do not edit gets into the bucket; large objects are not done in the client's time; a reader must not become the
-# writer, and must get a first copy of a busy lake; damage in the bucket must leave the copy alone; persons that were
-# erased stay in the copies of readers; what is edited in the copy beside a pull is lost.
+# Only the tests of this room set it, until all verbs are tested there.
+_WAIT_SECONDS = 60.0
+"""How long a change waits for one of another host."""
 
 
 def storage_of(layout: Layout) -> Storage:
@@ -52,19 +51,18 @@ def mirror_of(layout: Layout) -> Mirror | None:
         return None
     try:
         place = json.loads(Disk(layout.root).read(layout.bucket.name))
-        return _mirror(layout.root, place["url"], place["token"])
+        return _mirror(layout.root, place["url"])
     except (ValueError, KeyError, TypeError) as error:
         message = f"{layout.bucket} does not say which bucket has the lake"
         raise LakeFormatError(message, hint="move the folder away, and open the lake by its address") from error
 
 
 @cache
-def _mirror(root: Path, url: str, token: str) -> Mirror:
+def _mirror(root: Path, url: str) -> Mirror:
     from auditlake.storage.mirror import Mirror  # which is slow to import
     from auditlake.storage.objects import open_objects
 
-    layout = Layout(root)
-    return Mirror(layout, open_objects(url, layout.staging), token)
+    return Mirror(Layout(root), open_objects(url))
 
 
 def is_url(path: str | Path) -> bool:
@@ -101,25 +99,47 @@ def _check_reachable(why: str = "") -> None:
         raise LakeError(message, hint="name a folder of a disk in place of an address")
 
 
-def has_objects(url: str) -> bool:
-    """Return whether there is anything at the address of a lake.
+def is_begun(url: str) -> bool:
+    """Return whether there is no whole lake at an address, and this host's folder has the one that was to get there.
 
     Raises:
-        StorageError: It cannot be asked.
+        LakeExistsError: There is a lake, or was one.
+        StorageError: The bucket cannot be asked.
     """
     from auditlake.storage.objects import open_objects
 
-    return bool(open_objects(url, Path()).names())
+    layout = Layout(folder_of(url))
+    if open_objects(url).found(layout.config.name) is not None:
+        raise LakeExistsError(f"there is a lake at {url} already", hint="name another folder of the bucket")
+    if layout.fetched.exists():
+        message = f"there was a lake at {url}, and {layout.root} is a copy of it"
+        raise LakeExistsError(message, hint="move the copy away, or name another folder of the bucket")
+    return layout.config.exists()
 
 
-def place_in(layout: Layout, url: str) -> Mirror:
-    """Let a folder of this host be the copy of a lake in a bucket."""
-    place = {"url": url.rstrip("/"), "token": secrets.token_hex(16)}
-    make_folders(layout.root, below=Path(layout.root.anchor))
-    for folder in layout.folders:
-        make_folder(folder)
-    write_whole(layout.bucket, json.dumps(place).encode())
-    return _mirror(layout.root, place["url"], place["token"])
+def put_into_bucket(layout: Layout, url: str) -> None:
+    """Let this host's folder, which has a whole lake, be the copy of a bucket that gets it; again, this is finished.
+
+    Raises:
+        LakeError: The lake has its ledger beside its commits; or it may lie there in part.
+    """
+    from auditlake.storage.mirror import publish
+
+    _check_format(layout)
+    write_whole(layout.bucket, json.dumps({"url": url.rstrip("/")}).encode())
+    try:
+        taken = publish(_mirror(layout.root, url.rstrip("/")))
+    except OSError as error:
+        raise LakeError(f"the lake at {url} was not made whole: {error}", hint="run it again") from error
+    if taken:
+        message = f"there is something else at {url}: {min(taken)}"
+        raise LakeExistsError(message, hint=f"name another folder of the bucket, and remove {layout.root}")
+
+
+def _check_format(layout: Layout) -> None:
+    if tomllib.loads(read_text(layout.config, within=layout.root)).get("format_version") == 1:
+        message = f"{layout.root} is a lake of format 1, and those in buckets are of format 2"
+        raise LakeFormatError(message, hint="a lake on a disk gets there by auditlake upgrade")
 
 
 def opened_folder(path: str | Path) -> Layout:
@@ -129,75 +149,74 @@ def opened_folder(path: str | Path) -> Layout:
 
     Raises:
         LakeNotFoundError: There is no lake in the bucket.
-        LakeFormatError: The folder is another one than this host has for the address.
+        LakeFormatError: The folder is another one than this host has for the address, or the lake was not made whole.
         StorageError: It cannot be read.
     """
     layout = Layout(folder_of(path))
     if is_url(path) and not layout.bucket.exists():
         from auditlake.storage.objects import open_objects
 
-        if found(open_objects(str(path), layout.staging), layout.config.name) is None:
+        if open_objects(str(path)).found(layout.config.name) is None:
             raise LakeNotFoundError(f"there is no lake at {path}", hint=f"auditlake --lake {path} init makes one")
-        place_in(layout, str(path))
+        make_folders(layout.root, below=Path(layout.root.anchor))
+        for folder in layout.folders:
+            make_folder(folder)
+        write_whole(layout.bucket, json.dumps({"url": str(path).rstrip("/")}).encode())
     if (mirror := mirror_of(layout)) is not None:
         if folder_of(mirror.objects.url) != layout.root:
             message = f"{layout.root} says that it is a host's copy of {mirror.objects.url}, and is not this host's"
             raise LakeFormatError(message, hint="open the lake by its address")
-        # Who writes has brought it up to date; and who may only read the copy reads it as it is.
-        with suppress(LakeBusyError), undisturbed(layout.lock, wait_seconds=0) as is_writable:
-            if is_writable:
-                mirror.pull()
+        is_whole = layout.fetched.exists()  # then who writes has brought it up to date
+        with (
+            suppress(*([LakeBusyError] if is_whole else [])),
+            undisturbed(layout.lock, wait_seconds=0 if is_whole else LOCK_SECONDS) as is_writable,
+        ):
+            if is_writable:  # who may only read the copy reads it as it is
+                mirror.update()
+                _check_format(layout)
     return layout
 
 
 @contextmanager
-def changing(layout: Layout) -> Iterator[None]:
-    """Bring the copy of a lake in a bucket up to date, for a change by who holds the lock of this host's folder.
+def changing(layout: Layout, *, wait_seconds: float = _WAIT_SECONDS) -> Iterator[None]:
+    """Bring the copy of a lake in a bucket up to date, and keep other hosts from changing the lake within this.
+
+    The caller holds the lock of this host's folder.
 
     Raises:
-        WrittenElsewhereError: The lake is written by another host.
-        OSError: The bucket cannot be read.
+        LakeBusyError: Another host changed it for all of the time to wait.
+        OSError: The bucket cannot be read or written.
     """
     if (mirror := mirror_of(layout)) is None:
         yield
         return
-    try:
-        mirror.pull()
-        mirror.push()
-        yield
-    finally:
-        mirror.keep_tags()
+    from auditlake.storage.lease import leased
+
+    with leased(mirror.objects, layout.root, wait_seconds=wait_seconds):
+        try:
+            mirror.update()
+            mirror.push()
+            yield
+        finally:
+            mirror.keep_tags()
 
 
-def check_writer(layout: Layout) -> None:
-    """Refuse a lake in a bucket that another host writes, before anything is taken that could not get there.
-
-    Raises:
-        WrittenElsewhereError: It is.
-        StorageError: The bucket cannot be asked.
-    """
-    if (mirror := mirror_of(layout)) is not None:
-        mirror.claim()
-
-
-def compared(layout: Layout, *, anew: bool, wait_seconds: float) -> None:
-    """See that the copy of a lake in a bucket is what lies there.
+def compared(layout: Layout, *, wait_seconds: float) -> list[str]:
+    """Fetch every object of a lake in a bucket, and return the names of those that are not what the copy has.
 
     Args:
         layout: The lake.
-        anew: Whether every object is fetched and compared; otherwise those whose tags have changed.
         wait_seconds: How long to wait for others.
 
     Raises:
         LakeBusyError: Another process wrote for all of the time to wait.
         OSError: The bucket cannot be read.
     """
-    if (mirror := mirror_of(layout)) is not None:
-        with exclusive(layout.lock, wait_seconds=wait_seconds):
-            with suppress(LakeBusyError):
-                mirror.push()
-            mirror.keep_tags()
-            mirror.pull(anew=anew)
+    if (mirror := mirror_of(layout)) is None:
+        return []
+    with exclusive(layout.lock, wait_seconds=wait_seconds):
+        mirror.update()
+        return mirror.compare()
 
 
 def write(layout: Layout, path: Path, data: bytes) -> None:
@@ -222,15 +241,15 @@ def remove(layout: Layout, paths: Iterable[Path], *, synced: bool = True) -> Non
 def appending_to(layout: Layout, path: Path) -> Iterator[Appender]:
     """Give a chained file of a lake to one writer at a time, as :func:`auditlake.disk.chained.appending` does.
 
-    A lake in a bucket gets the file anew with each line, before the folder of this host does.
+    A lake in a bucket gets each line as an object, before the folder of this host has it.
 
     Raises:
-        WrittenElsewhereError: The lake is written by another host.
+        StorageError: Another host has written a line meanwhile.
         OSError: As for that function; the line may be in the bucket then.
     """
-    mirror = mirror_of(layout)
-    first = None if mirror is None else partial(mirror.append, layout.name(path))
+    mirror, name = mirror_of(layout), layout.name(path)
+    if mirror is not None:
+        mirror.follow(name)
+    first = None if mirror is None else partial(mirror.append, name)
     with appending(path, within=layout.root, first=first) as file:
         yield file
-    if mirror is not None:
-        mirror.keep_tags()

@@ -12,26 +12,33 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from auditlake.disk.durable import make_folders, writing_whole
 from auditlake.errors import StorageError
 from auditlake.machine import Clock, system_clock
-from auditlake.storage.client import client, is_of_this_process, opened, refusal, status_of
+from auditlake.storage.client import RETRIES, client, is_of_this_process, opened, refusal, status_of
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore as Client
 
 T = TypeVar("T")
+Version = Mapping[str, Any]
+"""What the client says of the version of an object: ``e_tag``, and ``version`` where the store has such."""
 
 _URL = re.compile(r"(?P<scheme>s3|gs|az)://[A-Za-z0-9._-]+(/[^?#@]*)?\Z")
+_DIGEST = re.compile(r"(?:\A|/|/part-)([0-9a-f]{64})(?:\.(?:parquet|yaml|json))?\Z")
 _PAGE = 1000
+_PIECE = 8 << 20
+"""Bytes of one request, so that the time for each is enough however large an object is."""
+_PARTS = 4
+"""How many pieces of one object are put at the same time."""
 AT_ONCE = 16
 """How many objects are put or fetched at the same time."""
 _MAY_PASS = frozenset({408, 409, 429, 500, 502, 503, 504})
@@ -50,13 +57,23 @@ class Patience:
     """The first pause; each one after it is twice as long."""
 
 
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """An object as a listing has it."""
+
+    tag: str
+    """Another one as soon as its bytes are others."""
+    size: int
+    """Bytes."""
+
+
 class ObjectStore:
-    """A folder of a bucket as :class:`auditlake.storage.model.Storage`.
+    """A folder of a bucket: all calls of :class:`auditlake.storage.model.Storage` but ``local``.
 
     Args:
         store: The client's store, which must not try again by itself.
         name: What it is called in messages.
-        cache: A folder of this machine for copies of objects, which may be removed at any time.
+        bulk: One that may, for what is named by its content; the same if None.
         clock: Where the present comes from.
         sleep: Waits for so many seconds.
         patience: How long requests are tried again.
@@ -66,16 +83,16 @@ class ObjectStore:
         self,
         store: Client,
         name: str,
-        cache: Path,
         *,
+        bulk: Client | None = None,
         clock: Clock = system_clock,
         sleep: Callable[[float], None] = time.sleep,
         patience: Patience = Patience(),
     ) -> None:
         self._client, self._errors = client()
         self._store = store
+        self._bulk = bulk or store
         self._name = name
-        self._cache = cache
         self._clock = clock
         self._sleep = sleep
         self._patience = patience
@@ -91,36 +108,52 @@ class ObjectStore:
         """Return the names of all objects below a folder."""
         return sorted(self.listed(folder, after))
 
-    def listed(self, folder: str = "", after: str = "") -> dict[str, str]:
-        """Return the same with the tag of each, which is another one as soon as its bytes are others."""
+    def listed(self, folder: str = "", after: str = "") -> dict[str, Listed]:
+        """Return the same with what the listing says of each."""
 
-        def attempt() -> dict[str, str]:
+        def attempt() -> dict[str, Listed]:
             pages = self._client.list(self._store, folder or None, offset=after or None, chunk_size=_PAGE)
-            return {str(each["path"]): str(each["e_tag"]) for page in pages for each in page}
+            return {str(each["path"]): Listed(_tag(each), int(each["size"])) for page in pages for each in page}
 
         return self._until_answered(folder, attempt)
 
-    def fetch(self, name: str, path: Path) -> str:
-        """Write the bytes of an object to a new file of this machine, which is not synced, and return its tag.
+    def fetch(self, name: str, path: Path, size: int) -> str:
+        """Write the bytes of an object to a new file of this machine, which is not synced, a piece at a time.
+
+        Args:
+            name: The object.
+            path: The file.
+            size: The object's bytes, as it was listed.
+
+        Returns:
+            The SHA-256 of the bytes, in hexadecimal.
 
         Raises:
             FileNotFoundError: There is no such object.
             OSError: It cannot be read, or the file cannot be written.
         """
-
-        def attempt() -> str:
-            result = self._client.get(self._store, name)
-            with path.open("wb") as file:
-                for piece in result.stream():
-                    file.write(piece)
-                self._check_length(file.tell(), result.meta["size"])
-            return str(result.meta["e_tag"])
-
-        return self._until_answered(name, attempt)
+        digest = sha256()
+        with path.open("wb") as file:
+            for begin in range(0, size, _PIECE):
+                piece = self.read(name, (begin, min(begin + _PIECE, size)))
+                digest.update(piece)
+                file.write(piece)
+        return digest.hexdigest()
 
     def read(self, name: str, part: tuple[int, int] | None = None) -> bytes:
         """Return the bytes of an object."""
-        return self._until_answered(name, lambda: self._get(name, part)[0])
+        return self.get(name, part)[0]
+
+    def get(self, name: str, part: tuple[int, int] | None = None) -> tuple[bytes, str]:
+        """Return the same with the tag that the object had then."""
+        data, version = self._until_answered(name, lambda: self._get(name, part))
+        return data, _tag(version)
+
+    def found(self, name: str) -> bytes | None:
+        """Return the bytes of an object; None if there is none of that name."""
+        with suppress(FileNotFoundError):
+            return self.read(name)
+        return None
 
     def create(self, files: Mapping[str, bytes | Path]) -> Collection[str]:
         """Make objects, several at the same time."""
@@ -138,20 +171,22 @@ class ObjectStore:
 
     def swap(self, name: str, data: bytes, seen: bytes | None) -> bool:
         """Replace an object; writers need no lock."""
+        if seen is None:
+            return self._create(name, data)
         may_be_ours = False
 
         def attempt() -> bool:
             nonlocal may_be_ours
-            there, tag = self._found(name)
+            there, version = self._found(name)
             if there == data:
-                self._keep_tag(name, tag)
+                self._keep_tag(name, version)
                 return True
             if there != seen:
                 if may_be_ours:
                     raise self._error(name, "whether it was replaced is not known: it has been replaced since")
                 return False
             try:
-                self._put(name, data, "create" if tag is None else {"e_tag": tag})
+                self._put(name, data, version)
             except _refusals(self._client) as error:  # what is there now decides
                 raise self._again() from error
             except self._errors:
@@ -159,17 +194,13 @@ class ObjectStore:
                 raise
             return True
 
-        try:
-            return self._until_answered(name, attempt)
-        finally:
-            (self._cache / name).unlink(missing_ok=True)
+        return self._until_answered(name, attempt)
 
     def remove(self, names: Iterable[str], *, synced: bool = True) -> None:  # noqa: ARG002 - what is gone is gone
-        """Remove objects, and their copies here."""
+        """Remove objects."""
         if not (gone := list(names)):
             return
         for name in gone:
-            (self._cache / name).unlink(missing_ok=True)
             self.tags.pop(name, None)
 
         def attempt() -> None:
@@ -182,63 +213,51 @@ class ObjectStore:
 
         self._until_answered(gone[0], attempt)
 
-    def local(self, names: Sequence[str]) -> list[str]:
-        """Return where copies of objects lie, and copy those that are not here."""
-        return [str(self._copied(name)) for name in names]
-
-    def _copied(self, name: str) -> Path:
-        path = self._cache / name
-
-        def attempt() -> None:
-            result = self._client.get(self._store, name)
-            with writing_whole(path) as file:
-                for piece in result.stream():
-                    file.write(piece)
-                self._check_length(file.tell(), result.meta["size"])
-
-        if not path.is_file():
-            make_folders(path.parent, below=Path(path.anchor))
-            self._until_answered(name, attempt)
-        return path
-
     def _create(self, name: str, data: bytes | Path) -> bool:
         def attempt() -> bool:
             try:
                 self._put(name, data, "create")
             except _refusals(self._client) as error:
-                there, tag = self._found(name)
+                there, version = self._found(name)
                 if there is None:  # removed meanwhile, or its writer is not done
                     raise self._again() from error
                 if is_ours := there == (data if isinstance(data, bytes) else data.read_bytes()):
-                    self._keep_tag(name, tag)
+                    self._keep_tag(name, version)
                 return is_ours
             return True
 
         return self._until_answered(name, attempt)
 
-    def _get(self, name: str, part: tuple[int, int] | None = None) -> tuple[bytes, str | None]:
-        """Return bytes of an object and the tag that it had, by one request."""
+    def _get(self, name: str, part: tuple[int, int] | None = None) -> tuple[bytes, Version]:
+        """Return bytes of an object and the version that they are of, by one request."""
         result = self._client.get(self._store, name, options={"range": part} if part else None)
-        data = bytes(result.bytes())
-        self._check_length(len(data), part[1] - part[0] if part else result.meta["size"])
-        return data, result.meta["e_tag"]
+        data, about = bytes(result.bytes()), result.meta
+        self._check_length(len(data), part[1] - part[0] if part else about["size"])
+        # Google Cloud Storage compares versions, the others tags.
+        return data, {key: about[key] for key in ("e_tag", "version") if about.get(key) is not None}
 
-    def _found(self, name: str) -> tuple[bytes | None, str | None]:
+    def _found(self, name: str) -> tuple[bytes | None, Version]:
         """Return the same of an object that need not be there."""
         try:
             return self._get(name)
         except FileNotFoundError:
-            return None, None
+            return None, {}
 
     def _put(self, name: str, data: bytes | Path, mode: Any) -> None:
+        is_large = isinstance(data, Path) and data.stat().st_size > _PIECE and digest_in(name) is not None
         try:
-            self._keep_tag(name, self._client.put(self._store, name, data, mode=mode, use_multipart=False)["e_tag"])
+            if is_large:  # whichever writer is last, the bytes are the same
+                options: dict[str, Any] = {"use_multipart": True, "chunk_size": _PIECE, "max_concurrency": _PARTS}
+                made = self._client.put(self._bulk, name, data, **options)
+            else:
+                made = self._client.put(self._store, name, data, mode=mode, use_multipart=False)
         except FileNotFoundError:
             raise self._error(name, "there is no such bucket", hint="Check the name, and make the bucket.") from None
+        self._keep_tag(name, made)
 
-    def _keep_tag(self, name: str, tag: str | None) -> None:
-        if tag is not None:
-            self.tags[name] = tag
+    def _keep_tag(self, name: str, version: Version) -> None:
+        if version.get("e_tag") is not None:
+            self.tags[name] = _tag(version)
 
     def _check_length(self, got: int, expected: int) -> None:
         if got != expected:
@@ -282,12 +301,11 @@ class ObjectStore:
         return StorageError(f"{self._name}/{name}".rstrip("/"), why, hint=hint)
 
 
-def open_objects(url: str, cache: Path) -> ObjectStore:
+def open_objects(url: str) -> ObjectStore:
     """Return the object store at a URL; nothing is asked of it yet. The credentials are those of the environment.
 
     Args:
         url: ``s3://``, ``gs://`` or ``az://``, the bucket, and perhaps a folder in it.
-        cache: A folder of this machine for copies of objects.
 
     Raises:
         StorageError: The URL is none of these, the client is not installed, or the environment does not suffice.
@@ -295,7 +313,7 @@ def open_objects(url: str, cache: Path) -> ObjectStore:
     if (match := _URL.match(url)) is None:
         # It is not repeated, since it may have a secret.
         raise StorageError("the address of a lake", "expected s3://, gs:// or az://, a bucket, and perhaps a folder")
-    options: dict[str, Any] = {"retry_config": {"max_retries": 0}}
+    options: dict[str, Any] = {}
     if match["scheme"] == "s3":
         options["config"] = {"checksum_algorithm": "SHA256"}  # which the store compares with what it received
     try:
@@ -304,11 +322,23 @@ def open_objects(url: str, cache: Path) -> ObjectStore:
         hint = "pip install 'auditlake[cloud]'"
         raise StorageError(url, "the client for object stores is not installed", hint=hint) from error
     try:
-        store = opened(url, **options)
+        store = opened(url, retry_config={"max_retries": 0}, **options)
+        bulk = opened(url, retry_config=RETRIES, **options)
     except errors as error:
         why, hint = refusal(match["scheme"], error)
         raise StorageError(url, why, hint=hint) from None
-    return ObjectStore(store, url.rstrip("/"), cache)
+    return ObjectStore(store, url.rstrip("/"), bulk=bulk)
+
+
+def digest_in(name: str) -> str | None:
+    """Return the SHA-256 that a name says its bytes have, in hexadecimal; None if it says none."""
+    match = _DIGEST.search(name)
+    return match[1] if match else None
+
+
+def _tag(version: Version) -> str:
+    """Return a tag without the quotes that some answers of Azure have and others have not."""
+    return str(version["e_tag"]).strip('"')
 
 
 def _refusals(module: Any) -> tuple[type[Exception], ...]:

@@ -24,12 +24,11 @@ from auditlake.disk.lock import undisturbed
 from auditlake.disk.rights import FILE_MODE, Rights, give, keep
 from auditlake.errors import LakeError
 from auditlake.ledger.keys import read_settings
-from auditlake.storage.lake import folder_of, has_objects, is_url
+from auditlake.storage.lake import folder_of, is_begun, is_url, put_into_bucket
 from auditlake.store.bookkeeping import settle_ledger
 from auditlake.store.failures import explained
 from auditlake.store.model import Snapshot
 from auditlake.store.snapshot import lost_file, read_snapshot
-from auditlake.upkeep.create import put_into_bucket
 
 _LEFT_OUT = {".staging", ".ids", ".lock", ".collect", ".nightly", ".remembered", ".summaries", ".bucket", ".fetched"}
 _UNFINISHED = {".draft", ".started"}
@@ -54,8 +53,8 @@ def backup(context: LakeContext, destination: str | Path, *, key: bool) -> Backu
     if not is_url(destination):
         return _backup(context, Path(destination).absolute(), key=key)
     url = str(destination)
-    if has_objects(url):
-        raise LakeError(f"there is something at {url} already", hint="name another folder of the bucket")
+    if is_begun(url):
+        raise LakeError(f"a copy that did not get to {url} lies in {folder_of(url)}", hint="remove it, and try again")
     copied = _backup(context, folder_of(url), key=key)
     put_into_bucket(Layout(folder_of(url)), url)
     return replace(copied, path=url)

@@ -25,7 +25,7 @@ from auditlake.packs.effective import lake_policies
 from auditlake.packs.files import adding
 from auditlake.policies.files import SETS, PolicySet, write_policies
 from auditlake.retention.terms import terms_of
-from auditlake.storage.lake import folder_of, has_objects, is_url, place_in
+from auditlake.storage.lake import folder_of, is_begun, is_url, put_into_bucket
 from auditlake.store.commit import create_table
 from auditlake.upkeep.settings import written_settings
 
@@ -46,8 +46,8 @@ def create_lake(
 ) -> Layout:
     """Make the folders, the empty table, lake.toml, the first policies and packs, and the ledger with its key.
 
-    A lake in a bucket is made in this host's folder of it, whole, and then put into the bucket. From format 2 on, the
-    ledger's entries lie inside the commits.
+    A lake in a bucket is made in this host's folder of it, whole, and then put into the bucket; one that was made and
+    did not get there goes there. From format 2 on, as in every bucket, the ledger's entries lie inside the commits.
 
     Raises:
         LakeExistsError: There is something at the path already.
@@ -62,8 +62,11 @@ def create_lake(
     url = str(path) if is_url(path) else None
     path = folder_of(path)
     check_path(path)
-    if url is not None and has_objects(url):
-        raise LakeExistsError(f"there is something at {url} already", hint="name another folder of the bucket")
+    if url is not None:
+        format_version = INSIDE
+        if is_begun(url):
+            put_into_bucket(Layout(path), url)
+            return Layout(path)
     try:
         _check_free(path)
         config = new_config(now, event_types, default_retention, format_version)
@@ -95,23 +98,6 @@ def create_lake(
     if url is not None:
         put_into_bucket(Layout(path), url)
     return Layout(path)
-
-
-def put_into_bucket(layout: Layout, url: str) -> None:
-    """Put a lake that was made in this host's folder of a bucket into that, ``lake.toml`` last.
-
-    Raises:
-        LakeError: It may lie there in part.
-    """
-    from auditlake.storage.mirror import publish
-
-    hint = f"remove {layout.root} and what lies at the address, and make it again"
-    try:
-        taken = publish(place_in(layout, url))
-    except OSError as error:
-        raise LakeError(f"the lake at {url} was not made whole: {error}", hint=hint) from error
-    if taken:
-        raise LakeExistsError(f"another process has made {min(taken)} at {url} meanwhile", hint=hint)
 
 
 def _check_free(path: Path) -> None:

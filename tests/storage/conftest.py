@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -155,13 +154,11 @@ class Time:
 _FOLDERS = count()
 
 
-def object_store(cache: Path, time: Time, *, url: str = "", patience: Patience | None = None) -> ObjectStore:
+def object_store(time: Time, *, url: str = "", patience: Patience | None = None) -> ObjectStore:
     """An empty folder of the bucket, or the one at a URL, whose clock is that of the test."""
     url = url or f"s3://{BUCKET}/lake-{next(_FOLDERS)}"
-    opened = open_objects(url, cache)
-    return ObjectStore(
-        opened._store, url, cache, clock=time, sleep=time.sleep, patience=patience or Patience(tries=TRIES)
-    )
+    store = open_objects(url)._store
+    return ObjectStore(store, url, clock=time, sleep=time.sleep, patience=patience or Patience(tries=TRIES))
 
 
 @pytest.fixture

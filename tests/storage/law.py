@@ -11,6 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
 from auditlake.errors import StorageError
 from auditlake.storage.model import Storage
+from auditlake.storage.objects import ObjectStore
 from tests.storage.conftest import FAULTS
 
 MADE = ("log/0", "log/1", "log-a", "log/sub/x", "top.json", "days/d=1/p+q@~", "days/d=1/q", "days/d=10/p")
@@ -36,9 +37,13 @@ class Law(RuleBasedStateMachine):
     """
 
     def __init__(
-        self, storage: Storage, folder: Path, spoil: Callable[[Sequence[str]], Callable[[int], None]] | None = None,
-        *, can_swap: bool = True,
-    ) -> None:  # fmt: skip
+        self,
+        storage: Storage | ObjectStore,
+        folder: Path,
+        spoil: Callable[[Sequence[str]], Callable[[int], None]] | None = None,
+        *,
+        can_swap: bool = True,
+    ) -> None:
         super().__init__()
         self.storage = storage
         self.folder = folder
@@ -147,6 +152,7 @@ class Law(RuleBasedStateMachine):
         for name in names:
             self.held[name] = self.held[name] | {None} if isinstance(answer, StorageError) else {None}
 
+    @precondition(lambda self: hasattr(self.storage, "local"))
     @rule(name=st.sampled_from(MADE), faults=spoilt)
     def local(self, name: str, faults: Sequence[str]) -> None:
         try:

@@ -14,11 +14,13 @@ from typing import Any
 import pytest
 
 import auditlake
-from auditlake.errors import LakeError, LakeExistsError, LakeFormatError, LakeNotFoundError, WrittenElsewhereError
+from auditlake.errors import LakeError, LakeExistsError, LakeFormatError, LakeNotFoundError, LedgerError
 from auditlake.policies.files import READY
 from auditlake.storage import lake as room
-from auditlake.storage.mirror import WRITER, Mirror, _is_kept
+from auditlake.storage.lease import LEASE
+from auditlake.storage.mirror import Mirror, _is_kept
 from auditlake.upkeep.doctor import repair
+from tests import lakes
 from tests.soak import mostly
 from tests.storage.conftest import BUCKET, Proxy
 
@@ -37,6 +39,11 @@ def url(proxy: Proxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
 
 def made(url: str, **options: Any) -> auditlake.AuditLake:
     return auditlake.create(url, clock=lambda: NOW, **options)
+
+
+def on_disk(folder: Path) -> auditlake.AuditLake:
+    with lakes.entries_in_commits():
+        return lakes.create(folder, clock=lambda: NOW)
 
 
 def opened(url: str) -> auditlake.AuditLake:
@@ -103,26 +110,37 @@ def test_there_and_back(url: str, tmp_path: Path, elsewhere: Any) -> None:
 
 
 def test_what_the_bucket_has(url: str, tmp_path: Path, elsewhere: Any) -> None:
-    """The bucket has the files of a lake on a disk, as the copy has them, and who writes; no secret, and nothing of the
-    host's own. Another folder only reads, until that object has gone: then the first one only reads.
+    """The bucket has the files of a lake on a disk, as the copy has them, and a lease; no secret, and nothing of the
+    host's own.
     """
     lake = made(url, policies="none", unsigned=True)
     lake.ingest(lines(tmp_path / "in.jsonl", "a"))
     lake.log(event_type="auth_failure")
-    there = {name: data for name, data in bucket(lake).items() if name != WRITER}
-    other = elsewhere()
+    there = {name: data for name, data in bucket(lake).items() if name != LEASE}
 
     assert there == {name: (lake.layout.root / name).read_bytes() for name in there}
     assert {name.partition("/")[0] for name in there} == {"lake.toml", "events", "ledger", ".batch"}
     assert not any(b"the-secret-key" in data for data in there.values())
-    with pytest.raises(WrittenElsewhereError, match=str(lake.layout.root)):
-        other.ingest(lines(tmp_path / "more.jsonl", "b"))
-    with pytest.raises(WrittenElsewhereError, match="only reads"):
-        other.log(event_type="auth_failure")
-    mirror(lake).objects.remove([WRITER])
-    other.ingest(lines(tmp_path / "more.jsonl", "b"))
-    with pytest.raises(WrittenElsewhereError, match=str(other.layout.root)):
-        lake.ingest(lines(tmp_path / "more.jsonl", "c"))
+
+
+def test_two_hosts_write(url: str, tmp_path: Path, elsewhere: Any) -> None:
+    """Any host that has the key writes; each sees what the other did, and its decisions and runs too."""
+    lake = made(url, policies="none")
+    lake.ingest(lines(tmp_path / "in.jsonl", "a"))
+    other = elsewhere()
+    with pytest.raises(LedgerError, match="key"):
+        other.ingest(lines(tmp_path / "in.jsonl", "b"))
+    shutil.copy(lake.layout.ledger / "key", other.layout.ledger / "key")
+    other.ingest(lines(tmp_path / "in.jsonl", "b"))
+    other.policies.add(READY / "failed_logins.yaml")
+    lake.ingest(lines(tmp_path / "in.jsonl", "c", "b"))
+    other.ledger.verify()
+
+    assert ids(opened(url)) == ["a", "b", "c"]
+    assert [each.id for each in lake.policies.all()] == ["failed_logins"]
+    assert lake.ledger.verify().ok
+    assert lake.layout.run_journal.read_bytes().count(b"\n") == 2
+    assert elsewhere().ledger.verify().ok
 
 
 def test_every_verb(url: str, tmp_path: Path, elsewhere: Any) -> None:
@@ -156,7 +174,7 @@ def test_every_verb(url: str, tmp_path: Path, elsewhere: Any) -> None:
 
 def test_no_key_gets_there(url: str, tmp_path: Path) -> None:
     """A file that has a private key anywhere in it stays on the host, in a new lake and in one that is changed."""
-    lake = auditlake.create(tmp_path / "disk", policies="none", clock=lambda: NOW)
+    lake = on_disk(tmp_path / "disk")
     secret = (lake.layout.ledger / "key").read_bytes()
     (lake.layout.root / "sources").mkdir(exist_ok=True)
     (lake.layout.root / "sources" / "key").write_bytes(secret)
@@ -231,7 +249,7 @@ def test_what_is_there_already(url: str) -> None:
 @pytest.mark.soak
 def test_a_lake_that_moves(url: str, tmp_path: Path, elsewhere: Any) -> None:
     """A lake on a disk is copied into a bucket, and goes on there with the ledger that it had."""
-    lake = auditlake.create(tmp_path / "disk", policies="none", clock=lambda: NOW)
+    lake = on_disk(tmp_path / "disk")
     lake.ingest(lines(tmp_path / "in.jsonl", "a"))
     checkpoint = lake.ledger.checkpoint()
     lake.backup(url)

@@ -11,24 +11,27 @@ from hypothesis import settings
 from hypothesis.stateful import run_state_machine_as_test
 from obstore.store import LocalStore, MemoryStore
 
+from auditlake.disk.layout import Layout
 from auditlake.storage.disk import Disk
+from auditlake.storage.mirror import Mirror
 from auditlake.storage.model import Storage
 from auditlake.storage.objects import ObjectStore
 from tests.soak import mostly
 from tests.storage.conftest import TRIES, Proxy, Time, object_store
 from tests.storage.law import Law
 
-Make = Callable[[Path], Storage]
+Make = Callable[[Path], Storage | ObjectStore]
 
 
-def in_memory(folder: Path) -> Storage:
-    return ObjectStore(MemoryStore(), "memory://", folder / "cache", clock=(time := Time()), sleep=time.sleep)
-
-
-def in_folder(folder: Path) -> Storage:
+def in_folder(folder: Path) -> ObjectStore:
     (folder / "store").mkdir()
-    store = LocalStore(folder / "store")
-    return ObjectStore(store, "file://", folder / "cache", clock=(time := Time()), sleep=time.sleep)
+    return ObjectStore(LocalStore(folder / "store"), "file://", clock=(time := Time()), sleep=time.sleep)
+
+
+def with_a_copy(folder: Path) -> Storage:
+    (folder / "copy").mkdir()
+    objects = ObjectStore(MemoryStore(), "memory://", clock=(time := Time()), sleep=time.sleep)
+    return Mirror(Layout(folder / "copy"), objects)
 
 
 def on_disk(folder: Path) -> Storage:
@@ -52,7 +55,7 @@ def obey(make: Callable[[Path], Law], examples: int, steps: int) -> None:
 
 
 @pytest.mark.parametrize("examples", mostly([12, 1000], always=[12]))
-@pytest.mark.parametrize("make", [on_disk, in_memory, in_folder])
+@pytest.mark.parametrize("make", [on_disk, in_folder, with_a_copy])
 def test_every_storage_obeys(make: Make, examples: int) -> None:
     """Every storage gives the same answers: nothing is made over another file, or replaced unseen, or lost."""
     obey(lambda folder: Law(make(folder), folder, can_swap=make is not in_folder), examples, 25)
@@ -73,4 +76,4 @@ def test_lost_answers_change_nothing(proxy: Proxy, examples: int) -> None:
 
         return check
 
-    obey(lambda folder: Law(object_store(folder / "cache", Time()), folder, spoil), examples, 12)
+    obey(lambda folder: Law(object_store(Time()), folder, spoil), examples, 12)
