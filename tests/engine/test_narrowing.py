@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from auditlake.engine.duck import EventsView, connect
 from auditlake.engine.duck_engine import DuckEngine
 from auditlake.engine.narrowing import Asked, asked_by, made
-from auditlake.events.times import micros
 from auditlake.engine.statements import statement
+from auditlake.events.times import micros
 from auditlake.store.narrowed import Contents, files_for
 
 T0 = datetime(2026, 3, 1, tzinfo=UTC)
