@@ -191,7 +191,7 @@ class EventsView:
     ) -> None:
         self._chosen, self._show, self.beside, self.is_whole = chosen, show, beside, is_whole
         self._has_only = has_only or (lambda *_: False)
-        self._counted = counted
+        self.counted = counted
         self._shown: Sequence[Path] | None = None
         self.narrow(asked)
 
@@ -211,7 +211,7 @@ class EventsView:
             as_of: Events after this instant do not matter.
             *others: The other instants that tell events apart.
         """
-        counts, files = self._counted(types, as_of, *others) if self._counted else ({}, ())
+        counts, files = self.counted(types, as_of, *others) if self.counted else ({}, ())
         if counts:
             self._show_files(files)
         return counts

@@ -116,6 +116,11 @@ class DuckEngine:
         self._is_kept = self._is_kept or made(sql)[:2] == ("view", "events")
         return found
 
+    def count_rows(self) -> None:
+        """Count each event by its row from now on, whatever the log counts."""
+        if self._events is not None:
+            self._events.counted = None
+
     def uncounted(
         self, sql: str, parameters: Mapping[str, object], types: Collection[str], as_of: datetime, *others: datetime
     ) -> duck.Counts:

@@ -95,7 +95,11 @@ def write_evidence(
     """
     with (
         judge(
-            policy_ids, pack_ids or None, only=not policy_ids, **{**options, "cache": False, "engine": "duckdb"}
+            policy_ids,
+            pack_ids or None,
+            only=not policy_ids,
+            from_rows=True,
+            **{**options, "cache": False, "engine": "duckdb"},
         ) as made,
         TemporaryDirectory(prefix="auditlake-pack-") as name,
     ):

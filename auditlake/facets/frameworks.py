@@ -62,6 +62,7 @@ class Frameworks(Facet):
         again: bool = False,
         where: Where | None = None,
         arrived_by: int | None = None,
+        from_rows: bool = False,
         **options: Unpack[ReportOptions],
     ) -> AbstractContextManager[JudgedFrameworks]:
         """Judge policies and packs on one snapshot, with the engine still open.
@@ -73,13 +74,16 @@ class Frameworks(Facet):
             again: Whether to repeat a report that was made before.
             where: By which packs and how much of the journal of runs.
             arrived_by: Judge only events that this version of the lake or an earlier one brought; all of them if None.
+            from_rows: Whether each number is counted from rows, as it is where a report is repeated.
             **options: Those of :meth:`auditlake.AuditLake.reports`.
         """
         from auditlake.facets.holds import Holds
         from auditlake.frameworks.run import judged_frameworks
         from auditlake.policies.request import ReportRequest
 
-        request = ReportRequest(policy_ids=tuple(policy_ids), again=again, arrived_by=arrived_by, **options)
+        request = ReportRequest(
+            policy_ids=tuple(policy_ids), again=again, arrived_by=arrived_by, from_rows=from_rows or again, **options
+        )
         holds = where.holds if where and where.holds is not None else Holds(self._context).binding()
         return judged_frameworks(
             self._context, request, pack_ids, holds=holds, flush=self._flush, only=only, where=where

@@ -69,3 +69,5 @@ class ReportRequest(PeriodRequest):
     """Only events that a commit of this version or an earlier one brought; all of the snapshot if None."""
     again: bool = False
     """Whether to repeat a report that was made before: earlier versions took an ``as_of`` that lay ahead."""
+    from_rows: bool = False
+    """Whether each number is counted from rows, and none of days is taken from the log."""

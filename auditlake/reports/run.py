@@ -144,6 +144,8 @@ def judging(
         judging_engine(context, version, arrived_by=request.arrived_by) as (engine, snapshot),
         evaluator(context, request, engine, snapshot, policies, holds) as answering,
     ):
+        if request.from_rows:
+            engine.count_rows()
         journal = tuple(first_entries(read(context.layout), request.entries))
 
         def judge(

@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 
 import auditlake
 from auditlake import AuditLake
+from auditlake.engine.duck import EventsView
 from auditlake.engine.duck_engine import DuckEngine
 from auditlake.events.durations import parse_duration
 from auditlake.events.times import MICROSECOND, micros
@@ -143,3 +145,24 @@ def test_late_events_do_not_count(engine: DuckEngine, policy: Policy) -> None:
     until = FIRST + timedelta(days=4, hours=1)
     question = Question(until, FIRST, until)
     assert asked(engine, policy, question) == told(policy, question)
+
+
+def test_what_is_to_be_checked_is_counted_from_rows(
+    lake: AuditLake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A report of one policy believes the log's numbers; an evidence pack and a report that is made again do not."""
+    asked_of_log: list[Any] = []
+    run = EventsView.show_uncounted
+
+    def noted(own: EventsView, *about: Any) -> Any:
+        asked_of_log.append(run(own, *about))
+        return asked_of_log[-1]
+
+    monkeypatch.setattr(EventsView, "show_uncounted", noted)
+    (report,) = lake.reports("authentication_monitoring", cache=False)
+    assert any(asked_of_log)
+    path, *_ = report.write(tmp_path)
+    asked_of_log.clear()
+    lake.evidence("authentication_monitoring", tmp_path / "pack.zip")
+    assert lake.reperform(path).identical
+    assert not any(asked_of_log)
