@@ -51,6 +51,7 @@ def load_folder(
     hint: str,
     instead: Callable[[Path, MistakesError], T] | None = None,
     follow: bool = False,
+    ahead: Callable[[list[bytes]], None] | None = None,
 ) -> list[T]:
     """Read every file ``*.yaml`` of a folder; folders within it are not looked into.
 
@@ -62,6 +63,7 @@ def load_folder(
         hint: What to do about mistakes.
         instead: What stands for a file that cannot be used; if None, any of them is an error.
         follow: Whether its files may be links: those of a lake may not.
+        ahead: Given the content of all files that can be read, before any of them is loaded.
 
     Raises:
         MistakesError: As ``failure``, with every mistake of every file.
@@ -71,11 +73,16 @@ def load_folder(
     except OSError as error:
         many = "policies" if what == "policy" else f"{what}s"
         raise failure((f"{folder}:1:1: the folder of {many} cannot be read: {error.strerror}",)) from error
+    files = [(path, _content(path, what, failure, follow=follow)) for path in paths]
+    if ahead is not None:
+        ahead([content for _, content in files if isinstance(content, bytes)])
     contents: list[T] = []
     problems: list[str] = []
-    for path in paths:
+    for path, content in files:
         try:
-            contents.append(_load_file(path, what, load, failure, follow=follow))
+            if not isinstance(content, bytes):
+                raise content
+            contents.append(load(content, str(path), path.stem))
         except MistakesError as error:
             if instead is not None:
                 contents.append(instead(path, error))
@@ -85,19 +92,16 @@ def load_folder(
     return contents
 
 
-def _load_file(
-    path: Path, what: str, load: Callable[[bytes, str, str], T], failure: type[MistakesError], *, follow: bool
-) -> T:
-    try:
-        if path.suffix != ".yaml":
-            problem = f"a {what}'s file name ends in .yaml; rename it to {path.stem}.yaml"
-        else:
+def _content(path: Path, what: str, failure: type[MistakesError], *, follow: bool) -> bytes | MistakesError:
+    """Return what a file holds, or why it cannot be used."""
+    problem = f"a {what}'s file name ends in .yaml; rename it to {path.stem}.yaml"
+    if path.suffix == ".yaml":
+        try:
             with open_file(path, within=None if follow else path.parent) as stream:
-                content = stream.read(MAX_BYTES + 1)
-            return load(content, str(path), path.stem)
-    except OSError as error:
-        problem = f"the file cannot be read: {error.strerror}"
-    raise failure((f"{path}:1:1: {problem}",))
+                return stream.read(MAX_BYTES + 1)
+        except OSError as error:
+            problem = f"the file cannot be read: {error.strerror}"
+    return failure((f"{path}:1:1: {problem}",))
 
 
 def digest_of(content: str | bytes) -> str:

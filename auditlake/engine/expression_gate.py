@@ -186,6 +186,7 @@ class ExpressionGate:
         self._macros = macros
         self._prepare = prepare
         self._parsed: dict[str, Node] = {}
+        self._ahead: dict[str, Expression] = {}
         self._judge = judge
         self._special = {
             "CONSTANT": self._constant, "COLUMN_REF": self._column, "FUNCTION": self._function,
@@ -196,6 +197,34 @@ class ExpressionGate:
         """Parse texts that are going to be checked, all at once: one by one takes several times as long."""
         trees = parse_tree.parse_all(self._connection, [_PREFIX + text for text in texts])
         self._parsed |= dict(zip(texts, trees, strict=True))
+
+    def read_ahead(self, texts: Iterable[str]) -> None:
+        """Parse, spell and bind texts that are going to be checked once, all at once. Any in which something is wrong,
+        and all where they cannot be bound together, are left to their check.
+        """
+        import duckdb
+
+        nodes: dict[str, Node] = {}
+        with suppress(duckdb.Error, ConditionError):
+            sound = [text for text in texts if self._has_characters(text)]
+            trees = parse_tree.parse_all(self._connection, [_PREFIX + text for text in sound])
+            for text, tree in zip(sound, trees, strict=True):
+                with suppress(ConditionError, RecursionError):
+                    nodes[text] = self._canonical(self._prepare(self._only(tree)))
+            spellings = self.spell([*nodes.values()])
+            row = ", ".join(f"cast(null as {kind}) as {identifier(name)}" for name, kind in self.columns.items())
+            with self._connection.cursor() as cursor:
+                bound = cursor.execute(f"select ({'), ('.join(spellings)}) from (select {row} limit 0)").description
+            found = zip(nodes.items(), spellings, bound, strict=True)
+            self._ahead = {text: Expression(node, spelling, str(kind[1])) for (text, node), spelling, kind in found}
+
+    def _has_characters(self, text: str) -> bool:
+        """Return whether a text has no character that :meth:`check` refuses."""
+        try:
+            self._check_characters(text)
+        except ConditionError:
+            return False
+        return True
 
     def check(self, text: str, *, tried: bool = True, kind: str = "") -> Expression:
         """Check an expression.
@@ -209,14 +238,15 @@ class ExpressionGate:
             ConditionError: It is not one expression over the columns, or uses what is not allowed.
         """
         self._check_characters(text)
+        ahead = self._ahead.pop(text, None)
         try:
-            node = self.canonical(text)
+            node = ahead.node if ahead else self.canonical(text)
             self._judge(node)
-            spelling = self._spell(node)
-            kind = kind or self._type(node, spelling)
+            spelling = ahead.spelling if ahead else self._spell(node)
+            kind = kind or (ahead.type if ahead else self._type(node, spelling))
             if tried:
                 columns = [(name, of) for name, of in self.columns.items() if name in spelling]
-                check_runs(node, self._spell, self._connection, columns)
+                check_runs(node, self.spell, self._connection, columns)
             return Expression(node, spelling, kind)
         except RecursionError:
             raise _error(None, f"the {self._what} is nested too deeply") from None
@@ -266,7 +296,9 @@ class ExpressionGate:
 
     def _parse(self, text: str) -> Node:
         """Return the condition's node, if its statement differs from the plain one in nothing else."""
-        answer = self._parsed.get(text) or parse_tree.parse(self._connection, _PREFIX + text)
+        return self._only(self._parsed.get(text) or parse_tree.parse(self._connection, _PREFIX + text))
+
+    def _only(self, answer: Node) -> Node:
         if answer["error"]:
             raise _error(int(answer.get("position", -1)), _one_line(answer["error_message"]))
         condition = answer["statements"][0]["node"].get("where_clause")

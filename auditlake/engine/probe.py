@@ -47,7 +47,7 @@ class ConditionError(ValueError):
 
 def check_runs(
     node: Node,
-    spell: Callable[[Node], str],
+    spell: Callable[[Sequence[Node]], Sequence[str]],
     connection: duckdb.DuckDBPyConnection,
     columns: Sequence[tuple[str, str]],
 ) -> None:
@@ -55,7 +55,7 @@ def check_runs(
 
     Args:
         node: The expression's canonical node.
-        spell: Gives DuckDB's spelling of a node.
+        spell: Gives DuckDB's spelling of each of several nodes.
         connection: The engine, without the optimizer that pulls expressions out of ``TRY``.
         columns: The columns that it names, and their types.
 
@@ -67,7 +67,8 @@ def check_runs(
     nodes = expressions(node)
     for each in nodes:
         _check_escape(each)
-    tried = [(each, spell(each)) for each in nodes if each.get("class") in _TRIED]
+    parts = [each for each in nodes if each.get("class") in _TRIED]
+    tried = [*zip(parts, spell(parts), strict=True)]
     constants = {each["literal"]["text"] for each in nodes if _is_text(each)}
     texts = [None, *_TEXTS, *sorted(constants)]
     row = ", ".join(f"{_odd(kind)} as {identifier(name)}" for name, kind in columns) or "t"
@@ -107,7 +108,8 @@ def _innermost(
 def _try(cursor: duckdb.DuckDBPyConnection, row: str, spellings: list[str], texts: list[str | None]) -> None:
     if spellings:
         part = statement("engine/probe.sql", "odd_values")
-        odd = cursor.sql(part.text, params=part.bind({"texts": texts, "times": list(_TIMES)})).project(row)
+        times = list(_TIMES) if "cast(ts " in row else [_TIMES[0]]  # which no column has otherwise
+        odd = cursor.sql(part.text, params=part.bind({"texts": texts, "times": times})).project(row)
         odd.project(", ".join(f"try({spelling}) is null" for spelling in spellings)).fetchall()
 
 

@@ -19,6 +19,7 @@ from auditlake.errors import MistakesError, PolicyError
 from auditlake.events.durations import Duration
 from auditlake.events.times import as_exclusive, parse_bound, parse_end, parse_instant, print_instant
 from auditlake.policies import kinds, schema
+from auditlake.policies.condition import read_ahead
 from auditlake.policies.kinds.model import Key
 from auditlake.policies.model import Policy, PolicyTest
 from auditlake.yaml_reader import Reader, digest_of, is_null, load_folder, nullable, plain
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 _HINT = "correct every line listed; files with errors are not loaded"
 
 _REQUIRED = ("name", "description", "required_events")
+_CONDITIONS = ("where", "scope")
 _JSON_COLUMNS = ("details", "metadata")
 _NOT_A_COLUMN = ("event_type", "type", "timestamp", "at", *_JSON_COLUMNS, "count", "every")
 
@@ -101,8 +103,22 @@ def load_policies(
     """
     load = partial(load_policy, event_types=event_types, in_use=in_use, is_later=is_later)
     instead = _unreadable if tolerant else None
-    policies = load_folder(Path(folder), "policy", load, PolicyError, hint=_HINT, instead=instead, follow=follow)
+    policies = load_folder(
+        Path(folder), "policy", load, PolicyError, hint=_HINT, instead=instead, follow=follow, ahead=_read_ahead
+    )
     return tuple(sorted(policies, key=lambda each: each.id))
+
+
+def _read_ahead(contents: Iterable[bytes]) -> None:
+    """Have the conditions of files read that are going to be loaded."""
+    conditions: set[str] = set()
+    for content in contents:
+        reader = Reader("policy", (), frozenset())
+        root = reader.tree(reader.decoded(content) or "")
+        fields = root.value if isinstance(root, yaml.MappingNode) else ()
+        scalars = ((key.value, value.value) for key, value in fields if isinstance(value, yaml.ScalarNode))
+        conditions.update(text for key, text in scalars if key in _CONDITIONS)
+    read_ahead(conditions)
 
 
 def _unreadable(path: Path, error: MistakesError) -> Policy:
