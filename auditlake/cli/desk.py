@@ -10,8 +10,11 @@ import click
 
 from auditlake.cli.options import Kind, json_option
 from auditlake.cli.output import as_json, is_json, opened, say, warn
+from auditlake.config import read_config
+from auditlake.disk.layout import Layout
 from auditlake.display.text import visible
 from auditlake.machine import system_clock
+from auditlake.storage.lake import folder_of, is_url
 
 _KEYS = ("event", "account", "uid", "session", "snapshot", "questions", "message")
 
@@ -45,7 +48,9 @@ def listen(path: str, place: Path | None, mode: int, group: str | None) -> None:
     from auditlake.desk import door
     from auditlake.desk.listen import Desk
 
-    lake = opened(path)
+    # The client of buckets has threads, and what listens forks: each session brings this host's copy up to date.
+    layout = Layout(folder_of(path)) if is_url(path) else opened(path).layout
+    settings = read_config(layout).desk
     _show_what_happens()
     if (found := door.passed()) is None:
         if place is None:
@@ -54,7 +59,7 @@ def listen(path: str, place: Path | None, mode: int, group: str | None) -> None:
     elif place is not None:
         raise click.UsageError("systemd passes a socket already; leave --socket out")
     try:
-        Desk(lake.layout, lake.config.desk, system_clock, found).run()
+        Desk(layout, settings, system_clock, found).run()
     finally:
         found.close()
 

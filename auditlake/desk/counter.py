@@ -31,6 +31,7 @@ from auditlake.errors import (
     LandingError,
     QueryError,
     SnapshotError,
+    StorageError,
 )
 from auditlake.events.times import print_instant
 from auditlake.machine import Clock
@@ -40,6 +41,7 @@ from auditlake.sandbox.open import open_session, without_numpy
 from auditlake.sandbox.principals import Account, masking_of
 from auditlake.sandbox.protocol import send_rows
 from auditlake.sandbox.values import bound
+from auditlake.storage.lake import bring_up_to_date
 
 if TYPE_CHECKING:
     from auditlake.sandbox.session import Answer, AuditSession
@@ -199,6 +201,10 @@ class Counter:
         if not numbers or not isinstance(as_of, str | None):
             raise NonsenseError
         masking_of(self._layout, account.name, account)  # who may not ask starts no process
+        try:
+            bring_up_to_date(self._layout)
+        except StorageError as error:
+            self._log(logging.WARNING, "stale", f"the lake is as this host had it before: {error}")
         with without_numpy(self._layout):
             session = open_session(
                 self._context, principal=account.name, account=account, snapshot=snapshot, as_of=as_of, rows=rows

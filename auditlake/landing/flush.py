@@ -16,11 +16,12 @@ from auditlake.disk.durable import sync_folder
 from auditlake.disk.files import remove_file
 from auditlake.disk.layout import Layout
 from auditlake.disk.lock import exclusive
-from auditlake.errors import LakeError, LostKeyError
+from auditlake.errors import LakeError, LedgerError, LostKeyError, StorageError
 from auditlake.ingest.custody import IngestOptions
 from auditlake.landing.positions import held, numbered
 from auditlake.landing.segments import OWN, START, Piece, Position, Segment, application, pieces, segments, slots
 from auditlake.sources.in_memory import MemoryLines
+from auditlake.storage.lake import mirror_of
 from auditlake.store.deltalog import newest_version, sync_log, transaction_versions
 from auditlake.store.model import Advance
 
@@ -76,14 +77,24 @@ def flush(context: LakeContext, *, reading: bool = False) -> FlushSummary:
         except OSError as error:
             if not behind:
                 return nothing
-            if reading and all(piece.segment.slot >= OWN for piece in pieces(layout, positions)):
-                _LOG.warning(
-                    "questions that were asked since are not in version %d: %s", nothing.snapshot, error.strerror
-                )
+            if reading and _are_questions(layout, positions, nothing.snapshot, error.strerror or ""):
                 return nothing
             message = f"the landing holds events that are not in the table, and cannot be written: {error.strerror}"
             raise LakeError(message, hint="run auditlake flush where it can be, or ask for a snapshot") from error
-        return _flush(context, options, now)
+        try:
+            return _flush(context, options, now)
+        except (LedgerError, StorageError) as error:  # this host may only read what lies in the bucket, or has no key
+            if reading and mirror_of(layout) and _are_questions(layout, positions, nothing.snapshot, str(error)):
+                return nothing
+            raise
+
+
+def _are_questions(layout: Layout, positions: Mapping[int, Position], version: int, why: str) -> bool:
+    """Return whether only questions wait, which a reader may leave where they are, and log that they do."""
+    if all(piece.segment.slot >= OWN for piece in pieces(layout, positions)):
+        _LOG.warning("questions that were asked since are not in version %d: %s", version, why)
+        return True
+    return False
 
 
 def _flush(context: LakeContext, options: IngestOptions, now: datetime) -> FlushSummary:

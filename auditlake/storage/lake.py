@@ -162,19 +162,30 @@ def opened_folder(path: str | Path) -> Layout:
         for folder in layout.folders:
             make_folder(folder)
         write_whole(layout.bucket, json.dumps({"url": str(path).rstrip("/")}).encode())
-    if (mirror := mirror_of(layout)) is not None:
-        if folder_of(mirror.objects.url) != layout.root:
-            message = f"{layout.root} says that it is a host's copy of {mirror.objects.url}, and is not this host's"
-            raise LakeFormatError(message, hint="open the lake by its address")
-        is_whole = layout.fetched.exists()  # then who writes has brought it up to date
-        with (
-            suppress(*([LakeBusyError] if is_whole else [])),
-            undisturbed(layout.lock, wait_seconds=0 if is_whole else LOCK_SECONDS) as is_writable,
-        ):
-            if is_writable:  # who may only read the copy reads it as it is
-                mirror.update()
-                _check_format(layout)
+    bring_up_to_date(layout)
     return layout
+
+
+def bring_up_to_date(layout: Layout) -> None:
+    """Let this host's copy of a lake in a bucket have what that has, unless another process is changing the lake.
+
+    Raises:
+        LakeFormatError: The folder is another one than this host has for the address, or the lake was not made whole.
+        StorageError: The bucket cannot be read.
+    """
+    if (mirror := mirror_of(layout)) is None:
+        return
+    if folder_of(mirror.objects.url) != layout.root:
+        message = f"{layout.root} says that it is a host's copy of {mirror.objects.url}, and is not this host's"
+        raise LakeFormatError(message, hint="open the lake by its address")
+    is_whole = layout.fetched.exists()  # then who changes the lake has brought it up to date
+    with (
+        suppress(*([LakeBusyError] if is_whole else [])),
+        undisturbed(layout.lock, wait_seconds=0 if is_whole else LOCK_SECONDS) as is_writable,
+    ):
+        if is_writable:  # who may only read the copy reads it as it is
+            mirror.update()
+            _check_format(layout)
 
 
 @contextmanager

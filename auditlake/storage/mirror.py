@@ -6,7 +6,8 @@ fast as from any disk. The copy is brought up to date when the lake is opened, a
 Nearly all objects are made once: the log's entries, and what is named by its content or its place. Such a file is
 fetched while the copy has none of its name, and its bytes must be those that its name says. The few that change go by
 the tag of their last bytes. A version is whole by its log entry alone, so a bucket that others write to meanwhile is
-no trouble: what says how far the lake has come is read before all else, and put into the copy after it.
+no trouble: what says how far the lake has come is read before all else, and put into the copy after it. Only the
+ledger's checkpoint must be that of before once all else is here, since a tile goes when there is a longer one.
 
 Any host may write, one at a time by a lease. That is for speed: a commit is a PUT that only one of two writers gets.
 """
@@ -44,13 +45,14 @@ _EDITED = ("policies", "holds", "packs", "sources", "queries", "templates", CONF
 _MADE = ("events", "ledger", "quarantine", "certificates", "runs/by")
 """The folders of files that auditlake makes."""
 _NAME = re.compile(
-    r"(events|quarantine|certificates|policies|holds|packs|sources|queries|templates|runs/by)/."
-    r"|ledger/(tile|aside|kept|marks|holds|policies|sources|packs|anchors)/."
+    r"(events/(_delta_log|event_date=[\d-]+)|quarantine|certificates|policies|holds|packs/old|packs(?!/old\Z)|sources"
+    r"|queries|templates|runs/by|ledger/(aside|kept|marks|holds|policies|sources|packs|anchors))/[^/.#][^/]*\Z"
+    r"|ledger/tile/(\d|entries)/(x\d{3}/)*\d{3}(\.p/\d+)?\Z"
     r"|(ledger/checkpoint|ledger/key\.pub|lake\.toml|frameworks\.yaml|auditor\.yaml|\.batch|\.history)\Z"
 )
-"""How the names of their files begin, or what they are. No key that signs is among them, wherever it lies."""
+"""Their names. None is the folder of another, and no key that signs is among them, wherever it lies."""
 _LONGEST = 200
-"""Bytes of the longest part of a name."""
+"""Bytes of the longest name."""
 _CHANGES = re.compile(rf"({'|'.join(map(re.escape, _EDITED))})(/|\Z)|ledger/(checkpoint|key\.pub)\Z|\.|{_LOG}_")
 """How the names of objects begin that are replaced."""
 _JOURNALS = ("findings/journal", "runs/journal")
@@ -58,6 +60,8 @@ _JOURNALS = ("findings/journal", "runs/journal")
 _LINE = re.compile(r"\d{10}\.json\Z")
 _SECRET = b"PRIVATE+KEY+"
 """How a key begins that signs a ledger."""
+_TRIES = 10
+"""How often a bucket is looked at again whose ledger moves on meanwhile."""
 _SMALL = 1 << 20
 """A key has fewer bytes."""
 
@@ -164,26 +168,31 @@ class Mirror:
             LakeFormatError: The bucket has no lake; or a file was edited here and elsewhere.
             OSError: The bucket cannot be read, or the disk refused.
         """
-        heads = self._get(_HEADS)
-        listed = self._listed()
-        names = {name: each for name, each in listed.items() if _is_kept(name)}
-        known, here = self._known(), set(self.kept())
-        changes = [name for name in names if _CHANGES.match(name)]
-        new = [name for name in changes if name not in _HEADS
-               and (known.tags.get(name) != names[name].tag or name not in here)]  # fmt: skip
-        got = self._get(new)
+        known, brought = self._known(), list[str]()
+        for _ in range(_TRIES):
+            heads, here = self._get(_HEADS), set(self.kept())
+            listed = self._listed()
+            names = {name: each for name, each in listed.items() if _is_kept(name)}
+            brought += self._fetch([name for name in names if name not in here and not _CHANGES.match(name)], names)
+            if self._get(_HEADS[:1]).items() <= heads.items():
+                break  # what the checkpoint counts was there all the while: tiles go when it has moved on
+        else:
+            raise StorageError(self.objects.url, "it is changed all the while", hint="try again")
+        for journal in _JOURNALS:
+            self._follow(journal, listed)
+        got = self._get(
+            name
+            for name in names.keys() - heads.keys()
+            if _CHANGES.match(name) and (known.tags.get(name) != names[name].tag or name not in here)
+        )
         edits, kept = set(self._edits(known)), ""
         for name in sorted(edits & got.keys()):
             if (own := self._disk.read(name)) != got[name][0]:
                 kept = self._set_aside(name, own)
-        missing = [name for name in names if name not in here and not _CHANGES.match(name)]
-        brought = self._fetch(missing, names)
-        for journal in _JOURNALS:
-            self._follow(journal, listed)
         got |= {name: each for name, each in heads.items() if known.tags.get(name) != each[1] or name not in here}
         for name in sorted(got, key=lambda name: (name in _HEADS, name == CONFIG)):
             self._copy({name: got[name][0]})
-        self._remove(here - names.keys(), known, edits)
+        self._remove(here - names.keys() - heads.keys(), known, edits)
         if any(name.startswith("certificates/") for name in brought):
             self._forget()
         tags = {name: tag for name, tag in known.tags.items() if name in names}
@@ -193,9 +202,7 @@ class Mirror:
             self._keep(_Known(tags, known.published | digests))
         if kept:
             message = f"{kept} was changed here and by another host: that one's is in force"
-            raise LakeFormatError(
-                message, hint="bring into the lake's file what you want of it, and open the lake again"
-            )
+            raise LakeFormatError(message, hint="bring what you want of it into the lake's file, and try again")
 
     def compare(self) -> list[str]:
         """Fetch every object, and return the names of those that are not what the copy has; nothing of them is kept.
@@ -211,6 +218,7 @@ class Mirror:
             drafts = [folder / str(number) for number in range(len(names))]
             same = list(pool.map(self._is_same, names, drafts, [listed[name].size for name in names]))
         wrong = [name for name, is_same in zip(names, same, strict=True) if not is_same]
+        wrong += [name for name in self.kept() if name not in listed and not _is_edited(name)]
         for journal in _JOURNALS:
             lines = (found(self._disk, f"{journal}.jsonl") or b"").splitlines(keepends=True)
             for number, line in enumerate(lines, 1):
@@ -405,8 +413,7 @@ def publish(mirror: Mirror) -> Collection[str]:
 
 def _is_kept(name: str) -> bool:
     """Return whether a bucket and its copies have a file; a name that leads elsewhere is none."""
-    plain = all(0 < len(part.encode()) <= _LONGEST and part[0] not in ".#" for part in name.split("/"))
-    return name.isprintable() and (plain or name in (".batch", ".history")) and _NAME.match(name) is not None
+    return _NAME.match(name) is not None and name.isprintable() and len(name.encode()) <= _LONGEST
 
 
 def _is_edited(name: str) -> bool:

@@ -323,11 +323,11 @@ class Deadly:
             return real
 
         def request(*args: Any, **options: Any) -> Any:
-            self.requests += 1
-            if self.requests == self._left and not self._made:
+            number = self.requests = self.requests + 1  # several are made at once
+            if number == self._left and not self._made:
                 raise Killed
             answer = real(*args, **options)
-            if self.requests == self._left:
+            if number == self._left:
                 raise Killed
             return answer
 

@@ -1,0 +1,364 @@
+"""Several hosts and one bucket: who writes, what each has, and what damage and death leave on either side."""
+
+from __future__ import annotations
+
+import errno
+import random
+import shutil
+import threading
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext, suppress
+from pathlib import Path
+from typing import Any
+
+import obstore
+import pytest
+from click.testing import CliRunner
+from obstore.store import MemoryStore
+
+import auditlake
+from auditlake.cli import cli
+from auditlake.errors import CommitError, LakeBusyError, LakeError, LakeExistsError, LakeFormatError
+from auditlake.policies.files import READY
+from auditlake.storage import lease
+from auditlake.storage.disk import Disk
+from auditlake.storage.objects import ObjectStore
+from auditlake.store import turn
+from tests.storage.test_lake import Deadly, Killed, bucket, ids, lines, made, mirror, on_disk, opened, url
+
+__all__ = ["url"]
+
+Lake = auditlake.AuditLake
+
+
+@pytest.fixture
+def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Goes on as a host, whose folders are its own."""
+
+    def on(name: str) -> None:
+        monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / name))
+
+    on("one")
+    return on
+
+
+def clients(monkeypatch: pytest.MonkeyPatch, wrapped: Any) -> None:
+    """Let the client of stores that are opened from now on be another one."""
+    real = ObjectStore.__init__
+
+    def init(self: Any, *args: Any, **options: Any) -> None:
+        real(self, *args, **options)
+        self._client = wrapped(self._client)
+
+    monkeypatch.setattr(ObjectStore, "__init__", init)
+
+
+@pytest.mark.parametrize("requests", [2, 4])
+def test_an_init_that_died(url: str, host: Any, monkeypatch: pytest.MonkeyPatch, requests: int) -> None:
+    """A lake that did not get whole into its bucket takes nothing, and the same init goes on; no other gets there."""
+    with pytest.MonkeyPatch.context() as patch:
+        clients(patch, lambda client: Deadly(client, requests, made=True))
+        with pytest.raises(Killed):
+            made(url, policies="none", unsigned=True)
+    with pytest.raises(LakeFormatError, match="made whole") as refused:
+        opened(url)
+    host("two")
+    with pytest.raises(LakeExistsError, match="something else"):
+        made(url, policies="none", unsigned=True)
+    host("one")
+
+    assert "init" in refused.value.hint
+    assert made(url, policies="none", unsigned=True).ledger.verify().ok
+    with pytest.raises(LakeExistsError, match="a lake at"):
+        made(url)
+
+
+def test_two_commits_at_once(url: str, host: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of two hosts that no lease keeps apart, one gets the version; the other is refused, and lands it again."""
+    lake = made(url, policies="none", unsigned=True)
+    host("two")
+    other = opened(url)
+    monkeypatch.setattr(lease, "leased", lambda *_, **__: nullcontext())
+    settle, waiting = turn.settle_ledger, [lambda: other.ingest(lines(tmp_path / "b.jsonl", "b"))]
+
+    def overtaken(layout: Any, **options: Any) -> Any:
+        settled = settle(layout, **options)
+        if layout == lake.layout and waiting:
+            waiting.pop()()
+        return settled
+
+    monkeypatch.setattr(turn, "settle_ledger", overtaken)
+    host("one")
+    with pytest.raises(CommitError, match="committed version 1") as refused:
+        lake.ingest(lines(tmp_path / "a.jsonl", "a"))
+    lake.ingest(lines(tmp_path / "a.jsonl", "a"))
+
+    assert refused.value.hint == "nothing was landed; run it again"
+    assert ids(lake) == ["a", "b"]
+    assert lake.ledger.verify().ok
+
+
+def test_a_reader_amid_commits(url: str, host: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A host that reads a busy bucket for the first time gets a version that is whole."""
+    lake = made(url, policies="none", unsigned=True)
+    lake.ingest(lines(tmp_path / "a.jsonl", "a"))
+    writing: list[str] = []
+
+    class Busy:
+        def __init__(self, client: Any) -> None:
+            self._client = client
+
+        def __getattr__(self, name: str) -> Any:
+            if name == "list" and not writing:
+                writing.append("b")
+                lake.ingest(lines(tmp_path / "b.jsonl", "b"))
+            return getattr(self._client, name)
+
+    host("two")
+    clients(monkeypatch, Busy)
+    reader = opened(url)
+
+    assert ids(reader) == ["a", "b"]
+    assert reader.ledger.verify(full=False).ok
+
+
+def test_damage_stays_there(url: str, host: Any, tmp_path: Path) -> None:
+    """What was damaged or removed in the bucket replaces no copy and keeps no reader out; a verification tells it."""
+    lake = made(url, policies="none", unsigned=True)
+    lake.ingest(lines(tmp_path / "a.jsonl", "a"))
+    (name,) = (each for each in mirror(lake).objects.names("events") if each.endswith(".parquet"))
+    store = mirror(lake).objects
+    obstore.put(store._store, name, b"PAR1 of another")
+
+    assert ids(opened(url)) == ["a"]
+    assert [each.where for each in opened(url).ledger.verify().problems] == [name]
+    host("two")
+    assert name in {each.where for each in opened(url).ledger.verify().problems}
+    host("one")
+    obstore.delete(store._store, name)
+    assert ids(opened(url)) == ["a"]
+    assert [each.where for each in opened(url).ledger.verify().problems] == [name]
+    (lake.layout.root / name).write_bytes(b"PAR1 of a third")
+    assert not opened(url).ledger.verify().ok
+
+
+class Readable:
+    """The client of who must not write."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+
+    def __getattr__(self, name: str) -> Any:
+        if name in {"put", "delete"}:
+            raise obstore.exceptions.PermissionDeniedError("status code: 403 Forbidden")
+        return getattr(self._client, name)
+
+
+def test_who_may_only_read(url: str, host: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Questions, reports and verifications need no right to write; what changes the lake says that one is missing."""
+    lake = made(url, policies="none", unsigned=True)
+    lake.policies.add(READY / "failed_logins.yaml")
+    lake.ingest(lines(tmp_path / "a.jsonl", "a"))
+    host("two")
+    clients(monkeypatch, Readable)
+    reader = opened(url)
+
+    for _ in range(2):
+        with reader.audit_session(principal="eve") as session:
+            assert session.sql("select event_id from events").fetchall() == [("a",)]
+    assert [each.status for each in reader.reports(as_of="2026-05-10")] == ["compliant"]
+    report = reader.ledger.verify()
+    assert report.ok
+    assert any("not on record" in str(each) for each in report.notices)
+    with pytest.raises(LakeError, match="the store answered 403"):
+        reader.ingest(lines(tmp_path / "b.jsonl", "b"))
+
+
+def test_a_full_disk(url: str, host: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A commit that the bucket has and the copy cannot take is not claimed, nor denied; it does not land twice."""
+    lake = made(url, policies="none", unsigned=True)
+    real = Disk.create
+
+    def full(self: Disk, files: Mapping[str, bytes | Path]) -> Any:
+        if any("_delta_log" in name for name in files):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return real(self, files)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Disk, "create", full)
+        with pytest.raises(CommitError, match="No space left"):
+            lake.ingest(lines(tmp_path / "a.jsonl", "a"))
+
+    assert lake.ingest(lines(tmp_path / "a.jsonl", "a")).landed == 0
+    assert ids(lake) == ["a"]
+    assert lake.ledger.verify().ok
+
+
+@pytest.mark.soak
+def test_opened_at_once(url: str, host: Any, tmp_path: Path) -> None:
+    """Processes of one host that all open the lake first get it."""
+    made(url, policies="none", unsigned=True).ingest(lines(tmp_path / "a.jsonl", "a"))
+    host("two")
+    with ThreadPoolExecutor(3) as pool:
+        assert [ids(each) for each in pool.map(auditlake.open, [url] * 3)] == [["a"]] * 3
+
+
+@pytest.mark.soak
+def test_edited_here_and_there(url: str, host: Any, tmp_path: Path) -> None:
+    """A file that was edited on two hosts is that of the first that changed the lake; the other is kept and told."""
+    lake = made(url, policies="none", unsigned=True)
+    lake.policies.add(READY / "failed_logins.yaml")
+    path = lake.layout.policy("failed_logins")
+    host("two")
+    other = opened(url)
+    there = other.layout.policy("failed_logins")
+    there.write_text(path.read_text() + "# theirs\n")
+    other.ingest(lines(tmp_path / "a.jsonl", "a"))
+    host("one")
+    path.write_text(path.read_text() + "# mine\n")
+    with pytest.raises(LakeFormatError, match="changed here and by another host") as told:
+        opened(url)
+
+    assert ids(opened(url)) == ["a"]
+    assert path.read_text().endswith("# theirs\n")
+    assert Path(str(told.value).partition(" was ")[0]).read_text().endswith("# mine\n")
+
+
+@pytest.mark.soak
+def test_persons_leave_all_hosts(url: str, host: Any, tmp_path: Path) -> None:
+    """What an erasure removes goes from the copies of other hosts when they open the lake next."""
+    lake = made(url, policies="none", unsigned=True)
+    lake.ingest(lines(tmp_path / "a.jsonl", "a", user="mallory"), lines(tmp_path / "b.jsonl", "b"))
+    host("two")
+    before = set(opened(url).layout.root.rglob("*.parquet"))
+    host("one")
+    lake = opened(url)
+    lake.retention.erase("mallory", reason="r", ticket="t")
+    lake.compact(grace_seconds=0)
+    host("two")
+    after = set(opened(url).layout.root.rglob("*.parquet"))
+
+    assert not before & after
+    assert {each.name for each in after} == {each.name for each in lake.layout.root.rglob("*.parquet")}
+
+
+def test_names_of_strangers(url: str, host: Any) -> None:
+    """Whatever else lies in the bucket, the lake opens, and the copy has none of it."""
+    store = mirror(made(url, policies="none", unsigned=True)).objects._store
+    names = ["events/x", "events/x/y", "certificates/d/e", "policies/" + "x" * 900, "packs/old",
+             "policies/.#x.yaml", "policies/a\u202eb.yaml", "ledger/tile/0/000/x"]  # fmt: skip
+    for name in [*names, "certificates/d"]:
+        obstore.put(store, name, b"x")
+    host("two")
+    reader = opened(url)
+
+    assert reader.ledger.verify().ok
+    assert not any((reader.layout.root / name).is_file() for name in names if len(name) < 200)
+
+
+@pytest.mark.soak
+def test_where_only_format_2_lies(url: str, host: Any, tmp_path: Path) -> None:
+    """A lake of format 1 gets into no bucket; the journals of one that does are an object a line there."""
+    old = auditlake.create(tmp_path / "old", policies="none")
+    with pytest.raises(LakeFormatError, match="format 1") as refused:
+        old.backup(url)
+    shutil.rmtree(tmp_path / "one")
+    lake = on_disk(tmp_path / "disk")
+    lake.ledger.verify()
+    lake.backup(url)
+    moved = opened(url)
+
+    assert "upgrade" in refused.value.hint
+    assert bucket(moved)["runs/journal/0000000001.json"] == lake.layout.run_journal.read_bytes()
+    host("two")
+    assert opened(url).layout.run_journal.read_bytes() == lake.layout.run_journal.read_bytes()
+
+
+def test_on_the_command_line(url: str, host: Any) -> None:
+    """``doctor`` takes an address; one of no bucket is refused in words, and what it may hide is not told."""
+    made(url, policies="none", unsigned=True)
+    run = CliRunner().invoke
+
+    assert run(cli, ["--lake", url, "doctor"]).exit_code == 0
+    for address in ("S3://x/y", "gcs://x", "https://me:hidden@x/y"):
+        result = run(cli, ["--lake", address, "init"])
+        assert "expected s3://" in result.output + str(result.exception)
+        assert "hidden" not in result.output + str(result.exception)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("seed", range(4))
+def test_faults_on_two_hosts(url: str, host: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
+    """Whatever becomes of requests, and wherever writers die: what was acknowledged is there, nothing lands twice, and
+    every copy verifies.
+    """
+    chance = random.Random(seed)
+    monkeypatch.setattr(lease, "SECONDS", 0.4)
+    made(url, policies="none", unsigned=True)
+    acknowledged, tried = set[str](), list[str]()
+
+    class Spoilt:
+        def __init__(self, client: Any) -> None:
+            self._client = client
+
+        def __getattr__(self, name: str) -> Any:
+            real = getattr(self._client, name)
+            if name not in {"put", "get", "list", "delete"} or threading.current_thread().name == "auditlake-lease":
+                return real
+
+            def request(*args: Any, **options: Any) -> Any:
+                what = chance.random()
+                if what < 0.02:
+                    real(*args, **options)
+                if what < 0.04:
+                    raise Killed
+                if what < 0.1:
+                    real(*args, **options)
+                if what < 0.2:
+                    raise obstore.exceptions.GenericError("status code: 503")
+                return real(*args, **options)
+
+            return request
+
+    with pytest.MonkeyPatch.context() as patch:
+        clients(patch, Spoilt)
+        for number in range(60):
+            host(chance.choice(["one", "two"]))
+            tried.append(f"e{number:03d}")
+            with suppress(Killed, LakeError):
+                opened(url).ingest(lines(tmp_path / "in.jsonl", tried[-1]))
+                acknowledged.add(tried[-1])
+    host("three")
+    there = ids(opened(url))
+
+    assert len(there) == len(set(there))
+    assert acknowledged <= set(there) <= set(tried)
+    host("one")
+    opened(url).ingest(lines(tmp_path / "all.jsonl", *tried))
+    for name in ("one", "two", "three"):
+        host(name)
+        assert ids(opened(url)) == tried
+        assert opened(url).ledger.verify().ok
+
+
+@pytest.fixture
+def objects(monkeypatch: pytest.MonkeyPatch) -> Iterator[ObjectStore]:
+    """A store in memory, whose lease ends soon."""
+    monkeypatch.setattr(lease, "SECONDS", 0.3)
+    monkeypatch.setattr(lease, "_POLL_SECONDS", 0.02)
+    yield ObjectStore(MemoryStore(), "memory://")
+
+
+def test_hosts_take_turns(objects: ObjectStore) -> None:
+    """A lease that is renewed is waited for, one that is not ends, and one of this folder's dead process is taken."""
+    one, two = Path("/one"), Path("/two")
+    with lease.leased(objects, one, wait_seconds=0), pytest.raises(LakeBusyError, match="from /one"):  # noqa: SIM117
+        with lease.leased(objects, two, wait_seconds=1):
+            pass
+    assert objects.read(lease.LEASE) == b""
+    with suppress(Killed), lease.leased(objects, one, wait_seconds=0):
+        objects.swap(lease.LEASE, b'{"host":"gone","folder":"/x"}', objects.read(lease.LEASE))
+        raise Killed
+    with lease.leased(objects, Path("/two"), wait_seconds=60), lease.leased(objects, Path("/two"), wait_seconds=0):
+        pass
