@@ -21,6 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
@@ -29,6 +30,7 @@ from auditlake.disk.files import read_file
 from auditlake.disk.layout import Layout
 from auditlake.errors import LedgerError
 from auditlake.ledger.entry import KINDS, Entry, Record, dump, parse
+from auditlake.ledger.held import commit_entry, commit_leaf
 from auditlake.ledger.keys import (
     LedgerSettings,
     adopt_next,
@@ -53,7 +55,7 @@ from auditlake.ledger.rules import (
     unrecorded,
 )
 from auditlake.ledger.sidecars import keep
-from auditlake.ledger.tiles import Tiles
+from auditlake.ledger.tiles import WIDTH, Tiles
 from auditlake.storage.lake import storage_of, write
 
 KEY = "key"
@@ -69,11 +71,6 @@ _VERSION = "auditlake/version"
 
 _IN_COMMITS = "entries_in_commits"
 """In the details of the first entry that lies in a commit: its index, and its version."""
-
-Committed = Callable[[int], str | None]
-"""Gives the leaf that the commit of a version names; None if it names none."""
-Held = Callable[[int], bytes | None]
-"""Gives the entry that the commit of a version holds; None if it holds none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +116,23 @@ def has_ledger(layout: Layout) -> bool:
 
 def tiles(layout: Layout) -> Tiles:
     """Return the tree of the lake's ledger."""
-    return Tiles(storage_of(layout), layout.name(layout.ledger))
+    return Tiles(storage_of(layout), layout.name(layout.ledger), partial(_from_log, layout))
+
+
+def _from_log(layout: Layout, tile: int, width: int) -> list[bytes] | None:
+    """Return so many entries of a tile from the commits that hold them; None where the first lies in none.
+
+    What the checkpoint says is not checked here: whoever builds on the entries compares their root with it.
+    """
+    checkpoint = parse_checkpoint(parse_note(read_file(checkpoint_path(layout), within=layout.root)).text)
+    first = _covered(checkpoint)[0] + 1 - checkpoint.size + tile * WIDTH
+    if (data := commit_entry(layout, first)) is None:
+        return None
+    entries = [data]
+    for version in range(first + 1, first + width):
+        data = commit_entry(layout, version) or _by_another(layout, parse_entry(layout, entries[-1]), version)
+        entries.append(data)
+    return entries
 
 
 # Reading
@@ -161,11 +174,16 @@ def read_head(layout: Layout, settings: LedgerSettings | None = None) -> Head | 
     checkpoint, settings = parse_checkpoint(note.text), settings or read_settings(layout)
     if checkpoint.origin != settings.origin:
         raise LedgerError(f"the checkpoint is one of {checkpoint.origin}, this lake is {settings.origin}")
+    return Head(checkpoint.size, checkpoint.root, *_covered(checkpoint), settings)
+
+
+def _covered(checkpoint: Checkpoint) -> tuple[int, str]:
+    """Return the version that a checkpoint covers, and the SHA-256 of its log entry."""
     for line in checkpoint.extensions:
         name, _, rest = line.partition(" ")
         version, _, log = rest.partition(" ")
         if name == _VERSION and version.isdecimal():
-            return Head(checkpoint.size, checkpoint.root, int(version), log, settings)
+            return int(version), log
     raise LedgerError("the checkpoint does not say the version of the lake")
 
 
@@ -215,14 +233,12 @@ def _first(layout: Layout, version: int, existing: Record, *, signed: bool) -> P
     return _entry(layout, read_rules(layout, settings), 0, existing, version, version)
 
 
-def settle(layout: Layout, version: int, committed: Committed, held: Held, existing: Callable[[], Record]) -> Head:
+def settle(layout: Layout, version: int, existing: Callable[[], Record]) -> Head:
     """Finish what a dead writer left, and open the ledger if there is none; give its head.
 
     Args:
         layout: The lake.
         version: Its newest version, which is durable.
-        committed: Which leaves commits name.
-        held: Which entries commits hold.
         existing: Gives what a lake without a ledger holds.
 
     Raises:
@@ -231,7 +247,7 @@ def settle(layout: Layout, version: int, committed: Committed, held: Held, exist
     settings = read_settings(layout)
     head = read_head(layout, settings)
     if head is None:
-        if any(committed(each) or held(each) for each in range(version, -1, -1)):
+        if any(commit_leaf(layout, each) or commit_entry(layout, each) for each in range(version, -1, -1)):
             message = f"the ledger of {layout.root} is gone: its log says that there was one"
             raise LedgerError(message, hint="restore LAKE/ledger from a backup")
         keep_files(layout, layout.policies.glob("*.yaml"), "policies")
@@ -242,57 +258,57 @@ def settle(layout: Layout, version: int, committed: Committed, held: Held, exist
         message = f"the log entry of version {head.version} is not the one that the ledger recorded"
         raise LedgerError(message, hint="the lake was changed or set back; restore it from a backup")
     finish_rotation(layout, settings, may_forget=False)  # or a key that is counted would not sign what follows
-    head = integrate(layout, head, version, held)
+    head = integrate(layout, head, version)
     finish_rotation(layout, settings)
     if not head.is_inside:
         if settings.says_inside:
             message = f"{layout.config} says format_version = 2, and the lake is of format 1"
             raise LedgerError(message, hint="write 1 there again; auditlake upgrade takes a lake to format 2")
-        head = _finish(layout, head, committed)
-        _check_log(head, version, committed)
+        head = _finish(layout, head)
+        _check_log(layout, head, version)
     return head
 
 
-def integrate(layout: Layout, head: Head, version: int, held: Held) -> Head:
+def integrate(layout: Layout, head: Head, version: int) -> Head:
     """Put the entries of durable commits into the tree and sign the checkpoint that counts them; return the new head.
 
     Args:
         layout: The lake.
         head: What the ledger counts, which is so.
         version: The newest version of the lake.
-        held: Which entries commits hold.
 
     Raises:
         LedgerError: A commit holds an entry that is not its own.
         OSError: Some of it may have been written; the next writer does it again.
     """
     first = head.version + 1
-    if head.is_inside or _lies_inside(layout, head, held):
+    if head.is_inside or _lies_inside(layout, head):
         head = replace(head, is_inside=True)
     else:  # What other programs committed before the first one has none.
         uncounted = range(first, version + 1)
-        first = next((each for each in uncounted if _UPGRADE in (held(each) or b"")), version + 1)
+        first = next((each for each in uncounted if _UPGRADE in (commit_entry(layout, each) or b"")), version + 1)
     if first > version:
         return head
     tree, size, signers = tiles(layout), head.size, _signers(layout, head.settings)
     for later in range(first, version + 1):
-        own = held(later)
+        own = commit_entry(layout, later)
         data = own or _by_another(layout, read_entry(layout, size - 1), later)
         entry = parse_entry(layout, data)
         if own:
             _check_entry(layout, head, entry, later, size)
         signers += _next_signer(head.settings, entry)
-        tree.put_entry(size, data)
-        tree.put_hash(size, leaf_hash(data))
+        synced = commit_entry(layout, later - size % WIDTH) is None  # or the log has all of its tile
+        tree.put_entry(size, data, synced=synced)
+        tree.put_hash(size, leaf_hash(data), synced=synced)
         size += 1
     head = Head(size, tree.root(size), version, _log_digest(layout, version) or "", head.settings, is_inside=True)
     _count(layout, head, signers)
     return head
 
 
-def _lies_inside(layout: Layout, head: Head, held: Held) -> bool:
+def _lies_inside(layout: Layout, head: Head) -> bool:
     """Return whether the last entry that is counted lies inside a commit, or is about one of another program."""
-    return held(head.version) is not None or read_entry(layout, head.size - 1).kind == _FOREIGN
+    return commit_entry(layout, head.version) is not None or read_entry(layout, head.size - 1).kind == _FOREIGN
 
 
 def _check_entry(layout: Layout, head: Head, entry: Entry, version: int, index: int) -> None:
@@ -318,23 +334,23 @@ def _by_another(layout: Layout, before: Entry, version: int) -> bytes:
     ))  # fmt: skip
 
 
-def _finish(layout: Layout, head: Head, committed: Committed) -> Head:
+def _finish(layout: Layout, head: Head) -> Head:
     tree = tiles(layout)
     if not tree.has_entry(head.size):
         return head
     data = tree.entry(head.size)
     leaf, entry = leaf_hash(data), parse_entry(layout, data)
-    if entry.version is None or entry.version <= head.version or committed(entry.version) != leaf.hex():
+    if entry.version is None or entry.version <= head.version or commit_leaf(layout, entry.version) != leaf.hex():
         tree.drop_entry(head.size)
         return head
     signers = _signers(layout, head.settings)
     return complete(layout, Prepared(head.size, leaf, entry.version, signers, head.settings, data))
 
 
-def _check_log(head: Head, version: int, committed: Committed) -> None:
+def _check_log(layout: Layout, head: Head, version: int) -> None:
     """Refuse to go on where the ledger lacks an entry that a commit names."""
     for later in range(head.version + 1, version + 1):
-        if committed(later):
+        if commit_leaf(layout, later):
             message = f"the ledger has no entry of version {later}, which says that it has"
             raise LedgerError(message, hint="the ledger was set back; restore LAKE/ledger from a backup")
 

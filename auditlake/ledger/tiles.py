@@ -10,16 +10,19 @@ An index is written in groups of three digits, all but the last behind an ``x``:
 
 A leaf is added in two steps, each durable: its entry, then its hash; both are whole before a checkpoint counts them. So
 an entry that no checkpoint counts is one whose writer died. It may be replaced; what a checkpoint counts never changes.
+Where commits hold the entries, partial tiles can be made again, so they are synced once they are whole.
 A partial tile goes once there is a longer one, which begins with the same bytes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 
+from auditlake.disk.durable import make_folders, write_whole
 from auditlake.errors import LedgerError
-from auditlake.ledger.merkle import HASH_SIZE, node_hash, root
+from auditlake.ledger.merkle import HASH_SIZE, leaf_hash, node_hash, root
+from auditlake.storage.disk import Disk
 from auditlake.storage.model import Storage, found, replace
 
 WIDTH = 256
@@ -27,6 +30,7 @@ WIDTH = 256
 _HEIGHT = 8
 LONGEST = 65_535
 """Bytes of the longest entry."""
+Again = Callable[[int, int], list[bytes] | None]
 
 
 def tile_name(kind: int | str, index: int, width: int = WIDTH) -> str:
@@ -46,16 +50,20 @@ def tile_name(kind: int | str, index: int, width: int = WIDTH) -> str:
 class Tiles:
     """The tree in a folder of a lake; how many of its leaves count is for a checkpoint to say.
 
-    Every method that reads raises :class:`LedgerError` for a tile that is not there or not whole.
+    Every method that reads raises :class:`LedgerError` for a tile that is not there or not whole, and cannot be made
+    again.
 
     Args:
         storage: Where the lake is kept.
         folder: The folder.
+        again: Gives so many entries of a tile where they lie elsewhere too, otherwise None. Partial tiles of these need
+            not outlast a power cut.
     """
 
-    def __init__(self, storage: Storage, folder: str) -> None:
+    def __init__(self, storage: Storage, folder: str, again: Again = lambda *_: None) -> None:
         self._storage = storage
         self._folder = folder
+        self._again = again
 
     # Reading
 
@@ -99,12 +107,25 @@ class Tiles:
         return root(hashes[at * HASH_SIZE :])
 
     def _hashes(self, level: int, tile: int, width: int) -> bytes:
-        name, data = self._read(level, tile, width)
-        if len(data) % HASH_SIZE or len(data) < width * HASH_SIZE:
-            raise LedgerError(f"the tile {name} is damaged: {len(data)} bytes")
+        try:
+            name, data = self._read(level, tile, width)
+            if len(data) % HASH_SIZE or len(data) < width * HASH_SIZE:
+                raise LedgerError(f"the tile {name} is damaged: {len(data)} bytes")
+        except LedgerError:
+            if level or (entries := self._again(tile, width)) is None:
+                raise
+            data = b"".join(map(leaf_hash, entries))
         return data[: width * HASH_SIZE]
 
     def _bundle(self, tile: int, width: int) -> list[bytes]:
+        try:
+            return self._stored(tile, width)
+        except LedgerError:
+            if (entries := self._again(tile, width)) is None:
+                raise
+            return entries
+
+    def _stored(self, tile: int, width: int) -> list[bytes]:
         name, data = self._read("entries", tile, width)
         entries, at = [], 0
         while at < len(data):
@@ -140,21 +161,24 @@ class Tiles:
 
     # Writing
 
-    def put_entry(self, index: int, data: bytes) -> None:
-        """Write the entry of an index that no checkpoint counts yet, behind those before it; durable."""
+    def put_entry(self, index: int, data: bytes, *, synced: bool = True) -> None:
+        """Write the entry of an index that no checkpoint counts yet, behind those before it; durable if synced."""
         if len(data) > LONGEST:
             raise LedgerError(f"an entry of {len(data)} bytes cannot be in the ledger, the longest has {LONGEST}")
         tile, at = divmod(index, WIDTH)
         entries = [*(self._bundle(tile, at) if at else ()), data]
-        self._write("entries", tile, at + 1, _pack(entries))
+        self._write("entries", tile, at + 1, _pack(entries), synced=synced)
 
-    def put_hash(self, index: int, leaf: bytes) -> None:
-        """Write the hash of a leaf behind those before it, and of every tile that it makes whole; durable."""
+    def put_hash(self, index: int, leaf: bytes, *, synced: bool = True) -> None:
+        """Write the hash of a leaf behind those before it, and of every tile that it makes whole; durable if synced.
+
+        What is above the leaves is durable in any case, and so are whole tiles.
+        """
         level = 0
         while True:
             tile, at = divmod(index, WIDTH)
             hashes = (self._hashes(level, tile, at) if at else b"") + leaf
-            self._write(level, tile, at + 1, hashes)
+            self._write(level, tile, at + 1, hashes, synced=synced or level > 0)
             if at + 1 < WIDTH:
                 return
             level, index, leaf = level + 1, tile, root(hashes)
@@ -183,8 +207,14 @@ class Tiles:
         with suppress(OSError):
             self._storage.remove(shorter, synced=False)
 
-    def _write(self, kind: int | str, tile: int, width: int, data: bytes) -> None:
-        replace(self._storage, self._name(kind, tile, width), data)
+    def _write(self, kind: int | str, tile: int, width: int, data: bytes, *, synced: bool = True) -> None:
+        name = self._name(kind, tile, width)
+        if synced or width == WIDTH or not isinstance(self._storage, Disk):
+            replace(self._storage, name, data)
+            return
+        path = self._storage.root / name
+        make_folders(path.parent, below=self._storage.root)
+        write_whole(path, data, synced=False)
 
 
 def _pack(entries: Sequence[bytes]) -> bytes:

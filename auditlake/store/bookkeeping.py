@@ -19,7 +19,7 @@ from auditlake.events.schema import FILE_COLUMNS
 from auditlake.ledger import book
 from auditlake.ledger.entry import KINDS, EntryFile, Record
 from auditlake.ledger.sidecars import keep
-from auditlake.store.deltalog import commit_entry, commit_leaf, sync_log
+from auditlake.store.deltalog import sync_log
 from auditlake.store.model import Change, DataFile, Snapshot
 from auditlake.store.snapshot import file_paths, read_snapshot
 
@@ -70,8 +70,7 @@ def settle_ledger(
 
 def settled(layout: Layout, seen: Snapshot) -> book.Head:
     """Settle the ledger at a snapshot, beginning one if there is none, and return what it counts."""
-    named, held = partial(commit_leaf, layout), partial(commit_entry, layout)
-    return book.settle(layout, seen.version, named, held, lambda: existing(layout, seen))
+    return book.settle(layout, seen.version, partial(existing, layout, seen))
 
 
 def prepare_entry(

@@ -28,14 +28,12 @@ from auditlake.engine.paths import for_delta
 from auditlake.errors import CommitError, StorageError
 from auditlake.events.schema import COLUMNS
 from auditlake.ledger.book import Head, Prepared, complete, integrate
+from auditlake.ledger.held import ENTRY_KEY, LEAF_KEY
 from auditlake.storage.lake import storage_of
 from auditlake.store.bookkeeping import prepare_entry
 from auditlake.store.deltalog import (
-    ENTRY_KEY,
-    LEAF_KEY,
     METADATA_KEY,
     RECORD,
-    commit_entry,
     commit_metadata,
     newest_version,
     table_terms,
@@ -187,11 +185,7 @@ def _count(layout: Layout, entry: Prepared, head: Head, *, is_inside: bool = Tru
         is_inside: Whether the commit holds the entry.
     """
     try:
-        if is_inside:
-            known = {entry.version: entry.data}
-            head = integrate(layout, head, entry.version, lambda each: known.get(each) or commit_entry(layout, each))
-        else:
-            head = complete(layout, entry)
+        head = integrate(layout, head, entry.version) if is_inside else complete(layout, entry)
     except OSError as error:
         message = f"version {entry.version} could not be recorded in the ledger: {one_line(error)}"
         raise CommitError(message, hint="nothing is claimed; see to the disk and run it again") from error

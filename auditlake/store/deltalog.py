@@ -35,10 +35,6 @@ EXACT = "auditlake-exact"
 compared also with what the versions that made them would have made of a record."""
 METADATA_KEY = "auditlake"
 """The key of a commit's custom metadata that holds what auditlake says about it."""
-LEAF_KEY = "auditlake.ledger"
-"""The key of a commit's custom metadata that holds the leaf of its entry, in hexadecimal."""
-ENTRY_KEY = "auditlake.entry"
-"""The key of a commit's custom metadata that holds the ledger's entry itself, as text."""
 RECORD = "record"
 """The kind of a commit without files that only holds an entry of the ledger."""
 ENTRY = re.compile(r"\d{20}\.(json|checkpoint\.parquet)\Z")
@@ -68,21 +64,6 @@ def commit_metadata(layout: Layout, version: int) -> dict[str, Any] | None:
     """Return what auditlake recorded about a version; None if the commit is not ours, or its log entry is gone."""
     own = _commit_info(layout, version).get(METADATA_KEY)
     return own if isinstance(own, dict) else None
-
-
-def commit_leaf(layout: Layout, version: int) -> str | None:
-    """Return the leaf of the ledger entry that a version's commit names, in hexadecimal; None if it names none."""
-    leaf = _commit_info(layout, version).get(LEAF_KEY)
-    return leaf if isinstance(leaf, str) else None
-
-
-def commit_entry(layout: Layout, version: int) -> bytes | None:
-    """Return the entry of the ledger that a version's commit holds; None if it holds none."""
-    with suppress(OSError):
-        if ENTRY_KEY.encode() not in _read(layout, layout.commit(version)):
-            return None  # which spares reading all that it says of files
-    entry = _commit_info(layout, version).get(ENTRY_KEY)
-    return entry.encode() if isinstance(entry, str) else None
 
 
 def _commit_info(layout: Layout, version: int) -> dict[str, Any]:

@@ -127,5 +127,5 @@ def _begin(layout: Layout, config: LakeConfig, now: datetime, *, unsigned: bool)
     else:
         entry = begin_inside(layout, record, signed=not unsigned)
         create_table(layout, metadata, entry.data)
-        integrate(layout, nothing_counted(entry.settings), 0, lambda _: entry.data)
+        integrate(layout, nothing_counted(entry.settings), 0)
     sync_folder(layout.root)

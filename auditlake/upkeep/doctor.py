@@ -205,7 +205,7 @@ def _ledger(layout: Layout, log: DeltaLog) -> tuple[SignedCheckpoint | None, Tre
         public = layout.ledger / "key.pub"
         is_unsigned = not public.exists() and not checkpoint.signatures
         if is_unsigned or checkpoint.is_signed_by(read_text(public, within=layout.root, errors="replace")):
-            return checkpoint, read_tree(layout, checkpoint.size, log.after(checkpoint.version))
+            return checkpoint, read_tree(layout, checkpoint, log)
     return None, None
 
 
@@ -228,9 +228,8 @@ def _tiles(layout: Layout, tree: Tree) -> Iterator[Repair]:
     """Yield hashes of the tree that are not what follows from its entries."""
     for name, data in sorted(tile_files(tree.bundle).items()):
         path = layout.ledger / name
-        if name.startswith("tile/entries/") or (is_file(path, within=layout.root) and read_file(path) == data):
-            continue
-        yield Repair("rewrite", _name(layout, path), "it does not hold what follows from the entries")
+        if not (is_file(path, within=layout.root) and read_file(path) == data):
+            yield Repair("rewrite", _name(layout, path), "it does not hold what follows from the entries")
 
 
 def _strays(layout: Layout, tree: Tree, log: DeltaLog, now: datetime) -> Iterator[Repair]:

@@ -134,8 +134,9 @@ class _Check:
         if public_key is None and older is None and not log.leaves and not began:
             return self._no_ledger(log)
         newest, key = self._checkpoint(public_key)
-        tree = self._part_of("the ledger", read_tree, self._layout, newest.size, log.after(newest.version)) or Tree()
+        tree = self._part_of("the ledger", read_tree, self._layout, newest, log) or Tree()
         self._notices += self._part_of("the ledger", read_pending, self._layout, tree, newest, log) or []
+        self._notices += tree.notices
         self._problems += tree.problems
         self._part_of("the ledger", self._tree, tree, newest, log)
         keys = self._part_of("the keys", self._keys, tree, newest, key, public_key is not None) or (key,)

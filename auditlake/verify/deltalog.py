@@ -50,12 +50,12 @@ class DeltaLog:
         return [data for data in takewhile(lambda data: data is not None, following) if data is not None]
 
 
-def read_log(layout: Layout, since: int = 0) -> DeltaLog:
-    """Read every entry of the log from a version on; nothing in it makes this fail."""
+def read_log(layout: Layout) -> DeltaLog:
+    """Read every entry of the log from the first one on; nothing in it makes this fail."""
     log = DeltaLog()
     named = [path.name for path in layout.log.glob("*.json") if path.stem.isdecimal() and len(path.stem) == 20]
     log.newest = max((int(name[:20]) for name in named), default=-1)
-    for version in range(since, log.newest + 1):
+    for version in range(log.newest + 1):
         path = layout.commit(version)
         try:
             data = read_file(path, within=layout.root)

@@ -134,7 +134,7 @@ class Prover:
         except OSError as error:
             raise LedgerError(f"the lake has no checkpoint: {error.strerror}") from error
         checkpoint = read_checkpoint(self._note)
-        self._tree = read_tree(layout, checkpoint.size, log.after(checkpoint.version))
+        self._tree = read_tree(layout, checkpoint, log)
         self._above = levels(self._tree.hashes)
         if self._tree.problems or self._above[-1] != checkpoint.root:
             raise LedgerError("the ledger is damaged", hint="auditlake verify says where")

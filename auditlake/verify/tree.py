@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date
@@ -17,8 +17,8 @@ from auditlake.disk.layout import Layout, part_day_and_digest
 from auditlake.errors import LedgerError
 from auditlake.ledger.leaves import Part, batch_root
 from auditlake.ledger.merkle import HASH_SIZE, leaf_hash, root
-from auditlake.verify.checkpoints import Rotation, key_chain, read_checkpoint
-from auditlake.verify.deltalog import read_log
+from auditlake.verify.checkpoints import Rotation, SignedCheckpoint, key_chain, read_checkpoint
+from auditlake.verify.deltalog import DeltaLog, read_log
 from auditlake.verify.model import Problem
 
 _WIDTH = 256
@@ -48,6 +48,8 @@ class Tree:
     entries: list[LedgerEntry] = field(default_factory=list)
     pending: list[LedgerEntry] = field(default_factory=list)
     """Those that commits hold and the checkpoint does not count yet."""
+    notices: list[Problem] = field(default_factory=list)
+    """What of the tree a power cut took, and the next writer makes again."""
     uncounted: bytes | None = None
     """An entry behind those that are counted: its writer died."""
     problems: list[Problem] = field(default_factory=list)
@@ -115,8 +117,7 @@ def earlier_keys(layout: Layout) -> dict[str, int]:
         checkpoint = read_checkpoint(read_file(layout.ledger / "checkpoint", within=layout.root))
     except OSError as error:
         raise LedgerError(f"the lake has no checkpoint: {error.strerror}") from error
-    waiting = read_log(layout, since=checkpoint.version + 1).after(checkpoint.version)
-    tree = read_tree(layout, checkpoint.size, waiting)
+    tree = read_tree(layout, checkpoint, read_log(layout))
     rotations = tree.rotations
     _, what = key_chain(rotations, tree.first_key)
     if tree.problems or what or root(tree.hashes) != checkpoint.root:
@@ -124,24 +125,30 @@ def earlier_keys(layout: Layout) -> dict[str, int]:
     return {each.old: each.index for each in rotations}
 
 
-def read_tree(layout: Layout, size: int, waiting: Sequence[bytes]) -> Tree:
+def read_tree(layout: Layout, checkpoint: SignedCheckpoint, log: DeltaLog) -> Tree:
     """Read as many entries as a checkpoint counts, and compare every file of the tree with them.
 
     Args:
         layout: The lake.
-        size: How many entries the checkpoint counts.
-        waiting: Entries that commits hold and that it does not count: a writer may have put some into the tree.
+        checkpoint: The newest one.
+        log: The log, whose commits may hold entries: also some that it does not count, of which a writer may have put
+            some into the tree.
     """
-    tree = Tree()
+    tree, size = Tree(), checkpoint.size
     ledger = layout.ledger
     files = {path.relative_to(ledger).as_posix(): path for path in _files(ledger / "tile")}
-    for tile in range(-(-size // _WIDTH)):
-        width = min(size - tile * _WIDTH, _WIDTH)
-        _read_bundle(layout, tree, files, tile, width)
+    first, lost = checkpoint.version + 1 - size, set[str]()
+    for tile in range(size // _WIDTH + 1):
+        width, begin = min(size - tile * _WIDTH, _WIDTH), first + tile * _WIDTH
+        if log.entries.get(begin) is not None:
+            lost |= {_tile("entries", tile, _WIDTH), _tile(0, tile, _WIDTH)}
+        if width:
+            held = [data for each in range(begin, begin + width) if (data := log.entries.get(each)) is not None]
+            _read_bundle(layout, tree, files, tile, held if len(held) == width < _WIDTH else [], width)
     more = files.get(_tile("entries", size // _WIDTH, size % _WIDTH + 1))
     if more is not None and len(longer := _split(read_file(more, within=layout.root)) or []) == size % _WIDTH + 1:
         tree.uncounted = longer[-1]
-    _compare(layout, tree, files, size, waiting)
+    _compare(layout, tree, files, size, log.after(checkpoint.version), lost)
     for index, data in enumerate(tree.bundle):
         try:
             tree.entries.append(read_entry(layout, index, data))
@@ -240,11 +247,15 @@ def _tile(kind: int | str, index: int, width: int) -> str:
     return f"tile/{kind}/{name}" + (f".p/{width}" if width < _WIDTH else "")
 
 
-def _read_bundle(layout: Layout, tree: Tree, files: Mapping[str, Path], tile: int, width: int) -> None:
+def _read_bundle(
+    layout: Layout, tree: Tree, files: Mapping[str, Path], tile: int, held: Sequence[bytes], width: int
+) -> None:
     name = _tile("entries", tile, width)
     path = files.get(name)
     entries = _split(read_file(path, within=layout.root)) if path else None
-    if path is None:
+    if held and (entries is None or len(entries) < width):
+        entries = [*held]
+    elif path is None:
         tree.problems.append(Problem(f"ledger/{name}", "is not there"))
     elif entries is None or len(entries) < width:
         tree.problems.append(Problem(f"ledger/{name}", "is damaged: it does not hold whole entries"))
@@ -287,19 +298,29 @@ def _names(size: int) -> set[str]:
     }
 
 
-def _compare(layout: Layout, tree: Tree, files: Mapping[str, Path], size: int, waiting: Sequence[bytes]) -> None:
-    """Every file of the tree is as it follows from the entries."""
+def _compare(
+    layout: Layout, tree: Tree, files: Mapping[str, Path], size: int, waiting: Sequence[bytes], lost: Collection[str]
+) -> None:
+    """Every file of the tree is as it follows from the entries, but for partial tiles that a power cut may take."""
     if len(tree.bundle) < size:
         return  # said already
     more = waiting or ([] if tree.uncounted is None else [tree.uncounted])
     expected = tile_files([*tree.bundle, *more])
+
+    def is_lost(name: str, data: bytes, right: bytes) -> bool:
+        stem, partial, _ = name.partition(".p/")
+        return bool(partial) and stem in lost and right.startswith(data)
+
     for name in _names(size) - files.keys():
-        tree.problems.append(Problem(f"ledger/{name}", "is not there"))
+        where = Problem(f"ledger/{name}", "is not there")
+        (tree.notices if is_lost(name, b"", b"") else tree.problems).append(where)
     for name, path in files.items():
         right = expected.get(name) or _shorter(name, expected)
         with suppress(FileNotFoundError):  # a writer has tidied it away meanwhile
-            if right is None or read_file(path, within=layout.root) != right:
-                tree.problems.append(Problem(f"ledger/{name}", "does not hold what follows from the entries"))
+            if right is None or (data := read_file(path, within=layout.root)) != right:
+                where = Problem(f"ledger/{name}", "does not hold what follows from the entries")
+                is_torn = right is not None and is_lost(name, data, right)
+                (tree.notices if is_torn else tree.problems).append(where)
 
 
 def _shorter(name: str, expected: Mapping[str, bytes]) -> bytes | None:

@@ -12,7 +12,7 @@ from pyarrow.parquet import ParquetFile
 
 from auditlake import AuditLake
 from auditlake.ledger import book, merkle
-from auditlake.store.deltalog import LEAF_KEY, commit_entry, commit_leaf
+from auditlake.ledger.held import LEAF_KEY, commit_entry, commit_leaf
 from tests.ledger import oracle
 
 

@@ -17,10 +17,11 @@ from auditlake import AuditLake
 from auditlake.disk.layout import Layout
 from auditlake.errors import LakeFormatError, LedgerError
 from auditlake.ledger import book
+from auditlake.ledger.held import commit_entry
 from auditlake.ledger.note import Signer
 from auditlake.ledger.tiles import Tiles
 from auditlake.store import commit, turn
-from auditlake.store.deltalog import commit_entry, is_newest
+from auditlake.store.deltalog import is_newest
 from auditlake.verify.prove import verify_proof
 from tests.lakes import entries_in_commits, lakes_of_format
 from tests.ledger.lakes import check_ledger, entries, says_its_format
@@ -215,6 +216,60 @@ def test_checkpoints_of_the_log_are_recorded(lake: AuditLake, template: Path, mo
     assert [each.where for each in checked(lake).notices] == [f"events/_delta_log/{unrecorded}"]
 
 
+@pytest.mark.parametrize("left", mostly([None, 0, 40], always=[0]))
+def test_a_tail_that_a_power_cut_took(left: int | None, lake: AuditLake, template: Path) -> None:
+    """Partial tiles are not synced, since commits hold their entries: they are read there, and written again."""
+    edit_policy(lake)
+    lake.ingest(template / "1.jsonl")
+    before, kept = entries(lake), lake.ledger.checkpoint()
+    torn = [path for path in lake.layout.ledger.rglob("*.p/*") if path.is_file()]
+    assert sorted(path.relative_to(lake.layout.root).as_posix() for path in torn) == [
+        "ledger/tile/0/000.p/4", "ledger/tile/entries/000.p/4",
+    ]  # fmt: skip
+    for path in torn:
+        cut(path, left)
+
+    assert entries(lake) == before
+    report = checked(lake, checkpoint=kept)
+    assert report.problems == ()
+    assert sorted(each.where for each in report.notices) == ["ledger/tile/0/000.p/4", "ledger/tile/entries/000.p/4"]
+    assert lake.ledger.prove(ids(lake)[0])
+    lake.ingest(write_events(lake.layout.root / "more.jsonl", range(20, 24)))
+    check_ledger(lake)
+    assert (checked(lake, checkpoint=kept).problems, checked(lake).notices) == ((), ())
+
+
+def cut(path: Path, left: int | None) -> None:
+    """Leave so many bytes of a file; None lets it go."""
+    if left is None:
+        path.unlink()
+    else:
+        path.write_bytes(path.read_bytes()[:left])
+
+
+def test_tiles_with_other_bytes(lake: AuditLake) -> None:
+    """What is not the beginning of a partial tile was not left by a power cut."""
+    for path in lake.layout.ledger.rglob("*.p/*"):
+        before = path.read_bytes()
+        path.write_bytes(b"x" + before[1:])
+        assert not checked(lake).ok
+        path.write_bytes(before)
+    assert checked(lake).ok
+
+
+@pytest.mark.soak
+def test_a_tile_with_entries_that_lie_beside(old: AuditLake, template: Path) -> None:
+    """It is whole before its checkpoint, since nothing else has those entries."""
+    old.ledger.upgrade()
+    old.ingest(template / "1.jsonl")
+    (lost,) = old.layout.ledger.glob("tile/entries/*.p/*")
+    lost.unlink()
+
+    assert [each.where for each in checked(old).problems if "tile" in each.where]
+    with pytest.raises(LedgerError, match="has no tile"):
+        old.ingest(write_events(old.layout.root / "more.jsonl", range(20, 24)))
+
+
 def test_another_program(lake: AuditLake, template: Path) -> None:
     """A commit of another program gets an entry that says so, a verification names it, and the places stay."""
     lake.layout.commit(2).write_text('{"commitInfo":{"operation":"OPTIMIZE"}}\n')
@@ -222,6 +277,11 @@ def test_another_program(lake: AuditLake, template: Path) -> None:
 
     assert kinds(lake) == [("begin", 0), ("append", 1), ("foreign", 2), ("append", 3)]
     assert entries(lake)[2].policies == entries(lake)[1].policies
+    before = entries(lake)
+    for path in lake.layout.ledger.glob("tile/*/*.p/*"):
+        path.unlink()
+    assert entries(lake) == before
+    lake.ledger.rotate_key()
     assert [str(each) for each in checked(lake).problems] == [
         "version 2: is unknown to the ledger: another program made it"
     ]
@@ -287,6 +347,7 @@ def test_a_ledger_removed(lake: AuditLake, template: Path) -> None:
     assert not checked(lake).ok
 
 
+@pytest.mark.soak
 def test_rules_changed_while_a_commit_is_prepared(
     lake: AuditLake, template: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

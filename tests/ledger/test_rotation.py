@@ -13,9 +13,9 @@ from auditlake import AuditLake
 from auditlake.errors import LedgerError
 from auditlake.ledger import book, keys
 from auditlake.ledger.entry import Record
+from auditlake.ledger.held import commit_leaf
 from auditlake.ledger.note import Checkpoint, Signer, new_signer, sign
 from auditlake.ledger.rules import read_rules
-from auditlake.store.deltalog import commit_leaf
 from auditlake.verify.prove import verify_proof
 from tests.lakes import create, of_format_1
 from tests.ledger.lakes import check_ledger, entries

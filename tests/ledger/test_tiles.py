@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -162,6 +163,33 @@ def test_damage_is_told(drawn: st.DataObject, tmp_path_factory: pytest.TempPathF
     except LedgerError:
         return
     assert not whole or found != again or b"".join(parts) != leaves(256)
+
+
+def test_partial_tiles_need_not_be_synced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of entries that lie elsewhere too, whole tiles and what is above them are synced, and partial tiles are not."""
+    lazy: list[str] = []
+
+    def write(path: Path, content: bytes, *, synced: bool) -> None:
+        assert not synced
+        lazy.append(path.parent.relative_to(tmp_path).as_posix())
+        path.write_bytes(content)
+
+    monkeypatch.setattr("auditlake.disk.durable.os.fsync", lambda _: None)
+    monkeypatch.setattr("auditlake.ledger.tiles.write_whole", write)
+    tiles = Tiles(
+        Disk(tmp_path.parent), tmp_path.name, lambda tile, width: [data(tile * 256 + i) for i in range(width)]
+    )
+    for i in range(258):
+        tiles.put_entry(i, data(i), synced=False)
+        tiles.put_hash(i, merkle.leaf_hash(data(i)), synced=False)
+
+    assert Counter(lazy) == {
+        "tile/entries/000.p": 255, "tile/0/000.p": 255, "tile/entries/001.p": 2, "tile/0/001.p": 2,
+    }  # fmt: skip
+    for path in tmp_path.rglob("*.p/2"):
+        path.unlink()
+    assert tiles.root(258) == merkle.root(leaves(258))
+    assert tiles.entry(257) == data(257)
 
 
 def test_long_entries(tmp_path: Path) -> None:

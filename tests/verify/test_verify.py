@@ -12,7 +12,8 @@ import pytest
 from auditlake import AuditLake
 from auditlake.disk.layout import Layout
 from auditlake.ledger.book import checkpoint_path
-from auditlake.store.deltalog import commit_entry
+from auditlake.ledger.held import commit_entry
+from auditlake.verify.checkpoints import read_checkpoint
 from auditlake.verify.deltalog import DeltaLog
 from auditlake.verify.model import VerifyReport
 from auditlake.verify.tree import days_added, read_tree
@@ -43,7 +44,8 @@ def test_nothing_is_wrong(full: bool, lake: AuditLake) -> None:
 
 def test_from_which_entry_on_days_are_read(lake: AuditLake) -> None:
     """A number that the ledger does not reach, which only a false journal has, lets all days be read."""
-    entries = read_tree(lake.layout, checked(lake).size, ()).entries
+    newest = read_checkpoint(checkpoint_path(lake.layout).read_bytes())
+    entries = read_tree(lake.layout, newest, DeltaLog()).entries
     whole = days_added(entries, 0)
 
     assert whole > days_added(entries, len(entries)) == frozenset()
