@@ -38,6 +38,11 @@ def pytest_collection() -> Generator[None, object, object]:
         gc.enable()
 
 
+def pytest_unconfigure() -> None:
+    """Let what stayed to the end go as usual: libraries look for what was forgotten."""
+    gc.unfreeze()
+
+
 _NUMBERS = count()
 
 

@@ -212,7 +212,9 @@ def test_no_server() -> None:
 
 def test_what_is_no_server(monkeypatch: pytest.MonkeyPatch) -> None:
     """Something that listens and speaks no Spark Connect is told in words, after a few tries instead of ten minutes."""
-    sessions = pytest.importorskip("pyspark.sql.connect.session", reason="pyspark-client is not installed").SparkSession
+    with engine._main_of_file():
+        why = "pyspark-client is not installed"
+        sessions = pytest.importorskip("pyspark.sql.connect.session", reason=why).SparkSession
     monkeypatch.setattr(engine, "_RETRIES", 0)
     monkeypatch.setattr(sessions, "_default_session", None)
     monkeypatch.setattr(sessions, "_active_session", local())
