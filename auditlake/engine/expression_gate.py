@@ -22,6 +22,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from auditlake.engine import parse_tree
+from auditlake.engine.characters import check_characters
 from auditlake.engine.parse_tree import Node, bare, walk
 from auditlake.engine.probe import ConditionError, check_runs
 from auditlake.engine.sql_text import identifier
@@ -117,23 +118,6 @@ _UNSTEADY = _names("""
 _ARROW_HINT = "-> binds more loosely than ->>, = and AND; put it in parentheses, as in (details -> '$.a')"
 
 
-_LEXEME = re.compile(
-    r"""(?P<literal>'(?:[^']|'')*')|(?P<name>"(?:[^"]|"")*")|(?P<comment>--|/\*)
-    |(?P<prefix>(?<![A-Za-z0-9_])(?:[EeXxBbNn]|[Uu]&)'(?=[^']|''))|(?P<open>[(\[])|(?P<close>[)\]])
-    |(?P<quote>['"])|(?P<parameter>[$?\#])|(?P<other>[;`\\{}]|[^\x00-\x7f])""",
-    re.VERBOSE,
-)
-UNSEEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-"""A character that a reader would not see, which no expression may have."""
-_LEXICAL = {
-    "comment": "a comment is not allowed in {1}",
-    "prefix": "write a string as '…', without a letter before it",
-    "quote": "a string that begins here has no end",
-    "parameter": "a parameter ({0}) is not allowed; write the value",
-    "other": "{0!r} is not allowed outside a string",
-}
-
-
 @dataclass(frozen=True, slots=True)
 class Expression:
     """An expression that has passed the gates."""
@@ -206,7 +190,11 @@ class ExpressionGate:
 
         nodes: dict[str, Node] = {}
         with suppress(duckdb.Error, ConditionError):
-            sound = [text for text in texts if self._has_characters(text)]
+            sound = list[str]()
+            for text in texts:
+                with suppress(ConditionError):
+                    self._check_characters(text)
+                    sound.append(text)
             trees = parse_tree.parse_all(self._connection, [_PREFIX + text for text in sound])
             for text, tree in zip(sound, trees, strict=True):
                 with suppress(ConditionError, RecursionError):
@@ -217,14 +205,6 @@ class ExpressionGate:
                 bound = cursor.execute(f"select ({'), ('.join(spellings)}) from (select {row} limit 0)").description
             found = zip(nodes.items(), spellings, bound, strict=True)
             self._ahead = {text: Expression(node, spelling, str(kind[1])) for (text, node), spelling, kind in found}
-
-    def _has_characters(self, text: str) -> bool:
-        """Return whether a text has no character that :meth:`check` refuses."""
-        try:
-            self._check_characters(text)
-        except ConditionError:
-            return False
-        return True
 
     def check(self, text: str, *, tried: bool = True, kind: str = "") -> Expression:
         """Check an expression.
@@ -271,26 +251,7 @@ class ExpressionGate:
     # 1. Characters
 
     def _check_characters(self, text: str) -> None:
-        """Refuse what no condition needs and what hides something from the reader."""
-        if len(text) > self._longest:
-            raise _error(None, f"{self._a} has at most {self._longest:,} characters, got {len(text):,}")
-        if not text.strip():
-            raise _error(None, f"the {self._what} is empty")
-        if unseen := UNSEEN.search(text):
-            raise _error(unseen.start(), f"the invisible character U+{ord(unseen[0]):04X} is not allowed")
-        opened: list[tuple[str, int]] = []
-        for lexeme in _LEXEME.finditer(text):
-            kind = lexeme.lastgroup or ""
-            if kind in _LEXICAL:
-                raise _error(lexeme.start(), _LEXICAL[kind].format(lexeme[0], self._a))
-            if kind == "open":
-                opened.append((lexeme[0], lexeme.start()))
-                if len(opened) > 2 * _MAX_DEPTH:
-                    raise _error(lexeme.start(), f"brackets are nested more than {2 * _MAX_DEPTH} deep")
-            elif kind == "close" and (not opened or opened.pop()[0] + lexeme[0] not in ("()", "[]")):
-                raise _error(lexeme.start(), f"{lexeme[0]!r} closes nothing")
-        if opened:
-            raise _error(opened[-1][1], f"{opened[-1][0]!r} is never closed")
+        check_characters(text, what=self._what, longest=self._longest, deepest=2 * _MAX_DEPTH)
 
     # 2. DuckDB's parser
 

@@ -285,13 +285,21 @@ class Tables:
 
         return frozenset(filter(self._sight.masking.hides_expression, expressions_of(policy)))
 
+    def _tells_values(self, policy: Policy) -> bool:
+        """Return whether what a policy measures is made of values that the principal may not see."""
+        from auditlake.policies.kinds import measure_of
+
+        kind = measure_of(policy)
+        return kind.is_of_values and self._sight.masking.hides(kind.expressions(policy))
+
     def _findings(self) -> Iterator[Row]:
         for report, policy in zip(self._reports, self._loaded, strict=True):
             findings = [
                 {
                     "policy_id": report.policy_id, "kind": each.kind, "event_type": each.event_type,
                     "started": each.start, "ended": each.end,
-                    **{name: each.measures.get(name) for name in _MEASURES}, "peak": _double(each.peak),
+                    **{name: each.measures.get(name) for name in _MEASURES},
+                    "peak": None if self._tells_values(policy) else _double(each.peak),
                     **self._whose(policy, each), **self._accepted(each.accepted),
                 }
                 for each in report.violations
@@ -306,13 +314,14 @@ class Tables:
 
         masking, group = self._sight.masking, finding.group or {}
         hidden = self._hidden(policy).difference(filter(None, [policy.where, policy.scope]))
-        if not masking.hides(group) and (finding.peak is None or not hidden):
+        is_told = finding.peak is None or not (hidden or self._tells_values(policy))
+        if is_told and not masking.hides(group):
             values = json.dumps(dict(group), ensure_ascii=False) if group else None
             return {"finding_id": finding.id, "group_values": values, "message": finding.message}
         names = _named(policy, hidden)
         masked = {names.get(name, name): value for name, value in masking.shown_group(group).items()}
-        unsaid = hidden.intersection(measure_of(policy).expressions(policy))
-        message = _HIDDEN if unsaid else measure_of(policy).told(policy, masked, finding.peak or 0, finding.evidence)
+        is_unsaid = hidden.intersection(measure_of(policy).expressions(policy)) or self._tells_values(policy)
+        message = _HIDDEN if is_unsaid else measure_of(policy).told(policy, masked, finding.peak or 0, finding.evidence)
         return {
             "finding_id": masking.shown_id(finding.id),
             "group_values": json.dumps(masked, ensure_ascii=False) if masked else None,

@@ -15,7 +15,7 @@ from sigma import conditions as tree
 from sigma import types
 from sigma.exceptions import SigmaError
 
-from auditlake.engine.expression_gate import UNSEEN
+from auditlake.engine.characters import UNSEEN
 from auditlake.engine.sql_text import literal
 from auditlake.sigma.logic import ALWAYS, Comparison, Condition, Not, every, some
 from auditlake.sigma.logsources import Fields, Spot

@@ -436,3 +436,14 @@ def test_an_id_confirms_no_guess(tmp_path: Path) -> None:
     assert found["erika"] == guessed
     assert found["somebody"] == found["hashed"] == names.keyed(guessed)
     assert found["cut"] == names.keyed(guessed)[:12]
+
+
+@pytest.mark.parametrize("asked", ["sum: resource", "average: cast(resource as int)"])
+def test_a_sum_of_hidden_values(tmp_path: Path, asked: str) -> None:
+    """Of one event the sum is the very value: neither the peak nor the message tells it."""
+    lake = judged_lake(tmp_path)
+    lake.layout.policy("failures").write_text(f"{POLICY}{asked}\n")
+    lake.ingest([auditlake.AuditEvent("auth_failure", NOW - timedelta(hours=1), user_id="u9", resource="4711")])
+    (lake.layout.root / "auditor.yaml").write_text("principals: {hide: {columns: {resource: hide}}}")
+    with session(lake, principal="hide") as opened:
+        assert opened.sql("select peak, message from findings").fetchall() == [(None, "(hidden)")]

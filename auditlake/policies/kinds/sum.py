@@ -36,6 +36,7 @@ class SumKind(ThresholdKind):
     asked_by = "sum"
     default_threshold = None
     counts_intervals = False
+    is_of_values = True
     title = "Sums"
     meaning = "The sum of the numbers"
     is_average = False

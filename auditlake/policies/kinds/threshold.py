@@ -138,6 +138,8 @@ class ThresholdKind(Kind):
     """The name of its section on a page."""
     meaning = "The number of counted events"
     """What it is, to be followed by the window."""
+    is_of_values = False
+    """Whether it is made of values of events, so that of a single one it is that value."""
     has_steps = False
     """Whether it looks only at events of some step."""
     is_tallied = False
