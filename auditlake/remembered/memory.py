@@ -42,7 +42,7 @@ from auditlake.policies.question import Question, earlier
 from auditlake.policies.sieve import Sieve, sieve
 from auditlake.remembered.asks import EPISODES, FORM, Ask, asks_of, nothing
 from auditlake.remembered.files import OF_ALL, DayFiles, Entries, Entry, Remembered, question_digest, read, write
-from auditlake.store.file_types import type_counts
+from auditlake.store.file_types import type_names
 from auditlake.store.model import Snapshot
 from auditlake.store.narrowed import Chooser
 from auditlake.store.snapshot import file_paths
@@ -458,14 +458,14 @@ class LakeMemory:
             self._opened.show(lambda _: paths)
         else:
             chosen = Chooser(
-                self._layout, self._snapshot.version, files, is_whole=True, counts=lambda: self._types_of_files
+                self._layout, self._snapshot.version, files, is_whole=True, types=lambda: self._types_of_files
             )  # fmt: skip
             self._opened.show(chosen)
         return self._opened
 
     @cached_property
-    def _types_of_files(self) -> Mapping[str, Mapping[str, int]]:
-        return type_counts(self._layout, self._snapshot.version)
+    def _types_of_files(self) -> Mapping[str, frozenset[str]]:
+        return type_names(self._layout, self._snapshot.version)
 
 
 def _digest(query: CompiledQuery) -> str:

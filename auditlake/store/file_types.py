@@ -64,18 +64,13 @@ def file_types(
 
 def type_names(layout: Layout, version: int) -> dict[str, frozenset[str]]:
     """Return the event types in files of a version, as :func:`file_types` does; files with the same share one set."""
-    return names_of(type_counts(layout, version))
-
-
-def type_counts(layout: Layout, version: int) -> dict[str, Mapping[str, int]]:
-    """Return how many events of each type are in files of a version, as :func:`file_types` does."""
-    return _said(layout, version, lambda types: types)
-
-
-def names_of(counts: Mapping[str, Mapping[str, int]]) -> dict[str, frozenset[str]]:
-    """Return the types that are counted in files; files with the same share one set."""
     sets: dict[frozenset[str], frozenset[str]] = {}
-    return {path: sets.setdefault(found := frozenset(types), found) for path, types in counts.items()}
+
+    def names(types: Mapping[str, int]) -> frozenset[str]:
+        found = frozenset(types)
+        return sets.setdefault(found, found)
+
+    return _said(layout, version, names)
 
 
 def _said(

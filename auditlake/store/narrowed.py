@@ -7,13 +7,14 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cache, cached_property, partial
+from itertools import chain
 from pathlib import Path
 
 from auditlake.disk.layout import Layout, part_day_and_digest
 from auditlake.engine.narrowing import Asked
 from auditlake.engine.summed import DAY_US
 from auditlake.events.times import EPOCH, micros
-from auditlake.store.file_types import names_of, type_counts, type_names
+from auditlake.store.file_types import file_types, type_names
 from auditlake.store.files import Files
 from auditlake.store.model import DataFile
 
@@ -42,25 +43,22 @@ class Chooser:
         version: The version of the table whose log says which types are in them; it is asked when it matters first.
         files: The files, as :func:`auditlake.store.snapshot.readable` has seen that they are there.
         is_whole: As for :func:`files_for`.
-        counts: Returns what the log says of types, where several choosers share that.
+        types: Returns what the log says of types, where several choosers share that.
     """
 
     def __init__(
         self, layout: Layout, version: int, files: Sequence[DataFile], *, is_whole: bool,
-        counts: Callable[[], Mapping[str, Mapping[str, int]]] | None = None,
+        types: Callable[[], Mapping[str, frozenset[str]]] | None = None,
     ) -> None:  # fmt: skip
         self._untyped, self._is_whole = _contents({}, files), is_whole
         self._path = cache(layout.events.__truediv__)  # to make one takes longer than to find out that it matters
-        self._read_counts = counts or partial(type_counts, layout, version)
+        self._types = types or partial(type_names, layout, version)
+        self._counts_of = partial(file_types, layout, version)
         self._found = cache(self._find)  # a script asks the same in most of its statements
 
     @cached_property
-    def _counts(self) -> Mapping[str, Mapping[str, int]]:
-        return self._read_counts()
-
-    @cached_property
     def _typed(self) -> Contents:
-        return replace(self._untyped, types=[*map(names_of(self._counts).get, self._untyped.paths)])
+        return replace(self._untyped, types=[*map(self._types().get, self._untyped.paths)])
 
     def __call__(self, asked: Sequence[Asked] | None) -> list[Path]:
         """Return the paths of those files that matter to what is asked; of all of them if that is None."""
@@ -95,11 +93,15 @@ class Chooser:
                 return {}, self._paths(places)
             days[(named[0] - EPOCH.date()).days].append(place)
         cut = {micros(at) // DAY_US for at in (as_of, *others) if (micros(at) + 1) % DAY_US}
-        told = {
-            day: sum((Counter(self._counts[files.paths[place]]) for place in own), Counter[str]())
-            for day, own in days.items()
+        alike = {
+            day: [files.paths[place] for place in own] for day, own in days.items()
             if day not in cut and all((held := files.types[place]) is not None and held <= wanted for place in own)
-        }
+        }  # fmt: skip
+        known = self._counts_of(only={*chain.from_iterable(alike.values())}) if alike else {}
+        told = {
+            day: sum((Counter(dict(known[path])) for path in paths), Counter[str]())
+            for day, paths in alike.items() if known.keys() >= {*paths}
+        }  # fmt: skip
         has = [[day for day, counts in told.items() if counts[name]] for name in wanted]
         ends = {end(own) for own in has if own for end in (min, max)}
         told = {day: counts for day, counts in told.items() if day not in ends}
