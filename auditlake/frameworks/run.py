@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import chain
+from typing import TYPE_CHECKING
 
 from auditlake.context import LakeContext
 from auditlake.events.times import as_instant_or_none
@@ -17,7 +18,6 @@ from auditlake.frameworks.controls import own_policies
 from auditlake.frameworks.facts import Facts
 from auditlake.frameworks.framework import Framework
 from auditlake.frameworks.judge import judge
-from auditlake.frameworks.lake_facts import Reading, asked_by, hold_then
 from auditlake.frameworks.model import Evidence, Extent
 from auditlake.frameworks.records.model import Case
 from auditlake.packs.check import undecided
@@ -33,6 +33,9 @@ from auditlake.reports.model import Query
 from auditlake.reports.run import Judged, Judging, judging
 from auditlake.runs.due import schedules_between
 from auditlake.runs.journal import counting
+
+if TYPE_CHECKING:
+    from auditlake.frameworks.lake_facts import Reading
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,10 +140,13 @@ class _Run:
 
     def judge(self, asked: Sequence[tuple[Policy, Question]]) -> tuple[ComplianceReport, ...]:
         """Return reports of policies; what they ask alike is counted together with what the packs ask of all events."""
-        packs = [self._packs.get(each) for each in self._pack_ids if each not in self._packs.faults]
-        everything = Everything(self._question, asked_by(packs).columns)
-        alike = shared(self._engine, asked, everything=everything, summaries=self._lake.summaries)
-        self._alike = alike or self._alike
+        alike = None
+        if packs := [self._packs.get(each) for each in self._pack_ids if each not in self._packs.faults]:
+            from auditlake.frameworks.lake_facts import asked_by  # which plans retention: most lakes do without
+
+            everything = Everything(self._question, asked_by(packs).columns)
+            alike = shared(self._engine, asked, everything=everything, summaries=self._lake.summaries)
+            self._alike = alike or self._alike
         return self._lake.judge(asked, self._request.listen, alike=alike)
 
     def frameworks(
@@ -153,6 +159,8 @@ class _Run:
         cases = [self._case(pack) for each, pack in chosen.items() if each not in faults]
         if not cases:
             return (), faults
+        from auditlake.frameworks.lake_facts import Reading, asked_by
+
         made = self._reports(cases, reports)
         reading = Reading(
             self._context, self._lake.engine, self._lake.snapshot, self._question, self._holds, alike=self._alike,
@@ -204,6 +212,8 @@ class _Run:
         return chosen.places if chosen else {}
 
     def _evidence(self, pack: Pack, reading: Reading, queries: tuple[Query, ...]) -> Evidence:
+        from auditlake.frameworks.lake_facts import hold_then
+
         lake = self._lake
         files = self._packs.files
         return Evidence(

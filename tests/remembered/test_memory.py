@@ -507,6 +507,15 @@ def test_nothing_is_asked_about_silent_days(tmp_path: Path, monkeypatch: pytest.
     assert said(lake) == said(lake, cache=False) != plain
 
 
+def test_a_run_without_packs_counts_nothing_for_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a lake has no packs, a run makes the reports that days alone give."""
+    lake, _ = lived(tmp_path)
+    plain = [each.json() for each in lake.reports(cache=False)]
+    monkeypatch.setattr("auditlake.frameworks.run.shared", None)
+    with lake.frameworks.judged([], []) as made:
+        assert ([each.json() for each in made.judged.reports], made.frameworks) == (plain, ())
+
+
 @pytest.mark.parametrize("types", ["[login, logout]", "[data_breach]"], ids=["events", "silent"])
 @pytest.mark.parametrize("keys", [
     "where: details ->> '$..a' = 'x'", "scope: details ->> '$..a' = 'x'", "group_by: [\"details ->> '$..a'\"]",
