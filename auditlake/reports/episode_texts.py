@@ -44,9 +44,10 @@ class EpisodeTexts:
         groups = [episodes.group(number) for number in range(len(episodes.groups))]
         canonical = [canonical_group(each) for each in groups]
         self._canonical = _texts([each or None for each in canonical])
-        self._group_json = _texts([compact(dict(each or {})) for each in groups])
-        # The array that an id is made of, up to the start.
-        self._id_head = _texts([f"{compact([policy_id, episodes.kind, each, ''])[:-1]}," for each in canonical])
+        # The array that an id is made of, up to the start, and a line up to it, from the id on.
+        self._id_head = _texts([f'{compact([policy_id, episodes.kind, each, ""])[:-1]},"' for each in canonical])
+        kind, shown = compact(episodes.kind), [compact(dict(each or {})) for each in groups]
+        self._line_head = _texts([f'","kind":{kind},"group":{each},"start":"' for each in shown])
         peaks = _whole(episodes.table["peak"]).dictionary_encode()
         number = max(len(peaks.dictionary), 1)
         pairs = pa.array(episodes.codes.astype(np.int64) * number + peaks.indices.to_numpy()).dictionary_encode()
@@ -58,7 +59,8 @@ class EpisodeTexts:
             for row in table_rows(episodes.table.slice(0, 1))
             for pair in pairs.dictionary.to_pylist()
         ]
-        self._messages, self._message_json = _texts(messages), _texts([*map(compact, messages)])
+        self._messages = _texts(messages)
+        self._line_tail = _texts([f'Z","message":{compact(each)}}}' for each in messages])
 
     def __enter__(self) -> Self:
         return self
@@ -79,9 +81,9 @@ class EpisodeTexts:
         columns = {name: _whole(table[name]) for name in table.column_names}
         which = self._which.slice(begin, end - begin)
         texts = {
-            "id_head": self._id_head.take(codes), "group_json": self._group_json.take(codes),
-            "message_json": self._message_json.take(which),
-            "kind_json": pa.repeat(compact(self.episodes.kind), len(codes)),
+            "id_head": self._id_head.take(codes), "line_head": self._line_head.take(codes),
+            "line_tail": self._line_tail.take(which), "started": _printed(columns["start"]),
+            "ended": _printed(columns["end"]), "peaked": _printed(columns["peak_at"]),
         }  # fmt: skip
         self._connection.register("some_episodes", pa.table(columns | texts))
         made = self._connection.sql(self._statement).to_arrow_table()
@@ -94,6 +96,15 @@ def _texts(values: Sequence[str | None]) -> pa.Array:
     import pyarrow as pa
 
     return pa.array(values, pa.string())
+
+
+def _printed(instants: pa.Array) -> pa.Array:
+    """Return instants as a report has them, without their Z: in half the time that DuckDB takes."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    printed = instants.cast(pa.int64()).cast(pa.timestamp("us")).cast(pa.string())
+    return pc.binary_replace_slice(printed, 10, 11, "T")
 
 
 def _whole(column: pa.ChunkedArray) -> pa.Array:

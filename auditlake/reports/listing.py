@@ -27,9 +27,10 @@ if TYPE_CHECKING:
 _WHOLE = 1 << 63
 """Peaks from here on, and those with decimals, make the column of peaks one of doubles."""
 _LARGEST = 100
-_ROWS = 10_000
-_AT_ONCE = 4 * _ROWS
-"""Of episodes that are kept as columns."""
+_ROWS = 40_000
+"""How many are written at once, a row group, and read."""
+_REPEATED = ("kind", "event_type", "group", "peak", "message")
+"""The columns that have some values often: ids and instants are not looked up among those that came before."""
 _TAKEN = ("accepted_entry", "accepted_until", "accepted_owner")
 _NAMED = 32
 """Hex digits of the digest in the file's name."""
@@ -61,11 +62,10 @@ def whole_list(policy_id: str, findings: Sequence[Finding], listed: int) -> Whol
     import pyarrow.parquet as pq
 
     digest, file, schema = hashlib.sha256(), io.BytesIO(), _schema(findings)
-    with pq.ParquetWriter(file, schema, compression="zstd") as writer:
+    with pq.ParquetWriter(file, schema, compression="zstd", use_dictionary=[*_REPEATED, *_TAKEN]) as writer:
         for batch, lines in _batches(policy_id, findings, schema):
             digest.update(lines)
-            for at in range(0, len(batch), _ROWS):
-                writer.write_batch(batch.slice(at, _ROWS))
+            writer.write_batch(batch)
     data = file.getvalue()
     own = hashlib.sha256(data).hexdigest()
     summary = {
@@ -92,10 +92,10 @@ def _batches(
         return
     episodes = findings.many
     with EpisodeTexts(policy_id, episodes) as texts:
-        for at in range(0, len(findings), _AT_ONCE):
+        for at in range(0, len(findings), _ROWS):
             own = [
                 _of_episodes(texts, own.start, own.stop, schema) if piece is episodes else _made(piece[own], schema)
-                for piece, own in findings.within(at, at + _AT_ONCE)
+                for piece, own in findings.within(at, at + _ROWS)
             ]
             rows = pa.Table.from_batches([rows for rows, _ in own]).combine_chunks()
             yield rows.to_batches()[0], b"".join(lines for _, lines in own)

@@ -33,12 +33,35 @@ where change & 1 = 0;
 -- name: runs($alert_threshold)
 -- Step 4: from where to where the count is at the threshold or above, with the highest count and where it is first
 -- reached. The n-th run begins at the n-th rise to the threshold and ends at the n-th fall below it. Runs that touch are
--- one episode: a moment is judged after all that happens in it.
+-- one episode: a moment is judged after all that happens in it. Only runs that rise above the threshold are grouped to
+-- find their peak: there may be millions of others.
 create or replace temp table runs as
-with high as (
+with bounds as (
+  select
+    *,
+    count(case when begins then 1 end) over (rows unbounded preceding) as episode
+  from (
+    select
+      *,
+      lag(ends) over () is distinct from starts as begins
+    from (
+      select
+        moment as starts,
+        row_number() over () as number
+      from rises
+      where 2 * rowid + 1 - place = $alert_threshold
+    ) as reached
+    positional join (
+      select moment as ends
+      from falls
+      where place - 2 * rowid - 1 = $alert_threshold - 1
+    ) as below
+  )
+),
+
+higher as (
   select
     number,
-    min(moment) as starts,
     max(events) as peak,
     arg_max(moment, events::hugeint * 18446744073709551616 - moment) as peak_at
   from (
@@ -52,40 +75,44 @@ with high as (
     )
     where events >= $alert_threshold
   )
+  where events > $alert_threshold
   group by number
-),
-
-below as (
-  select
-    moment as ends,
-    row_number() over () as number
-  from falls
-  where place - 2 * rowid - 1 = $alert_threshold - 1
 )
 
 select
-  *,
-  count(case when ends_before is distinct from starts then 1 end) over (order by number) as episode
-from (
-  select
-    high.*,
-    below.ends,
-    lag(below.ends) over (order by high.number) as ends_before
-  from high
-  join below on high.number = below.number
-);
+  bounds.number,
+  bounds.starts,
+  bounds.ends,
+  bounds.begins,
+  bounds.episode,
+  coalesce(higher.peak, $alert_threshold) as peak,
+  coalesce(higher.peak_at, bounds.starts) as peak_at
+from bounds
+left join higher on bounds.number = higher.number;
 
 -- name: episodes()
--- Step 5: the maximal stretches at or above the threshold, with their peaks.
+-- Step 5: the maximal stretches at or above the threshold, with their peaks. Only those of several runs are grouped.
 create or replace temp table episodes as
+with going_on as (
+  select
+    episode,
+    max(ends) as ends,
+    max(peak) as peak,
+    arg_max(peak_at, peak::hugeint * 18446744073709551616 - peak_at) as peak_at
+  from runs
+  where not begins
+  group by episode
+)
+
 select
-  episode,
-  min(starts) as starts,
-  max(ends) as ends,
-  max(peak) as peak,
-  arg_max(peak_at, peak::hugeint * 18446744073709551616 - peak_at) as peak_at
+  runs.episode,
+  runs.starts,
+  coalesce(going_on.ends, runs.ends) as ends,
+  greatest(runs.peak, going_on.peak) as peak,
+  case when going_on.peak > runs.peak then going_on.peak_at else runs.peak_at end as peak_at
 from runs
-group by episode;
+left join going_on on runs.episode = going_on.episode
+where runs.begins;
 
 -- name: rolling_counts($origin, $since, $until, $span_us)
 -- The episodes of the period (since, until], clipped to it: none ends before it, since what counts at its start is less
@@ -109,4 +136,4 @@ from (
   from episodes
 ) as found
 join groups on found.g = groups.g
-order by "start", groups.group_key;
+order by "start", groups.g;
