@@ -94,6 +94,19 @@ class Trial:
         return [Example(*key, self.examples[key], number) for key, number in self.reasons.most_common()][:50]
 
 
+@dataclass(slots=True)
+class _Came:
+    """What came of the records of a test."""
+
+    test: MappingTest
+    events: list[dict[str, Any]] = field(default_factory=list)
+    skips: list[str] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
+    """Why records are no events."""
+    rejected: list[str] = field(default_factory=list)
+    """Why records are not even mapped."""
+
+
 def try_files(catalog: Catalog, name: str, paths: Sequence[str | Path], event_types: frozenset[str]) -> Trial:
     """Map files by one source, and count what comes of them.
 
@@ -108,10 +121,13 @@ def try_files(catalog: Catalog, name: str, paths: Sequence[str | Path], event_ty
         MappingError: The mapping has mistakes.
     """
     trial = Trial(values={column: Counter() for column in CANONICAL_FIELDS})
-    with TemporaryDirectory(prefix="auditlake-") as folder:
+    with TemporaryDirectory(prefix="auditlake-") as folder, connect(exact_try=False) as connection:
         for origin in expand_inputs(paths):
             try:
-                for buffer, mapped in _mapped(catalog, name, origin, event_types, Path(folder), trial):
+                for batch in _batches(catalog, name, origin, Path(folder), trial):
+                    buffer = RecordBuffer()
+                    buffer.add(0, batch, 0, name)
+                    mapped = map_records(connection, buffer, event_types, catalog=catalog)
                     _count(trial, catalog[name], buffer, mapped)
             except AuditLakeError as error:
                 if not origin.within:
@@ -126,20 +142,34 @@ def run_tests(catalog: Catalog, name: str, event_types: frozenset[str]) -> list[
     Raises:
         MappingError: The mapping has mistakes.
     """
-    outcomes = []
+    tests = catalog[name].mapping.tests
+    came, buffer, first = [_Came(test) for test in tests], RecordBuffer(), 0
     with TemporaryDirectory(prefix="auditlake-") as folder:
-        for test in catalog[name].mapping.tests:
-            path = Path(folder, f"test-{test.line}.jsonl")
-            path.write_text(test.record, encoding="utf-8")
-            outcomes.append(TestOutcome(test, tuple(_differences(catalog, name, path, test, event_types))))
-    return outcomes
+        for number, each in enumerate(came):
+            trial, path = Trial(), Path(folder, f"test-{each.test.line}.jsonl")
+            path.write_text(each.test.record, encoding="utf-8")
+            for batch in _batches(catalog, name, InputFile(path.name, path), Path(folder), trial):
+                buffer.add(number, batch, first, name)
+            each.rejected += [reason for reason, _ in trial.reasons]
+            first += trial.records
+    if buffer.batches:
+        # To plan the statements takes far longer than to map a record, so all are mapped together.
+        with connect(exact_try=False) as connection:
+            mapped = map_records(connection, buffer, event_types, catalog=catalog)
+        for event in mapped.rows.sort_by("seq").to_pylist():
+            came[buffer.find(event["record"])[0]].events.append(event)
+        for record, skipped in mapped.skipped:
+            came[buffer.find(record)[0]].skips.append(skipped)
+        for each_refused in mapped.refused:
+            reason = ": ".join(filter(None, (each_refused.reason, each_refused.detail)))
+            came[buffer.find(each_refused.record)[0]].refused.append(reason)
+    return [TestOutcome(each.test, tuple(_differences(each))) for each in came]
 
 
-def _mapped(
-    catalog: Catalog, name: str, origin: InputFile, event_types: frozenset[str], folder: Path, trial: Trial
-) -> Iterator[tuple[RecordBuffer, Mapped]]:
+def _batches(catalog: Catalog, name: str, origin: InputFile, folder: Path, trial: Trial) -> Iterator[Batch]:
+    """Yield the batches of an input that have records, and note what is rejected before it is mapped."""
     opened = open_records(origin, name, MAX_RECORD, folder, catalog=catalog)
-    with closing(opened.stream), connect(exact_try=False) as connection:
+    with closing(opened.stream):
         if opened.source is None:
             trial.left_out[origin.name] = opened.notice
             return
@@ -152,9 +182,7 @@ def _mapped(
                 trial.examples.setdefault(key, excerpt(rejected))
             trial.records += len(batch) + len(batch.rejected)
             if len(batch):
-                buffer = RecordBuffer()
-                buffer.add(0, batch, 0, name)
-                yield buffer, map_records(connection, buffer, event_types, catalog=catalog)
+                yield batch
 
 
 def _note_unmatched(trial: Trial, source: Source, name: str, batch: Batch) -> None:
@@ -232,20 +260,9 @@ def _fields(value: Any, path: str, depth: int = 0) -> Iterator[str]:
         yield path
 
 
-def _differences(
-    catalog: Catalog, name: str, path: Path, test: MappingTest, event_types: frozenset[str]
-) -> Iterator[str]:
+def _differences(came: _Came) -> Iterator[str]:
     """Yield what comes of a test's record otherwise than its file says."""
-    events: list[dict[str, Any]] = []
-    skips: list[str] = []
-    reasons: list[str] = []
-    with TemporaryDirectory(prefix="auditlake-") as folder:
-        trial = Trial()
-        for _, mapped in _mapped(catalog, name, InputFile(path.name, path), event_types, Path(folder), trial):
-            events += mapped.rows.sort_by("seq").to_pylist()
-            skips += [skipped for _, skipped in mapped.skipped]
-            reasons += [": ".join(filter(None, (each.reason, each.detail))) for each in mapped.refused]
-        reasons += [reason for reason, _ in trial.reasons]
+    test, events, skips, reasons = came.test, came.events, came.skips, [*came.refused, *came.rejected]
     if test.skipped and skips != [test.skipped]:
         yield f"expected to be skipped as {test.skipped!r}, got {_said(events, skips, reasons)}"
     elif test.quarantined and not any(reason.startswith(test.quarantined) for reason in reasons):

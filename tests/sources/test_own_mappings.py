@@ -317,6 +317,23 @@ def test_what_a_trial_says_of_personal(tmp_path: Path, run: Callable[..., Any]) 
     ]  # fmt: skip
 
 
+def test_tests_of_a_mapping_are_told_apart(tmp_path: Path) -> None:
+    """What comes of a test is what comes of its records alone, whatever came of those before and after it."""
+    records = [door(1), "{", door(2, did="ping"), f"{door(3)}\n{door(4, at='noon')}\n{door(5)}", "{}", door(6, did="x")]
+    expected = ["expect: {action: none}", "expect: {action: none}", "expect: {action: none}", "skipped: none",
+                "expect: {action: none}", "quarantined: none"]  # fmt: skip
+    texts = [f"  - name: t{number}\n    record: {json.dumps(record)}\n    {expected[number]}\n"
+             for number, record in enumerate(records)]  # fmt: skip
+
+    def told(tests: list[str]) -> list[tuple[str, ...]]:
+        mapping = put(tmp_path / "doors.yaml", f"{DOORS}tests:\n{''.join(tests)}")
+        return [each.problems for each in Sources().test(mapping)]
+
+    together = told(texts)
+    assert together == [problems for each in texts for problems in told([each])]
+    assert len(set(together)) == len(records)
+
+
 def test_numbers_that_are_none(lake: AuditLake, tmp_path: Path) -> None:
     """What is no number or has no end is left out of the metadata: JSON has neither."""
     (tmp_path / "scores.yaml").write_text(
