@@ -19,7 +19,7 @@ from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from types import NoneType
-from typing import IO, Any, Literal, Protocol, TypeAlias
+from typing import IO, Any, Literal, Protocol, TypeAlias, cast
 from uuid import UUID
 
 import numpy as np
@@ -60,6 +60,8 @@ class PythonInput(InputFile):
 
     format: Literal["lines", "arrow"] = "lines"
     """How it is read, unless a source recognises its lines as something else."""
+    is_own: bool = False
+    """Whether each record was an AuditEvent, so that no source needs to be asked whether it knows them."""
 
 
 class _UnfitError(Exception):
@@ -77,9 +79,11 @@ def write_inputs(made: Iterable[object], spool: Path) -> list[PythonInput]:
     files = []
     if records:
         with _file(spool, ".jsonl") as file:
-            for each in records:
-                file.writelines(line + b"\n" for line in _lines(each))
-            files.append(PythonInput("python", Path(file.name)))
+            is_own = True
+            for record in (record for each in records for record in _each(each)):
+                is_own = is_own and isinstance(record, AuditEvent)
+                file.write(_line_of(record) + b"\n")
+            files.append(PythonInput("python", Path(file.name), is_own=is_own))
     for table in (table for _, table in arguments if table is not None):
         name = f"python {len(files) + 1}" if files else "python"
         with _file(spool, ".arrow") as file:
@@ -107,20 +111,22 @@ def _file(spool: Path, suffix: str) -> IO[bytes]:
 # Records
 
 
-def _lines(argument: object) -> Iterator[bytes]:
-    """Give the line of each event of an argument."""
-    several = isinstance(argument, Iterable) and not isinstance(argument, AuditEvent | Mapping | str | bytes)
-    for record in argument if several and isinstance(argument, Iterable) else (argument,):
-        if isinstance(record, AuditEvent):
-            yield record.to_json().encode()
-        elif isinstance(record, Mapping):
-            yield _line(record)
-        else:
-            message = (
-                "expected a path, an AuditEvent, a mapping of its fields, several of these, or a table of Polars, "
-                f"pandas or Arrow, got {type(record).__name__}"
-            )
-            raise EventError(message, hint="give each path as an argument of its own")
+def _each(argument: object) -> Iterable[object]:
+    """Return the events of an argument."""
+    is_one = isinstance(argument, AuditEvent | Mapping | str | bytes) or not isinstance(argument, Iterable)
+    return (argument,) if is_one else cast("Iterable[object]", argument)
+
+
+def _line_of(record: object) -> bytes:
+    if isinstance(record, AuditEvent):
+        return record.to_json().encode()
+    if isinstance(record, Mapping):
+        return _line(record)
+    message = (
+        "expected a path, an AuditEvent, a mapping of its fields, several of these, or a table of Polars, "
+        f"pandas or Arrow, got {type(record).__name__}"
+    )
+    raise EventError(message, hint="give each path as an argument of its own")
 
 
 def _line(record: Mapping[Any, Any]) -> bytes:

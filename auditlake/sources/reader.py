@@ -119,6 +119,8 @@ def _recognised(stream: Stream, origin: InputFile, source: str | None, catalog: 
     """Return what an input is; of records made in Python that no source knows, each says by itself what it lacks."""
     if isinstance(origin, PythonInput) and origin.format == "arrow":
         return Recognised(source or CANONICAL, "arrow")
+    if isinstance(origin, PythonInput) and origin.is_own and source is None:
+        return Recognised(CANONICAL, origin.format)
     try:
         return recognise(stream.peek(), origin.name, source, stream.peek, catalog, partial(_first_rows, origin))
     except UnrecognisedInputError:

@@ -19,7 +19,7 @@ import pytest
 
 from auditlake import AuditEvent, EventType
 from auditlake.errors import EventError, StrictIngestError, UnrecognisedInputError
-from auditlake.sources import python_events
+from auditlake.sources import python_events, reader
 from tests.ingest.lakes import NOW, checked, events, kept, made, put
 
 EAST = timezone(timedelta(hours=5))
@@ -203,6 +203,25 @@ def test_records_of_another_source(tmp_path: Path) -> None:
     assert [each.source for each in checked(lake, lake.ingest([record])).inputs] == ["cloudtrail"]
     assert checked(lake, lake.ingest({"Records": [record]}), 1).duplicates == 1
     assert lake.ingest(record, {}, source="cloudtrail").quarantined == 1
+
+
+def test_no_source_is_asked_about_events(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is an AuditEvent is of auditlake's own form; a mapping may be a record of any source."""
+    asked: list[str] = []
+
+    def recognise(head: bytes, name: str, *rest: Any) -> Any:
+        asked.append(name)
+        return recognised(head, name, *rest)
+
+    recognised = reader.recognise
+    monkeypatch.setattr(reader, "recognise", recognise)
+    lake = made(tmp_path)
+    several = [AuditEvent(EventType.LOGIN, NOW, user_id=name) for name in ("a", "b")]
+
+    (events,) = lake.ingest(iter(several)).inputs
+    assert (events.source, events.format, events.landed, asked) == ("auditlake", "lines", 2, [])
+    (mixed,) = lake.ingest(several[0], {"event_type": "login", "timestamp": NOW}).inputs
+    assert (mixed.source, mixed.format, asked) == ("auditlake", "lines", ["python"])
 
 
 def test_an_index_of_pandas(tmp_path: Path) -> None:
