@@ -41,7 +41,8 @@ def create(
     """Make a lake, with a first set of policies in it.
 
     Args:
-        path: Its folder; it must not exist yet, or be empty.
+        path: Its folder; it must not exist yet, or be empty. Or ``s3://``, ``gs://`` or ``az://``, a bucket and a
+            folder in it; this host then gets a folder of its own, ``lake.layout.root``.
         event_types: Types beside the built-in ones.
         default_retention: How long events are kept that no policy keeps, e.g. ``365d``; for ever if None.
         policies: Which it begins with: ``starter``, a few detections of general use that keep nothing; ``llmguardian``,

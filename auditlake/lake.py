@@ -64,7 +64,7 @@ class AuditLake(Shown):
     """An open lake. Use :func:`auditlake.open` or :func:`auditlake.create`.
 
     Args:
-        path: The lake's folder.
+        path: The lake's folder; or ``s3://``, ``gs://`` or ``az://``, a bucket and a folder in it.
         clock: Where the present comes from.
         wait_seconds: How long a verb that writes waits for others.
 
@@ -381,7 +381,8 @@ class AuditLake(Shown):
         """Copy the lake to a new folder, consistently while others write; to restore it, copy it back.
 
         Args:
-            destination: The folder; it is there whole or not at all.
+            destination: The folder; it is there whole or not at all. Or ``s3://``, ``gs://`` or ``az://``, a bucket and
+                a folder in it, which become a lake.
             key: Whether to copy the private key of the ledger too, if it lies in the lake.
 
         Raises:

@@ -12,6 +12,7 @@ from auditlake.cli import completers
 from auditlake.cli.options import json_option, option
 from auditlake.cli.output import machine, opened, say
 from auditlake.display.text import count, visible
+from auditlake.storage.lake import is_url
 
 if TYPE_CHECKING:
     from auditlake.policies.files import PolicySet
@@ -50,7 +51,10 @@ def init(
     added = lake.packs.all()
     own = [each.stem for each in SETS[policies]]
     machine(lake=lake.layout.root, id=lake.config.id, policies=own, packs=[each.id for each in added])
-    say(f"made a lake at {lake.layout.root}")
+    say(f"made a lake at {visible(path) if is_url(path) else lake.layout.root}")
+    if is_url(path):
+        say(f"this host has a copy of it at {lake.layout.root}, and only there are events that were logged and are not "
+            "flushed, the private key and reports: keep a copy of the key elsewhere")  # fmt: skip
     say(f"it is judged by {', '.join(own)}" if own else "no policy judges it yet; see: auditlake policy list --ready")
     for each in added:
         say(f"added {each.id}: {count(len(each.policies), 'policy', 'policies')}, "
@@ -94,7 +98,7 @@ def compact(path: str, grace_hours: float, reclass: bool) -> None:
 def backup(path: str, destination: str, without_key: bool) -> None:
     """Copy the lake to the new folder DEST while others write.
 
-    To restore it, copy it back.
+    To restore it, copy it back. DEST may be s3://, gs:// or az:// with a bucket: the copy is then a lake there.
     """
     summary = opened(path).backup(destination, key=not without_key)
     if machine(summary):

@@ -277,7 +277,7 @@ def common_options(command: click.Command, *, lake: str | None = None) -> click.
     command.params += [
         click.Option(
             ["--lake"], metavar="PATH", default=lake, show_default=lake is not None, expose_value=False, is_eager=True,
-            callback=_keep_lake, help="The lake's folder.", **environment,
+            callback=_keep_lake, help="The lake's folder, or s3://, gs:// or az:// with a bucket.", **environment,
         ),
         click.Option(
             ["--quiet"], is_flag=True, expose_value=False, callback=keep_flag,

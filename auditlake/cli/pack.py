@@ -18,7 +18,7 @@ from auditlake.cli.output import as_json, ask, cell, is_json, is_quiet, machine,
 from auditlake.cli.policy import show_effect, show_results
 from auditlake.cli.sarif import check_format, print_sarif
 from auditlake.display.text import count, visible
-from auditlake.storage.lake import folder_of
+from auditlake.storage.lake import may_be_lake
 
 if TYPE_CHECKING:
     from datetime import date
@@ -52,7 +52,7 @@ def list_(path: str) -> int:
     from auditlake.packs.effective import LakePacks
     from auditlake.packs.files import shipped_ids, shipped_pack
 
-    found = AuditLake(path).packs.found() if (folder_of(path) / "lake.toml").exists() else LakePacks()
+    found = AuditLake(path).packs.found() if may_be_lake(path) else LakePacks()
     today = system_clock().date()
     rows = [_head(each, today) | {"in_lake": True} for each in found.packs.values()]
     others = (name for name in shipped_ids() if name not in found.known)
@@ -303,7 +303,7 @@ def _chosen(path: str, pack_id: str) -> Pack:
     from auditlake import AuditLake
     from auditlake.packs.files import shipped_pack
 
-    found = AuditLake(path).packs.found() if (folder_of(path) / "lake.toml").exists() else None
+    found = AuditLake(path).packs.found() if may_be_lake(path) else None
     return found.get(pack_id) if found and pack_id in found.known else shipped_pack(pack_id)
 
 

@@ -13,7 +13,7 @@ from auditlake.cli.exit_codes import DONE, NEGATIVE
 from auditlake.cli.options import BOUNDS, instant, json_option, operator_option, yes_option
 from auditlake.cli.output import ask, is_json, machine, opened, say, table
 from auditlake.display.text import count, visible
-from auditlake.storage.lake import folder_of
+from auditlake.storage.lake import may_be_lake
 
 if TYPE_CHECKING:
     from datetime import date
@@ -40,7 +40,7 @@ def _sources(path: str) -> Sources:
     from auditlake import AuditLake
     from auditlake.facets.sources import Sources
 
-    return AuditLake(path).sources if (folder_of(path) / "lake.toml").exists() else Sources()
+    return AuditLake(path).sources if may_be_lake(path) else Sources()
 
 
 @source.command("list")

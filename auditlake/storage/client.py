@@ -11,6 +11,8 @@ import re
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from auditlake.errors import StorageError
+
 if TYPE_CHECKING:
     from obstore.store import ObjectStore as Client
 
@@ -24,6 +26,7 @@ VARIABLES = {
     "az": "AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY",
 }
 """Where credentials come from, by the scheme of a URL."""
+_ADDRESS = re.compile(r"(?P<scheme>s3|gs|az)://[A-Za-z0-9._-]+(/[^?#@]*)?\Z")
 _PLAIN = {"s3": "AWS_ALLOW_HTTP", "gs": "GOOGLE_ALLOW_HTTP", "az": "AZURE_ALLOW_HTTP"}
 """The variables that allow a server without TLS."""
 _NO_CREDENTIALS = re.compile(
@@ -43,6 +46,17 @@ def client() -> tuple[Any, tuple[type[Exception], type[Exception]]]:
     import obstore
 
     return obstore, (obstore.exceptions.BaseError, ValueError)
+
+
+def scheme_of(url: str) -> str:
+    """Return the scheme of the address of a lake: ``s3``, ``gs`` or ``az``.
+
+    Raises:
+        StorageError: It is none of a bucket. It is not repeated, since it may have a secret.
+    """
+    if (match := _ADDRESS.match(url)) is None:
+        raise StorageError("the address of a lake", "expected s3://, gs:// or az://, a bucket, and perhaps a folder")
+    return match["scheme"]
 
 
 def opened(url: str, **options: Any) -> Client:

@@ -20,6 +20,7 @@ from auditlake.disk.layout import Layout
 from auditlake.disk.lock import LOCK_SECONDS, exclusive, undisturbed
 from auditlake.disk.rights import make_folder
 from auditlake.errors import LakeBusyError, LakeError, LakeExistsError, LakeFormatError, LakeNotFoundError
+from auditlake.storage.client import scheme_of
 from auditlake.storage.disk import Disk
 from auditlake.storage.model import Storage, replace
 
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
 _URL = re.compile(r"[a-z][a-z0-9+.-]*://|(s3|gs|az):/", re.IGNORECASE)
 """How an address begins, also one that pathlib has taken a slash from."""
 _BUCKET = Layout(Path()).bucket.name
-_REACHABLE = "AUDITLAKE_TEST_BUCKETS"
-# Only the tests of this room set it, until all verbs are tested there.
 _WAIT_SECONDS = 60.0
 """How long a change waits for one of another host."""
 
@@ -69,34 +68,30 @@ def is_url(path: str | Path) -> bool:
     """Return whether a lake is named by the address of a bucket, and not by a folder.
 
     Raises:
-        LakeError: It is, and no lake in a bucket can be used.
+        StorageError: It is an address, and none of a bucket.
     """
     if _URL.match(str(path)) is None:
         return False
-    _check_reachable()  # the address is not repeated, since it may have a secret
+    scheme_of(str(path))
     return True
+
+
+def may_be_lake(path: str | Path) -> bool:
+    """Return whether there is a lake, or an address that opening it will tell of."""
+    return is_url(path) or Layout(folder_of(path)).config.exists()
 
 
 def folder_of(path: str | Path) -> Path:
     """Return the folder of a lake: the one that is named, or that of this host for a lake in a bucket.
 
     Raises:
-        LakeError: It is one of a lake in a bucket, and none of these can be used.
+        StorageError: It is an address, and none of a bucket.
     """
     if not is_url(path):
-        folder = Path(os.path.expanduser(path)).absolute()  # noqa: PTH111 - Path's own fails on ~name of no user
-        if os.path.lexists(Layout(folder).bucket):
-            _check_reachable(f": {folder} is a host's copy of one")
-        return folder
+        return Path(os.path.expanduser(path)).absolute()  # noqa: PTH111 - Path's own fails on ~name of no user
     url = str(path).rstrip("/")
     home = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
     return home / "auditlake" / f"{url.rpartition('/')[2][:60]}-{hashlib.sha256(url.encode()).hexdigest()[:12]}"
-
-
-def _check_reachable(why: str = "") -> None:
-    if not os.environ.get(_REACHABLE):
-        message = f"lakes in buckets cannot be used yet{why}"
-        raise LakeError(message, hint="name a folder of a disk in place of an address")
 
 
 def is_begun(url: str) -> bool:

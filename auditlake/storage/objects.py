@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from auditlake.errors import StorageError
 from auditlake.machine import Clock, system_clock
-from auditlake.storage.client import RETRIES, client, is_of_this_process, opened, refusal, status_of
+from auditlake.storage.client import RETRIES, client, is_of_this_process, opened, refusal, scheme_of, status_of
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore as Client
@@ -32,7 +32,6 @@ T = TypeVar("T")
 Version = Mapping[str, Any]
 """What the client says of the version of an object: ``e_tag``, and ``version`` where the store has such."""
 
-_URL = re.compile(r"(?P<scheme>s3|gs|az)://[A-Za-z0-9._-]+(/[^?#@]*)?\Z")
 _DIGEST = re.compile(r"(?:\A|/|/part-)([0-9a-f]{64})(?:\.(?:parquet|yaml|json))?\Z")
 _PAGE = 1000
 _PIECE = 8 << 20
@@ -310,11 +309,8 @@ def open_objects(url: str) -> ObjectStore:
     Raises:
         StorageError: The URL is none of these, the client is not installed, or the environment does not suffice.
     """
-    if (match := _URL.match(url)) is None:
-        # It is not repeated, since it may have a secret.
-        raise StorageError("the address of a lake", "expected s3://, gs:// or az://, a bucket, and perhaps a folder")
-    options: dict[str, Any] = {}
-    if match["scheme"] == "s3":
+    scheme, options = scheme_of(url), dict[str, Any]()
+    if scheme == "s3":
         options["config"] = {"checksum_algorithm": "SHA256"}  # which the store compares with what it received
     try:
         _, errors = client()
@@ -325,7 +321,7 @@ def open_objects(url: str) -> ObjectStore:
         store = opened(url, retry_config={"max_retries": 0}, **options)
         bulk = opened(url, retry_config=RETRIES, **options)
     except errors as error:
-        why, hint = refusal(match["scheme"], error)
+        why, hint = refusal(scheme, error)
         raise StorageError(url, why, hint=hint) from None
     return ObjectStore(store, url.rstrip("/"), bulk=bulk)
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from auditlake.storage import client, lake
+from auditlake.storage import client
 from auditlake.storage.objects import ObjectStore, Patience, open_objects
 
 BUCKET = "lakes"
@@ -99,12 +99,6 @@ class Handler(BaseHTTPRequestHandler):
 
     def log_message(self, *_: Any) -> None:
         pass
-
-
-@pytest.fixture(autouse=True)
-def reachable(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Lakes in buckets can be used, which they cannot outside of these tests."""
-    monkeypatch.setenv(lake._REACHABLE, "1")
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""Lakes in buckets cannot be used yet: an address is refused in words, wherever it comes in."""
+"""An address that is none of a bucket is refused in words, wherever it comes in."""
 
 from __future__ import annotations
 
@@ -8,35 +8,20 @@ import pytest
 
 import auditlake
 from auditlake.errors import LakeError
-from auditlake.storage import lake as room
 
-ADDRESSES = ("s3://bucket/lake", "S3://bucket/lake", "gs://bucket", "az://container/lake", "gcs://bucket/lake",
-             "https://user:hidden@example.org/lake", "file:///lake")  # fmt: skip
-REFUSED = "lakes in buckets cannot be used yet"
+ADDRESSES = ("S3://bucket/lake", "gcs://bucket/lake", "https://user:hidden@example.org/lake", "file:///lake",
+             "s3://key:hidden@bucket/lake", Path("s3://bucket/lake"))  # fmt: skip
 
 
-@pytest.fixture(autouse=True)
-def unreachable(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, reachable: None) -> None:
-    """What a user has, in an empty folder."""
-    monkeypatch.delenv(room._REACHABLE)
-    monkeypatch.chdir(tmp_path)
-
-
-@pytest.mark.parametrize("address", [*ADDRESSES, Path("s3://bucket/lake")])
-def test_addresses(address: str | Path, tmp_path: Path) -> None:
-    """An address is no lake to open, none to make and no place for a backup; nothing is made, and it is not told, since
-    it may have a password.
+@pytest.mark.parametrize("address", ADDRESSES)
+def test_addresses(address: str | Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is no lake to open, none to make and no place for a backup; nothing is made, and it is not told, since it may
+    have a password.
     """
+    monkeypatch.chdir(tmp_path)
     there = auditlake.create(tmp_path / "lake", policies="none")
     for verb in (auditlake.open, auditlake.create, there.backup):
-        with pytest.raises(LakeError, match=f"{REFUSED}$"):
+        with pytest.raises(LakeError, match=r"expected s3://, gs:// or az://") as refused:
             verb(address)
+        assert "hidden" not in str(refused.value)
     assert [each.name for each in tmp_path.iterdir()] == ["lake"]
-
-
-def test_copies(tmp_path: Path) -> None:
-    """A folder that says it is a copy of a bucket is none that can be used."""
-    lake = auditlake.create(tmp_path / "lake", policies="none")
-    lake.layout.bucket.write_text("{}")
-    with pytest.raises(LakeError, match=f"{REFUSED}: {lake.layout.root} is a host"):
-        auditlake.open(lake.layout.root)
