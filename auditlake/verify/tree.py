@@ -23,6 +23,7 @@ from auditlake.verify.model import Problem
 
 _WIDTH = 256
 _KEYS = ("roots", "kind", "lake_id", "at", "version", "previous_log", "policies", "holds", "details")
+_CUT = "is not there whole, as a power cut may leave it: the next commit writes it again"
 _LISTS = ("parts", "adds", "removes", "taken")
 _LONG = ("policies", "details")
 """What lies aside too where an entry would be too long with it: all of it or none."""
@@ -307,20 +308,21 @@ def _compare(
     more = waiting or ([] if tree.uncounted is None else [tree.uncounted])
     expected = tile_files([*tree.bundle, *more])
 
-    def is_lost(name: str, data: bytes, right: bytes) -> bool:
+    def tell(name: str, what: str, data: bytes = b"", right: bytes | None = b"") -> None:
         stem, partial, _ = name.partition(".p/")
-        return bool(partial) and stem in lost and right.startswith(data)
+        if partial and stem in lost and right is not None and right.startswith(data):
+            tree.notices.append(Problem(f"ledger/{name}", _CUT))
+        else:
+            tree.problems.append(Problem(f"ledger/{name}", what))
 
     for name in _names(size) - files.keys():
-        where = Problem(f"ledger/{name}", "is not there")
-        (tree.notices if is_lost(name, b"", b"") else tree.problems).append(where)
+        tell(name, "is not there")
     for name, path in files.items():
         right = expected.get(name) or _shorter(name, expected)
         with suppress(FileNotFoundError):  # a writer has tidied it away meanwhile
-            if right is None or (data := read_file(path, within=layout.root)) != right:
-                where = Problem(f"ledger/{name}", "does not hold what follows from the entries")
-                is_torn = right is not None and is_lost(name, data, right)
-                (tree.notices if is_torn else tree.problems).append(where)
+            data = b"" if right is None else read_file(path, within=layout.root)
+            if data != right:
+                tell(name, "does not hold what follows from the entries", data, right)
 
 
 def _shorter(name: str, expected: Mapping[str, bytes]) -> bytes | None:
