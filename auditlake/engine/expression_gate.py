@@ -205,7 +205,7 @@ class ExpressionGate:
         import duckdb
 
         nodes: dict[str, Node] = {}
-        with suppress(duckdb.Error, ConditionError):
+        with suppress(duckdb.Error, ConditionError, RecursionError):
             sound = [text for text in texts if self._has_characters(text)]
             trees = parse_tree.parse_all(self._connection, [_PREFIX + text for text in sound])
             for text, tree in zip(sound, trees, strict=True):
