@@ -189,7 +189,7 @@ class ExpressionGate:
         import duckdb
 
         nodes: dict[str, Node] = {}
-        with suppress(duckdb.Error, ConditionError):
+        with suppress(duckdb.Error, ConditionError, RecursionError):
             sound = list[str]()
             for text in texts:
                 with suppress(ConditionError):

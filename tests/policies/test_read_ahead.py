@@ -69,6 +69,18 @@ def test_words_make_no_difference(words: list[str], names: list[str]) -> None:
     assert condition_tree(text)
 
 
+def test_one_that_is_nested_too_deeply() -> None:
+    """It is refused among many, as it is by itself, and the others are taken."""
+    deep = "case when true then " * 600 + "true" + " end" * 600
+    texts = [deep, *(f"status = '{number}'" for number in range(4))]
+    by_itself = _judged(texts)
+    _forget()
+    read_ahead(texts)
+
+    assert _judged(texts) == by_itself
+    assert "nested too deeply" in str(by_itself[0])
+
+
 def test_one_that_cannot_be_carried() -> None:
     """It is refused among many, each of which was read ahead."""
     odd = REFUSED["a recursive JSON path"][0]
