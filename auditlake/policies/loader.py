@@ -6,7 +6,7 @@ import json
 import re
 from dataclasses import replace
 from datetime import timedelta
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,12 +25,14 @@ from auditlake.policies.model import Policy, PolicyTest
 from auditlake.yaml_reader import Reader, digest_of, is_null, load_folder, nullable, plain
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
 _HINT = "correct every line listed; files with errors are not loaded"
 
 _REQUIRED = ("name", "description", "required_events")
 _CONDITIONS = ("where", "scope")
+_MANY = 16
+"""From how many files on it is sooner to read their conditions together, although each is parsed twice then."""
 _JSON_COLUMNS = ("details", "metadata")
 _NOT_A_COLUMN = ("event_type", "type", "timestamp", "at", *_JSON_COLUMNS, "count", "every")
 
@@ -54,12 +56,20 @@ def load_policy(
     Raises:
         PolicyError: With every mistake of the file, each ``file:line:column: message``, in the file's order.
     """
+    policy = _read(text, policy_id, event_types, in_use, is_later, kinds.KINDS)
+    if isinstance(policy, _Reader):
+        raise PolicyError(policy.problems(file), hint=_HINT)
+    return policy
+
+
+@lru_cache(maxsize=1024)  # most processes read the policies of one lake, and each verb reads them
+def _read(
+    text: str | bytes, policy_id: str, event_types: frozenset[str], in_use: bool, is_later: bool, known: object  # noqa: ARG001
+) -> Policy | _Reader:  # fmt: skip
+    """Return the policy of a text, or what has its mistakes; ``known`` are the kinds, by which it is read."""
     reader = _Reader("policy", _REQUIRED, event_types)
     reader.in_use, reader.is_later = in_use, is_later
-    policy = reader.policy(text, policy_id)
-    if policy is None:
-        raise PolicyError(reader.problems(file), hint=_HINT)
-    return policy
+    return reader.policy(text, policy_id) or reader
 
 
 def policy_within(outer: Reader, node: yaml.Node, policy_id: str) -> Policy | None:
@@ -109,8 +119,14 @@ def load_policies(
     return tuple(sorted(policies, key=lambda each: each.id))
 
 
-def _read_ahead(contents: Iterable[bytes]) -> None:
-    """Have the conditions of files read that are going to be loaded."""
+def _read_ahead(contents: Sequence[bytes]) -> None:
+    """Have the conditions of many files read that are going to be loaded."""
+    if len(contents) >= _MANY:
+        _read_conditions(frozenset(contents))
+
+
+@lru_cache(maxsize=8)
+def _read_conditions(contents: frozenset[bytes]) -> None:
     conditions: set[str] = set()
     for content in contents:
         reader = Reader("policy", (), frozenset())
