@@ -31,39 +31,40 @@ from changes
 where change & 1 = 0;
 
 -- name: runs($alert_threshold)
--- Step 4: from where to where the count is at the threshold or above, with the highest count and where it is first
--- reached. The n-th run begins at the n-th rise to the threshold and ends at the n-th fall below it. Runs that touch are
--- one episode: a moment is judged after all that happens in it. Only runs that rise above the threshold are grouped to
--- find their peak: there may be millions of others.
+-- Step 4: from where to where the count is at the threshold or above. The n-th run begins at the n-th rise to the
+-- threshold and ends at the n-th fall below it. Runs that touch are one episode, which begins with the first of them: a
+-- moment is judged after all that happens in it.
 create or replace temp table runs as
-with bounds as (
+select
+  *,
+  count(case when begins then 1 end) over (rows unbounded preceding) as episode
+from (
   select
     *,
-    count(case when begins then 1 end) over (rows unbounded preceding) as episode
+    lag(ends) over () is distinct from starts as begins
   from (
     select
-      *,
-      lag(ends) over () is distinct from starts as begins
-    from (
-      select
-        moment as starts,
-        row_number() over () as number
-      from rises
-      where 2 * rowid + 1 - place = $alert_threshold
-    ) as reached
-    positional join (
-      select moment as ends
-      from falls
-      where place - 2 * rowid - 1 = $alert_threshold - 1
-    ) as below
-  )
-),
+      moment as starts,
+      row_number() over () as number
+    from rises
+    where 2 * rowid + 1 - place = $alert_threshold
+  ) as reached
+  positional join (
+    select moment as ends
+    from falls
+    where place - 2 * rowid - 1 = $alert_threshold - 1
+  ) as below
+);
 
-higher as (
+-- name: episodes($alert_threshold)
+-- Step 5: the maximal stretches at or above the threshold, with the highest count and where it is first reached. Only
+-- those of several runs are grouped, and those that rise above the threshold: there may be millions of others.
+create or replace temp table episodes as
+with higher as (
   select
-    number,
-    max(events) as peak,
-    arg_max(moment, events::hugeint * 18446744073709551616 - moment) as peak_at
+    runs.episode,
+    max(high.events) as peak,
+    arg_max(high.moment, high.events::hugeint * 18446744073709551616 - high.moment) as peak_at
   from (
     select
       moment,
@@ -74,31 +75,14 @@ higher as (
       from rises
     )
     where events >= $alert_threshold
-  )
-  where events > $alert_threshold
-  group by number
-)
+  ) as high
+  join runs on high.number = runs.number
+  where high.events > $alert_threshold
+  group by runs.episode
+),
 
-select
-  bounds.number,
-  bounds.starts,
-  bounds.ends,
-  bounds.begins,
-  bounds.episode,
-  coalesce(higher.peak, $alert_threshold) as peak,
-  coalesce(higher.peak_at, bounds.starts) as peak_at
-from bounds
-left join higher on bounds.number = higher.number;
-
--- name: episodes()
--- Step 5: the maximal stretches at or above the threshold, with their peaks. Only those of several runs are grouped.
-create or replace temp table episodes as
-with going_on as (
-  select
-    episode,
-    max(ends) as ends,
-    max(peak) as peak,
-    arg_max(peak_at, peak::hugeint * 18446744073709551616 - peak_at) as peak_at
+longer as (
+  select episode, max(ends) as ends
   from runs
   where not begins
   group by episode
@@ -107,11 +91,12 @@ with going_on as (
 select
   runs.episode,
   runs.starts,
-  coalesce(going_on.ends, runs.ends) as ends,
-  greatest(runs.peak, going_on.peak) as peak,
-  case when going_on.peak > runs.peak then going_on.peak_at else runs.peak_at end as peak_at
+  coalesce(longer.ends, runs.ends) as ends,
+  coalesce(higher.peak, $alert_threshold) as peak,
+  coalesce(higher.peak_at, runs.starts) as peak_at
 from runs
-left join going_on on runs.episode = going_on.episode
+left join longer on runs.episode = longer.episode
+left join higher on runs.episode = higher.episode
 where runs.begins;
 
 -- name: rolling_counts($origin, $since, $until, $span_us)
