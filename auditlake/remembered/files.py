@@ -26,6 +26,7 @@ from auditlake.disk.lock import LOCK_SECONDS, exclusive
 from auditlake.disk.rights import make_folder
 from auditlake.errors import LakeBusyError
 from auditlake.events.times import EPOCH
+from auditlake.store.deltalog import is_newest
 from auditlake.store.model import DataFile, Snapshot
 
 OF_ALL = "_events"
@@ -182,7 +183,7 @@ def write(
         check_folder(layout.remembered, within=layout.root)
         with exclusive(layout.remembered_lock, wait_seconds=0):
             # A deletion commits first, and then takes this lock to forget.
-            if layout.commit(version + 1).exists():
+            if not is_newest(layout, version):
                 return
             sizes = {path.stem: path.stat().st_size for path in _paths(layout)}
             for name in sizes.keys() - names:

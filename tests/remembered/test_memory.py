@@ -214,6 +214,16 @@ def test_a_report_under_way_remembers_nothing_of_what_is_gone(tmp_path: Path) ->
     assert before.keys() >= {path.name for path in lake.layout.remembered.glob("*.json")}
 
 
+def test_a_decision_is_no_change(tmp_path: Path) -> None:
+    """A report that was made after a commit which only holds an entry of the ledger is remembered."""
+    lake, _ = lived(tmp_path)
+    lake.ledger.upgrade()
+    for path in lake.layout.remembered.glob("*.json"):
+        path.unlink()
+    lake.reports()
+    assert b"user 0" in names(lake)
+
+
 def test_a_damaged_file_is_not_believed(tmp_path: Path) -> None:
     """Any changed byte makes a file none."""
     lake, _ = lived(tmp_path)
