@@ -13,7 +13,6 @@ from auditlake import AuditLake
 from auditlake.errors import LedgerError
 from auditlake.ledger import book, keys
 from auditlake.ledger.entry import Record
-from auditlake.ledger.held import commit_leaf
 from auditlake.ledger.note import Checkpoint, Signer, new_signer, sign
 from auditlake.ledger.rules import read_rules
 from auditlake.verify.prove import verify_proof
@@ -146,9 +145,7 @@ def test_a_key_that_the_old_one_does_not_vouch_for(how: str, lake: AuditLake) ->
     (layout.ledger / "key").write_text(theirs.secret())
     (layout.ledger / "key.pub").write_text(str(theirs.verifier))
     (layout.ledger / "checkpoint").write_bytes(bytes(sign(_text(lake), [theirs])))
-    settled = book.settle(
-        layout, 1, lambda version: commit_leaf(layout, version), lambda _: None, lambda: Record("begin", "")
-    )
+    settled = book.settle(layout, 1, lambda: Record("begin", ""))
     event = Record("key-rotate", NOW.isoformat(), details=details)
     book.record(layout, settled, 1, event, read_rules(layout, settled.settings))
 
