@@ -47,4 +47,17 @@ def check_log_checkpoints(
     newest = max(log.at, default=None)
     if layout.delta_pointer.exists() and newest is not None and layout.delta_checkpoint(newest).name in recorded:
         compare(layout.delta_pointer)
+    problems += _strangers(layout, log)
     return problems, notices
+
+
+def _strangers(layout: Layout, log: DeltaLog) -> list[Problem]:
+    """Return what has a version in its name and is neither an entry nor a checkpoint in one file, as auditlake writes.
+
+    Readers of Delta tables also know checkpoints in parts, with a UUID, and entries put together.
+    """
+    versions = range(log.newest + 1)
+    known = {path(each).name for path in (layout.commit, layout.delta_checkpoint) for each in versions}
+    names = sorted(path.name for path in layout.log.iterdir() if path.name[:20].isdecimal() and path.name[20:21] == ".")
+    what = "is no entry and no checkpoint of this log: readers may take the files of the lake from it"
+    return [Problem(f"events/_delta_log/{name}", what) for name in names if name not in known]

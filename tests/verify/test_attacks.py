@@ -476,3 +476,13 @@ def test_hostile_log_entries(line: str, lake: AuditLake) -> None:
 
     assert "is unknown to the ledger" in told
     assert "cannot be checked" not in told
+
+
+@pytest.mark.parametrize("name", ["0000000001.0000000001.parquet", "3a0d65cd-4056-49b8-937b-95f9e3ee90e5.parquet"])
+def test_other_checkpoints_of_the_log(name: str, lake: AuditLake) -> None:
+    """Readers take files from a checkpoint in parts, or one with a UUID, which auditlake never writes."""
+    version = lake.snapshot().version
+    path = lake.layout.commit(version).with_suffix(f".checkpoint.{name}")
+    path.write_bytes(b"")
+
+    assert f"events/_delta_log/{path.name}: is no entry and no checkpoint of this log" in wrong(checked(lake))
