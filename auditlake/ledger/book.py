@@ -291,11 +291,15 @@ def integrate(layout: Layout, head: Head, version: int) -> Head:
         return head
     tree, size, signers = tiles(layout), head.size, _signers(layout, head.settings)
     for later in range(first, version + 1):
-        own = commit_entry(layout, later)
+        if (own := commit_entry(layout, later)) is None and not layout.commit(later).exists():
+            message = f"the log has no entry of version {later}, and its newest version is {version}"
+            raise LedgerError(message, hint="the log was changed; restore it from a backup")
         data = own or _by_another(layout, read_entry(layout, size - 1), later)
         entry = parse_entry(layout, data)
         if own:
             _check_entry(layout, head, entry, later, size)
+        if entry.kind == "key-rotate":
+            _check_rotation(layout, replace(head, size=size, root=tree.root(size)), entry)
         signers += _next_signer(head.settings, entry)
         synced = commit_entry(layout, later - size % WIDTH) is None  # or the log has all of its tile
         tree.put_entry(size, data, synced=synced)
@@ -323,6 +327,17 @@ def _check_entry(layout: Layout, head: Head, entry: Entry, version: int, index: 
     takes = entry.kind == "upgrade" and (entry.parts or entry.adds or entry.removes or entry.taken)
     if said != (*own, place) or takes or entry.kind not in kinds:
         message = f"the commit of version {version} holds an entry of the ledger that is not its own"
+        raise LedgerError(message, hint="the log was changed; restore it from a backup, and find out who changed it")
+
+
+def _check_rotation(layout: Layout, head: Head, entry: Entry) -> None:
+    """Refuse an entry that names a key for which the one before it, which has the tree so far, does not vouch."""
+    before = replace(head, version=(entry.version or 0) - 1, log=entry.previous_log or "")
+    old, new, note = (str(entry.details.get(name, "")) for name in ("old", "new", "note"))
+    verifier, said = read_public_key(layout), parse_note(note.encode())
+    wanted = _checkpoint(before, f"{_NEW_KEY} {new}").text
+    if verifier is None or old != str(verifier) or said.text != wanted or not said.signed_by(verifier):
+        message = f"the commit of version {entry.version} names a new key, and the old one does not vouch for it"
         raise LedgerError(message, hint="the log was changed; restore it from a backup, and find out who changed it")
 
 

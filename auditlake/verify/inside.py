@@ -14,13 +14,16 @@ from auditlake.verify.model import Problem
 from auditlake.verify.tree import Tree, read_entry
 
 _LISTS = ("parts", "adds", "removes", "taken")
+UNSIGNED = "is not signed yet"
+"""What is told of a commit whose writer may be about to sign it."""
 
 
 def read_pending(layout: Layout, tree: Tree, newest: SignedCheckpoint, log: DeltaLog) -> list[Problem]:
     """Read the entries that commits hold and the newest checkpoint does not count yet into a tree; return notices.
 
     No key vouches for them. They are expected only where the checkpoint counts one that says that entries lie inside
-    commits; an upgrade, which takes nothing, may wait to be the first.
+    commits; an upgrade, which takes nothing, may wait to be the first. One that takes files away is a problem: its
+    writer died just then, or a stranger made it.
     """
     notices: list[Problem] = []
     are_expected = tree.inside is not None
@@ -35,6 +38,9 @@ def read_pending(layout: Layout, tree: Tree, newest: SignedCheckpoint, log: Delt
         begins = not number and pending["kind"] == "upgrade" and not any(pending[name] for name in _LISTS)
         if not (are_expected or begins):
             tree.problems.append(Problem(where, "is unknown to the ledger, whose entries do not lie inside commits"))
+        elif pending["removes"] or pending["taken"]:
+            what = f"takes files away and {UNSIGNED}: its writer died, and the next commit signs it, or it is made up"
+            tree.problems.append(Problem(where, what))
         else:
             what = "is not in the ledger's tree yet, so no checkpoint vouches for it"
             notices.append(Problem(where, f"{what}: the next commit, or auditlake checkpoint, puts it there"))
@@ -56,6 +62,8 @@ def check_inside(layout: Layout, tree: Tree, log: DeltaLog) -> Iterator[Problem]
         version = entry.fields["version"]
         if entry.index < first.index:
             continue
+        if entry.index > first.index and "entries_in_commits" in entry.fields["details"]:
+            yield Problem(f"entry {entry.index}", "says that entries lie inside commits from it on, as one before does")
         if version is None:
             yield Problem(
                 f"entry {entry.index}", "is about no version, and lies behind entries that lie inside commits"

@@ -79,11 +79,10 @@ class Tree:
         """The public key that the first entry names; None if it names none."""
         return next((key for entry in self.entries[:1] for key in _strings(entry, "key") if key), None)
 
-    @property
-    def rotations(self) -> list[Rotation]:
-        """What entries say by which one key followed another, in order."""
-        rotating = [entry for entry in self.entries if entry.fields["kind"] == "key-rotate"]
-        hashes = self.hashes if rotating else b""
+    def rotations(self, *, waiting: bool = False) -> list[Rotation]:
+        """Return what entries say by which one key followed another, in order; also those that wait to be counted."""
+        rotating = [e for e in (self.history if waiting else self.entries) if e.fields["kind"] == "key-rotate"]
+        hashes = self.hashes + self.pending_hashes if rotating else b""
         return [
             Rotation(entry.index, root(hashes[: entry.index * HASH_SIZE]), *_strings(entry, "old", "new", "note"))
             for entry in rotating
@@ -118,7 +117,7 @@ def earlier_keys(layout: Layout) -> dict[str, int]:
     except OSError as error:
         raise LedgerError(f"the lake has no checkpoint: {error.strerror}") from error
     tree = read_tree(layout, checkpoint, read_log(layout))
-    rotations = tree.rotations
+    rotations = tree.rotations()
     _, what = key_chain(rotations, tree.first_key)
     if tree.problems or what or root(tree.hashes) != checkpoint.root:
         raise LedgerError("the ledger is damaged", hint="auditlake verify says where")

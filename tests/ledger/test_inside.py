@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import pytest
+from deltalake import DeltaTable
 
 import auditlake
 from auditlake import AuditLake
@@ -490,3 +491,62 @@ def test_a_deletion_made_up(old: AuditLake, template: Path, mark: dict[str, Any]
     old.ingest(template / "1.jsonl")
     assert any("version 2" in each.where and "is unknown" in each.what for each in checked(old).problems)
     assert "delete" not in [entry.kind for entry in entries(old)]
+
+
+def made_up(lake: AuditLake, kind: str, actions: Sequence[Mapping[str, Any]] = (), **more: Any) -> None:
+    """Let a stranger without the key commit an entry behind all others, as a writer that died would leave it."""
+    version = lake.snapshot().version
+    before = json.loads(commit_entry(lake.layout, version) or b"")
+    entry = before | {key: [] for key in ("parts", "adds", "removes", "taken", "roots")} | more | {
+        "kind": kind, "version": version + 1, "details": before["details"] | more.get("details", {}),
+        "previous_log": sha256(lake.layout.commit(version).read_bytes()).hexdigest(),
+    }  # fmt: skip
+    entry["details"].pop("marks", None)
+    info = {"commitInfo": {"auditlake.entry": json.dumps(entry, separators=(",", ":"), sort_keys=True)}}
+    lake.layout.commit(version + 1).write_text("".join(f"{json.dumps(each)}\n" for each in (info, *actions)))
+
+
+def test_a_deletion_that_waits(lake: AuditLake) -> None:
+    """No key vouches for what waits to be counted: it may bring events, and what takes some is told as wrong."""
+    paths = [file.path for file in lake.snapshot().files]
+    taken = [[*part[:3], "", part[4], part[2]] for part in json.loads(commit_entry(lake.layout, 1) or b"")["parts"]]
+    made_up(lake, "delete", [{"remove": {"path": path, "dataChange": True}} for path in paths],
+            removes=sorted(paths), taken=taken)  # fmt: skip
+    for path in paths:
+        (lake.layout.events / path).unlink()
+
+    for full in (False, True):
+        assert [(each.where, "takes files away" in each.what) for each in checked(lake, full=full).problems] == [
+            ("version 2", True)
+        ]
+
+
+MADE_UP: dict[str, dict[str, Any]] = {
+    "upgrade": {"entries_in_commits": {"index": 2, "version": 2}},
+    "key-rotate": {"old": "a", "new": "b", "note": "c"},
+}
+
+
+@pytest.mark.parametrize("kind", MADE_UP)
+def test_entries_that_no_writer_makes(kind: str, lake: AuditLake, template: Path) -> None:
+    """Neither a second upgrade nor a key that the old one does not name is passed over in silence, or signed."""
+    made_up(lake, kind, details=MADE_UP[kind])
+    kept = lake.layout.ledger.joinpath("checkpoint").read_bytes()
+
+    assert checked(lake).problems
+    with pytest.raises(LedgerError):
+        lake.ingest(template / "1.jsonl")
+    assert lake.layout.ledger.joinpath("checkpoint").read_bytes() == kept
+
+
+def test_a_version_without_an_entry(lake: AuditLake, template: Path) -> None:
+    """A checkpoint of the log may say that there is a version: without its entry nothing is signed."""
+    lake.layout.commit(2).write_text('{"commitInfo":{"operation":"OPTIMIZE"}}\n')
+    DeltaTable(str(lake.layout.events)).create_checkpoint()
+    lake.layout.commit(2).unlink()
+    kept = lake.layout.ledger.joinpath("checkpoint").read_bytes()
+
+    assert f"events/_delta_log/{lake.layout.delta_checkpoint(2).name}" in {e.where for e in checked(lake).problems}
+    with pytest.raises(LedgerError, match="no entry of version 2"):
+        lake.ingest(template / "1.jsonl")
+    assert lake.layout.ledger.joinpath("checkpoint").read_bytes() == kept
