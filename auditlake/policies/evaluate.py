@@ -12,7 +12,7 @@ from itertools import accumulate
 from typing import Protocol
 
 from auditlake.engine.model import Engine, RangeError, Row, StatementError, Summaries
-from auditlake.engine.statements import statement, statements
+from auditlake.engine.statements import statement
 from auditlake.engine.timings import answered_by
 from auditlake.policies.compile import (
     OF_ANYTHING,
@@ -308,20 +308,11 @@ class Runner:
     def _rows(self, query: CompiledQuery, scripts: Sequence[_Script]) -> dict[str, Sequence[Row]]:
         is_own = any(step.is_judging for step in query.steps)
         rows: dict[str, Sequence[Row]] = {}
-        for number, (step, script) in enumerate(zip(query.steps, scripts, strict=True), 1):
+        for step, script in zip(query.steps, scripts, strict=True):
             if step.name != MOMENTS:
                 is_over = query.enough in rows and not rows[query.enough]
                 rows[step.name] = [] if is_over else self._step(step, script, is_own=is_own)
-                if is_own:
-                    self._drop_passed(step, query.steps[number:])
         return rows
-
-    def _drop_passed(self, step: Step, later: Sequence[Step]) -> None:
-        """Drop the tables that a step was the last to read."""
-        for name, part in statements("policies/passed.sql").items():
-            if name in step.sql and not any(name in each.sql for each in later):
-                self._tables.pop(name, None)
-                self.engine.rows(part.text)
 
     def _take_moments(self) -> None:
         if self._moments is not None:

@@ -31,40 +31,16 @@ from changes
 where change & 1 = 0;
 
 -- name: runs($alert_threshold)
--- Step 4: from where to where the count is at the threshold or above. The n-th run begins at the n-th rise to the
--- threshold and ends at the n-th fall below it. Runs that touch are one episode, which begins with the first of them: a
--- moment is judged after all that happens in it.
+-- Step 4: from where to where the count is at the threshold or above, with the highest count and where it is first
+-- reached. The n-th run begins at the n-th rise to the threshold and ends at the n-th fall below it. Runs that touch are
+-- one episode: a moment is judged after all that happens in it.
 create or replace temp table runs as
-select
-  *,
-  count(case when begins then 1 end) over (rows unbounded preceding) as episode
-from (
+with high as (
   select
-    *,
-    lag(ends) over () is distinct from starts as begins
-  from (
-    select
-      moment as starts,
-      row_number() over () as number
-    from rises
-    where 2 * rowid + 1 - place = $alert_threshold
-  ) as reached
-  positional join (
-    select moment as ends
-    from falls
-    where place - 2 * rowid - 1 = $alert_threshold - 1
-  ) as below
-);
-
--- name: episodes($alert_threshold)
--- Step 5: the maximal stretches at or above the threshold, with the highest count and where it is first reached. Only
--- those of several runs are grouped, and those that rise above the threshold: there may be millions of others.
-create or replace temp table episodes as
-with higher as (
-  select
-    runs.episode,
-    max(high.events) as peak,
-    arg_max(high.moment, high.events::hugeint * 18446744073709551616 - high.moment) as peak_at
+    number,
+    min(moment) as starts,
+    max(events) as peak,
+    arg_max(moment, events::hugeint * 18446744073709551616 - moment) as peak_at
   from (
     select
       moment,
@@ -75,29 +51,41 @@ with higher as (
       from rises
     )
     where events >= $alert_threshold
-  ) as high
-  join runs on high.number = runs.number
-  where high.events > $alert_threshold
-  group by runs.episode
+  )
+  group by number
 ),
 
-longer as (
-  select episode, max(ends) as ends
-  from runs
-  where not begins
-  group by episode
+below as (
+  select
+    moment as ends,
+    row_number() over () as number
+  from falls
+  where place - 2 * rowid - 1 = $alert_threshold - 1
 )
 
 select
-  runs.episode,
-  runs.starts,
-  coalesce(longer.ends, runs.ends) as ends,
-  coalesce(higher.peak, $alert_threshold) as peak,
-  coalesce(higher.peak_at, runs.starts) as peak_at
+  *,
+  count(case when ends_before is distinct from starts then 1 end) over (order by number) as episode
+from (
+  select
+    high.*,
+    below.ends,
+    lag(below.ends) over (order by high.number) as ends_before
+  from high
+  join below on high.number = below.number
+);
+
+-- name: episodes()
+-- Step 5: the maximal stretches at or above the threshold, with their peaks.
+create or replace temp table episodes as
+select
+  episode,
+  min(starts) as starts,
+  max(ends) as ends,
+  max(peak) as peak,
+  arg_max(peak_at, peak::hugeint * 18446744073709551616 - peak_at) as peak_at
 from runs
-left join longer on runs.episode = longer.episode
-left join higher on runs.episode = higher.episode
-where runs.begins;
+group by episode;
 
 -- name: rolling_counts($origin, $since, $until, $span_us)
 -- The episodes of the period (since, until], clipped to it: none ends before it, since what counts at its start is less
@@ -121,4 +109,4 @@ from (
   from episodes
 ) as found
 join groups on found.g = groups.g
-order by "start", groups.g;
+order by "start", groups.group_key;

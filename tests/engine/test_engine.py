@@ -75,19 +75,6 @@ def test_four_verbs_are_enough(lake: AuditLake) -> None:
     assert {"moments", "rolling_counts", "required_types", "retention"} <= set(engine.steps)
 
 
-def test_a_script_keeps_what_is_read_after_it(lake: AuditLake) -> None:
-    """Of the tables that may be as long as the events, the engine keeps those that samples read."""
-    policy = replace(next(each for each in lake.policies.all() if each.id == "failed_logins"), group_by=("user_id",))
-    engine = DuckEngine(connect())
-    engine.leaf(sorted(lake.layout.events.rglob("*.parquet")))
-    (answers,) = evaluate(engine, [(policy, Question(NOW, NOW - timedelta(days=1), NOW))], [policy])
-    left = {name for (name,) in engine.rows("select table_name from duckdb_tables()")}
-    engine.close()
-    assert answers.rows["rolling_counts"]
-    assert {"episodes", "groups", "rises"} <= left
-    assert not {"changes", "falls", "runs"} & left
-
-
 def _evidence(made: object) -> dict[str, object]:
     evidence = made.evidence  # type: ignore[attr-defined]
     return {name: getattr(evidence, name) for name in ("snapshot", "files", "rows", "inputs_digest")}
