@@ -13,8 +13,7 @@ dead writer left: an uncounted entry is counted if the table has its commit, and
 A lake of format 2 has its entries inside its commits, so that one log entry decides both. Entries about no commit are
 commits without files; one of kind ``upgrade`` takes a lake there. Tree and checkpoint follow from the log:
 :func:`integrate` makes them, and again with the same bytes. The leaf of a version has the place of the first such entry
-and the number of versions since, both of which that entry says. A commit of another program gets an entry that says so,
-made of the one before.
+and the number of versions since, as it says. A commit of another program gets an entry made of the one before.
 """
 
 from __future__ import annotations
@@ -22,7 +21,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from hashlib import sha256
 from pathlib import Path
 
 from auditlake.disk.durable import make_folders
@@ -30,7 +28,7 @@ from auditlake.disk.files import read_file
 from auditlake.disk.layout import Layout
 from auditlake.errors import LedgerError
 from auditlake.ledger.entry import KINDS, Entry, Record, dump, parse
-from auditlake.ledger.held import commit_entry, commit_leaf
+from auditlake.ledger.held import commit_entry, commit_leaf, log_digest
 from auditlake.ledger.keys import (
     LedgerSettings,
     adopt_next,
@@ -43,7 +41,17 @@ from auditlake.ledger.keys import (
     read_signer,
 )  # fmt: skip
 from auditlake.ledger.merkle import leaf_hash, root
-from auditlake.ledger.note import Checkpoint, Note, Signer, new_signer, parse_checkpoint, parse_note, sign
+from auditlake.ledger.note import (
+    VERSION_LINE,
+    Checkpoint,
+    Note,
+    Signer,
+    covered,
+    new_signer,
+    parse_checkpoint,
+    parse_note,
+    sign,
+)
 from auditlake.ledger.rules import (
     Rules,
     carried,
@@ -64,10 +72,6 @@ _NEW_KEY = "auditlake/new-key"
 """Begins the line of a checkpoint by which a key names the one that follows it."""
 _FOREIGN = "foreign"
 """The kind of the entry about a commit of another program, where entries lie inside commits."""
-_UPGRADE = b'"kind":"upgrade"'
-"""In the bytes of the entry of that kind."""
-_VERSION = "auditlake/version"
-"""Begins the line of a checkpoint that says the newest version and the SHA-256 of its log entry."""
 
 _IN_COMMITS = "entries_in_commits"
 """In the details of the first entry that lies in a commit: its index, and its version."""
@@ -125,7 +129,7 @@ def _from_log(layout: Layout, tile: int, width: int) -> list[bytes] | None:
     What the checkpoint says is not checked here: whoever builds on the entries compares their root with it.
     """
     checkpoint = parse_checkpoint(parse_note(read_file(checkpoint_path(layout), within=layout.root)).text)
-    first = _covered(checkpoint)[0] + 1 - checkpoint.size + tile * WIDTH
+    first = covered(checkpoint)[0] + 1 - checkpoint.size + tile * WIDTH
     if (data := commit_entry(layout, first)) is None:
         return None
     entries = [data]
@@ -174,17 +178,7 @@ def read_head(layout: Layout, settings: LedgerSettings | None = None) -> Head | 
     checkpoint, settings = parse_checkpoint(note.text), settings or read_settings(layout)
     if checkpoint.origin != settings.origin:
         raise LedgerError(f"the checkpoint is one of {checkpoint.origin}, this lake is {settings.origin}")
-    return Head(checkpoint.size, checkpoint.root, *_covered(checkpoint), settings)
-
-
-def _covered(checkpoint: Checkpoint) -> tuple[int, str]:
-    """Return the version that a checkpoint covers, and the SHA-256 of its log entry."""
-    for line in checkpoint.extensions:
-        name, _, rest = line.partition(" ")
-        version, _, log = rest.partition(" ")
-        if name == _VERSION and version.isdecimal():
-            return int(version), log
-    raise LedgerError("the checkpoint does not say the version of the lake")
+    return Head(checkpoint.size, checkpoint.root, *covered(checkpoint), settings)
 
 
 def read_entry(layout: Layout, index: int) -> Entry:
@@ -254,7 +248,7 @@ def settle(layout: Layout, version: int, existing: Callable[[], Record]) -> Head
         return begin(layout, version, existing())
     if tiles(layout).root(head.size) != head.root:
         raise LedgerError("the ledger's tree is not that of its checkpoint", hint="restore LAKE/ledger from a backup")
-    if head.version > version or _log_digest(layout, head.version) != head.log:
+    if head.version > version or log_digest(layout, head.version) != head.log:
         message = f"the log entry of version {head.version} is not the one that the ledger recorded"
         raise LedgerError(message, hint="the lake was changed or set back; restore it from a backup")
     finish_rotation(layout, settings, may_forget=False)  # or a key that is counted would not sign what follows
@@ -285,8 +279,8 @@ def integrate(layout: Layout, head: Head, version: int) -> Head:
     if head.is_inside or _lies_inside(layout, head):
         head = replace(head, is_inside=True)
     else:  # What other programs committed before the first one has none.
-        uncounted = range(first, version + 1)
-        first = next((each for each in uncounted if _UPGRADE in (commit_entry(layout, each) or b"")), version + 1)
+        begun = (v for v in range(first, version + 1) if b'"kind":"upgrade"' in (commit_entry(layout, v) or b""))
+        first = next(begun, version + 1)
     if first > version:
         return head
     tree, size, signers = tiles(layout), head.size, _signers(layout, head.settings)
@@ -305,7 +299,7 @@ def integrate(layout: Layout, head: Head, version: int) -> Head:
         tree.put_entry(size, data, synced=synced)
         tree.put_hash(size, leaf_hash(data), synced=synced)
         size += 1
-    head = Head(size, tree.root(size), version, _log_digest(layout, version) or "", head.settings, is_inside=True)
+    head = Head(size, tree.root(size), version, log_digest(layout, version) or "", head.settings, is_inside=True)
     _count(layout, head, signers)
     return head
 
@@ -317,7 +311,7 @@ def _lies_inside(layout: Layout, head: Head) -> bool:
 
 def _check_entry(layout: Layout, head: Head, entry: Entry, version: int, index: int) -> None:
     """Refuse an entry that is not that of the version whose commit holds it."""
-    own = (head.settings.lake_id, version, _log_digest(layout, version - 1) if version else None)
+    own = (head.settings.lake_id, version, log_digest(layout, version - 1) if version else None)
     is_first = index == head.size and not (index and head.is_inside)
     place = {"index": index, "version": version} if is_first else None
     kinds = {"upgrade" if index else "begin"} if is_first else KINDS - {"upgrade", "begin", _FOREIGN}
@@ -332,11 +326,11 @@ def _check_entry(layout: Layout, head: Head, entry: Entry, version: int, index: 
 
 def _check_rotation(layout: Layout, head: Head, entry: Entry) -> None:
     """Refuse an entry that names a key for which the one before it, which has the tree so far, does not vouch."""
-    before = replace(head, version=(entry.version or 0) - 1, log=entry.previous_log or "")
     old, new, note = (str(entry.details.get(name, "")) for name in ("old", "new", "note"))
     verifier, said = read_public_key(layout), parse_note(note.encode())
-    wanted = _checkpoint(before, f"{_NEW_KEY} {new}").text
-    if verifier is None or old != str(verifier) or said.text != wanted or not said.signed_by(verifier):
+    head = replace(head, version=(entry.version or 0) - 1, log=entry.previous_log or "")
+    is_vouched = verifier is not None and old == str(verifier) and said.signed_by(verifier)
+    if not is_vouched or said.text != _checkpoint(head, f"{_NEW_KEY} {new}").text:
         message = f"the commit of version {entry.version} names a new key, and the old one does not vouch for it"
         raise LedgerError(message, hint="the log was changed; restore it from a backup, and find out who changed it")
 
@@ -345,7 +339,7 @@ def _by_another(layout: Layout, before: Entry, version: int) -> bytes:
     """Return the entry about a commit of another program: what was in force before it still is."""
     return _dumped(layout, replace(
         before, kind=_FOREIGN, parts=(), adds=(), removes=(), taken=(), details=carried(before.details),
-        version=version, previous_log=_log_digest(layout, version - 1),
+        version=version, previous_log=log_digest(layout, version - 1),
     ))  # fmt: skip
 
 
@@ -420,7 +414,7 @@ def _entry(layout: Layout, rules: Rules, index: int, event: Record, about: int |
     more = details_of(layout, rules, read_entry(layout, index - 1).details if index else {})
     data = _dumped(layout, Entry(
         event.kind, event.at, event.parts, event.adds, event.removes, event.taken, {**event.details, **more},
-        settings.lake_id, about, _log_digest(layout, about - 1) if about else None, rules.policies,
+        settings.lake_id, about, log_digest(layout, about - 1) if about else None, rules.policies,
         digest_of_holds(rules.holds),
     ))  # fmt: skip
     signers = _signers(layout, settings) + _next_signer(settings, event)
@@ -441,15 +435,8 @@ def _written(layout: Layout, prepared: Prepared) -> Prepared:
     return prepared
 
 
-def _log_digest(layout: Layout, version: int) -> str | None:
-    try:
-        return sha256(read_file(layout.commit(version), within=layout.root)).hexdigest()
-    except FileNotFoundError:
-        return None
-
-
 def _checkpoint(head: Head, *more: str) -> Checkpoint:
-    lines = (f"{_VERSION} {head.version} {head.log}", *more)
+    lines = (f"{VERSION_LINE} {head.version} {head.log}", *more)
     return Checkpoint(head.settings.origin, head.size, head.root, lines)
 
 
@@ -502,7 +489,7 @@ def complete(layout: Layout, prepared: Prepared) -> Head:
     """Count an entry, whose commit is durable if it is about one, and return the new head."""
     tree, size = tiles(layout), prepared.index + 1
     tree.put_hash(prepared.index, prepared.leaf)
-    head = Head(size, tree.root(size), prepared.version, _log_digest(layout, prepared.version) or "", prepared.settings)
+    head = Head(size, tree.root(size), prepared.version, log_digest(layout, prepared.version) or "", prepared.settings)
     _count(layout, head, prepared.signers)
     return head
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from hashlib import sha256
 
+from auditlake.disk.files import read_file
 from auditlake.disk.layout import Layout
 from auditlake.errors import LedgerError
 from auditlake.storage.lake import storage_of
@@ -13,6 +15,18 @@ LEAF_KEY = "auditlake.ledger"
 """The key of a commit's custom metadata that holds the leaf of its entry, in hexadecimal."""
 ENTRY_KEY = "auditlake.entry"
 """The key of a commit's custom metadata that holds the ledger's entry itself, as text."""
+
+
+def log_digest(layout: Layout, version: int) -> str | None:
+    """Return the SHA-256 of a version's log entry, in hexadecimal; None if there is none.
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    try:
+        return sha256(read_file(layout.commit(version), within=layout.root)).hexdigest()
+    except FileNotFoundError:
+        return None
 
 
 def commit_leaf(layout: Layout, version: int) -> str | None:

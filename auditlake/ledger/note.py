@@ -21,6 +21,8 @@ from auditlake.errors import LedgerError
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+VERSION_LINE = "auditlake/version"
+"""Begins the line of a lake's checkpoint that says the newest version and the SHA-256 of its log entry."""
 _ED25519 = b"\x01"
 _PRIVATE = "PRIVATE+KEY+"
 _LINE = re.compile(r"— (?P<name>[^\s+]+) (?P<data>[A-Za-z0-9+/]+={0,2})\Z")
@@ -265,3 +267,13 @@ def parse_checkpoint(text: str) -> Checkpoint:
 
 def _base64(data: bytes) -> str:
     return base64.b64encode(data).decode("ascii")
+
+
+def covered(checkpoint: Checkpoint) -> tuple[int, str]:
+    """Return the version that a checkpoint covers, and the SHA-256 of its log entry."""
+    for line in checkpoint.extensions:
+        name, _, rest = line.partition(" ")
+        version, _, log = rest.partition(" ")
+        if name == VERSION_LINE and version.isdecimal():
+            return int(version), log
+    raise LedgerError("the checkpoint does not say the version of the lake")
