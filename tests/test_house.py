@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import gc
 import importlib
 import re
 import subprocess
@@ -13,6 +14,7 @@ from pathlib import Path
 from statistics import quantiles
 
 import duckdb
+import pytest
 
 import auditlake
 from auditlake import errors
@@ -33,6 +35,15 @@ MAX_NESTING = 4
 def nodes(file: Path) -> list[ast.AST]:
     """Every node of a module."""
     return list(ast.walk(ast.parse(file.read_text())))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def nodes_go_with_the_tests() -> Iterator[None]:
+    """Keep hundreds of thousands of nodes, which are no cycles, out of the garbage collector's way, here and later."""
+    gc.disable()
+    yield
+    nodes.cache_clear()
+    gc.enable()
 
 
 def functions() -> Iterator[tuple[str, ast.FunctionDef | ast.AsyncFunctionDef]]:
