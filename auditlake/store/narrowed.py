@@ -78,8 +78,8 @@ class Chooser:
     ) -> tuple[Mapping[int, Mapping[str, int]], list[Path]]:
         """Return how many events of some types the log counts on days, and the files that have those of other days.
 
-        Counted are days whose files have nothing but these types, as the log says. Not counted are those that an
-        instant cuts, and the first and the last one of each type: when its first and last event were, rows alone say.
+        Not counted are days of which the log does not say the types of each file, those that an instant cuts, and the
+        first and the last one of each type: when its first and last event were, rows alone say.
 
         Args:
             types: The types.
@@ -93,14 +93,14 @@ class Chooser:
                 return {}, self._paths(places)
             days[(named[0] - EPOCH.date()).days].append(place)
         cut = {micros(at) // DAY_US for at in (as_of, *others) if (micros(at) + 1) % DAY_US}
-        alike = {
+        typed = {
             day: [files.paths[place] for place in own] for day, own in days.items()
-            if day not in cut and all((held := files.types[place]) is not None and held <= wanted for place in own)
+            if day not in cut and all(files.types[place] is not None for place in own)
         }  # fmt: skip
-        known = self._counts_of(only={*chain.from_iterable(alike.values())}) if alike else {}
+        known = self._counts_of(only={*chain.from_iterable(typed.values())}) if typed else {}
         told = {
-            day: sum((Counter(dict(known[path])) for path in paths), Counter[str]())
-            for day, paths in alike.items() if known.keys() >= {*paths}
+            day: sum((Counter({t: n for t, n in known[path] if t in wanted}) for path in paths), Counter[str]())
+            for day, paths in typed.items() if known.keys() >= {*paths}
         }  # fmt: skip
         has = [[day for day, counts in told.items() if counts[name]] for name in wanted]
         ends = {end(own) for own in has if own for end in (min, max)}
