@@ -12,12 +12,14 @@ dead writer left: an uncounted entry is counted if the table has its commit, and
 
 A lake of format 2 has its entries inside its commits, so that one log entry decides both. Entries about no commit are
 commits without files; one of kind ``upgrade`` takes a lake there. Tree and checkpoint follow from the log:
-:func:`integrate` makes them, and again with the same bytes. The leaf of a version has the place of the first such entry
+:func:`integrate` makes them, and again with the same bytes. Until then the key's signature in the commit vouches for an
+entry, and none is counted without it. The leaf of a version has the place of the first such entry
 and the number of versions since, as it says. A commit of another program gets an entry made of the one before.
 """
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -28,18 +30,18 @@ from auditlake.disk.files import read_file
 from auditlake.disk.layout import Layout
 from auditlake.errors import LedgerError
 from auditlake.ledger.entry import KINDS, Entry, Record, dump, parse
-from auditlake.ledger.held import commit_entry, commit_leaf, log_digest
+from auditlake.ledger.held import ENTRY_KEY, SIGNATURE_KEY, commit_entry, commit_leaf, held_entry, log_digest
 from auditlake.ledger.keys import (
     LedgerSettings,
-    adopt_next,
+    finish_rotation,
     make_key,
+    next_signer,
     public_key_path,
     put_next,
     read_public_key,
-    read_secret,
     read_settings,
     read_signer,
-)  # fmt: skip
+)
 from auditlake.ledger.merkle import leaf_hash, root
 from auditlake.ledger.note import (
     VERSION_LINE,
@@ -105,7 +107,15 @@ class Prepared:
     """Who signs the checkpoint that counts it."""
     settings: LedgerSettings
     data: bytes
-    """What it says; its commit holds that where entries lie inside commits."""
+    """What it says."""
+
+    @property
+    def held(self) -> dict[str, str]:
+        """What its commit holds where entries lie inside commits: it, and the signature that vouches for it."""
+        said = {ENTRY_KEY: self.data.decode()}
+        if self.signers:
+            said[SIGNATURE_KEY] = b64encode(self.signers[0].sign_bytes(self.data)).decode()
+        return said
 
 
 def checkpoint_path(layout: Layout) -> Path:
@@ -246,7 +256,8 @@ def settle(layout: Layout, version: int, existing: Callable[[], Record]) -> Head
             raise LedgerError(message, hint="restore LAKE/ledger from a backup")
         keep_files(layout, layout.policies.glob("*.yaml"), "policies")
         return begin(layout, version, existing())
-    if tiles(layout).root(head.size) != head.root:
+    (tree := tiles(layout)).mend(head.size)
+    if tree.root(head.size) != head.root:
         raise LedgerError("the ledger's tree is not that of its checkpoint", hint="restore LAKE/ledger from a backup")
     if head.version > version or log_digest(layout, head.version) != head.log:
         message = f"the log entry of version {head.version} is not the one that the ledger recorded"
@@ -285,16 +296,21 @@ def integrate(layout: Layout, head: Head, version: int) -> Head:
         return head
     tree, size, signers = tiles(layout), head.size, _signers(layout, head.settings)
     for later in range(first, version + 1):
-        if (own := commit_entry(layout, later)) is None and not layout.commit(later).exists():
+        own, signature = held_entry(layout, later)
+        if own is None and not layout.commit(later).exists():
             message = f"the log has no entry of version {later}, and its newest version is {version}"
             raise LedgerError(message, hint="the log was changed; restore it from a backup")
         data = own or _by_another(layout, read_entry(layout, size - 1), later)
         entry = parse_entry(layout, data)
         if own:
             _check_entry(layout, head, entry, later, size)
+            if signers and not signers[0].verifier.verifies(own, signature):
+                message = f"the commit of version {later} holds an entry that the key of the lake did not sign"
+                hint = f"no writer with the key made {layout.commit(later)}: find out who did, and take it away"
+                raise LedgerError(message, hint=hint)
         if entry.kind == "key-rotate":
             _check_rotation(layout, replace(head, size=size, root=tree.root(size)), entry)
-        signers += _next_signer(head.settings, entry)
+        signers += next_signer(head.settings, entry)
         synced = commit_entry(layout, later - size % WIDTH) is None  # or the log has all of its tile
         tree.put_entry(size, data, synced=synced)
         tree.put_hash(size, leaf_hash(data), synced=synced)
@@ -417,7 +433,7 @@ def _entry(layout: Layout, rules: Rules, index: int, event: Record, about: int |
         settings.lake_id, about, log_digest(layout, about - 1) if about else None, rules.policies,
         digest_of_holds(rules.holds),
     ))  # fmt: skip
-    signers = _signers(layout, settings) + _next_signer(settings, event)
+    signers = _signers(layout, settings) + next_signer(settings, event)
     return Prepared(index, leaf_hash(data), version, signers, settings, data)
 
 
@@ -464,25 +480,6 @@ def rotation(layout: Layout, head: Head, at: str) -> Record:
     note = sign(_checkpoint(head, f"{_NEW_KEY} {new.verifier}").text, [old])
     details = {"old": str(old.verifier), "new": str(new.verifier), "note": bytes(note).decode()}
     return Record("key-rotate", at, details=details)
-
-
-def _next_signer(settings: LedgerSettings, entry: Record) -> tuple[Signer, ...]:
-    """Return the key that an entry says follows, which signs beside the one before until it is installed."""
-    if entry.kind != "key-rotate" or not settings.next_key.exists():
-        return ()
-    new = read_secret(settings.next_key)
-    return (new,) if str(new.verifier) == entry.details.get("new") else ()
-
-
-def finish_rotation(layout: Layout, settings: LedgerSettings, *, may_forget: bool = True) -> None:
-    """Install a key that was to follow if a checkpoint has its signature, and forget it if none has."""
-    if not settings.next_key.exists():
-        return
-    new = read_secret(settings.next_key)
-    if parse_note(read_file(checkpoint_path(layout), within=layout.root)).signed_by(new.verifier):
-        adopt_next(layout, settings, new)
-    elif may_forget:
-        settings.next_key.unlink()
 
 
 def complete(layout: Layout, prepared: Prepared) -> Head:

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from auditlake.disk.durable import sync_folder, write_whole
-from auditlake.disk.files import read_text
+from auditlake.disk.files import read_file, read_text
 from auditlake.disk.layout import Layout
 from auditlake.errors import LedgerError
-from auditlake.ledger.note import Signer, Verifier, new_signer, parse_signer, parse_verifier
+from auditlake.ledger.entry import Record
+from auditlake.ledger.note import Signer, Verifier, new_signer, parse_note, parse_signer, parse_verifier
 from auditlake.storage.lake import write
 
 _FORMAT = re.compile(r"^(\s*format_version\s*=\s*)1(?=\s*(#|$))", re.MULTILINE)
@@ -128,6 +129,25 @@ def adopt_next(layout: Layout, settings: LedgerSettings, signer: Signer) -> None
     write(layout, public_key_path(layout), f"{signer.verifier}\n".encode())
     os.replace(settings.next_key, settings.key)
     sync_folder(settings.key.parent)
+
+
+def next_signer(settings: LedgerSettings, entry: Record) -> tuple[Signer, ...]:
+    """Return the key that an entry says follows, which signs beside the one before until it is installed."""
+    if entry.kind != "key-rotate" or not settings.next_key.exists():
+        return ()
+    new = read_secret(settings.next_key)
+    return (new,) if str(new.verifier) == entry.details.get("new") else ()
+
+
+def finish_rotation(layout: Layout, settings: LedgerSettings, *, may_forget: bool = True) -> None:
+    """Install a key that was to follow if the checkpoint has its signature, and forget it if it has not."""
+    if not settings.next_key.exists():
+        return
+    new = read_secret(settings.next_key)
+    if parse_note(read_file(layout.ledger / "checkpoint", within=layout.root)).signed_by(new.verifier):
+        adopt_next(layout, settings, new)
+    elif may_forget:
+        settings.next_key.unlink()
 
 
 def read_secret(path: Path) -> Signer:

@@ -130,7 +130,7 @@ class Tiles:
         entries, at = [], 0
         while at < len(data):
             end = at + 2 + int.from_bytes(data[at : at + 2], "big")
-            if end > len(data) or at + 2 > len(data):
+            if end > len(data) or end <= at + 2:  # no entry is empty: these are zeros, as a power cut leaves them
                 break
             entries.append(data[at + 2 : end])
             at = end
@@ -182,6 +182,22 @@ class Tiles:
             if at + 1 < WIDTH:
                 return
             level, index, leaf = level + 1, tile, root(hashes)
+
+    def mend(self, size: int) -> None:
+        """Write the last partial tiles of entries and leaves again that a power cut took or left zeros in.
+
+        What was damaged in another way stays as it is, for whoever compares the tree with its checkpoint.
+        """
+        tile, width = divmod(size, WIDTH)
+        with suppress(LedgerError):
+            hashes = self._read(0, tile, width)[1][: width * HASH_SIZE] if width else b""
+            if not width or hashes == b"".join(map(leaf_hash, self._stored(tile, width))):
+                return
+        entries = self._again(tile, width) or []
+        for kind, right in ("entries", _pack(entries)), (0, b"".join(map(leaf_hash, entries))):
+            there = found(self._storage, self._name(kind, tile, width)) or b""
+            if len(there) <= len(right) and all(byte in (0, own) for byte, own in zip(there, right, strict=False)):
+                self._write(kind, tile, width, right)
 
     def drop_entry(self, index: int) -> None:
         """Remove an entry that no checkpoint counts: its writer died before anything was claimed."""

@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 _URL = re.compile(r"[a-z][a-z0-9+.-]*://|(s3|gs|az):/", re.IGNORECASE)
 """How an address begins, also one that pathlib has taken a slash from."""
 _BUCKET = Layout(Path()).bucket.name
-_WAIT_SECONDS = 60.0
-"""How long a change waits for one of another host."""
 
 
 def storage_of(layout: Layout) -> Storage:
@@ -184,10 +182,14 @@ def bring_up_to_date(layout: Layout) -> None:
 
 
 @contextmanager
-def changing(layout: Layout, *, wait_seconds: float = _WAIT_SECONDS) -> Iterator[None]:
+def changing(layout: Layout, *, wait_seconds: float) -> Iterator[None]:
     """Bring the copy of a lake in a bucket up to date, and keep other hosts from changing the lake within this.
 
     The caller holds the lock of this host's folder.
+
+    Args:
+        layout: The lake.
+        wait_seconds: How long to wait for another host.
 
     Raises:
         LakeBusyError: Another host changed it for all of the time to wait.

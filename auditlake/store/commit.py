@@ -28,7 +28,7 @@ from auditlake.engine.paths import for_delta
 from auditlake.errors import CommitError, StorageError
 from auditlake.events.schema import COLUMNS
 from auditlake.ledger.book import Head, Prepared, complete, integrate
-from auditlake.ledger.held import ENTRY_KEY, LEAF_KEY
+from auditlake.ledger.held import LEAF_KEY
 from auditlake.storage.lake import storage_of
 from auditlake.store.bookkeeping import prepare_entry
 from auditlake.store.deltalog import (
@@ -68,13 +68,13 @@ CONFIGURATION: dict[str, str | None] = {
 """The properties of a new table."""
 
 
-def create_table(layout: Layout, metadata: Mapping[str, Any], entry: bytes | None = None) -> None:
+def create_table(layout: Layout, metadata: Mapping[str, Any], held: Mapping[str, str] | None = None) -> None:
     """Create the empty table as version 0, durably. The folder must exist and be empty.
 
     Args:
         layout: The lake.
         metadata: What auditlake says about the commit.
-        entry: The ledger's entry, where it is to lie in the commit.
+        held: What the commit is to hold of the ledger, where entries lie inside commits.
 
     Raises:
         CommitError: delta-rs could not make it.
@@ -84,8 +84,7 @@ def create_table(layout: Layout, metadata: Mapping[str, Any], entry: bytes | Non
     from deltalake.schema import PrimitiveType
 
     schema = Schema([Field(name, PrimitiveType(_DELTA_TYPES[kind])) for name, kind in COLUMNS.items()])
-    held = {ENTRY_KEY: entry.decode()} if entry is not None else {}
-    properties = CommitProperties(custom_metadata={METADATA_KEY: dict(metadata), **held})
+    properties = CommitProperties(custom_metadata={METADATA_KEY: dict(metadata), **(held or {})})
     try:
         make_folder(layout.log)
         DeltaTable.create(
@@ -140,7 +139,7 @@ def commit(
         raise _refused(seen, error) from error
     _check(layout, table, seen, change)
     entry = prepare_entry(layout, seen, change, head, rules, connection)
-    said = {LEAF_KEY: entry.leaf.hex()} if rules is None else {ENTRY_KEY: entry.data.decode()}
+    said = {LEAF_KEY: entry.leaf.hex()} if rules is None else entry.held
     try:
         draft = _write_entry(layout, table, copy, seen, change, said)
     except (DeltaError, OSError) as error:
@@ -163,9 +162,7 @@ def commit_entry_alone(layout: Layout, seen: Snapshot, entry: Prepared, at: str,
         CommitError: Another program has committed meanwhile, or the disk refused.
     """
     metadata = {"kind": RECORD, "at": at}
-    info = {
-        "timestamp": _now(), "operation": "WRITE", METADATA_KEY: metadata, ENTRY_KEY: entry.data.decode(),
-    }  # fmt: skip
+    info = {"timestamp": _now(), "operation": "WRITE", METADATA_KEY: metadata, **entry.held}
     _settle(layout, seen, metadata, json.dumps({"commitInfo": info}).encode() + b"\n")
     return _count(layout, entry, head)
 

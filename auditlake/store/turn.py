@@ -19,7 +19,7 @@ from auditlake.disk.lock import exclusive, workspace
 from auditlake.errors import LakeBusyError, LakeFormatError
 from auditlake.ledger import book
 from auditlake.ledger.entry import Record
-from auditlake.ledger.keys import say_inside, saying_inside
+from auditlake.ledger.keys import finish_rotation, say_inside, saying_inside
 from auditlake.ledger.parts import RecordedParts, recorded_parts
 from auditlake.ledger.rules import Rules, read_rules, unrecorded
 from auditlake.storage.lake import changing
@@ -149,7 +149,7 @@ class Turn:
         self._head = self._begun()
         rules = self._noticed(self._head, now.isoformat())
         record = book.rotation(self.layout, self._head, now.isoformat())
-        book.finish_rotation(self.layout, self._add(self._head, record, rules).settings)
+        finish_rotation(self.layout, self._add(self._head, record, rules).settings)
         return str(record.details["new"])
 
     def upgrade(self, now: datetime) -> bool:
@@ -196,7 +196,7 @@ def writer_turn(
     with (
         exclusive(layout.lock, wait_seconds=context.wait_seconds),
         nullcontext(folder) if folder else workspace(layout.staging) as own,
-        changing(layout),
+        changing(layout, wait_seconds=context.wait_seconds),
     ):
         turn = Turn(layout, own, *settle_ledger(layout, applications=applications))
         turn.begin(context.now)
@@ -212,7 +212,8 @@ def recorded_policies(context: LakeContext, reason: str | None = None) -> Iterat
     """
     now = context.now
     if not book.has_ledger(context.layout):
-        with exclusive(context.layout.lock, wait_seconds=context.wait_seconds), changing(context.layout):
+        wait = context.wait_seconds
+        with exclusive(context.layout.lock, wait_seconds=wait), changing(context.layout, wait_seconds=wait):
             yield
         return
     with writer_turn(context) as turn:

@@ -126,6 +126,6 @@ def _begin(layout: Layout, config: LakeConfig, now: datetime, *, unsigned: bool)
         begin(layout, 0, record, signed=not unsigned)
     else:
         entry = begin_inside(layout, record, signed=not unsigned)
-        create_table(layout, metadata, entry.data)
+        create_table(layout, metadata, entry.held)
         integrate(layout, nothing_counted(entry.settings), 0)
     sync_folder(layout.root)

@@ -28,7 +28,7 @@ from auditlake.verify.checkpoints import SignedCheckpoint, key_chain, read_check
 from auditlake.verify.deletions import NOT_YET, Deletions, read_deletions
 from auditlake.verify.deltalog import DeltaLog, read_log
 from auditlake.verify.file_claims import damage, digest_of, false_claims
-from auditlake.verify.inside import UNSIGNED, check_inside, read_pending
+from auditlake.verify.inside import check_inside, check_pending, read_pending
 from auditlake.verify.log_checkpoints import check_log_checkpoints
 from auditlake.verify.model import BAD, BatchVerdict, PartVerdict, Problem, VerifyReport, worst
 from auditlake.verify.other_files import check_journals, check_landing, check_private_key
@@ -41,6 +41,8 @@ T = TypeVar("T")
 _TRIES = 5
 """How often to look again where writers were at work meanwhile."""
 _SIGNING_SECONDS = 1.0
+_UNSIGNED = "is not signed yet"
+"""What is told of a commit whose writer may be about to sign it."""
 _LONG = timedelta(days=36_500)
 GRACE = timedelta(hours=24)
 """How long files may still lie there that a deletion removed, unless the caller says otherwise."""
@@ -95,7 +97,7 @@ def _state(layout: Layout) -> tuple[bytes, int]:
 
 def _stays(layout: Layout, before: tuple[bytes, int], report: VerifyReport) -> bool:
     """Whether what was found is not due to a writer at work meanwhile; one that is just signing is waited for."""
-    deadline = time.monotonic() + (_SIGNING_SECONDS if any(UNSIGNED in each.what for each in report.problems) else 0)
+    deadline = time.monotonic() + (_SIGNING_SECONDS if any(_UNSIGNED in each.what for each in report.problems) else 0)
     while (same := _state(layout) == before) and time.monotonic() < deadline:
         time.sleep(0.05)
     return same
@@ -134,11 +136,14 @@ class _Check:
             return self._no_ledger(log)
         newest, key = self._checkpoint(public_key)
         tree = self._part_of("the ledger", read_tree, self._layout, newest, log) or Tree()
-        self._notices += self._part_of("the ledger", read_pending, self._layout, tree, newest, log) or []
+        self._part_of("the ledger", read_pending, self._layout, tree, newest, log)
         self._notices += tree.notices
         self._problems += tree.problems
         self._part_of("the ledger", self._tree, tree, newest, log)
         keys = self._part_of("the keys", self._keys, tree, newest, key, public_key is not None) or (key,)
+        waiting = self._part_of("the ledger", check_pending, tree, newest, log, keys[-1]) or ([], [])
+        self._problems += waiting[0]
+        self._notices += waiting[1]
         if older is not None:
             self._older(older, keys, tree, log)
         anchors = self._part_of("the anchors", self._anchors, tree, keys, tsa_roots) or Anchors()
@@ -279,7 +284,7 @@ class _Check:
         waiting = leaf_hash(tree.uncounted).hex() if tree.uncounted is not None else None
         for version in range(newest.version + 1 + len(tree.pending), log.newest + 1):
             if waiting is not None and log.leaves.get(version) == waiting:
-                self._wrong(f"version {version}", f"{UNSIGNED}: its writer died, and the next commit signs it")
+                self._wrong(f"version {version}", f"{_UNSIGNED}: its writer died, and the next commit signs it")
             else:
                 self._wrong(f"version {version}", "is unknown to the ledger")
         if waiting is not None and waiting not in log.leaves.values():

@@ -51,18 +51,28 @@ class SignedCheckpoint:
         Raises:
             LedgerError: That is not a public key.
         """
-        from cryptography.exceptions import InvalidSignature
-        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+        name, key_id, _ = read_key(key)
+        return any(
+            signer == name and data[:4] == key_id and verifies(key, data[4:], self.text.encode())
+            for signer, data in self.signatures
+        )
 
-        name, key_id, public = read_key(key)
-        for signer, data in self.signatures:
-            if signer == name and data[:4] == key_id:
-                try:
-                    Ed25519PublicKey.from_public_bytes(public).verify(data[4:], self.text.encode())
-                except (InvalidSignature, ValueError):
-                    continue
-                return True
+
+def verifies(key: str, signature: bytes, data: bytes) -> bool:
+    """Whether a signature over bytes is by the holder of a public key (``NAME+ID+BASE64``).
+
+    Raises:
+        LedgerError: That is not a public key.
+    """
+    from cryptography.exceptions import InvalidSignature
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+    *_, public = read_key(key)
+    try:
+        Ed25519PublicKey.from_public_bytes(public).verify(signature, data)
+    except (InvalidSignature, ValueError):
         return False
+    return True
 
 
 def key_chain(rotations: Sequence[Rotation], first: str | None) -> tuple[tuple[str, ...], str]:

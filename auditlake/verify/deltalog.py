@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64decode
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -28,6 +29,8 @@ class DeltaLog:
     """The leaf of the ledger that each commit names, or that of the entry which it holds."""
     entries: dict[int, bytes] = field(default_factory=dict)
     """The entry of the ledger that each commit holds, where it holds one."""
+    signatures: dict[int, bytes] = field(default_factory=dict)
+    """The signature over that entry, where the commit holds one."""
     quarantine: dict[str, int] = field(default_factory=dict)
     """Files in quarantine/ that commits name, and which version does."""
     live: dict[str, int] = field(default_factory=dict)
@@ -91,6 +94,8 @@ def _apply(log: DeltaLog, version: int, action: Mapping[str, Any]) -> None:
         if isinstance(text := info.get("auditlake.entry"), str):
             log.entries[version] = text.encode("ascii")
             log.leaves[version] = leaf_hash(log.entries[version]).hex()
+        if isinstance(signature := info.get("auditlake.signature"), str):
+            log.signatures[version] = b64decode(signature, validate=True)
         if isinstance(at := info.get("timestamp"), int):
             log.times[version] = at
         own = info.get("auditlake")

@@ -8,53 +8,60 @@ from contextlib import suppress
 
 from auditlake.disk.files import read_text
 from auditlake.disk.layout import Layout
-from auditlake.verify.checkpoints import SignedCheckpoint
+from auditlake.verify.checkpoints import SignedCheckpoint, verifies
 from auditlake.verify.deltalog import DeltaLog
 from auditlake.verify.model import Problem
 from auditlake.verify.tree import Tree, read_entry
 
 _LISTS = ("parts", "adds", "removes", "taken")
-UNSIGNED = "is not signed yet"
-"""What is told of a commit whose writer may be about to sign it."""
 
 
-def read_pending(layout: Layout, tree: Tree, newest: SignedCheckpoint, log: DeltaLog) -> list[Problem]:
-    """Read the entries that commits hold and the newest checkpoint does not count yet into a tree; return notices.
-
-    No key vouches for them. They are expected only where the checkpoint counts one that says that entries lie inside
-    commits; an upgrade, which takes nothing, may wait to be the first. One that takes files away is a problem: its
-    writer died just then, or a stranger made it.
-    """
-    notices: list[Problem] = []
-    are_expected = tree.inside is not None
+def read_pending(layout: Layout, tree: Tree, newest: SignedCheckpoint, log: DeltaLog) -> None:
+    """Read the entries that commits hold and the newest checkpoint does not count yet into a tree."""
     for number, data in enumerate(log.after(newest.version)):
-        where = f"version {newest.version + 1 + number}"
         try:
             tree.pending.append(read_entry(layout, newest.size + number, data))
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError, OSError) as error:
+            where = f"version {newest.version + 1 + number}"
             tree.problems.append(Problem(where, f"its entry of the ledger cannot be read: {error}"))
             break
-        pending = tree.pending[-1].fields
-        begins = not number and pending["kind"] == "upgrade" and not any(pending[name] for name in _LISTS)
+
+
+def check_pending(tree: Tree, newest: SignedCheckpoint, log: DeltaLog, key: str) -> tuple[list[Problem], list[Problem]]:
+    """Return what is wrong with entries that wait to be counted, and what is worth knowing of them.
+
+    They are expected where the checkpoint counts one that says that entries lie inside commits; an upgrade, which takes
+    nothing, may wait to be the first. The key signed each of them, where the lake has one.
+    """
+    problems: list[Problem] = []
+    notices: list[Problem] = []
+    are_expected = any(entry is tree.inside for entry in tree.entries)
+    for version, entry in enumerate(tree.pending, newest.version + 1):
+        where, is_first = f"version {version}", entry is tree.pending[0]
+        begins = is_first and entry.fields["kind"] == "upgrade" and not any(entry.fields[name] for name in _LISTS)
         if not (are_expected or begins):
-            tree.problems.append(Problem(where, "is unknown to the ledger, whose entries do not lie inside commits"))
-        elif pending["removes"] or pending["taken"]:
-            what = f"takes files away and {UNSIGNED}: its writer died, and the next commit signs it, or it is made up"
-            tree.problems.append(Problem(where, what))
+            problems.append(Problem(where, "is unknown to the ledger, whose entries do not lie inside commits"))
+        elif key and not verifies(key, log.signatures.get(version, b""), entry.data):
+            what = "holds an entry of the ledger that the key of the lake did not sign"
+            problems.append(Problem(where, f"{what}: no writer with the key made it, and none goes on behind it"))
         else:
             what = "is not in the ledger's tree yet, so no checkpoint vouches for it"
             notices.append(Problem(where, f"{what}: the next commit, or auditlake checkpoint, puts it there"))
-    return notices
+    return problems, notices
 
 
 def check_inside(layout: Layout, tree: Tree, log: DeltaLog) -> Iterator[Problem]:
     """Compare each entry that lies inside a commit with the log, and yield what is wrong; lake.toml must say so too."""
+    said = None
+    with suppress(OSError, ValueError):
+        said = tomllib.loads(read_text(layout.config, within=layout.root)).get("format_version")
     if (first := tree.inside) is None:
-        with suppress(OSError, ValueError):
-            settings = tomllib.loads(read_text(layout.config, within=layout.root))
-            if settings.get("format_version") == 2 and not tree.problems:
-                yield Problem("lake.toml", "says format_version = 2, and the lake is of format 1: write 1 there again")
+        if said == 2 and not tree.problems:
+            yield Problem("lake.toml", "says format_version = 2, and the lake is of format 1: write 1 there again")
         return
+    if said == 1 and (len(tree.entries) > first.index + 1 or first.fields["kind"] == "begin"):  # else its writer died
+        what = "says format_version = 1, and the lake is of format 2, so an earlier auditlake would write to it"
+        yield Problem("lake.toml", f"{what}: write 2 there again, as the next commit does")
     place = {"index": first.index, "version": first.fields["version"]}
     if first.fields["details"]["entries_in_commits"] != place:
         yield Problem(f"entry {first.index}", "does not say truly from where on entries lie inside commits")

@@ -25,6 +25,8 @@ _WIDTH = 256
 _KEYS = ("roots", "kind", "lake_id", "at", "version", "previous_log", "policies", "holds", "details")
 _CUT = "is not there whole, as a power cut may leave it: the next commit writes it again"
 _LISTS = ("parts", "adds", "removes", "taken")
+_CARRIED = ("default_retention", "sources", "packs", "runs")
+"""What of the details of an entry is in force after it too."""
 _LONG = ("policies", "details")
 """What lies aside too where an entry would be too long with it: all of it or none."""
 
@@ -143,8 +145,7 @@ def read_tree(layout: Layout, checkpoint: SignedCheckpoint, log: DeltaLog) -> Tr
         if log.entries.get(begin) is not None:
             lost |= {_tile("entries", tile, _WIDTH), _tile(0, tile, _WIDTH)}
         if width:
-            held = [data for each in range(begin, begin + width) if (data := log.entries.get(each)) is not None]
-            _read_bundle(layout, tree, files, tile, held if len(held) == width < _WIDTH else [], width)
+            _read_bundle(layout, tree, files, tile, _held(layout, log, begin, width) if width < _WIDTH else [], width)
     more = files.get(_tile("entries", size // _WIDTH, size % _WIDTH + 1))
     if more is not None and len(longer := _split(read_file(more, within=layout.root)) or []) == size % _WIDTH + 1:
         tree.uncounted = longer[-1]
@@ -207,9 +208,13 @@ def parse_entry(data: bytes) -> dict[str, Any]:
     lacks = _LONG if is_long and _LONG[0] not in fields else ()
     keys = [key for key in _KEYS if key not in lacks]
     evidence_json.known(fields, (*keys, *(("aside",) if is_long else _LISTS)), "the entry")
-    if json.dumps(fields, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode("ascii") != data:
+    if _spelled(fields) != data:
         raise ValueError("it is not spelled as entries are")
     return dict(fields)
+
+
+def _spelled(fields: Mapping[str, Any]) -> bytes:
+    return json.dumps(fields, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode("ascii")
 
 
 _TYPES: dict[str, type | tuple[type, ...]] = {
@@ -247,13 +252,33 @@ def _tile(kind: int | str, index: int, width: int) -> str:
     return f"tile/{kind}/{name}" + (f".p/{width}" if width < _WIDTH else "")
 
 
+def _held(layout: Layout, log: DeltaLog, begin: int, width: int) -> list[bytes]:
+    """Return the entries of so many versions; none where the commit of the first one holds none, or one cannot be had.
+
+    That of a commit of another program is made of the entry before: what was in force still is.
+    """
+    held: list[bytes] = []
+    with suppress(ValueError, TypeError, KeyError, AttributeError, RecursionError, OSError):
+        for version in range(begin, begin + width):
+            if (data := log.entries.get(version)) is None:
+                before = read_entry(layout, 0, held[-1]).fields if held else {}
+                data = _spelled({key: before[key] for key in _KEYS} | {name: [] for name in ("roots", *_LISTS)} | {
+                    "kind": "foreign", "version": version, "previous_log": log.digests[version - 1],
+                    "details": {key: each for key, each in before["details"].items() if key in _CARRIED},
+                })  # fmt: skip
+            held.append(data)
+        return held
+    return []
+
+
 def _read_bundle(
     layout: Layout, tree: Tree, files: Mapping[str, Path], tile: int, held: Sequence[bytes], width: int
 ) -> None:
     name = _tile("entries", tile, width)
     path = files.get(name)
-    entries = _split(read_file(path, within=layout.root)) if path else None
-    if held and (entries is None or len(entries) < width):
+    data = read_file(path, within=layout.root) if path else b""
+    entries = _split(data) if path else None
+    if held and _is_cut(data, _pack(held)):
         entries = [*held]
     elif path is None:
         tree.problems.append(Problem(f"ledger/{name}", "is not there"))
@@ -309,7 +334,7 @@ def _compare(
 
     def tell(name: str, what: str, data: bytes = b"", right: bytes | None = b"") -> None:
         stem, partial, _ = name.partition(".p/")
-        if partial and stem in lost and right is not None and right.startswith(data):
+        if partial and stem in lost and right is not None and _is_cut(data, right):
             tree.notices.append(Problem(f"ledger/{name}", _CUT))
         else:
             tree.problems.append(Problem(f"ledger/{name}", what))
@@ -322,6 +347,13 @@ def _compare(
             data = b"" if right is None else read_file(path, within=layout.root)
             if data != right:
                 tell(name, "does not hold what follows from the entries", data, right)
+
+
+def _is_cut(data: bytes, right: bytes) -> bool:
+    """Return whether bytes are what a power cut may leave of others: some of them, the beginning, or zeros."""
+    return right.startswith(data) or (
+        len(data) <= len(right) and all(byte in (0, own) for byte, own in zip(data, right, strict=False))
+    )
 
 
 def _shorter(name: str, expected: Mapping[str, bytes]) -> bytes | None:

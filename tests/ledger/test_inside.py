@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from base64 import b64encode
+from collections.abc import Iterator
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
@@ -17,16 +18,16 @@ import auditlake
 from auditlake import AuditLake
 from auditlake.disk.layout import Layout
 from auditlake.errors import LakeFormatError, LedgerError
-from auditlake.ledger import book
-from auditlake.ledger.held import commit_entry
-from auditlake.ledger.note import Signer
+from auditlake.ledger import book, keys
+from auditlake.ledger.held import commit_entry, held_entry
+from auditlake.ledger.note import Signer, new_signer
 from auditlake.ledger.tiles import Tiles
 from auditlake.store import commit, turn
 from auditlake.store.deltalog import is_newest
 from auditlake.upkeep.doctor import examine
 from auditlake.verify.prove import verify_proof
 from auditlake.verify.tree import earlier_keys
-from tests.lakes import entries_in_commits, lakes_of_format
+from tests.lakes import entries_in_commits, lakes_of_format, make_lake
 from tests.ledger.lakes import check_ledger, entries, says_its_format
 from tests.soak import mostly
 from tests.store.lakes import NOW, copied, ids, made, opened, write_events
@@ -174,7 +175,7 @@ def test_a_key_that_is_counted_is_installed(
         raise Killed
 
     with monkeypatch.context() as patch, pytest.raises(Killed):
-        patch.setattr(book, "adopt_next", dying)
+        patch.setattr(keys, "adopt_next", dying)
         lake.ledger.rotate_key()
     lake.layout.commit(3).write_text('{"commitInfo":{"operation":"OPTIMIZE"}}\n')
     lake.ingest(template / "1.jsonl")
@@ -219,10 +220,15 @@ def test_checkpoints_of_the_log_are_recorded(lake: AuditLake, template: Path, mo
     assert [each.where for each in checked(lake).notices] == [f"events/_delta_log/{unrecorded}"]
 
 
-@pytest.mark.parametrize("left", mostly([None, 0, 40], always=[0]))
-def test_a_tail_that_a_power_cut_took(left: int | None, lake: AuditLake, template: Path) -> None:
+@pytest.mark.parametrize("foreign", [False, True])
+@pytest.mark.parametrize("left", mostly([None, 0, 40, "zeros", "a hole"], always=["zeros"]))
+def test_a_tail_that_a_power_cut_took(left: int | str | None, foreign: bool, lake: AuditLake, template: Path) -> None:
     """Partial tiles are not synced, since commits hold their entries: they are read there, and written again."""
-    edit_policy(lake)
+    if foreign:
+        lake.layout.commit(2).write_text('{"commitInfo":{"operation":"OPTIMIZE"}}\n')
+    else:
+        edit_policy(lake)
+    wrong = ["version 2: is unknown to the ledger: another program made it"] if foreign else []
     lake.ingest(template / "1.jsonl")
     before, kept = entries(lake), lake.ledger.checkpoint()
     torn = [path for path in lake.layout.ledger.rglob("*.p/*") if path.is_file()]
@@ -232,22 +238,27 @@ def test_a_tail_that_a_power_cut_took(left: int | None, lake: AuditLake, templat
     for path in torn:
         cut(path, left)
 
-    assert entries(lake) == before
+    if left != "a hole":  # of which a reader sees that it is damaged
+        assert entries(lake) == before
     report = checked(lake, checkpoint=kept)
-    assert report.problems == ()
+    assert [*map(str, report.problems)] == wrong
     assert sorted(each.where for each in report.notices) == ["ledger/tile/0/000.p/4", "ledger/tile/entries/000.p/4"]
     assert lake.ledger.prove(ids(lake)[0])
     lake.ingest(write_events(lake.layout.root / "more.jsonl", range(20, 24)))
-    check_ledger(lake)
-    assert (checked(lake, checkpoint=kept).problems, checked(lake).notices) == ((), ())
+    if not foreign:
+        check_ledger(lake)
+    assert ([*map(str, checked(lake, checkpoint=kept).problems)], checked(lake).notices) == (wrong, ())
 
 
-def cut(path: Path, left: int | None) -> None:
-    """Leave so many bytes of a file; None lets it go."""
+def cut(path: Path, left: int | str | None) -> None:
+    """Leave so many bytes of a file, or zeros in their place; None lets it go."""
+    data = path.read_bytes()
     if left is None:
         path.unlink()
+    elif left == "a hole":
+        path.write_bytes(data[:50] + bytes(10) + data[60:])
     else:
-        path.write_bytes(path.read_bytes()[:left])
+        path.write_bytes(bytes(len(data)) if left == "zeros" else data[: int(left)])
 
 
 @pytest.mark.soak
@@ -452,6 +463,23 @@ def test_a_format_written_by_hand(old: AuditLake, template: Path) -> None:
     assert kinds(old) == [("begin", 0), ("append", 1)]
 
 
+@pytest.mark.parametrize("upgraded", [False, True])
+def test_a_format_set_back_by_hand(upgraded: bool, lake: AuditLake, old: AuditLake, template: Path) -> None:
+    """lake.toml with format 1 over a ledger of format 2 is told, and the next commit writes 2 there again."""
+    if upgraded:
+        old.ledger.upgrade()
+        old.ingest(template / "1.jsonl")
+        lake = opened(old.layout.root)
+    text = lake.layout.config.read_text()
+    lake.layout.config.write_text(text.replace("format_version = 2", "format_version = 1"))
+
+    (told,) = checked(lake).problems
+    assert (told.where, "says format_version = 1, and the lake is of format 2" in told.what) == ("lake.toml", True)
+    opened(lake.layout.root).ingest(write_events(lake.layout.root / "more.jsonl", range(20, 24)))
+    assert lake.layout.config.read_text() == text
+    assert checked(lake).problems == ()
+
+
 def test_a_deletion_made_up_behind_an_upgrade(old: AuditLake, template: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its writer had an upgrade counted before any other commit, so what follows one that is not is another's."""
     die_at("after the commit", monkeypatch, old.ledger.upgrade)
@@ -493,50 +521,63 @@ def test_a_deletion_made_up(old: AuditLake, template: Path, mark: dict[str, Any]
     assert "delete" not in [entry.kind for entry in entries(old)]
 
 
-def made_up(lake: AuditLake, kind: str, actions: Sequence[Mapping[str, Any]] = (), **more: Any) -> None:
+def made_up(lake: AuditLake, kind: str, *, signature: str | None = None, details: Any = None) -> None:
     """Let a stranger without the key commit an entry behind all others, as a writer that died would leave it."""
     version = lake.snapshot().version
     before = json.loads(commit_entry(lake.layout, version) or b"")
-    entry = before | {key: [] for key in ("parts", "adds", "removes", "taken", "roots")} | more | {
-        "kind": kind, "version": version + 1, "details": before["details"] | more.get("details", {}),
+    entry = before | {key: [] for key in ("parts", "adds", "removes", "taken", "roots")} | {
+        "kind": kind, "version": version + 1, "details": before["details"] | (details or {}),
         "previous_log": sha256(lake.layout.commit(version).read_bytes()).hexdigest(),
     }  # fmt: skip
-    entry["details"].pop("marks", None)
-    info = {"commitInfo": {"auditlake.entry": json.dumps(entry, separators=(",", ":"), sort_keys=True)}}
-    lake.layout.commit(version + 1).write_text("".join(f"{json.dumps(each)}\n" for each in (info, *actions)))
-
-
-def test_a_deletion_that_waits(lake: AuditLake) -> None:
-    """No key vouches for what waits to be counted: it may bring events, and what takes some is told as wrong."""
-    paths = [file.path for file in lake.snapshot().files]
-    taken = [[*part[:3], "", part[4], part[2]] for part in json.loads(commit_entry(lake.layout, 1) or b"")["parts"]]
-    made_up(lake, "delete", [{"remove": {"path": path, "dataChange": True}} for path in paths],
-            removes=sorted(paths), taken=taken)  # fmt: skip
-    for path in paths:
-        (lake.layout.events / path).unlink()
-
-    for full in (False, True):
-        assert [(each.where, "takes files away" in each.what) for each in checked(lake, full=full).problems] == [
-            ("version 2", True)
-        ]
+    for name in ("marks", *(["key", "entries_in_commits"] if not details else [])):
+        entry["details"].pop(name, None)
+    text = json.dumps(entry, separators=(",", ":"), sort_keys=True)
+    signed = {
+        "copied": held_entry(lake.layout, version)[1], "another's": new_signer("a").sign_bytes(text.encode()),
+    }  # fmt: skip
+    more = {"auditlake.signature": b64encode(signed[signature]).decode()} if signature else {}
+    info = {"commitInfo": {"auditlake.entry": text, **more}}
+    lake.layout.commit(version + 1).write_text(json.dumps(info) + "\n")
 
 
 MADE_UP: dict[str, dict[str, Any]] = {
+    "append": {},
+    "delete": {},
     "upgrade": {"entries_in_commits": {"index": 2, "version": 2}},
     "key-rotate": {"old": "a", "new": "b", "note": "c"},
 }
 
 
-@pytest.mark.parametrize("kind", MADE_UP)
-def test_entries_that_no_writer_makes(kind: str, lake: AuditLake, template: Path) -> None:
-    """Neither a second upgrade nor a key that the old one does not name is passed over in silence, or signed."""
-    made_up(lake, kind, details=MADE_UP[kind])
+@pytest.mark.parametrize("signature", [None, "copied", "another's"])
+@pytest.mark.parametrize("kind", mostly(MADE_UP, always=["append"]))
+def test_an_entry_that_the_key_did_not_sign(kind: str, signature: str | None, lake: AuditLake, template: Path) -> None:
+    """Who has the files and not the key commits nothing that counts: it is told, and no writer goes on behind it."""
+    made_up(lake, kind, signature=signature, details=MADE_UP[kind])
     kept = lake.layout.ledger.joinpath("checkpoint").read_bytes()
 
-    assert checked(lake).problems
-    with pytest.raises(LedgerError):
+    told = "the key of the lake did not sign"
+    for full in (False, True):
+        assert ("version 2", True) in {(each.where, told in each.what) for each in checked(lake, full=full).problems}
+    with pytest.raises(LedgerError, match="version 2") as refused:
         lake.ingest(template / "1.jsonl")
     assert lake.layout.ledger.joinpath("checkpoint").read_bytes() == kept
+    if kind in {"append", "delete"}:
+        assert (told in str(refused.value), str(lake.layout.commit(2)) in str(refused.value.hint)) == (True, True)
+    lake.layout.commit(2).unlink()
+    lake.ingest(template / "1.jsonl")
+    assert (checked(lake).problems, checked(lake).notices) == ((), ())
+
+
+def test_an_entry_that_waits_in_an_unsigned_lake(tmp_path: Path, template: Path) -> None:
+    """No key vouches for anything there: what waits is counted, and until then told."""
+    with entries_in_commits():
+        lake = make_lake(tmp_path / "lake", unsigned=True)
+    made_up(lake, "report")
+
+    assert [each.where for each in checked(lake).notices if "vouches" in each.what] == ["version 1"]
+    lake.ingest(template / "1.jsonl")
+    assert kinds(lake) == [("begin", 0), ("report", 1), ("append", 2)]
+    assert checked(lake).problems == ()
 
 
 def test_a_version_without_an_entry(lake: AuditLake, template: Path) -> None:

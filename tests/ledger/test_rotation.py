@@ -115,7 +115,9 @@ def test_writers_that_die(where: str, lake: AuditLake, tmp_path: Path, monkeypat
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(book, "adopt_next" if where == "half" else where, die)
+        patch.setattr(
+            keys if where in {"adopt_next", "half"} else book, "adopt_next" if where == "half" else where, die
+        )
         lake.ledger.rotate_key()
     assert checked(lake, public_key=old).ok
     assert checked(lake).ok

@@ -14,7 +14,7 @@ import pytest
 from auditlake import AuditLake
 from auditlake.disk.layout import Layout
 from auditlake.errors import LakeError, LakeNotFoundError
-from auditlake.ledger import book
+from auditlake.ledger import keys
 from auditlake.store.deltalog import newest_version
 from auditlake.upkeep import doctor
 from tests.ledger.lakes import make_old
@@ -240,7 +240,7 @@ def test_a_rotation_that_died(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     """A rotation that died half way is finished."""
     lake = made(tmp_path / "lake")
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(book, "adopt_next", die)
+        patch.setattr(keys, "adopt_next", die)
         lake.ledger.rotate_key()
     found = doctor.examine(lake.layout, now=LATER)
     assert [change.action for change in found.changes] == ["finish"]
