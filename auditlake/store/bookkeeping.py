@@ -131,9 +131,10 @@ def newest_checkpoint(context: LakeContext) -> bytes:
 
 def new_checkpoint(layout: Layout, version: int) -> dict[str, Any]:
     """Return the digests of the Delta log's checkpoint if the commit before made one: readers begin with it."""
-    paths = [layout.delta_checkpoint(version), layout.delta_pointer]
-    if not all(is_file(path, within=layout.root) for path in paths):
+    if not is_file(layout.delta_checkpoint(version), within=layout.root):
         return {}
+    named = (layout.delta_checkpoint(version), layout.delta_pointer)
+    paths = [path for path in named if is_file(path, within=layout.root)]
     return {"delta_checkpoint": {path.name: sha256(read_file(path, within=layout.root)).hexdigest() for path in paths}}
 
 

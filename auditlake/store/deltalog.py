@@ -39,6 +39,8 @@ RECORD = "record"
 """The kind of a commit without files that only holds an entry of the ledger."""
 ENTRY = re.compile(r"\d{20}\.(json|checkpoint\.parquet)\Z")
 """The names of entries and checkpoints of the log."""
+OTHER = re.compile(r"\d{20}\.(checkpoint\.|\d{20}\.compacted\.)")
+"""How other names begin from which readers of Delta tables take files: auditlake never writes such ones."""
 
 _TERMS = ("protocol", "metaData")
 """What a log says about its table beside the files."""
@@ -318,14 +320,19 @@ def log_entries(layout: Layout) -> dict[str, int]:
 
     Raises:
         OSError: The log, or one of them, is a link, or something that delta-rs would wait for.
+        LakeFormatError: There is a checkpoint of another form, or entries that were put together.
     """
     check_folder(layout.log, within=layout.root)
     with os.scandir(layout.log) as listed:
-        named = [each for each in listed if ENTRY.match(each.name) or each.name == layout.delta_pointer.name]
-        for each in named:
-            if not each.is_file(follow_symlinks=False):
-                os.close(descriptor_of(Path(each.path), within=layout.root))  # which says what it is
-        return {each.name: each.stat(follow_symlinks=False).st_size for each in named if ENTRY.match(each.name)}
+        there = [*listed]
+    named = [each for each in there if ENTRY.match(each.name) or each.name == layout.delta_pointer.name]
+    if others := [each.path for each in there if OTHER.match(each.name) and not ENTRY.match(each.name)]:
+        message = f"{min(others)} is no file of auditlake's, and says which files the lake has"
+        raise LakeFormatError(message, hint="auditlake doctor --repair sets it aside: nothing is lost with it")
+    for each in named:
+        if not each.is_file(follow_symlinks=False):
+            os.close(descriptor_of(Path(each.path), within=layout.root))  # which says what it is
+    return {each.name: each.stat(follow_symlinks=False).st_size for each in named if ENTRY.match(each.name)}
 
 
 def refuse_empty_entries(layout: Layout, entries: Mapping[str, int], version: int) -> None:

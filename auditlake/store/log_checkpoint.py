@@ -9,14 +9,20 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Mapping
 from contextlib import suppress
+from functools import lru_cache
+from hashlib import sha256
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+from auditlake.disk.files import read_file
 from auditlake.disk.layout import Layout
 from auditlake.disk.lock import workspace
 from auditlake.engine.paths import for_delta
-from auditlake.errors import AuditLakeError, LakeFormatError
+from auditlake.errors import AuditLakeError, LakeFormatError, LedgerError
+from auditlake.ledger.in_force import entry_about
 from auditlake.storage.lake import storage_of
 from auditlake.storage.model import found
 from auditlake.store.deltalog import keep_summary
@@ -27,6 +33,8 @@ if TYPE_CHECKING:
 
 EVERY = 50
 """How many log entries a reader has to replay at most."""
+_REMEMBERED = 64
+"""How many checkpoints a process knows that it has looked at."""
 LARGE = 1_000_000
 """Bytes of an entry that a reader need not replay at all: two thousand files take as long as all else of a commit."""
 
@@ -60,13 +68,11 @@ def last_checkpoint(layout: Layout) -> int:
 def _write(layout: Layout, folder: Path, version: int) -> None:
     from deltalake import DeltaTable
 
-    copy, alone = copied_log(layout, folder / "copy", version), Layout(folder / "alone")
+    copy = copied_log(layout, folder / "copy", version)
     replayed = DeltaTable(for_delta(copy.events))
     replayed.create_checkpoint()
     made, pointer = copy.delta_checkpoint(version), copy.delta_pointer
-    alone.log.mkdir(parents=True)
-    shutil.copyfile(made, alone.delta_checkpoint(version))
-    if _live(DeltaTable(for_delta(alone.events))) != _live(replayed):
+    if not _says(made, folder, version, replayed):
         raise LakeFormatError(f"the checkpoint of version {version} does not say what the log entries say")
     storage, name = storage_of(layout), layout.name(layout.delta_pointer)
     if storage.create({layout.name(layout.delta_checkpoint(version)): made}):
@@ -74,9 +80,57 @@ def _write(layout: Layout, folder: Path, version: int) -> None:
     storage.swap(name, pointer.read_bytes(), found(storage, name))
 
 
-def copied_log(layout: Layout, root: Path, version: int) -> Layout:
-    """Copy the last checkpoint and the entries from there to a version, as the log of a lake at ``root``."""
-    last, copy = last_checkpoint(layout), Layout(root)
+def check_checkpoint(layout: Layout, entries: Mapping[str, int], version: int) -> None:
+    """Refuse a checkpoint from which readers of a version take its files, and which says others than the entries do.
+
+    One that the ledger recorded is known by its SHA-256; the log is replayed for another one, once in a process.
+
+    Args:
+        layout: The lake.
+        entries: The names of the log's entries and checkpoints.
+        version: The version.
+
+    Raises:
+        LakeFormatError: It does.
+        OSError: It, or the log, cannot be read.
+    """
+    made = sorted(int(name[:20]) for name in entries if name.endswith(".parquet") and int(name[:20]) <= version)
+    if not made:
+        return
+    path = layout.delta_checkpoint(made[-1])
+    if not _is_known(layout, *[0, *made][-2:], path.stat().st_mtime_ns):
+        message = f"the checkpoint {path} does not say of the lake's files what the log's entries say"
+        raise LakeFormatError(message, hint="auditlake doctor --repair sets it aside: nothing is lost with it")
+
+
+@lru_cache(_REMEMBERED)
+def _is_known(layout: Layout, before: int, version: int, _: int) -> bool:
+    """Return whether the checkpoint of a version is the one that the ledger recorded, or says what the entries say."""
+    from deltalake import DeltaTable
+
+    path = layout.delta_checkpoint(version)
+    with suppress(LedgerError, OSError):
+        entry, digest = entry_about(layout, version + 1), sha256(read_file(path, within=layout.root)).hexdigest()
+        if entry is not None and entry.details.get("delta_checkpoint", {}).get(path.name) == digest:
+            return True
+    with TemporaryDirectory(prefix="auditlake-") as folder:
+        copy = copied_log(layout, Path(folder, "copy"), version, before)
+        return _says(path, Path(folder), version, DeltaTable(for_delta(copy.events)))
+
+
+def _says(made: Path, folder: Path, version: int, replayed: DeltaTable) -> bool:
+    """Return whether a checkpoint alone gives the same files as a table, with a folder for it."""
+    from deltalake import DeltaTable
+
+    alone = Layout(folder / "alone")
+    alone.log.mkdir(parents=True)
+    shutil.copyfile(made, alone.delta_checkpoint(version))
+    return _live(DeltaTable(for_delta(alone.events))) == _live(replayed)
+
+
+def copied_log(layout: Layout, root: Path, version: int, last: int | None = None) -> Layout:
+    """Copy a checkpoint, the last one if None, and the entries from there to a version, as the log of a lake."""
+    last, copy = last_checkpoint(layout) if last is None else last, Layout(root)
     copy.log.mkdir(parents=True)
     paths = [copy.commit(number) for number in range(last, version + 1)]
     paths += [copy.delta_checkpoint(last)] if last else []

@@ -19,6 +19,7 @@ from auditlake.errors import LakeFormatError, SnapshotError
 from auditlake.events.schema import COLUMNS
 from auditlake.store.deltalog import changed_rows, commit_metadata, last_batch, log_entries, refuse_empty_entries
 from auditlake.store.files import Files, schema
+from auditlake.store.log_checkpoint import check_checkpoint
 from auditlake.store.model import DataFile, Snapshot
 from auditlake.store.narrowed import Chooser
 
@@ -106,6 +107,7 @@ def open_table(layout: Layout, version: int | None) -> DeltaTable:
         entries = log_entries(layout)
         table = DeltaTable(for_delta(layout.events), version=version)
         refuse_empty_entries(layout, entries, table.version())
+        check_checkpoint(layout, entries, table.version())
         protocol = table.protocol()
     except (DeltaError, OSError, ValueError) as error:
         message = f"the events table at {layout.events} cannot be read: {one_line(error)}"

@@ -38,6 +38,7 @@ from auditlake.runs.recorder import unfinished
 from auditlake.storage.lake import mirror_of
 from auditlake.store.bookkeeping import settle_ledger
 from auditlake.store.commit import says_columns
+from auditlake.store.deltalog import ENTRY, OTHER
 from auditlake.store.model import Change
 from auditlake.store.pseudonyms import pseudonyms
 from auditlake.store.snapshot import open_table, read_snapshot
@@ -251,7 +252,12 @@ def _strays(layout: Layout, tree: Tree, log: DeltaLog, now: datetime) -> Iterato
 
 
 def _log_checkpoints(layout: Layout, log: DeltaLog) -> Iterator[Repair]:
-    """Yield checkpoints of the Delta log that differ from its entries, which are all there."""
+    """Yield checkpoints of the Delta log that differ from its entries, which are all there, or are not of its form."""
+    for path in sorted(layout.log.iterdir()):
+        if OTHER.match(path.name) and not ENTRY.match(path.name):
+            yield Repair(
+                "set aside", _name(layout, path), "readers take the lake's files from it, and it is not auditlake's"
+            )
     for version, files in sorted(log.at.items()):
         path = layout.delta_checkpoint(version)
         if checkpoint_files(path, within=layout.root) != files:

@@ -8,6 +8,7 @@ import shutil
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -21,6 +22,7 @@ from auditlake.store import log_checkpoint
 from auditlake.store.deltalog import Commits, commit_metadata, foreign_versions, keeps_quarantine, transaction_version
 from auditlake.store.model import Change
 from auditlake.store.snapshot import read_snapshot
+from auditlake.upkeep import doctor
 from tests.soak import mostly
 from tests.store import strace
 from tests.store.lakes import check, cli, commit, copied, expected, ids, made, opened, write_events
@@ -202,11 +204,7 @@ def test_a_checkpoint_that_says_something_else(tmp_path: Path, monkeypatch: pyte
     def lose_a_file(self: DeltaTable) -> None:
         real(self)
         (made,) = Path(self.table_uri.removeprefix("file://")).glob("_delta_log/*.checkpoint.parquet")
-        import pyarrow.parquet as pq
-
-        table = pq.read_table(made)
-        last = [row for row, add in enumerate(table["add"].to_pylist()) if add][-1]
-        pq.write_table(table.take([row for row in range(table.num_rows) if row != last]), made)
+        without_a_file(made)
 
     monkeypatch.setattr(DeltaTable, "create_checkpoint", lose_a_file)
 
@@ -214,6 +212,56 @@ def test_a_checkpoint_that_says_something_else(tmp_path: Path, monkeypatch: pyte
 
     assert checkpoints(lake.layout) == []
     assert check(lake) == expected(range(4))
+
+
+def without_a_file(path: Path) -> None:
+    """Take the last file out of a checkpoint."""
+    table = pq.read_table(path)
+    last = [row for row, add in enumerate(table["add"].to_pylist()) if add][-1]
+    pq.write_table(table.take([row for row in range(table.num_rows) if row != last]), path)
+
+
+@pytest.mark.parametrize("commits", [3, 4], ids=["of the newest version", "that is recorded"])
+def test_a_checkpoint_of_a_stranger(commits: int, grown: Grown, tmp_path: Path) -> None:
+    """One with other bytes is read if it says what the entries say; a lake whose does not is refused in words."""
+    lake = grown(commits)
+    path = lake.layout.delta_checkpoint(3)
+    honest = path.read_bytes()
+    pq.write_table(pq.read_table(path), path, compression="gzip")
+    assert check(lake) == expected(range(commits))
+
+    without_a_file(path)
+    for verb in (lambda: lake.report("failed_logins"), lambda: lake.ingest(write_events(tmp_path / "a", [9]))):
+        with pytest.raises(
+            LakeFormatError, match=r"3\.checkpoint\.parquet does not say of the lake's files"
+        ) as refused:
+            verb()
+    assert "doctor --repair" in str(refused.value.hint)
+    mended(lake)
+    assert check(opened(lake.layout.root)) == expected(range(commits))
+    path.write_bytes(honest)
+    assert check(opened(lake.layout.root)) == expected(range(commits))
+
+
+@pytest.mark.parametrize("name", [
+    "3.checkpoint.0000000001.0000000001.parquet", "3.checkpoint.3a0d65cd-4056-49b8-937b-95f9e3ee90e5.parquet",
+    "1.00000000000000000003.compacted.json",
+])  # fmt: skip
+def test_a_checkpoint_of_another_form(name: str, grown: Grown) -> None:
+    """Readers of Delta tables would take the files from it, so the lake is refused in words until it has gone."""
+    lake = grown(3)
+    (lake.layout.log / f"{'0' * 19}{name}").write_bytes(b"")
+    with pytest.raises(LakeFormatError, match="is no file of auditlake's"):
+        lake.statistics()
+
+    mended(lake)
+    assert check(opened(lake.layout.root)) == expected(range(3))
+
+
+def mended(lake: AuditLake) -> None:
+    """Do what doctor proposes."""
+    now = datetime(2027, 1, 1, tzinfo=UTC)
+    doctor.repair(lake.layout, doctor.examine(lake.layout, now=now).changes, now=now, wait_seconds=1)
 
 
 def test_what_another_program_left(grown: Grown, tmp_path: Path) -> None:
