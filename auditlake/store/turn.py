@@ -19,7 +19,7 @@ from auditlake.disk.lock import exclusive, workspace
 from auditlake.errors import LakeBusyError, LakeFormatError
 from auditlake.ledger import book
 from auditlake.ledger.entry import Record
-from auditlake.ledger.keys import finish_rotation, say_inside, saying_inside
+from auditlake.ledger.keys import finish_rotation, read_settings, read_signer, say_inside, saying_inside
 from auditlake.ledger.parts import RecordedParts, recorded_parts
 from auditlake.ledger.rules import Rules, read_rules, unrecorded
 from auditlake.storage.lake import changing
@@ -244,3 +244,15 @@ def record_runs(context: LakeContext) -> None:
         return
     with suppress(LakeBusyError), writer_turn(replace(context, wait_seconds=0)) as turn:
         turn.record(Record("report", now.isoformat()))
+
+
+def check_may_commit(layout: Layout) -> None:
+    """Refuse a host that could bring nothing that it logs into the bucket of its lake; while another writes, none is.
+
+    Raises:
+        LedgerError: The lake is signed, and its key is not here.
+        StorageError: The bucket must not be written, or cannot be reached.
+    """
+    read_signer(layout, read_settings(layout))
+    with suppress(LakeBusyError), exclusive(layout.lock, wait_seconds=0), changing(layout, wait_seconds=0):
+        pass

@@ -19,7 +19,7 @@ from obstore.store import MemoryStore
 
 import auditlake
 from auditlake.cli import cli
-from auditlake.errors import CommitError, LakeBusyError, LakeError, LakeExistsError, LakeFormatError
+from auditlake.errors import CommitError, LakeBusyError, LakeError, LakeExistsError, LakeFormatError, LedgerError
 from auditlake.policies.files import READY
 from auditlake.storage import lease
 from auditlake.storage.disk import Disk
@@ -174,6 +174,17 @@ def test_who_may_only_read(url: str, host: Any, tmp_path: Path, monkeypatch: pyt
     assert any("not on record" in str(each) for each in report.notices)
     with pytest.raises(LakeError, match="the store answered 403"):
         reader.ingest(lines(tmp_path / "b.jsonl", "b"))
+    with pytest.raises(LakeError, match="the store answered 403"):
+        reader.log(event_type="login")
+
+
+def test_a_host_without_the_key(url: str, host: Any) -> None:
+    """It is told when it begins to log, and not when what it logged is to be brought into the bucket."""
+    made(url, policies="none").log(event_type="login")
+    host("two")
+
+    with pytest.raises(LedgerError, match=r"the ledger's key .* cannot be read"):
+        opened(url).log(event_type="login")
 
 
 def test_a_full_disk(url: str, host: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
