@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from sqlglot import exp
 
 __all__ = [
-    "ConditionError", "check_condition", "check_value", "columns_of", "condition_node", "condition_tree", "key_sql",
-    "read_ahead", "spelled", "value_sql", "value_tree", "with_conditions",
+    "TEXTS", "ConditionError", "check_condition", "check_value", "columns_of", "condition_node", "condition_tree",
+    "key_sql", "read_ahead", "spelled", "value_sql", "value_tree", "with_conditions",
 ]  # fmt: skip
 
 COLUMNS = {
@@ -33,7 +33,7 @@ COLUMNS = {
     "event_date": "DATE",
 }  # fmt: skip
 """The columns that a condition may name, and their types."""
-_TEXTS = frozenset(name for name, kind in COLUMNS.items() if kind == "VARCHAR")
+TEXTS = frozenset(name for name, kind in COLUMNS.items() if kind == "VARCHAR")
 """Those that are values as they are: nothing of them has to be checked."""
 
 
@@ -184,7 +184,7 @@ def check_value(text: str) -> str:
         >>> check_value("details ->> '$.awsRegion'")
         "(details ->> '$.awsRegion')"
     """
-    if text in _TEXTS:
+    if text in TEXTS:
         return text
     _tree_of_value(text, tried=True)
     return _checked_value(text, tried=True).spelling
@@ -197,11 +197,11 @@ def value_sql(text: str) -> str:
     Raises:
         ConditionError: As for :func:`check_value`.
     """
-    if text in _TEXTS:
+    if text in TEXTS:
         return identifier(text)
     expression = _checked_value(text, tried=False)
     names = expression.node.get("column_names", ())
-    if expression.node["class"] == "COLUMN_REF" and names[0] in _TEXTS:
+    if expression.node["class"] == "COLUMN_REF" and names[0] in TEXTS:
         return identifier(names[0])
     return f"try(cast({expression.spelling} as varchar))"
 
@@ -226,7 +226,7 @@ def value_tree(text: str) -> exp.Expression:
     """
     from sqlglot import exp
 
-    return exp.column(text, quoted=True) if text in _TEXTS else _tree_of_value(text, tried=False).copy()
+    return exp.column(text, quoted=True) if text in TEXTS else _tree_of_value(text, tried=False).copy()
 
 
 def columns_of(text: str) -> frozenset[str]:

@@ -21,7 +21,6 @@ from auditlake.policies.places import JSON, Place, column_of, read_by
 READ_EVENTS = "read_events"
 _ALWAYS_KEPT = ("event_id", "event_type", "timestamp", "source")
 """The columns that statements read, whatever policies name."""
-_SLOT = re.compile(r"\bslot_[a-z_]+\b")
 
 
 def read_later(policy: Policy) -> tuple[frozenset[Place], frozenset[str]]:
@@ -80,6 +79,6 @@ def listed_columns(columns: Iterable[str]) -> str:
 
 
 def with_slots(part: Statement, slots: Mapping[str, str]) -> str:
-    """Return a statement with its slots filled."""
+    """Return a statement with its slots filled as text, without its comments: one that people are not shown."""
     body = "\n".join(line for line in part.text.splitlines() if not line.startswith("--"))
-    return _SLOT.sub(lambda match: slots[match[0]], body)
+    return re.sub(rf"\b(?:{'|'.join(slots)})\b", lambda match: slots[match[0]], body)
