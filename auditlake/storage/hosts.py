@@ -27,9 +27,7 @@ def host_number(layout: Layout) -> int | None:
     """Return the number of this host; 0 where the lake is a folder, and None while the host has not written."""
     if not layout.bucket.exists():
         return 0
-    with suppress(ValueError):
-        return int(found(Disk(layout.root), layout.name(layout.host)) or b"")
-    return None
+    return _own(layout)[0]
 
 
 def settle_number(layout: Layout, objects: ObjectStore) -> int:
@@ -44,5 +42,29 @@ def settle_number(layout: Layout, objects: ObjectStore) -> int:
     number = 1 + max((int(name.rpartition("/")[2]) for name in objects.names(_FOLDER)), default=0)
     while objects.create({f"{_FOLDER}/{number}": own}):
         number += 1
-    write_whole(layout.host, b"%d\n" % number)
+    write_whole(layout.host, b"%d 0\n" % number)
     return number
+
+
+def next_number(layout: Layout, last: int) -> int:
+    """Return the next number of what this host counts, durably, and never the same again.
+
+    Args:
+        layout: The lake. The caller holds the lock of its folder.
+        last: The last that was used, as far as the lake knows.
+
+    Raises:
+        OSError: The disk refused.
+    """
+    host, counted = _own(layout)
+    number = max(last, counted) + 1
+    write_whole(layout.host, b"%d %d\n" % (host or 0, number))
+    return number
+
+
+def _own(layout: Layout) -> tuple[int | None, int]:
+    """Return the number of this host, and the last one that it counted."""
+    with suppress(ValueError):
+        host, counted = (found(Disk(layout.root), layout.name(layout.host)) or b"").split()
+        return int(host), int(counted)
+    return None, 0

@@ -203,6 +203,7 @@ def changing(layout: Layout, *, wait_seconds: float = _WAIT_SECONDS) -> Iterator
         try:
             mirror.update()
             mirror.push()
+            settle_number(layout, mirror.objects)
             yield
         finally:
             mirror.keep_tags()

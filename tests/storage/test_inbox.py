@@ -31,3 +31,22 @@ def test_hosts_that_log(url: str, host: Any, tmp_path: Path) -> None:
     lake.flush()
 
     assert ids(opened(url)) == sorted([*mine, *theirs, "first"])
+
+
+def test_snapshots_of_before_a_compaction(url: str, host: Any, tmp_path: Path) -> None:
+    """A snapshot has the batches that hosts had committed by then, in whichever order these are numbered."""
+    lake = made(url, policies="none", unsigned=True)
+    host("two")
+    other = opened(url)
+    snapshots, batches = list[tuple[int, list[str]]](), list[int | None]()
+    for number, (name, each) in enumerate([("two", other), ("one", lake), ("two", other), ("one", lake)]):
+        host(name)
+        done = each.ingest(lines(tmp_path / f"{number}.jsonl", f"{number}"))
+        batches.append(done.batch)
+        snapshots.append((done.snapshot, [f"{made}" for made in range(number + 1)]))
+    lake.compact(grace_seconds=0)
+
+    assert batches == [1 << 40 | 1, 2 << 40 | 1, 1 << 40 | 2, 2 << 40 | 2]
+    for version, there in snapshots:
+        query = "select event_id from events order by event_id"
+        assert [each for (each,) in lake.sql(query, snapshot=version).fetchall()] == there
