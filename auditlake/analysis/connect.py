@@ -15,7 +15,7 @@ from pathlib import Path
 
 from auditlake.disk.layout import Layout
 from auditlake.engine.paths import has_pattern, no_pattern
-from auditlake.engine.sql_text import select_events
+from auditlake.engine.sql_text import Batches, select_events
 from auditlake.errors import SnapshotError
 from auditlake.events.schema import PUBLIC_COLUMNS
 from auditlake.landing.segments import segments
@@ -61,13 +61,13 @@ def recipes(layout: Layout, version: int | None) -> Recipes:
         raise SnapshotError(message, hint="rename the folder")
     table, columns = json.dumps(str(layout.events), ensure_ascii=False), ", ".join(map(json.dumps, PUBLIC_COLUMNS))
     spark = f'events = spark.read.format("delta").option("versionAsOf", {at}).load({table}).select({columns})\n'
-    whole = source.last_batch is None  # else compaction has replaced this version's files
+    whole = source.batches is None  # else compaction has replaced this version's files
     delta = whole and (not files or _PLAIN.fullmatch(str(layout.events)))
-    scan = f"pl.scan_delta({table}, version={at})" if delta else _scan_files(files, source.last_batch)
+    scan = f"pl.scan_delta({table}, version={at})" if delta else _scan_files(files, source.batches)
     lake = shlex.quote(str(layout.root))
     return Recipes(
         snapshot=at,
-        view=_script(select_events([*map(no_pattern, files)], PUBLIC_COLUMNS, source.last_batch), at),
+        view=_script(select_events([*map(no_pattern, files)], PUBLIC_COLUMNS, source.batches), at),
         duckdb=f"auditlake --lake {lake} connect view --snapshot {at} > events.sql\nduckdb -init events.sql\n",
         polars=f"import polars as pl\n\nevents = {scan}.select({columns})\n",
         spark=spark if whole else None,
@@ -75,10 +75,11 @@ def recipes(layout: Layout, version: int | None) -> Recipes:
     )
 
 
-def _scan_files(files: Sequence[Path], last_batch: int | None) -> str:
+def _scan_files(files: Sequence[Path], batches: Batches | None) -> str:
     """Polars over the files themselves, whose day is that of their events."""
     listed = "".join(f"    {json.dumps(str(file), ensure_ascii=False)},\n" for file in files)
-    older = f'.filter(pl.col("batch") <= {last_batch})' if last_batch is not None else ""
+    runs = " | ".join(f'pl.col("batch").is_between({first}, {last})' for first, last in batches or ())
+    older = f".filter({runs or 'False'})" if batches is not None else ""
     day = '.with_columns(event_date=pl.col("timestamp").dt.date())'
     return f"pl.scan_parquet([\n{listed}], hive_partitioning=False, glob=False){older}{day}"
 

@@ -37,7 +37,8 @@ from auditlake.findings.journal import concerning, is_about, read
 from auditlake.frameworks.as_judged import AsJudged, Files
 from auditlake.frameworks.run import JudgedFrameworks, Where
 from auditlake.reports.reperform import told_apart
-from auditlake.store.deltalog import last_batch, row_changes
+from auditlake.store.batches import batches_of
+from auditlake.store.deltalog import row_changes
 
 Judge = Callable[..., AbstractContextManager[JudgedFrameworks]]
 _HINT = "reports on record keep what they are judged by; name a folder with the files of then with --policies"
@@ -227,7 +228,7 @@ class _Comparison:
         layout, first, later = self._context.layout, self._first.point, self._later.point
         differs = {
             "deleted": bool(row_changes(layout, later.snapshot, since=first.snapshot)),
-            "late": last_batch(layout, first.snapshot) != last_batch(layout, later.snapshot),
+            "late": batches_of(layout, first.snapshot) != batches_of(layout, later.snapshot),
             "policy": self._judged_by(self._first) != self._judged_by(self._later),
             "decisions": self._decided(first.journal) != self._decided(later.journal),
             "time": (first.as_of, first.since, first.until) != (later.as_of, later.since, later.until)

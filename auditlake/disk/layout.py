@@ -30,6 +30,7 @@
       .remembered/              what policies were found to say of each day; derived, and made again where it is gone
       .summaries/               counts of each data file; made of these, and made again where it is not there
       .bucket  .fetched         of a lake in a bucket: which one, and what of it this folder has a copy of
+      .host                     which of the hosts that write to it this one is
       .history                  what the versions of the table were, so that not every log entry has to be read
       .ids/                     which data files may hold an id; made of these, and made again where it is not there
 """
@@ -218,6 +219,11 @@ class Layout:
     def fetched(self) -> Path:
         """The tags of the objects that this folder has a copy of."""
         return self.root / ".fetched"
+
+    @property
+    def host(self) -> Path:
+        """The number of this host among those that write to a lake in a bucket."""
+        return self.root / ".host"
 
     @property
     def history(self) -> Path:

@@ -19,7 +19,7 @@ import duckdb
 from auditlake.engine.arrow_rows import ArrowRows, table_rows
 from auditlake.engine.narrowing import Asked
 from auditlake.engine.paths import for_duckdb
-from auditlake.engine.sql_text import identifier, literal, select_events
+from auditlake.engine.sql_text import Batches, identifier, literal, select_events
 from auditlake.errors import SourceError
 from auditlake.events.schema import COLUMNS
 
@@ -146,7 +146,7 @@ def view_events(
     *,
     name: str = "events",
     columns: Sequence[str] = tuple(COLUMNS),
-    last_batch: int | None = None,
+    batches: Batches | None = None,
     beside: str | None = None,
 ) -> None:
     """Make the view that every statement of ``sql/`` reads: exactly these Parquet files, or no rows at all.
@@ -156,10 +156,10 @@ def view_events(
         files: The files, below folders ``event_date=…``.
         name: What to call it.
         columns: What it shows.
-        last_batch: Leave out rows of later batches.
+        batches: Leave out rows of other batches.
         beside: A table with all columns whose rows it shows too.
     """
-    select = select_events([*map(for_duckdb, files)], columns, last_batch, beside)
+    select = select_events([*map(for_duckdb, files)], columns, batches, beside)
     connection.execute(f"create or replace temp view {identifier(name)} as {select}")
 
 

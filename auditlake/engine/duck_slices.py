@@ -10,7 +10,7 @@ import duckdb
 from auditlake.engine import duck
 from auditlake.engine.duck_engine import DuckEngine
 from auditlake.engine.model import ByTime, Leaf, RangeError, Row, Script, Turn
-from auditlake.engine.sql_text import identifier
+from auditlake.engine.sql_text import Batches, identifier
 from auditlake.engine.statements import statement
 
 
@@ -30,24 +30,24 @@ class DuckSlices:
         self._made: dict[str, str] = {}
         """Whether each name is that of a table or of a view."""
 
-    def leaf(self, leaf: Leaf, files: Sequence[Path], last_batch: int | None) -> None:
+    def leaf(self, leaf: Leaf, files: Sequence[Path], batches: Batches | None) -> None:
         """Make the views ``leaf`` and ``everything``: to keep what files say would take more memory than is saved."""
-        duck.view_events(self._engine.connection, files, last_batch=last_batch)
+        duck.view_events(self._engine.connection, files, batches=batches)
         self._engine.rows(statement("slices/leaf.sql", "everything").text)
         self.define("leaf", leaf.sql, leaf.parameters, is_kept=False)
 
     def parts(
-        self, script: Script, files: Sequence[Path], last_batch: int | None
+        self, script: Script, files: Sequence[Path], batches: Batches | None
     ) -> Iterator[Mapping[str, Sequence[Row]]]:
         """Run a script over the events of one part after the other."""
         with duck.beside(self._engine.connection) as connection:
             own, dealt = DuckEngine(connection), script.dealt
             if isinstance(dealt, ByTime):
                 # The statements read what lies in their stretch and its window, and DuckDB no other row groups.
-                duck.view_events(connection, files, last_batch=last_batch)
+                duck.view_events(connection, files, batches=batches)
                 yield from (answers(own, turn, script.answers) for turn in script.turns)
                 return
-            duck.view_events(connection, files, name="all_events", last_batch=last_batch)
+            duck.view_events(connection, files, name="all_events", batches=batches)
             own.rows(f"create temp view parted as {_inlined(dealt.sql, dealt.parameters, {'events': 'all_events'})}")
             parts, part = max(1, script.rows // self.in_a_part), statement("slices/groups.sql", "one_part")
             for number in range(parts):

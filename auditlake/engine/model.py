@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
+from auditlake.engine.sql_text import Batches
 from auditlake.errors import QueryError
 
 Row = tuple[Any, ...]
@@ -85,24 +86,24 @@ class SliceEngine(Protocol):
     in_a_part: int
     """How many events of the lake a part is to have, more or less."""
 
-    def leaf(self, leaf: Leaf, files: Sequence[Path], last_batch: int | None) -> None:
+    def leaf(self, leaf: Leaf, files: Sequence[Path], batches: Batches | None) -> None:
         """Make ``leaf`` of the governed events in exactly these data files, and ``everything`` of all events in them.
 
         Args:
             leaf: What is asked of each governed event.
             files: The files of a snapshot.
-            last_batch: Only rows of batches up to this one count; all if None.
+            batches: Only rows of these count; all if None.
         """
 
     def parts(
-        self, script: Script, files: Sequence[Path], last_batch: int | None
+        self, script: Script, files: Sequence[Path], batches: Batches | None
     ) -> Iterator[Mapping[str, Sequence[Row]]]:
         """Run a script in DuckDB over the events of one part after the other, until all have had their turn.
 
         Args:
             script: What to run.
             files: The files of a snapshot.
-            last_batch: Only rows of batches up to this one count; all if None.
+            batches: Only rows of these count; all if None.
 
         Returns:
             The rows of its answers by name, of one part after the other: of one part of groups at least, of every

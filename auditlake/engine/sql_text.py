@@ -11,6 +11,10 @@ _DAY = "cast(regexp_extract(filename, '/event_date=([0-9-]{10})/[^/]*$', 1) as d
 would also take a folder far above the lake, say ``source=web``, for a column of every event."""
 
 
+Batches = Sequence[tuple[int, int]]
+"""Batches as runs of numbers, each from its first to its last."""
+
+
 def literal(text: str) -> str:
     """Return a SQL string literal. Only for what cannot be bound: views and COPY targets, with paths of our own."""
     return "'" + text.replace("'", "''") + "'"
@@ -22,22 +26,22 @@ def identifier(name: str) -> str:
 
 
 def select_events(
-    files: Sequence[str], columns: Sequence[str], last_batch: int | None = None, beside: str | None = None
+    files: Sequence[str], columns: Sequence[str], batches: Batches | None = None, beside: str | None = None
 ) -> str:
     """Return the query that gives the events of exactly these Parquet files, or no rows at all.
 
     Args:
         files: The files, below folders ``event_date=…``, as :mod:`auditlake.engine.paths` spells them.
         columns: What it gives: columns of events, and ``file_index``, the place of an event's file among them.
-        last_batch: Leave out rows of later batches.
+        batches: Leave out rows of other batches.
         beside: A table with all columns whose rows it gives too.
     """
     listed_columns = ", ".join(map(_column if files else identifier, columns))
     if files:
         listed = ", ".join(map(literal, files))
         origin = f"read_parquet([{listed}], hive_partitioning = false)"
-        if last_batch is not None:
-            origin += f" where batch <= {last_batch:d}"
+        if batches is not None:
+            origin += f" where {of_batches(batches)}"
     else:
         kinds = (COLUMNS | {"file_index": "ubigint"}).items()
         typed = ", ".join(f"cast(null as {kind}) as {identifier(column)}" for column, kind in kinds)
@@ -45,6 +49,11 @@ def select_events(
     if beside is not None:
         origin += f" union all select {', '.join(map(identifier, columns))} from {identifier(beside)}"
     return f"select {listed_columns} from {origin}"
+
+
+def of_batches(batches: Batches) -> str:
+    """Return the condition that a row is of one of some batches."""
+    return " or ".join(f"batch between {first:d} and {last:d}" for first, last in batches) or "false"
 
 
 def _column(name: str) -> str:

@@ -7,7 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 
+from auditlake.engine.sql_text import Batches
 from auditlake.policies.deleted_days import Deletion
+from auditlake.store.batches import has_batch
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +62,8 @@ class Facts:
     """By length in microseconds and source, the period's events that are dated further ahead of their arrival."""
     looks: Sequence[Look] = ()
     """The events of the types that reviews are about, by time; units of time no longer than the shortest interval."""
-    last_batches: Mapping[int, int] = field(default_factory=dict)
-    """By snapshot, the last batch in it, for the snapshots that reviews were of."""
+    batches: Mapping[int, Batches] = field(default_factory=dict)
+    """By snapshot, the batches in it, for the snapshots that reviews were of."""
     deletions: Sequence[Deletion] = ()
     older: Mapping[int, Mapping[str, int]] = field(default_factory=dict)
     """By length in microseconds and event type, the events that should have gone the day before, holds aside."""
@@ -73,7 +75,7 @@ class Facts:
 
         Args:
             start, end: The interval, the end exclusive.
-            after: By event type, the last batch that was looked at.
+            after: By event type, the last snapshot that was looked at.
         """
         events, users = 0, set[str]()
         for look in self.looks[bisect_left(self.looks, start, key=lambda each: each.start) :]:
@@ -81,7 +83,8 @@ class Facts:
                 break
             if look.event_type in after:
                 users |= look.users
-                events += look.events if look.batch > after[look.event_type] else 0
+                seen = self.batches.get(after[look.event_type], ())
+                events += 0 if has_batch(seen, look.batch) else look.events
         return events, frozenset(users)
 
 

@@ -16,6 +16,7 @@ from auditlake.context import LakeContext
 from auditlake.display.canonical_json import canonical, json_value
 from auditlake.engine.duck_engine import DuckEngine
 from auditlake.engine.model import Row, Summaries, Summary
+from auditlake.engine.sql_text import Batches
 from auditlake.engine.statements import statement
 from auditlake.engine.summed import RowSummaries
 from auditlake.events.durations import Duration, length_of
@@ -38,7 +39,8 @@ from auditlake.policies.shared import Everything, Shared, of_everything
 from auditlake.reports.model import Query
 from auditlake.retention.planner import rules_of
 from auditlake.retention.rules import RetentionRules, named
-from auditlake.store.deltalog import Commits, last_batch
+from auditlake.store.batches import batches_of, has_batch
+from auditlake.store.deltalog import Commits
 from auditlake.store.model import Snapshot
 
 _FILE = "frameworks/facts.sql"
@@ -148,7 +150,7 @@ class Reading:
             found = self._rows("looks", {}, **values)
             looks = [Look(at, name, batch, events, frozenset(who or ())) for at, name, batch, events, who in found]
             queries.append(self._query("looks", {}, len(looks), **values))
-            facts = replace(facts, looks=looks, last_batches=batches)
+            facts = replace(facts, looks=looks, batches=batches)
         return facts, tuple(queries)
 
     def _cube(self, columns: Sequence[str]) -> Iterator[Count]:
@@ -190,20 +192,14 @@ class Reading:
 
     def _is_history(self, batch: int) -> bool:
         """Return whether a load marked as history brought a batch; only one with late events is asked about."""
-        version = bisect_left(range(self._snapshot.version + 1), batch, key=self._batch_at)
-        own = self._commits.metadata(version) if version <= self._snapshot.version else None
+        layout, newest = self._context.layout, self._snapshot.version
+        version = bisect_left(range(newest + 1), 1, key=lambda each: has_batch(batches_of(layout, each), batch))
+        own = self._commits.metadata(version) if version <= newest else None
         return own is not None and own.get("batch") == batch and own.get("history") is not None
 
-    def _batch_at(self, version: int) -> int:
-        """Return the newest batch in a version."""
-        for before in range(version, 0, -1):
-            if (own := self._commits.metadata(before)) and own.get("batch") is not None:
-                return int(own["batch"])
-        return 0
-
-    def _looked_at(self, case: Case) -> tuple[dict[str, Any], dict[int, int]]:
-        """Return which events reviews of a pack are about, none if there are none, and the last batch in each snapshot
-        that was reviewed.
+    def _looked_at(self, case: Case) -> tuple[dict[str, Any], dict[int, Batches]]:
+        """Return which events reviews of a pack are about, none if there are none, and the batches in each
+        snapshot that was reviewed.
         """
         types: set[str] = set()
         units: list[int] = []
@@ -219,7 +215,7 @@ class Reading:
         if not bounds:
             return {}, {}
         layout, newest = self._context.layout, self._snapshot.version
-        batches = {each: last_batch(layout, min(each, newest)) for each in {some.snapshot for some in reviews.values()}}
+        batches = {each: batches_of(layout, min(each, newest)) for each in {some.snapshot for some in reviews.values()}}
         users = sorted({each.by for each in reviews.values()})
         values = {"types": sorted(types), "first": min(bounds), "behind": max(bounds), "unit": gcd(*units)}
         return values | {"reviewers": users}, batches

@@ -40,8 +40,9 @@ from auditlake.sources.refused import cut
 from auditlake.sources.stream import CHUNK, Stream
 from auditlake.storage.lake import storage_of
 from auditlake.storage.model import put
+from auditlake.store.batches import OF_HOSTS, allocate_batch, counted_by, moved_by
 from auditlake.store.compact import merge_small
-from auditlake.store.deltalog import EXACT, allocate_batch, keeps_quarantine
+from auditlake.store.deltalog import EXACT, keeps_quarantine
 from auditlake.store.id_index import IdIndex
 from auditlake.store.model import STAY, Advance, Change, DataFile, Snapshot
 from auditlake.store.snapshot import read_snapshot
@@ -337,7 +338,9 @@ class _Run:
         """Decide on the newest snapshot what is new, write it, and commit."""
         self._identify()
         self._count_events()
-        with writer_turn(context, folder=self._folder, applications={*advance.to, EXACT}) as turn:
+        with writer_turn(
+            context, folder=self._folder, applications={*advance.to, EXACT, *counted_by(self._layout)}
+        ) as turn:
             advance.check(before := turn.snapshot)
             self._classes: Mapping[str, str] = context.classes()
             index = turn.id_index(self._connection)
@@ -455,7 +458,8 @@ class _Run:
         files, parts = self._files(batch, now, landed) if landed else ((), ())
         if target is not None:
             put(storage_of(self._layout), {self._layout.name(target): self._quarantine.draft})
-        transactions = transactions if EXACT in snapshot.transactions else {**transactions, EXACT: batch}
+        exact = {} if EXACT in snapshot.transactions else {EXACT: min(batch, OF_HOSTS)}
+        transactions = {**transactions, **exact, **moved_by(self._layout, snapshot, batch)}
         metadata = custody(batch, now, summaries, landed, quarantine_name if target else None, self._options)
         change = Change(files, (), metadata, transactions=transactions, classes=self._classes, parts=parts)
         turn.commit(change, self._connection)

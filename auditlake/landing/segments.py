@@ -85,9 +85,16 @@ class Piece:
         return Position(self.segment.number, self.offset + len(self.data) + len(self.torn))
 
 
-def application(slot: int) -> str:
-    """Return the Delta application whose transaction version is the slot's committed position."""
-    return f"auditlake.landing.{slot:02d}"
+def application(slot: int, host: int | None = 0) -> str:
+    """Return the Delta application whose transaction version is the slot's committed position.
+
+    Args:
+        slot: The slot.
+        host: The number of its host; 0 where the lake is a folder. None for a host that never committed, of which the
+            table has nothing.
+    """
+    own = {0: "", None: "new."}.get(host, f"{host}.")
+    return f"auditlake.landing.{own}{slot:02d}"
 
 
 def slots(layout: Layout) -> list[int]:

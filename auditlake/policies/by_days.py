@@ -40,7 +40,7 @@ def by_days(engine: SliceEngine, policy: Policy, question: Question, files: Slic
     length = max(fewest, -(-window // DAY), 1) * DAY
     turns = tuple(_turns(policy, start, length, question))
     script = Script(policy.required_events, ByTime(start, length, window), _columns(turns), turns, _ANSWERS, files.rows)
-    for answers in engine.parts(script, files.files, files.last_batch):
+    for answers in engine.parts(script, files.files, files.batches):
         for name, given in answers.items():
             for row in given:
                 day, rest = day_and_rest(name, row)
@@ -70,7 +70,7 @@ def _now(engine: SliceEngine, policy: Policy, question: Question, files: SliceFi
     turn = Turn(*(_told(compile_policy(policy, [policy], question, only=_NOW, wide=wide)) for wide in (False, True)))
     dealt = ByTime(micros(question.as_of) - 1, 1, policy.window.microseconds)
     script = Script(policy.required_events, dealt, _columns([turn]), (turn,), (_NOW,), files.rows)
-    (answers,) = engine.parts(script, files.files, files.last_batch)
+    (answers,) = engine.parts(script, files.files, files.batches)
     return [*answers[_NOW]]
 
 

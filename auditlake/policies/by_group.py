@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from auditlake.engine.model import ByGroup, Row, Script, SliceEngine, Turn
+from auditlake.engine.sql_text import Batches
 from auditlake.events.schema import COLUMNS, TEXT_COLUMNS
 from auditlake.policies.compile import Step, compile_by_group, compile_parted
 from auditlake.policies.model import Policy
@@ -27,8 +28,8 @@ class SliceFiles:
 
     files: Sequence[Path]
     rows: int
-    last_batch: int | None = None
-    """Only rows of batches up to this one; all if None."""
+    batches: Batches | None = None
+    """Only rows of these; all if None."""
 
 
 def by_group(engine: SliceEngine, policy: Policy, question: Question, files: SliceFiles) -> dict[str, list[Row]]:
@@ -38,7 +39,7 @@ def by_group(engine: SliceEngine, policy: Policy, question: Question, files: Sli
         EngineError: The engine failed.
     """
     found: dict[str, list[Sequence[Row]]] = defaultdict(list)
-    for part in engine.parts(_script(policy, question, files.rows), files.files, files.last_batch):
+    for part in engine.parts(_script(policy, question, files.rows), files.files, files.batches):
         for name, rows in part.items():
             found[name].append(rows)
     return {name: _MERGED[name](parts) for name, parts in found.items()}

@@ -194,7 +194,7 @@ class _Questions:
         return rows
 
     def _read(self, leaf: Leaf) -> None:
-        self._engine.leaf(leaf, self._files.files, self._files.last_batch)
+        self._engine.leaf(leaf, self._files.files, self._files.batches)
 
     def _beside_scope(self, scope: str) -> dict[str, list[Row]]:
         """Return what is asked of all governed events: the scope is the condition that tells which are in it."""

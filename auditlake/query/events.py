@@ -157,8 +157,8 @@ class Events(Rows):
         table = None if origin.unflushed is None else "_unflushed"
         if table is not None:
             connection.register(table, origin.unflushed)
-        last = origin.source.last_batch
-        view_events(connection, paths, columns=PUBLIC_COLUMNS, last_batch=last, beside=table)
+        last = origin.source.batches
+        view_events(connection, paths, columns=PUBLIC_COLUMNS, batches=last, beside=table)
 
 
 def _days(files: Sequence[DataFile], start: datetime | None, end: datetime | None) -> deque[list[DataFile]]:

@@ -136,7 +136,7 @@ class _BySlices(Evaluator):
         others = [pair for pair in asked if pair not in own]
         self.name = self._slices.name if own else self.name
         deleted = deletions(layout, self._snapshot.version, [policy for policy, _ in own])
-        files = SliceFiles(file_paths(layout, source.files), self._snapshot.rows, source.last_batch)
+        files = SliceFiles(file_paths(layout, source.files), self._snapshot.rows, source.batches)
         by_duckdb = super().answers(others, shares_engine=shares_engine, alike=alike) if others else iter(())
         refuse_what_has_no_slices(self._slices, own)
         for pair in asked:
@@ -172,7 +172,7 @@ class _BySlices(Evaluator):
         """Return the answers of a policy whose condition fails: DuckDB says where, on a connection of its own."""
         local = beside(self._engine.connection)
         view_events(
-            local, file_paths(self._context.layout, self._source.files), last_batch=self._source.last_batch
+            local, file_paths(self._context.layout, self._source.files), batches=self._source.batches
         )  # fmt: skip
         self._apart = DuckEngine(local)
         return next(evaluate(self._apart, [pair], self._policies, self._holds, deleted=deleted))
@@ -189,7 +189,7 @@ class _BySlices(Evaluator):
         def view(stretches: Sequence[Stretch]) -> None:
             days = [(start.date(), end.date()) for start, end in stretches]
             near = [file for file in source.files if any(start <= file.day <= end for start, end in days)]
-            view_events(local, file_paths(self._context.layout, near), last_batch=source.last_batch)
+            view_events(local, file_paths(self._context.layout, near), batches=source.batches)
 
         with beside(self._engine.connection) as local:
             return samples_by_slices(self._slices, DuckEngine(local), answers, SHOWN_EPISODES, view)

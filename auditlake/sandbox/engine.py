@@ -89,7 +89,7 @@ class Narrowing:
 
     def __init__(self, connection: duckdb.DuckDBPyConnection, opening: Mapping[str, Any]) -> None:
         reading, paths = opening["reading"], opening["files"]
-        self._connection, self._last_batch = connection, reading["last_batch"]
+        self._connection, self._batches = connection, reading["batches"]
         sets = [frozenset(types) for types in reading["types"]]
         held, *bounds = reading["contents"]
         self._files = Contents(paths, [None if each is None else sets[each] for each in held], *bounds)
@@ -109,7 +109,7 @@ class Narrowing:
         asked = None if self._others & set(used) else asked_by(self._connection, text, values)
         files = self._all if asked is None else files_for(self._files, asked, is_whole=False)
         if files != self._shown:
-            read = select_events([f"./{file}" for file in files], PUBLIC_COLUMNS, self._last_batch)
+            read = select_events([f"./{file}" for file in files], PUBLIC_COLUMNS, self._batches)
             make_view(self._connection, "_read", read)
             self._shown = files
 

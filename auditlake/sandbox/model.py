@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Required, TypedDict
 
+from auditlake.engine.sql_text import Batches
 from auditlake.events.times import Instant
 
 if TYPE_CHECKING:
@@ -82,8 +83,8 @@ class Opening:
 class Reading:
     """What is known of the files of a snapshot, in their order."""
 
-    last_batch: int | None
-    """Only rows of batches up to this one belong to it; None if every row of the files does."""
+    batches: Batches | None
+    """Only rows of these belong to it; None if every row of the files does."""
     types: Sequence[Sequence[str]]
     """The sets of event types that there are in files."""
     contents: tuple[Sequence[int | None], Sequence[int | None], Sequence[int | None]]

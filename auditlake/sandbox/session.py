@@ -18,7 +18,7 @@ from auditlake.confined.process import ChildGone
 from auditlake.context import LakeContext
 from auditlake.disk.layout import Layout
 from auditlake.engine.paths import has_pattern
-from auditlake.engine.sql_text import select_events
+from auditlake.engine.sql_text import Batches, of_batches, select_events
 from auditlake.engine.statements import statement
 from auditlake.errors import QueryError, RefusedError, SandboxError, StoppedError
 from auditlake.events.schema import PUBLIC_COLUMNS
@@ -115,8 +115,8 @@ class AuditSession:
             files = can_read.files.paths
             if engine_reads is None:
                 engine_reads = landlock_version() > 0 and not any(map(has_pattern, files))
-            reading = _reading(contents_of(layout, self.snapshot, can_read.files), can_read.last_batch)
-            is_whole = not masking and can_read.last_batch is None
+            reading = _reading(contents_of(layout, self.snapshot, can_read.files), can_read.batches)
+            is_whole = not masking and can_read.batches is None
             is_kept = config.reports.summaries_mb > 0 and snapshot_read.rows >= FEWEST
             counted = snapshot_read if is_whole and is_kept and has_own_names(snapshot_read) else None
             self._opening = self._plan(
@@ -127,7 +127,7 @@ class AuditSession:
                 account=account,
             )  # fmt: skip
             chosen = Chooser(layout, self.snapshot, can_read.files, is_whole=False)
-            sight = Sight(self.snapshot, self.as_of, clock(), chosen, can_read.last_batch, masking, waiting, counted)
+            sight = Sight(self.snapshot, self.as_of, clock(), chosen, can_read.batches, masking, waiting, counted)
             self._tables = Tables(layout, config, sight, self._log.lines)
             self._lock = Lock()
             self.layers: tuple[str, ...] = ()
@@ -141,11 +141,11 @@ class AuditSession:
         self, layout: Layout, masking: Masking, files: list[str], reading: Reading, layers: Sequence[Layer], *,
         engine_reads: bool, is_counted: bool,
     ) -> Opening:  # fmt: skip
-        last_batch = reading.last_batch
-        read = select_events([f"./{file}" for file in files], PUBLIC_COLUMNS, last_batch)
+        batches = reading.batches
+        read = select_events([f"./{file}" for file in files], PUBLIC_COLUMNS, batches)
         if files and not engine_reads:
             columns = ", ".join(f'"{name}"' for name in PUBLIC_COLUMNS)
-            read = f"select {columns} from _files" + ("" if last_batch is None else f" where batch <= {last_batch}")
+            read = f"select {columns} from _files" + ("" if batches is None else f" where {of_batches(batches)}")
         events = masking.query("from _read", self.as_of)
         by_rows = {"daily_counts": statement("sandbox/views.sql", "daily_counts_of_rows").text}
         return Opening(
@@ -295,11 +295,11 @@ def _newest(context: LakeContext) -> tuple[Snapshot, tuple[bytes, ...]]:
     return committed.snapshot, tuple(piece.data for piece in left if piece.segment.slot >= OWN)
 
 
-def _reading(files: Contents, last_batch: int | None) -> Reading:
+def _reading(files: Contents, batches: Batches | None) -> Reading:
     """Return what the log says of files, as a child is told it."""
     sets = {types: number for number, types in enumerate(dict.fromkeys(filter(None, files.types)))}
     held = [None if types is None else sets.get(types) for types in files.types]
-    return Reading(last_batch, [sorted(types) for types in sets], (held, files.first, files.last))
+    return Reading(batches, [sorted(types) for types in sets], (held, files.first, files.last))
 
 
 def _is_owner(layout: Layout, principal: str) -> bool:

@@ -24,7 +24,7 @@ from auditlake.disk.files import open_file
 from auditlake.disk.layout import Layout
 from auditlake.engine.narrowing import Asked
 from auditlake.engine.paths import for_duckdb
-from auditlake.engine.sql_text import select_events
+from auditlake.engine.sql_text import Batches, select_events
 from auditlake.errors import QueryError
 from auditlake.events.schema import PUBLIC_COLUMNS
 from auditlake.policies.model import Number
@@ -103,8 +103,8 @@ class Sight:
     """When the session was opened."""
     chosen: Callable[[Sequence[Asked] | None], Sequence[Path]]
     """Gives the files that matter to what is asked; all of the snapshot if that is None."""
-    last_batch: int | None
-    """Only rows of batches up to this one belong to it; None if every row of the files does."""
+    batches: Batches | None
+    """Only rows of these belong to it; None if every row of the files does."""
     masking: Masking
     """What is kept from the principal."""
     waiting: Sequence[bytes] = ()
@@ -114,7 +114,7 @@ class Sight:
 
     def events(self, files: Sequence[Path]) -> str:
         """Return the query for the rows of files that are judged, with their true values."""
-        reading = select_events([*map(for_duckdb, files)], PUBLIC_COLUMNS, self.last_batch)
+        reading = select_events([*map(for_duckdb, files)], PUBLIC_COLUMNS, self.batches)
         return self.masking.query(reading, self.as_of, true_values=True)
 
     @property

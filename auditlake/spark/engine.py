@@ -17,6 +17,7 @@ from auditlake.engine.arrow_rows import table_rows
 from auditlake.engine.duck_engine import DuckEngine
 from auditlake.engine.duck_slices import answers
 from auditlake.engine.model import ByTime, Leaf, Row, Script, engine_name
+from auditlake.engine.sql_text import Batches, of_batches
 from auditlake.errors import EngineError
 from auditlake.events.schema import COLUMNS
 
@@ -146,12 +147,12 @@ class SparkEngine:
         self._session, self._address = session, address
         self._kept: list[DataFrame] = []
 
-    def leaf(self, leaf: Leaf, files: Sequence[Path], last_batch: int | None) -> None:
+    def leaf(self, leaf: Leaf, files: Sequence[Path], batches: Batches | None) -> None:
         """Make ``leaf`` and ``everything`` of the files, which executors read where they lie."""
         from pyspark.sql import functions as f
 
         self._free()
-        events = self._events([str(path) for path in files], last_batch)
+        events = self._events([str(path) for path in files], batches)
         own = f.when(f.col("source") == "auditlake.self", 1).otherwise(0)
         everything = events.select(f.unix_micros("timestamp").alias("t"), own.alias("is_own"))
         with _told("the events cannot be read", self._address):
@@ -160,7 +161,7 @@ class SparkEngine:
             made = self._plain(governed, leaf.group_by) if leaf.group_by is not None else _by_duckdb(governed, leaf)
             self._keep(made).createOrReplaceTempView("leaf")
 
-    def _events(self, paths: list[str], last_batch: int | None) -> DataFrame:
+    def _events(self, paths: list[str], batches: Batches | None) -> DataFrame:
         if odd := next(filter(_PATTERN.search, paths), None):
             message = f"Spark takes {odd!r} for a pattern"
             raise EngineError(message, hint="the path of the lake must be without []{}*?\\ for this engine")
@@ -170,7 +171,7 @@ class SparkEngine:
                 return self._session.createDataFrame([], schema=schema)
             # Partitions are not looked for: a folder far above the lake may be named like one.
             events = self._session.read.schema(schema).option("recursiveFileLookup", "true").parquet(*paths)
-            return events if last_batch is None else events.filter(events["batch"] <= last_batch)
+            return events if batches is None else events.filter(of_batches(batches))
 
     def _plain(self, governed: DataFrame, group_by: tuple[str, ...]) -> DataFrame:
         from pyspark.sql import functions as f
@@ -186,13 +187,13 @@ class SparkEngine:
         return frame
 
     def parts(
-        self, script: Script, files: Sequence[Path], last_batch: int | None
+        self, script: Script, files: Sequence[Path], batches: Batches | None
     ) -> Iterator[Mapping[str, Sequence[Row]]]:
         """Run a script within the executors: the events of a part meet in one of them."""
         import pyarrow as pa
         from pyspark.sql import functions as f
 
-        governed = self._events([str(path) for path in files], last_batch)
+        governed = self._events([str(path) for path in files], batches)
         columns = [name for name in script.columns if name != "event_date"]
         governed = governed.filter(f.col("event_type").isin(list(script.types))).select(*columns)
         number, dealt = max(1, script.rows // self.in_a_part), script.dealt

@@ -22,6 +22,7 @@ from auditlake.disk.rights import make_folder
 from auditlake.errors import LakeBusyError, LakeError, LakeExistsError, LakeFormatError, LakeNotFoundError
 from auditlake.storage.client import scheme_of
 from auditlake.storage.disk import Disk
+from auditlake.storage.hosts import host_number, settle_number
 from auditlake.storage.model import Storage, replace
 
 if TYPE_CHECKING:
@@ -204,9 +205,23 @@ def changing(layout: Layout, *, wait_seconds: float) -> Iterator[None]:
         try:
             mirror.update()
             mirror.push()
+            settle_number(layout, mirror.objects)
             yield
         finally:
             mirror.keep_tags()
+
+
+def numbered_host(layout: Layout, *, wait_seconds: float) -> int:
+    """Return the number of this host, which gets one if it has none; 0 where the lake is a folder.
+
+    Raises:
+        LakeBusyError: Another process held the lock of the folder for all of the time to wait.
+        OSError: The bucket cannot be written.
+    """
+    if (number := host_number(layout)) is not None or (mirror := mirror_of(layout)) is None:
+        return number or 0
+    with exclusive(layout.lock, wait_seconds=wait_seconds):
+        return settle_number(layout, mirror.objects)
 
 
 def compared(layout: Layout, *, wait_seconds: float) -> list[str]:

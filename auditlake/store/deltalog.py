@@ -26,7 +26,7 @@ from urllib.parse import unquote
 from auditlake.disk.durable import sync_file, sync_folder
 from auditlake.disk.files import check_folder, descriptor_of, is_file
 from auditlake.disk.layout import Layout, part_day_and_digest
-from auditlake.errors import CommitError, LakeFormatError
+from auditlake.errors import LakeFormatError
 from auditlake.storage.lake import storage_of
 from auditlake.storage.model import found
 
@@ -176,37 +176,6 @@ def _summary(layout: Layout, newest: int) -> History:
 
 def _digest(layout: Layout, version: int) -> str:
     return hashlib.sha256(_read(layout, layout.commit(version))).hexdigest()
-
-
-def last_batch(layout: Layout, version: int) -> int:
-    """Return the newest batch committed at or before a version: batches are numbered in the order of their commits."""
-    for earlier in range(version, 0, -1):
-        if (own := commit_metadata(layout, earlier)) and own.get("batch") is not None:
-            return int(own["batch"])
-    return 0
-
-
-def allocate_batch(layout: Layout, version: int) -> int:
-    """Return the next batch number, and never the same one again. The caller holds the lake's lock.
-
-    The number is recorded before any file of the batch is written, so a crash leaves a gap and never a repetition.
-    Without that record the numbers continue after the last committed one. Two writers that no lock keeps apart may both
-    write the same record and get the same number: then the ``create`` of the commit's log entry settles whose it is.
-
-    Args:
-        layout: The lake.
-        version: Its newest version.
-
-    Raises:
-        CommitError: Another writer has taken a number meanwhile.
-    """
-    storage, name = storage_of(layout), layout.name(layout.batch)
-    last, seen = last_batch(layout, version), found(storage, name)
-    with suppress(ValueError):
-        last = max(last, int(seen or b""))
-    if not storage.swap(name, b"%d\n" % (last + 1), seen):
-        raise CommitError("another writer has taken a batch number meanwhile", hint="run it again")
-    return last + 1
 
 
 def foreign_versions(layout: Layout, newest: int) -> list[int]:
@@ -364,22 +333,33 @@ def transaction_version(layout: Layout, application: str) -> int | None:
 def transaction_versions(layout: Layout, applications: Collection[str]) -> dict[str, int]:
     """Return the version of the newest transaction of each application that ever committed.
 
-    Entries are read from the newest back to where all are found, or to a checkpoint, or to the first one.
-
     Raises:
         LakeFormatError: An entry of the log is damaged or not there, or there is none at all.
         OSError: The log cannot be read.
     """
-    reached: dict[str, int] = {}
-    for version in range(newest_version(layout) if applications else -1, -1, -1):
-        # What a checkpoint says is also in the entry of its version, which may be large.
-        if (checkpoint := _checkpoint(layout, version)) is not None:
-            reached = _by_application(_column(checkpoint, "txn")) | reached
-            break
-        reached = _in_entry(layout, layout.commit(version)) | reached
-        if reached.keys() >= {*applications}:
-            break
+    reached = transactions_at(layout, newest_version(layout), applications) if applications else {}
     return {name: reached[name] for name in applications if name in reached}
+
+
+def transactions_at(layout: Layout, version: int, applications: Collection[str] = ()) -> dict[str, int]:
+    """Return the version of the newest transaction, up to a version of the lake, of applications.
+
+    Entries are read from there back to where all that are asked for are found, or to a checkpoint, or to the first one;
+    if none is asked for, they give all.
+
+    Raises:
+        LakeFormatError: An entry of the log is damaged or not there.
+        OSError: The log cannot be read.
+    """
+    reached: dict[str, int] = {}
+    for earlier in range(version, -1, -1):
+        # What a checkpoint says is also in the entry of its version, which may be large.
+        if (checkpoint := _checkpoint(layout, earlier)) is not None:
+            return _by_application(_column(checkpoint, "txn")) | reached
+        reached = _in_entry(layout, layout.commit(earlier)) | reached
+        if applications and reached.keys() >= {*applications}:
+            break
+    return reached
 
 
 def _in_entry(layout: Layout, entry: Path) -> dict[str, int]:

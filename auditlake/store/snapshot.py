@@ -15,9 +15,11 @@ from urllib.parse import unquote
 from auditlake.disk.files import check_folder, descriptor_of, open_file
 from auditlake.disk.layout import Layout
 from auditlake.engine.paths import for_delta
+from auditlake.engine.sql_text import Batches
 from auditlake.errors import LakeFormatError, SnapshotError
 from auditlake.events.schema import COLUMNS
-from auditlake.store.deltalog import changed_rows, commit_metadata, last_batch, log_entries, refuse_empty_entries
+from auditlake.store.batches import batches_of
+from auditlake.store.deltalog import changed_rows, commit_metadata, log_entries, refuse_empty_entries
 from auditlake.store.files import Files, schema
 from auditlake.store.log_checkpoint import check_checkpoint
 from auditlake.store.model import DataFile, Snapshot
@@ -128,8 +130,8 @@ class Readable:
     """The files to read a snapshot's rows from."""
 
     files: Files
-    last_batch: int | None
-    """Only rows of batches up to this one belong to it; None if every row of the files does."""
+    batches: Batches | None
+    """Only rows of these belong to it; None if every row of the files does."""
 
 
 def readable(layout: Layout, snapshot: Snapshot, *, arrived_by: int | None = None) -> Readable:
@@ -145,9 +147,9 @@ def readable(layout: Layout, snapshot: Snapshot, *, arrived_by: int | None = Non
     """
     files = snapshot.table
     wrong = [path for path, _ in _wrong(layout, files)]
-    last = None if arrived_by is None else last_batch(layout, min(arrived_by, snapshot.version))
+    arrived = None if arrived_by is None else batches_of(layout, min(arrived_by, snapshot.version))
     if not wrong:
-        return Readable(files, last)
+        return Readable(files, arrived)
     lost = {file.day for file in files.named(wrong)}
     newest = read_snapshot(layout)
     there = newest.table.of_days(lost)
@@ -158,9 +160,8 @@ def readable(layout: Layout, snapshot: Snapshot, *, arrived_by: int | None = Non
         what = (commit_metadata(layout, version) or {}).get("said", "changed its rows")
         message = f"snapshot {snapshot.version} cannot be read exactly: version {version} {what}"
         raise SnapshotError(message, hint="read a newer snapshot")
-    whole = last_batch(layout, snapshot.version)
     files = files.without(files.of_days(lost).paths).and_also(there)
-    return Readable(files, whole if last is None else last)
+    return Readable(files, batches_of(layout, snapshot.version) if arrived is None else arrived)
 
 
 def _wrong(layout: Layout, files: Files) -> Iterator[tuple[str, str]]:
@@ -245,8 +246,8 @@ def view_snapshot(
     from auditlake.engine.duck import EventsView, view_events
 
     source = readable(layout, snapshot, arrived_by=arrived_by)
-    show = partial(view_events, connection, columns=columns, last_batch=source.last_batch, beside=beside)
-    is_whole = source.last_batch is None
+    show = partial(view_events, connection, columns=columns, batches=source.batches, beside=beside)
+    is_whole = source.batches is None
     chosen = Chooser(layout, snapshot.version, source.files, is_whole=is_whole)
     has_only = chosen.has_only if beside is None else None
     counted = chosen.counted if beside is None and is_whole else None

@@ -30,7 +30,18 @@ from auditlake.store.failures import explained
 from auditlake.store.model import Snapshot
 from auditlake.store.snapshot import lost_file, read_snapshot
 
-_LEFT_OUT = {".staging", ".ids", ".lock", ".collect", ".nightly", ".remembered", ".summaries", ".bucket", ".fetched"}
+_LEFT_OUT = {
+    ".staging",
+    ".ids",
+    ".lock",
+    ".collect",
+    ".nightly",
+    ".remembered",
+    ".summaries",
+    ".bucket",
+    ".fetched",
+    ".host",
+}
 _UNFINISHED = {".draft", ".started"}
 """The endings of what a process is at: in a copy nobody would finish it."""
 _CHUNK = 1 << 20

@@ -155,7 +155,7 @@ def test_a_review_says_what_came_after_it_and_whose_actions_they_were() -> None:
         Look(FIRST, "login", 1, 5, frozenset()), Look(FIRST + HOUR, "login", 7, 3, frozenset({"ana"})),
         Look(FIRST + HOUR, "logout", 8, 9, frozenset()), Look(FIRST + DAY, "login", 9, 2, frozenset()),
     )  # fmt: skip
-    facts = replace(RECEIVED, looks=looks, last_batches={4: 6})
+    facts = replace(RECEIVED, looks=looks, batches={4: ((1, 6),)})
     week = Question(FIRST + 4 * DAY, SINCE, SINCE + 2 * DAY)
     result = reviewed(review(1, FIRST + 2 * DAY, 0, 1, snapshot=4), facts=facts, question=week)
 

@@ -18,7 +18,8 @@ from auditlake import AuditLake
 from auditlake.disk.layout import part_path
 from auditlake.errors import CommitError, LakeFormatError, SnapshotError
 from auditlake.store import commit as commit_module
-from auditlake.store.deltalog import allocate_batch, commit_metadata
+from auditlake.store.batches import allocate_batch
+from auditlake.store.deltalog import commit_metadata
 from auditlake.store.model import Change, DataFile
 from tests.cli.conftest import Run, run  # noqa: F401 - a fixture
 from tests.store.lakes import NOW, check, commit, expected, ids, made, opened, write_events

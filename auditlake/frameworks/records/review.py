@@ -77,9 +77,8 @@ def _slot(
     last = max(looked.values(), key=lambda each: (each.at, each.number))
     after: dict[str, int] = {}
     for name, review in looked.items():
-        batch = case.facts.last_batches.get(review.snapshot, 0)
         for event_type in case.pack.policies[name].required_events:
-            after[event_type] = max(after.get(event_type, 0), batch)
+            after[event_type] = max(after.get(event_type, 0), review.snapshot)
     since, users = case.facts.came_after(start, end, after)
     return Slot(
         start, end, due, state_of(last.at, due, case.question.as_of), last.at, last.number, last.by, since,
