@@ -6,9 +6,12 @@
 from __future__ import annotations
 
 import json
+import shutil
+import subprocess
 import tarfile
 import zipfile
 from datetime import datetime, timedelta
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +20,8 @@ import pytest
 import auditlake
 from auditlake import AuditEvent, AuditLake, testing
 from auditlake.verify.prove import verify_proof
+from tests.verify.test_prove import passes
+from tests.verify.test_recipe import failing
 
 HERE = Path(__file__).parent
 EXPECTED: dict[str, Any] = json.loads((HERE / "expected.json").read_text())
@@ -88,6 +93,41 @@ def test_upgrades(lake: AuditLake, old: Path, tmp_path: Path) -> None:
     test_verifies_from_elsewhere(old)
     test_reperforms(lake, old, tmp_path)
     check_verifies(lake, old)
+
+
+@pytest.mark.skipif(
+    None in {shutil.which("openssl"), shutil.which("sha256sum")}, reason="openssl or sha256sum is not here"
+)
+def test_upgraded_by_the_public_recipe(lake: AuditLake, old: Path, tmp_path: Path) -> None:
+    """As a lake of format 2, every checkpoint, proof, certificate and pack of before holds without auditlake too."""
+    lake.ledger.upgrade()
+    lake.ingest(AuditEvent("login", user_id="zoe", timestamp=NOW))
+    kept = old / "kept"
+    with zipfile.ZipFile(kept / "pack.zip") as pack:
+        pack.extractall(tmp_path / "pack")
+    checkpoints = [*sorted(kept.glob("*.note")), tmp_path / "pack" / "checkpoint.txt"]
+    for number, checkpoint in enumerate(checkpoints):
+        shutil.copy(checkpoint, kept / "checkpoint")
+        every = ("names", "signature", "tree", "rows")
+        assert failing(lake, old, every if not number else ("tree",)) == [], checkpoint
+    assert passes(kept / "proof.json", (kept / "key.pub").read_text(), tmp_path)
+    summed = ["sha256sum", "--check", "--quiet", "--strict", "SHA256SUMS"]
+    assert subprocess.run(summed, cwd=tmp_path / "pack", check=False).returncode == 0
+    named = [each["details"]["certificate"] for each in entries_of(lake) if "certificate" in each["details"]]
+    digests = {path.stem: sha256(path.read_bytes()).hexdigest() for path in lake.layout.certificates.glob("*.json")}
+    assert digests == {name: name for name in named}
+    assert len(named) == 2
+
+
+def entries_of(lake: AuditLake) -> list[dict[str, Any]]:
+    """What the entries of the ledger say, read as the page on file formats has it."""
+    (tile,) = lake.layout.ledger.glob("tile/entries/000.p/*")
+    data, found = tile.read_bytes(), []
+    while data:
+        end = 2 + int.from_bytes(data[:2], "big")
+        found.append(json.loads(data[2:end]))
+        data = data[end:]
+    return found
 
 
 def test_knows_what_it_has(lake: AuditLake, old: Path) -> None:
