@@ -14,7 +14,7 @@ from pathlib import Path
 
 from tests.bench import kinds, mapping
 from tests.bench.child import WORKS
-from tests.bench.classes import WHOLE
+from tests.bench.classes import TYPED
 from tests.bench.commits import INGESTS, MANY_DAYS
 from tests.bench.data import EVENTS, FILES, LARGE, LINES, small_place
 from tests.bench.landing import CROWDED, FOLLOWED, SYNCED, THREADS, UNSYNCED
@@ -58,13 +58,13 @@ def rows_asked(scale: float) -> tuple[Asked, ...]:
             "classes-reports",
             f"JSON report of three policies in classes, nothing remembered, {events}, processor time",
             1.05,
-            beside=WHOLE,
+            beside=TYPED,
         ),
         Asked(
             "classes-report",
             f"JSON report of a policy of one class, nothing remembered, {events}, processor time",
             0.6,
-            beside=WHOLE,
+            beside=TYPED,
         ),
         Asked("classes-ingest", f"ingest of {lines} in classes, processor time", 0.95, rate=True),
         Asked(

@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.bench.data import DAYS, FIRST_DAY, Place, linked, open_connection, write_lake
+from tests.bench.data import DAYS, FIRST_DAY, Place, linked, once, open_connection, write_lake
 from tests.bench.work import Work
 
 if TYPE_CHECKING:
@@ -115,11 +115,12 @@ _KINDS: Mapping[str, Mapping[str, object]] = {
 
 def _lake(place: Place, kind: str, scratch: Path) -> AuditLake:
     """A copy of a lake, of which data files are hard links; its clock stands at noon after the last day."""
-    origin = place.root / f"three-periods-{kind}"
-    if not origin.exists():  # in a process of its own, so that this one stays small
-        command = [sys.executable, "-m", "tests.bench.deletion", str(origin), str(place.events), kind]
+
+    def make(draft: Path) -> None:  # in a process of its own, so that this one stays small
+        command = [sys.executable, "-m", "tests.bench.deletion", str(draft), str(place.events), kind]
         subprocess.run(command, check=True)
-    return _opened(linked(origin, scratch / "lake"), 0)
+
+    return _opened(linked(once(place.root / f"three-periods-{kind}", make), scratch / "lake"), 0)
 
 
 def _opened(root: Path, nights: int, grace: str | None = None) -> AuditLake:
@@ -131,10 +132,8 @@ def _opened(root: Path, nights: int, grace: str | None = None) -> AuditLake:
 
 
 def _make(path: Path, events: int, kind: str) -> None:
-    draft = path.with_name(f"{path.name}.draft")
     with open_connection(events) as connection:
-        write_lake(connection, draft, events, policies=_policies(PERIODS), **_KINDS[kind])  # type: ignore[arg-type]
-    draft.rename(path)
+        write_lake(connection, path, events, policies=_policies(PERIODS), **_KINDS[kind])  # type: ignore[arg-type]
 
 
 # --- The sides ---
