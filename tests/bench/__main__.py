@@ -10,6 +10,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 
 from tests.bench import kinds, mapping
@@ -278,7 +279,7 @@ def main() -> None:
     machine = {
         "cores": len(os.sched_getaffinity(0)),
         "python": platform.python_version(),
-        **{name: version(name) for name in ("duckdb", "polars")},
+        **{name: version(name) for name in ("duckdb", "polars", "datafusion", "chdb") if find_spec(name)},
         "pairs": options.pairs,
         "events": round(whole * scale),
     }
