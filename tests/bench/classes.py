@@ -10,6 +10,8 @@ processor's.
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
@@ -20,7 +22,7 @@ from typing import Any
 
 from auditlake.disk.layout import Layout
 from auditlake.store.file_types import file_types
-from tests.bench.data import AS_OF, Place, linked, once
+from tests.bench.data import AS_OF, Place, linked, once, open_connection, write_lake
 from tests.bench.ingest import content_of
 from tests.bench.report import POLICIES, numbers_of
 from tests.bench.work import Work
@@ -78,19 +80,22 @@ def _ingest(place: Place, scratch: Path, *, in_classes: bool) -> Timed:
         return Timed(time.process_time() - began, lake.layout.events)
 
 
+def lake_before_classes(place: Place) -> Path:
+    """Return a lake of the same events with one file and one part a day, and types in the log."""
+
+    def make(draft: Path) -> None:  # in a process of its own, so that this one stays small
+        command = [sys.executable, "-m", "tests.bench.classes", str(draft), str(place.events)]
+        subprocess.run(command, check=True)
+
+    return once(place.root / "before-classes", make)
+
+
 def _in_classes(place: Place, _: Path) -> Path:
     return place.lake
 
 
 def _before_classes(place: Place, target: Path, *, is_typed: bool = False) -> Path:
-    """Return a copy of the same lake with one file a day, made from one that is made where it is not there yet."""
-    import auditlake
-
-    def make(draft: Path) -> None:
-        with before_classes():
-            auditlake.open(linked(place.lake, draft), clock=lambda: AS_OF).compact(grace_seconds=0, reclass=True)
-
-    linked(once(place.root / "before-classes", make), target)
+    linked(lake_before_classes(place), target)
     if not is_typed:
         _forget_types(Layout(target))
     return target
@@ -106,3 +111,8 @@ def _forget_types(layout: Layout) -> None:
         entry.unlink()  # a large one is a link
         entry.write_text("".join(f"{json.dumps(action)}\n" for action in actions))
     assert not file_types(layout, len([*layout.log.glob("*.json")]) - 1)
+
+
+if __name__ == "__main__":
+    with open_connection(events := int(sys.argv[2])) as made:
+        write_lake(made, Path(sys.argv[1]), events, in_classes=False)
