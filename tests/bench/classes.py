@@ -103,7 +103,8 @@ def _before_classes(place: Place, target: Path, *, is_typed: bool = False) -> Pa
 
 def _forget_types(layout: Layout) -> None:
     """Take what the log says of the event types in files out of it."""
-    assert not [*layout.log.glob("*.parquet")], "a checkpoint says it too"
+    for checkpoint in (*layout.log.glob("*.parquet"), *layout.log.glob("_last_checkpoint")):
+        checkpoint.unlink()  # it says them too; no entry is lost
     for entry in layout.log.glob("*.json"):
         actions = [json.loads(line) for line in entry.read_text().splitlines()]
         for action in actions:
