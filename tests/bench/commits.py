@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from pathlib import Path
 from statistics import mean, median
 from typing import TYPE_CHECKING
 
-from tests.bench.data import AS_OF, EVENTS, Place, linked, open_connection, pieces, write_lake
+from tests.bench.data import AS_OF, EVENTS, Place, linked, once, open_connection, pieces, write_lake
 from tests.bench.work import Work
 from tests.lakes import create
 
@@ -167,11 +166,9 @@ _LAKES = {"crowded": _crowded, "day": _of_one_day, "days": _of_many_days}
 
 def _made(place: Place, name: str, events: int, **layout: int) -> Path:
     """Return a lake of a place, which is made where it is not there yet."""
-    root = place.root / name
-    if not root.exists():
-        draft = root.with_suffix(".draft")
-        shutil.rmtree(draft, ignore_errors=True)
+
+    def make(draft: Path) -> None:
         with open_connection(place.events) as connection:
             write_lake(connection, draft, events, **layout)
-        draft.rename(root)
-    return root
+
+    return once(place.root / name, make)

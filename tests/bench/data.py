@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
@@ -135,29 +135,35 @@ def linked(lake: Path, target: Path) -> Path:
 
 def make(folder: Path, scale: float, *, is_large: bool = False) -> None:
     """Make what is not there yet. To be called in a process of its own: it leaves a large one behind."""
-    target = place(folder, scale, is_large=is_large)
-    if not target.root.exists():
-        draft = replace(target, root=_emptied(target.root.with_name(f"{target.root.name}.draft")))
+    target, small = place(folder, scale, is_large=is_large), small_place(folder)
+
+    def make_target(root: Path) -> None:
+        draft = replace(target, root=root)
         if is_large:
             write_large_lake(draft.lake, target.events)
-        else:
-            with open_connection(target.events) as connection:
-                _write_lines(connection, draft, round(LINES * scale))
-                write_lake(connection, draft.lake, target.events)
-        draft.root.rename(target.root)
-    target = small_place(folder)
-    if not target.root.exists():
-        draft = replace(target, root=_emptied(target.root.with_name(f"{target.root.name}.draft")))
+            return
         with open_connection(target.events) as connection:
+            _write_lines(connection, draft, round(LINES * scale))
+            write_lake(connection, draft.lake, target.events)
+
+    def make_small(root: Path) -> None:
+        draft = replace(small, root=root)
+        with open_connection(small.events) as connection:
             _write_lines(connection, draft, SMALL)
         create(draft.lake).ingest(draft.lines)
-        draft.root.rename(target.root)
+
+    once(target.root, make_target)
+    once(small.root, make_small)
 
 
-def _emptied(folder: Path) -> Path:
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    return folder
+def once(target: Path, make: Callable[[Path], object]) -> Path:
+    """Return a folder, which is made where it is not there yet; what a run that was killed left of it goes."""
+    if not target.exists():
+        draft = target.with_name(f"{target.name}.draft")
+        shutil.rmtree(draft, ignore_errors=True)
+        make(draft)
+        draft.rename(target)
+    return target
 
 
 def open_connection(events: int, users: int | None = None) -> duckdb.DuckDBPyConnection:
@@ -232,6 +238,7 @@ def _events(day: date, low: int, high: int, left_out: Collection[str] = ()) -> s
 
 def _write_lines(connection: duckdb.DuckDBPyConnection, target: Place, total: int) -> None:
     """The newest days as JSON lines, in the order of time but for a minute of jitter, as collectors hand them on."""
+    target.root.mkdir(exist_ok=True)
     connection.execute("create or replace temp table lines as select * from (" + _events(FIRST_DAY, 0, 0) + ")")
     first = FIRST_DAY + timedelta(days=DAYS - LINE_DAYS)
     for day, low, high in _day_ranges(first, LINE_DAYS, total):

@@ -1,7 +1,8 @@
 """A year with three retention periods: what a night costs, what a lake before classes costs, and what is left behind.
 
 Types are kept for 30, 90 or 365 days, in such shares that two thirds of a year's events are due at its end. A lake in
-classes has a file a day for each length, one before classes a file a day. They are made once, beside the other data.
+classes has a file a day for each length, one before classes a file a day: that of :mod:`tests.bench.classes` with
+other policies. They are made once, beside the other data.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.bench.data import DAYS, FIRST_DAY, Place, linked, open_connection, write_lake
+from tests.bench.classes import lake_before_classes
+from tests.bench.data import DAYS, FIRST_DAY, Place, linked, once, open_connection, write_lake
 from tests.bench.work import Work
 
 if TYPE_CHECKING:
@@ -105,21 +107,22 @@ def _stay() -> str:
     return f"cast(\"timestamp\" as date) >= case {cases} else date '{_LAST - timedelta(days=DAYS)}' end"
 
 
-_KINDS: Mapping[str, Mapping[str, object]] = {
-    "classes": {},
-    "mixed": {"in_classes": False},
-    "fresh": {"where": _stay()},
-}
-"""The lakes, and how they are written."""
+_WHERE: Mapping[str, str] = {"classes": "true", "fresh": _stay()}
+"""The lakes in classes, and which events each has."""
 
 
 def _lake(place: Place, kind: str, scratch: Path) -> AuditLake:
     """A copy of a lake, of which data files are hard links; its clock stands at noon after the last day."""
-    origin = place.root / f"three-periods-{kind}"
-    if not origin.exists():  # in a process of its own, so that this one stays small
-        command = [sys.executable, "-m", "tests.bench.deletion", str(origin), str(place.events), kind]
-        subprocess.run(command, check=True)
-    return _opened(linked(origin, scratch / "lake"), 0)
+    from auditlake import AuditLake, testing
+
+    def make(draft: Path) -> None:
+        if kind == "mixed":
+            testing.set_policies(AuditLake(linked(lake_before_classes(place), draft)), _policies(PERIODS))
+        else:  # in a process of its own, so that this one stays small
+            command = [sys.executable, "-m", "tests.bench.deletion", str(draft), str(place.events), kind]
+            subprocess.run(command, check=True)
+
+    return _opened(linked(once(place.root / f"three-periods-{kind}", make), scratch / "lake"), 0)
 
 
 def _opened(root: Path, nights: int, grace: str | None = None) -> AuditLake:
@@ -131,10 +134,8 @@ def _opened(root: Path, nights: int, grace: str | None = None) -> AuditLake:
 
 
 def _make(path: Path, events: int, kind: str) -> None:
-    draft = path.with_name(f"{path.name}.draft")
     with open_connection(events) as connection:
-        write_lake(connection, draft, events, policies=_policies(PERIODS), **_KINDS[kind])  # type: ignore[arg-type]
-    draft.rename(path)
+        write_lake(connection, path, events, policies=_policies(PERIODS), where=_WHERE[kind])
 
 
 # --- The sides ---

@@ -30,8 +30,8 @@ def _without_ledger(place: Place, scratch: Path) -> Path:
     from auditlake.store import commit
     from auditlake.store.model import Snapshot
 
-    def prepare(_: object, seen: Snapshot, __: object, head: Head, ___: object) -> Prepared:
-        return Prepared(0, b"", seen.version + 1, (), head.settings)
+    def prepare(_: object, seen: Snapshot, __: object, head: Head, *___: object) -> Prepared:
+        return Prepared(0, b"", seen.version + 1, (), head.settings, b"")
 
     commit.prepare_entry, commit.complete = prepare, lambda *_: None  # type: ignore[assignment]
     hashing.expect = lambda _: False  # type: ignore[assignment]

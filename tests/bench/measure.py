@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import signal
 import subprocess
 import sys
 import tempfile
@@ -64,7 +65,7 @@ class Row:
     rival_peak_mb: float | None = None
     samples: Mapping[str, Sequence[float]] = field(default_factory=dict)
     failed: Sequence[str] = ()
-    """The ways to write its rival that did not get there."""
+    """The ways to write its rival that did not get there, or gave another answer, and why."""
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -112,26 +113,28 @@ class Bench:
         return Row(name, f"`{name}`", median(times[1:]), samples={_OURS: times[1:]})
 
     def _choose(self, asked: Asked, rivals: Sequence[str]) -> tuple[str, list[str]]:
-        """The fastest of the rivals, all of which must give our answer, and those that failed; fills the page cache."""
-        failed: list[str] = []
+        """The fastest of the rivals that give our answer, and why others do not count; fills the page cache."""
+        failed: dict[str, str] = {}
         with tempfile.TemporaryDirectory() as name:
             file = Path(name) / "answer"
             answers, seconds = {}, {}
             for side in (_OURS, *rivals, *([asked.beside] if asked.beside else [])):
                 try:
                     seconds[side] = self._run(asked, side, file)["seconds"]
-                except subprocess.CalledProcessError:
+                    answers[side] = pickle.loads(file.read_bytes())
+                except subprocess.CalledProcessError as error:
                     # One way of a rival may not get there (Polars 2.1 panics on the larger streams); another has to.
                     if side not in rivals:
                         raise
-                    self._say(f"{asked.name}: {side}: failed, left out")
-                    failed.append(side)
-                    continue
-                answers[side] = pickle.loads(file.read_bytes())
-        for side, answer in answers.items():
-            if answer != answers[_OURS]:
-                raise AssertionError(f"{asked.name}: {side} gives another answer than ours: {_differs(answers, side)}")
-        return min((side for side in rivals if side in seconds), key=seconds.__getitem__, default=""), failed
+                    failed[side] = _last_words(error)
+        wrong = {side: _differs(answers, side) for side, answer in answers.items() if answer != answers[_OURS]}
+        right = [side for side in rivals if side in answers and side not in wrong]
+        for side, why in (failed | wrong).items():
+            self._say(f"{asked.name}: {side} does not count: {why}")
+        if wrong.keys() - rivals or (wrong and not right):  # one rival may be wrong, and not all of them
+            raise AssertionError(f"{asked.name}: other answers than ours: {wrong}")
+        failed |= dict.fromkeys(wrong, "gives another answer")
+        return min(right, key=seconds.__getitem__, default=""), [f"{side}: {why}" for side, why in failed.items()]
 
     def _run(self, asked: Asked, side: str, answer: Path | None = None) -> Mapping[str, float]:
         os.sync()
@@ -142,7 +145,17 @@ class Bench:
 
 def _python(*arguments: object) -> str:
     command = [sys.executable, "-m", "tests.bench.child", *map(str, arguments)]
-    return subprocess.run(command, check=True, cwd=ROOT, stdout=subprocess.PIPE, text=True).stdout
+    done = subprocess.run(command, check=False, cwd=ROOT, capture_output=True, text=True)
+    sys.stderr.write(done.stderr)
+    done.check_returncode()
+    return done.stdout
+
+
+def _last_words(error: subprocess.CalledProcessError) -> str:
+    """Return the last line that a process wrote before it ended, and the signal if one ended it."""
+    lines = str(error.stderr).split("\n")
+    said = next((line.strip() for line in reversed(lines) if line.strip()), "")
+    return f"{said:.160}" if error.returncode >= 0 else f"{signal.Signals(-error.returncode).name} {said:.160}".strip()
 
 
 def _row(asked: Asked, rival: str, runs: Mapping[str, Sequence[Mapping[str, float]]]) -> Row:
@@ -199,7 +212,7 @@ def table(rows: Sequence[Row]) -> str:
     for row in rows:
         ours, theirs = (_figure(row.figure, each) for each in (row.ours_figure, row.rival_figure))
         rival = "–" if row.rival is None else f"{_seconds(row.rival)}{theirs} ({row.rival_is})"
-        rival += f"; failed: {', '.join(row.failed)}" if row.failed else ""
+        rival += f"; not counted: {'; '.join(row.failed)}" if row.failed else ""
         ratio = "–" if row.ratio is None else f"{row.ratio:.2f} ({min(row.ratios):.2f} – {max(row.ratios):.2f})"
         met = "–" if row.met is None else ("yes" if row.met else "**no**")
         peaks = (row.ours_peak_mb, row.rival_peak_mb)

@@ -8,7 +8,6 @@ totals and episodes; ours finds peaks of days, gaps, retention and evidence as w
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -19,7 +18,17 @@ from pathlib import Path
 from time import process_time
 from typing import Any
 
-from tests.bench.data import ALL_USERS, SMALL, SPARED, Place, linked, open_connection, write_lake, write_large_lake
+from tests.bench.data import (
+    ALL_USERS,
+    SMALL,
+    SPARED,
+    Place,
+    linked,
+    once,
+    open_connection,
+    write_lake,
+    write_large_lake,
+)
 from tests.bench.work import Work
 
 AS_OF = datetime(2026, 11, 29, 23, 59, 59, 999_999, tzinfo=UTC)
@@ -110,11 +119,7 @@ def _remembered(place: Place, folder: Path) -> tuple[float, Any]:
 def _few(place: Place) -> Place:
     """Return a place with a hundredth of the events; made where it is not there yet."""
     few = Place(place.root / "hundredth", max(SMALL, place.events // 100), is_large=True)
-    if not few.root.exists():
-        draft = few.root.with_suffix(".draft")
-        shutil.rmtree(draft, ignore_errors=True)
-        write_large_lake(draft / "lake", few.events)
-        draft.rename(few.root)
+    once(few.root, lambda draft: write_large_lake(draft / "lake", few.events))
     return few
 
 
@@ -142,14 +147,12 @@ def _lake_of(place: Place) -> Path:
     """Return the lake, that of a large place; made where it is not there yet."""
     if place.is_large:
         return place.lake
-    target = place.root / "eighteen-types"
-    if not target.exists():
-        draft = place.root / "eighteen-types.draft"
-        shutil.rmtree(draft, ignore_errors=True)
+
+    def make(draft: Path) -> None:
         with open_connection(place.events, ALL_USERS) as connection:
             write_lake(connection, draft, place.events, left_out=SPARED)
-        draft.rename(target)
-    return target
+
+    return once(place.root / "eighteen-types", make)
 
 
 def judged(lake: Path, as_of: datetime, *, cache: bool) -> list[bytes]:

@@ -182,3 +182,16 @@ def test_reclass(older: AuditLake) -> None:
     assert {each.action for each in older.retention.plan().changes} == {"drop"}
     older.retention.apply()
     assert older.ledger.verify().ok
+
+
+def test_what_is_touched_comes_over(older: AuditLake) -> None:
+    """A compaction and an erasure sort days that they touch into today's classes; others stay as they were written."""
+    bring(older, (record(1000 + n, NOW - DAY, TYPES[n % 3], user_id="ann") for n in range(3)), "more.jsonl")
+    day, sorted_day = tuple(sorted(TYPES)), [(name,) for name in sorted(TYPES)]
+    assert older.compact(grace_seconds=0).days == 1
+    assert sorted(types_of(older)) == sorted([*[day] * 5, *sorted_day])
+
+    bring(older, [record(1003, NOW - 2 * DAY, user_id="bob")], "bob.jsonl")
+    older.retention.erase("bob", reason="r", ticket="t")
+    assert sorted(types_of(older)) == sorted([*[day] * 4, *sorted_day * 2])
+    assert older.ledger.verify().ok
