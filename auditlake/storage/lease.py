@@ -25,61 +25,88 @@ SECONDS = 15.0
 _POLL_SECONDS = 0.5
 
 
+class Lease:
+    """The lease of a bucket, as a process of a host sees it.
+
+    Args:
+        objects: The bucket.
+        folder: The folder of this host, whose lock is held: what a dead process of it left is taken at once.
+    """
+
+    def __init__(self, objects: ObjectStore, folder: Path) -> None:
+        self._objects = objects
+        self._own = {"host": socket.gethostname(), "folder": str(folder), "turn": secrets.token_hex(8)}
+        self._held = b""
+        self._seen: bytes | None = b""
+        self._since = time.monotonic()
+
+    def take(self) -> bool:
+        """Take it if no host has it, or its holder is dead; return whether that is so.
+
+        Raises:
+            StorageError: The bucket cannot be asked, or must not be written.
+        """
+        if (there := self._objects.found(LEASE)) != self._seen:
+            self._seen, self._since = there, time.monotonic()
+        own = (self._own["host"], self._own["folder"])
+        if there and _place(there) != own and time.monotonic() - self._since < SECONDS:
+            return False
+        self._held = json.dumps(self._own).encode()
+        return self._objects.swap(LEASE, self._held, there)
+
+    @property
+    def holder(self) -> tuple[str, str]:
+        """The host that had it when it was looked at last, and the folder there."""
+        return _place(self._seen or b"")
+
+    @contextmanager
+    def renewed(self) -> Iterator[None]:
+        """Renew it within this, once it is taken, and give it back."""
+        done = Event()
+
+        def renew() -> None:
+            number = 0
+            while not done.wait(SECONDS / 3):
+                number += 1
+                with suppress(StorageError):
+                    new = json.dumps(self._own | {"renewed": number}).encode()
+                    if not self._objects.swap(LEASE, new, self._held):
+                        return  # lost
+                    self._held = new
+
+        renewing = Thread(target=renew, name="auditlake-lease", daemon=True)
+        renewing.start()
+        try:
+            yield
+        finally:
+            done.set()
+            renewing.join()
+            with suppress(StorageError):  # it ends by itself
+                self._objects.swap(LEASE, b"", self._held)
+
+
 @contextmanager
 def leased(objects: ObjectStore, folder: Path, *, wait_seconds: float) -> Iterator[None]:
     """Hold the lease of a bucket.
 
     Args:
         objects: The bucket.
-        folder: The folder of this host, whose lock is held: what a dead process of it left is taken at once.
+        folder: As for :class:`Lease`.
         wait_seconds: How long to wait for another host.
 
     Raises:
         LakeBusyError: Another host held it for all of that time.
         StorageError: The bucket cannot be asked, or must not be written.
     """
-    own = {"host": socket.gethostname(), "folder": str(folder), "turn": secrets.token_hex(8)}
-    held = _taken(objects, own, wait_seconds)
-    done = Event()
-
-    def renew() -> None:
-        nonlocal held
-        number = 0
-        while not done.wait(SECONDS / 3):
-            number += 1
-            with suppress(StorageError):
-                if not objects.swap(LEASE, new := json.dumps(own | {"renewed": number}).encode(), held):
-                    return  # lost
-                held = new
-
-    renewing = Thread(target=renew, name="auditlake-lease", daemon=True)
-    renewing.start()
-    try:
-        yield
-    finally:
-        done.set()
-        renewing.join()
-        with suppress(StorageError):  # it ends by itself
-            objects.swap(LEASE, b"", held)
-
-
-def _taken(objects: ObjectStore, own: dict[str, str], wait_seconds: float) -> bytes:
-    """Return what the lease says once it is held."""
-    began = since = time.monotonic()
-    seen, new = objects.found(LEASE), json.dumps(own).encode()
-    while True:
-        now = time.monotonic()
-        if not seen or _place(seen) == (own["host"], own["folder"]) or now - since >= SECONDS:
-            if objects.swap(LEASE, new, seen):
-                return new
-        elif now - began >= wait_seconds:
-            host, folder = _place(seen)
-            message = f"the lake is busy: the host {host} has written to it for {wait_seconds:g} s, from {folder}"
+    lease, began = Lease(objects, folder), time.monotonic()
+    while not lease.take():
+        if time.monotonic() - began >= wait_seconds:
+            host, there = lease.holder
+            message = f"the lake is busy: the host {host} has written to it for {wait_seconds:g} s, from {there}"
             raise LakeBusyError(message, hint="try again when the other ingest, compaction or flush has ended")
-        else:
-            time.sleep(_POLL_SECONDS)
-        if (there := objects.found(LEASE)) != seen:
-            seen, since = there, time.monotonic()
+        time.sleep(_POLL_SECONDS)
+    with lease.renewed():
+        yield
 
 
 def _place(lease: bytes) -> tuple[str, str]:
