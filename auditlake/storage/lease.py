@@ -20,6 +20,8 @@ from auditlake.storage.objects import ObjectStore
 
 LEASE = ".lease"
 """The object; empty where no host has it."""
+UPKEEP = ".upkeep"
+"""The object of the lease of the host that compacts and deletes for all."""
 SECONDS = 15.0
 """How long it may stay as it is before another host takes it."""
 _POLL_SECONDS = 0.5
@@ -31,10 +33,12 @@ class Lease:
     Args:
         objects: The bucket.
         folder: The folder of this host, whose lock is held: what a dead process of it left is taken at once.
+        name: The object.
     """
 
-    def __init__(self, objects: ObjectStore, folder: Path) -> None:
+    def __init__(self, objects: ObjectStore, folder: Path, name: str = LEASE) -> None:
         self._objects = objects
+        self._name = name
         self._own = {"host": socket.gethostname(), "folder": str(folder), "turn": secrets.token_hex(8)}
         self._held = b""
         self._seen: bytes | None = b""
@@ -46,13 +50,26 @@ class Lease:
         Raises:
             StorageError: The bucket cannot be asked, or must not be written.
         """
-        if (there := self._objects.found(LEASE)) != self._seen:
+        if (there := self._objects.found(self._name)) != self._seen:
             self._seen, self._since = there, time.monotonic()
         own = (self._own["host"], self._own["folder"])
         if there and _place(there) != own and time.monotonic() - self._since < SECONDS:
             return False
         self._held = json.dumps(self._own).encode()
-        return self._objects.swap(LEASE, self._held, there)
+        return self._objects.swap(self._name, self._held, there)
+
+    def taken_within(self, seconds: float) -> bool:
+        """Take it as soon as it can be had; return whether that was so within some time.
+
+        Raises:
+            StorageError: The bucket cannot be asked, or must not be written.
+        """
+        began = time.monotonic()
+        while not self.take():
+            if time.monotonic() - began >= seconds:
+                return False
+            time.sleep(_POLL_SECONDS)
+        return True
 
     @property
     def holder(self) -> tuple[str, str]:
@@ -70,7 +87,7 @@ class Lease:
                 number += 1
                 with suppress(StorageError):
                     new = json.dumps(self._own | {"renewed": number}).encode()
-                    if not self._objects.swap(LEASE, new, self._held):
+                    if not self._objects.swap(self._name, new, self._held):
                         return  # lost
                     self._held = new
 
@@ -82,7 +99,7 @@ class Lease:
             done.set()
             renewing.join()
             with suppress(StorageError):  # it ends by itself
-                self._objects.swap(LEASE, b"", self._held)
+                self._objects.swap(self._name, b"", self._held)
 
 
 @contextmanager
@@ -98,13 +115,11 @@ def leased(objects: ObjectStore, folder: Path, *, wait_seconds: float) -> Iterat
         LakeBusyError: Another host held it for all of that time.
         StorageError: The bucket cannot be asked, or must not be written.
     """
-    lease, began = Lease(objects, folder), time.monotonic()
-    while not lease.take():
-        if time.monotonic() - began >= wait_seconds:
-            host, there = lease.holder
-            message = f"the lake is busy: the host {host} has written to it for {wait_seconds:g} s, from {there}"
-            raise LakeBusyError(message, hint="try again when the other ingest, compaction or flush has ended")
-        time.sleep(_POLL_SECONDS)
+    lease = Lease(objects, folder)
+    if not lease.taken_within(wait_seconds):
+        host, there = lease.holder
+        message = f"the lake is busy: the host {host} has written to it for {wait_seconds:g} s, from {there}"
+        raise LakeBusyError(message, hint="try again when the other ingest, compaction or flush has ended")
     with lease.renewed():
         yield
 

@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import json
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
+from datetime import timedelta
+from functools import partial
+from itertools import count, product
 from pathlib import Path
+from threading import Event, Thread
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
 import auditlake
 from auditlake.errors import CommitError
+from auditlake.policies.files import READY
+from auditlake.storage import lease
 from auditlake.storage.lease import LEASE, Lease
 from auditlake.store import host_turn
 from auditlake.store.deltalog import commit_metadata, ingests_of, newest_version
+from tests.soak import mostly
 from tests.storage.test_hosts import host
-from tests.storage.test_lake import bucket, ids, lines, made, mirror, opened, url
+from tests.storage.test_lake import NOW, Deadly, Killed, bucket, ids, lines, made, mirror, opened, url
 
 __all__ = ["host", "url"]
 
@@ -40,8 +49,7 @@ def hosts(url: str, host: Any) -> Any:
 def held(lake: Lake) -> Any:
     """Lets another host have the lease; what is returned gives it back."""
     objects = mirror(lake).objects
-    lease = Lease(objects, Path("/another"))
-    assert lease.take()
+    assert Lease(objects, Path("/another")).take()
     return lambda: objects.swap(LEASE, b"", objects.found(LEASE))
 
 
@@ -152,4 +160,83 @@ def test_a_proposal_that_waits_too_long(hosts: Any, tmp_path: Path, monkeypatch:
     assert "does not land twice" in told.value.hint
     assert lake.ingest(path).landed == 1
     assert not [name for name in bucket(lake) if name.startswith("inbox")]
+    assert lake.ledger.verify().ok
+
+
+def test_one_host_does_what_is_done_for_all(hosts: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of two nights at the same time, one compacts and deletes; the other names its host, and does all else."""
+    monkeypatch.setattr(lease, "SECONDS", 0.2)
+    one, two = hosts(2)
+    objects = mirror(one).objects
+    objects.swap(lease.UPKEEP, b'{"host": "alpha", "folder": "/f"}', None)
+    stop, numbers = Event(), count()
+
+    def renew() -> None:
+        while not stop.wait(0.02):
+            seen = objects.found(lease.UPKEEP)
+            objects.swap(lease.UPKEEP, json.dumps({"host": "alpha", "folder": "/f", "n": next(numbers)}).encode(), seen)
+
+    renewing = Thread(target=renew)
+    renewing.start()
+    night = two.routine.nightly()
+    stop.set()
+    renewing.join()
+
+    assert {each.name: each.said for each in night.steps if each.outcome == "skipped" and "alpha" in each.said} == {
+        "compact": "the host alpha is at it", "retention": "the host alpha is at it",
+    }  # fmt: skip
+    assert night["flush"].outcome == "done"
+    assert one.routine.nightly()["compact"].outcome == "done"
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("skew", [timedelta(minutes=-9), timedelta(minutes=9)])
+def test_clocks_that_are_wrong(url: str, host: Any, tmp_path: Path, skew: timedelta) -> None:
+    """Minutes between the clocks of hosts change no answer."""
+    made(url, policies="none", unsigned=True).policies.add(READY / "failed_logins.yaml")
+    lakes = []
+    for number, clock in enumerate([NOW, NOW + skew]):
+        host(f"host {number}")
+        lakes.append(auditlake.open(url, clock=partial(min, clock, clock)))
+    for number in range(6):
+        host(f"host {number % 2}")
+        names = [f"{number} {each}" for each in range(30)]
+        lakes[number % 2].ingest(lines(tmp_path / f"{number}.jsonl", *names, "all", day=number + 1))
+    skewed = [each.json() for each in opened(url).reports(as_of="2026-05-10")]
+    host("host 0")
+    findings = [
+        [(each.start, each.peak) for each in report.findings] for report in opened(url).reports(as_of="2026-05-10")
+    ]
+
+    assert len(ids(lakes[0])) == 181
+    assert all(findings)
+    assert [each.json() for each in opened(url).reports(as_of="2026-05-10")] == skewed
+    assert opened(url).ledger.verify().ok
+
+
+@pytest.mark.parametrize(("request_", "is_made"), mostly(product(range(2, 40), [True, False]), always=[(18, True)]))
+def test_a_host_that_dies_while_it_commits_for_others(
+    hosts: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request_: int, is_made: bool
+) -> None:
+    """Whatever request is the last of a host that commits what others propose, each event is there once."""
+    one, two, three = hosts(3)
+    give_back = held(one)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(host_turn.HostTurn, "_committed_at", Mock(side_effect=Killed))
+        with pytest.raises(Killed):
+            two.ingest(lines(tmp_path / "b.jsonl", "b", "same"))
+    give_back()
+    objects = mirror(one).objects
+    real = objects._client
+    objects._client = Deadly(real, request_, made=is_made)
+    with suppress(Killed):
+        one.ingest(lines(tmp_path / "a.jsonl", "a"))
+    objects._client = real
+    monkeypatch.setattr(lease, "SECONDS", 0.2)
+    three.ingest(lines(tmp_path / "c.jsonl", "c", "same"))
+    two.ingest(tmp_path / "b.jsonl")
+    one.ingest(tmp_path / "a.jsonl")
+    lake = opened(objects.url)
+
+    assert ids(lake) == ["a", "b", "c", "same"]
     assert lake.ledger.verify().ok
