@@ -192,6 +192,17 @@ class CommitError(LakeError):
     """A commit was refused, or could not be made durable; nothing of it is claimed."""
 
 
+class OvertakenError(CommitError):
+    """Another process has brought some of the same events meanwhile, or changed the lake.
+
+    Args:
+        message: Which of these.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, hint="nothing was landed; run it again")
+
+
 class LedgerError(LakeError):
     """The ledger, or a key, a note, a checkpoint or a proof, that cannot be read or used."""
 

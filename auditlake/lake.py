@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from auditlake.facets.decisions import DecisionRegister
     from auditlake.facets.findings import FindingRegister
     from auditlake.ingest.custody import IngestSummary
-    from auditlake.ingest.ingest import Listener
+    from auditlake.ingest.progress import Listener
     from auditlake.landing.flush import FlushSummary
     from auditlake.landing.trail import Durability, Trail
     from auditlake.policies.model import Policy

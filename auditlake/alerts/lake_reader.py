@@ -34,7 +34,9 @@ from auditlake.policies.evaluate import episodes
 from auditlake.policies.kinds.threshold import group_values
 from auditlake.policies.model import Policy
 from auditlake.policies.question import BEFORE_ALL, Question
-from auditlake.store.deltalog import METADATA_KEY
+from auditlake.storage.hosts import host_number
+from auditlake.store.batches import place_of
+from auditlake.store.deltalog import METADATA_KEY, ingests_of
 from auditlake.store.failures import explained
 from auditlake.store.snapshot import view_snapshot
 
@@ -43,7 +45,6 @@ if TYPE_CHECKING:
 
 _LANDING = "_landing"
 _MOST_SEEN = 250_000
-_APPLICATIONS = application(0).removesuffix("00")
 _FIRST = micros(BEFORE_ALL)
 _COLUMNS = (*PUBLIC_COLUMNS, "batch")
 
@@ -66,15 +67,17 @@ def brought(layout: Layout, after: int, until: int, *, since: datetime | None = 
     """
     live: list[int] = []
     other: list[int] = []
+    host = host_number(layout)
+    landing = application(0, host).removesuffix("00")
     for version in range(until, after, -1):
         entries = [json.loads(line) for line in read_file(layout.commit(version), within=layout.root).splitlines()]
         own = next((entry["commitInfo"].get(METADATA_KEY) for entry in entries if "commitInfo" in entry), None)
-        if not isinstance(own, dict) or own.get("kind") != "ingest" or own.get("batch") is None:
-            continue
-        if since is not None and datetime.fromisoformat(own["at"]) < since:
+        ingests = [each for each in ingests_of(own if isinstance(own, dict) else None) if each.get("batch") is not None]
+        if since is not None and any(datetime.fromisoformat(each["at"]) < since for each in ingests):
             break
-        is_live = any(entry["txn"]["appId"].startswith(_APPLICATIONS) for entry in entries if "txn" in entry)
-        (live if is_live else other).append(own["batch"])
+        is_live = any(entry["txn"]["appId"].startswith(landing) for entry in entries if "txn" in entry)
+        for each in ingests:  # another host's landing is no more than an ingest here
+            (live if is_live and place_of(each["batch"])[0] == host else other).append(each["batch"])
     return live, other
 
 

@@ -27,7 +27,7 @@ from auditlake.events.times import print_instant
 from auditlake.lake import AuditLake
 
 if TYPE_CHECKING:
-    from auditlake.ingest.ingest import Listener
+    from auditlake.ingest.progress import Listener
 
 _CELL = 200
 _GAP = "  "

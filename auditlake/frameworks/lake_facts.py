@@ -40,7 +40,7 @@ from auditlake.reports.model import Query
 from auditlake.retention.planner import rules_of
 from auditlake.retention.rules import RetentionRules, named
 from auditlake.store.batches import batches_of, has_batch
-from auditlake.store.deltalog import Commits
+from auditlake.store.deltalog import Commits, ingests_of
 from auditlake.store.model import Snapshot
 
 _FILE = "frameworks/facts.sql"
@@ -194,8 +194,8 @@ class Reading:
         """Return whether a load marked as history brought a batch; only one with late events is asked about."""
         layout, newest = self._context.layout, self._snapshot.version
         version = bisect_left(range(newest + 1), 1, key=lambda each: has_batch(batches_of(layout, each), batch))
-        own = self._commits.metadata(version) if version <= newest else None
-        return own is not None and own.get("batch") == batch and own.get("history") is not None
+        own = ingests_of(self._commits.metadata(version)) if version <= newest else ()
+        return any(each.get("batch") == batch and each.get("history") is not None for each in own)
 
     def _looked_at(self, case: Case) -> tuple[dict[str, Any], dict[int, Batches]]:
         """Return which events reviews of a pack are about, none if there are none, and the batches in each

@@ -9,7 +9,8 @@ from pathlib import Path
 from auditlake.context import LakeContext
 from auditlake.disk.lock import workspace
 from auditlake.ingest.custody import IngestOptions, IngestSummary
-from auditlake.ingest.ingest import Listener, ingest
+from auditlake.ingest.ingest import ingest
+from auditlake.ingest.progress import Listener
 from auditlake.sources.python_events import Made
 from auditlake.sources.reader import gather
 from auditlake.store.failures import explained

@@ -23,13 +23,14 @@ from auditlake.disk.layout import Layout
 from auditlake.disk.lock import workspace
 from auditlake.engine.duck import connect, limit_memory, rows
 from auditlake.engine.statements import statement
-from auditlake.errors import AuditLakeError, StrictIngestError, UnrecognisedInputError
+from auditlake.errors import AuditLakeError, OvertakenError, StrictIngestError, UnrecognisedInputError
 from auditlake.ingest.custody import IngestOptions, IngestSummary, InputSummary, custody
 from auditlake.ingest.day_buffer import LEAST_MEMORY, MEMORY, DayBuffer
 from auditlake.ingest.day_files import DayFiles
 from auditlake.ingest.known_events import find_losers
 from auditlake.ingest.mapping import Mapped, map_records
 from auditlake.ingest.new_skips import new_skips
+from auditlake.ingest.progress import Listener, Progress
 from auditlake.ingest.quarantine import ErasedRecords, Quarantine
 from auditlake.ingest.record_buffer import RecordBuffer
 from auditlake.sources.archive import Archive
@@ -40,13 +41,14 @@ from auditlake.sources.refused import cut
 from auditlake.sources.stream import CHUNK, Stream
 from auditlake.storage.lake import storage_of
 from auditlake.storage.model import put
-from auditlake.store.batches import OF_HOSTS, allocate_batch, counted_by, moved_by
+from auditlake.store.batches import OF_HOSTS, allocate_batch, moved_by
 from auditlake.store.compact import merge_small
 from auditlake.store.deltalog import EXACT, keeps_quarantine
+from auditlake.store.host_turn import ingest_turn
 from auditlake.store.id_index import IdIndex
 from auditlake.store.model import STAY, Advance, Change, DataFile, Snapshot
 from auditlake.store.snapshot import read_snapshot
-from auditlake.store.turn import Turn, writer_turn
+from auditlake.store.turn import Turn
 
 if TYPE_CHECKING:
     import duckdb
@@ -57,27 +59,12 @@ _AHEAD = 12
 """How many batches are cut ahead: about as many as are staged together."""
 _TABLES = frozenset({"parquet", "arrow"})
 """The formats whose rows have no place in their file."""
+_TRIES = 10
+"""How often an ingest is made again of which another host has brought some events meanwhile."""
 _LISTED = 20
 """How many files a message names."""
 _BOUNDS = pa.schema([("input", pa.int64()), ("first_record", pa.int64())])
 _BEFORE = pa.schema([("input", pa.int64()), ("digest", pa.string()), ("occurrences", pa.int64())])
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far an ingest is."""
-
-    stage: str
-    """``reading`` or ``writing``."""
-    done: int
-    """Bytes read, or pieces of days written."""
-    total: int | None
-    """Out of so many, where that is known."""
-    detail: str
-    """The input, or nothing."""
-
-
-Listener = Callable[[Progress], None]
 
 
 def ingest(
@@ -108,6 +95,20 @@ def ingest(
     """
     if options.dry_run:
         return _rehearse(context, inputs, options, listen)
+    may_be_read_again = all(isinstance(each, MemoryLines) or each.path is not None for each in inputs)
+    for left in range(_TRIES - 1, -1, -1):
+        try:
+            return _ingest(context, inputs, options, now, listen, advance)
+        except OvertakenError:
+            if not left or not may_be_read_again:
+                raise
+    raise AssertionError("the last try returns or raises")
+
+
+def _ingest(
+    context: LakeContext, inputs: Sequence[InputFile | MemoryLines], options: IngestOptions, now: datetime,
+    listen: Listener, advance: Advance,
+) -> IngestSummary:  # fmt: skip
     with ExitStack() as stack:
         folder = stack.enter_context(workspace(context.layout.staging))
         spill = folder / "spill"
@@ -338,9 +339,7 @@ class _Run:
         """Decide on the newest snapshot what is new, write it, and commit."""
         self._identify()
         self._count_events()
-        with writer_turn(
-            context, folder=self._folder, applications={*advance.to, EXACT, *counted_by(self._layout)}
-        ) as turn:
+        with ingest_turn(context, folder=self._folder, applications={*advance.to, EXACT}) as turn:
             advance.check(before := turn.snapshot)
             self._classes: Mapping[str, str] = context.classes()
             index = turn.id_index(self._connection)

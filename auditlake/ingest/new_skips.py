@@ -11,7 +11,7 @@ from typing import Any
 from auditlake.disk.layout import Layout
 from auditlake.errors import LakeFormatError
 from auditlake.ingest.custody import InputSummary, NewSkip
-from auditlake.store.deltalog import commit_metadata
+from auditlake.store.deltalog import commit_metadata, ingests_of
 
 SHARE = 0.01
 """The share of its source's records from which on what a rule leaves out is told when it is new."""
@@ -43,8 +43,8 @@ def new_skips(layout: Layout, version: int, inputs: Iterable[InputSummary]) -> t
     wanted = {source for source, rules in new.items() if rules}
     before: dict[str, _Share] = {}
     while version >= 0 and not wanted <= before.keys():
-        metadata = _metadata(layout, version)
-        shares = _shares(map(_recorded, metadata.get("inputs", ()))) if metadata.get("kind") == "ingest" else {}
+        ingests = ingests_of(_metadata(layout, version))
+        shares = _shares(_recorded(each) for own in ingests for each in own.get("inputs", ()))
         before = {**shares, **before}
         version -= 1
     return tuple(

@@ -27,7 +27,7 @@ from auditlake.events.durations import Duration, length_of
 from auditlake.events.times import parse_instant, print_instant
 from auditlake.landing.blank_segments import copied
 from auditlake.retention.rules import RetentionRules, longest_of_all
-from auditlake.store.deltalog import Commits
+from auditlake.store.deltalog import Commits, ingests_of
 
 _QUARANTINE = re.compile(r"records-[0-9a-f]{64}\.jsonl\Z")
 
@@ -93,8 +93,9 @@ def _brought(commits: Commits) -> dict[str, datetime]:
     brought: dict[str, datetime] = {}
     for version in range(commits.newest + 1):
         own = commits.metadata(version) or {}
-        if own.get("quarantine") and own.get("at"):
-            brought[own["quarantine"]] = datetime.fromisoformat(own["at"])
+        for each in ingests_of(own):
+            if each.get("quarantine") and each.get("at"):
+                brought[each["quarantine"]] = datetime.fromisoformat(each["at"])
         for name, becomes in own.get("quarantine_after", {}).items():
             if becomes and name in brought:
                 brought[becomes] = max(brought[name], brought.get(becomes, brought[name]))

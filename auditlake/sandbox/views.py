@@ -31,7 +31,7 @@ from auditlake.policies.model import Number
 from auditlake.policies.question import PeriodRequest, question
 from auditlake.sandbox.masking import Masking
 from auditlake.sandbox.model import MEGABYTE
-from auditlake.store.deltalog import Commits, commit_metadata
+from auditlake.store.deltalog import Commits, commit_metadata, ingests_of
 
 if TYPE_CHECKING:
     import duckdb
@@ -365,21 +365,21 @@ class Tables:
 
     def _ingests(self) -> Iterator[Row]:
         for version in range(self._sight.version + 1):
-            own = commit_metadata(self._layout, version)
-            if own is None or own.get("kind") != "ingest":
-                continue
-            for each in own.get("inputs", ()):
-                yield {
-                    "snapshot": version, "ingested": datetime.fromisoformat(own["at"]), "batch": own["batch"],
-                    "input": each["name"], "source": each["source"], "format": each["format"], "bytes": each["size"],
-                    # Of a short input it confirms a guess.
-                    "sha256": None if self._sight.masked else each["sha256"],
-                    "read": each["read"], "landed": each["landed"], "duplicates": each["duplicates"],
-                    "quarantined": each["quarantined"], "skipped": sum(each.get("skipped", {}).values()),
-                    "mapping": each.get("mapping"),
-                    # People wrote it: it may name somebody.
-                    "history": None if self._sight.masked else own.get("history"),
-                }  # fmt: skip
+            for own in ingests_of(commit_metadata(self._layout, version)):
+                yield from (self._ingested(version, own, each) for each in own.get("inputs", ()))
+
+    def _ingested(self, version: int, own: Mapping[str, Any], each: Mapping[str, Any]) -> Row:
+        return {
+            "snapshot": version, "ingested": datetime.fromisoformat(own["at"]), "batch": own["batch"],
+            "input": each["name"], "source": each["source"], "format": each["format"], "bytes": each["size"],
+            # Of a short input it confirms a guess.
+            "sha256": None if self._sight.masked else each["sha256"],
+            "read": each["read"], "landed": each["landed"], "duplicates": each["duplicates"],
+            "quarantined": each["quarantined"], "skipped": sum(each.get("skipped", {}).values()),
+            "mapping": each.get("mapping"),
+            # People wrote it: it may name somebody.
+            "history": None if self._sight.masked else own.get("history"),
+        }  # fmt: skip
 
     def _quarantine(self) -> Iterator[Row]:
         for name in sorted(Commits(self._layout, self._sight.version).history.quarantine):

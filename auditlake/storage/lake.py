@@ -211,6 +211,26 @@ def changing(layout: Layout, *, wait_seconds: float) -> Iterator[None]:
             mirror.keep_tags()
 
 
+@contextmanager
+def elected(layout: Layout) -> Iterator[str | None]:
+    """Let one host at a time do what need be done once for all hosts: give None to it, and its name to the others.
+
+    Raises:
+        StorageError: The bucket cannot be asked, or must not be written.
+    """
+    if (mirror := mirror_of(layout)) is None:
+        yield None
+        return
+    from auditlake.storage.lease import SECONDS, UPKEEP, Lease
+
+    lease = Lease(mirror.objects, layout.root, UPKEEP)
+    if not lease.taken_within(SECONDS + 1):
+        yield lease.holder[0]
+        return
+    with lease.renewed():
+        yield None
+
+
 def numbered_host(layout: Layout, *, wait_seconds: float) -> int:
     """Return the number of this host, which gets one if it has none; 0 where the lake is a folder.
 

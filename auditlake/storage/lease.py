@@ -20,9 +20,86 @@ from auditlake.storage.objects import ObjectStore
 
 LEASE = ".lease"
 """The object; empty where no host has it."""
+UPKEEP = ".upkeep"
+"""The object of the lease of the host that compacts and deletes for all."""
 SECONDS = 15.0
 """How long it may stay as it is before another host takes it."""
 _POLL_SECONDS = 0.5
+
+
+class Lease:
+    """The lease of a bucket, as a process of a host sees it.
+
+    Args:
+        objects: The bucket.
+        folder: The folder of this host, whose lock is held: what a dead process of it left is taken at once.
+        name: The object.
+    """
+
+    def __init__(self, objects: ObjectStore, folder: Path, name: str = LEASE) -> None:
+        self._objects = objects
+        self._name = name
+        self._own = {"host": socket.gethostname(), "folder": str(folder), "turn": secrets.token_hex(8)}
+        self._held = b""
+        self._seen: bytes | None = b""
+        self._since = time.monotonic()
+
+    def take(self) -> bool:
+        """Take it if no host has it, or its holder is dead; return whether that is so.
+
+        Raises:
+            StorageError: The bucket cannot be asked, or must not be written.
+        """
+        if (there := self._objects.found(self._name)) != self._seen:
+            self._seen, self._since = there, time.monotonic()
+        own = (self._own["host"], self._own["folder"])
+        if there and _place(there) != own and time.monotonic() - self._since < SECONDS:
+            return False
+        self._held = json.dumps(self._own).encode()
+        return self._objects.swap(self._name, self._held, there)
+
+    def taken_within(self, seconds: float) -> bool:
+        """Take it as soon as it can be had; return whether that was so within some time.
+
+        Raises:
+            StorageError: The bucket cannot be asked, or must not be written.
+        """
+        began = time.monotonic()
+        while not self.take():
+            if time.monotonic() - began >= seconds:
+                return False
+            time.sleep(_POLL_SECONDS)
+        return True
+
+    @property
+    def holder(self) -> tuple[str, str]:
+        """The host that had it when it was looked at last, and the folder there."""
+        return _place(self._seen or b"")
+
+    @contextmanager
+    def renewed(self) -> Iterator[None]:
+        """Renew it within this, once it is taken, and give it back."""
+        done = Event()
+
+        def renew() -> None:
+            number = 0
+            while not done.wait(SECONDS / 3):
+                number += 1
+                with suppress(StorageError):
+                    new = json.dumps(self._own | {"renewed": number}).encode()
+                    if not self._objects.swap(self._name, new, self._held):
+                        return  # lost
+                    self._held = new
+
+        renewing = Thread(target=renew, name="auditlake-lease", daemon=True)
+        renewing.start()
+        try:
+            yield
+        finally:
+            done.set()
+            renewing.join()
+            with suppress(StorageError):  # it ends by itself
+                self._objects.swap(self._name, b"", self._held)
 
 
 @contextmanager
@@ -31,55 +108,20 @@ def leased(objects: ObjectStore, folder: Path, *, wait_seconds: float) -> Iterat
 
     Args:
         objects: The bucket.
-        folder: The folder of this host, whose lock is held: what a dead process of it left is taken at once.
+        folder: As for :class:`Lease`.
         wait_seconds: How long to wait for another host.
 
     Raises:
         LakeBusyError: Another host held it for all of that time.
         StorageError: The bucket cannot be asked, or must not be written.
     """
-    own = {"host": socket.gethostname(), "folder": str(folder), "turn": secrets.token_hex(8)}
-    held = _taken(objects, own, wait_seconds)
-    done = Event()
-
-    def renew() -> None:
-        nonlocal held
-        number = 0
-        while not done.wait(SECONDS / 3):
-            number += 1
-            with suppress(StorageError):
-                if not objects.swap(LEASE, new := json.dumps(own | {"renewed": number}).encode(), held):
-                    return  # lost
-                held = new
-
-    renewing = Thread(target=renew, name="auditlake-lease", daemon=True)
-    renewing.start()
-    try:
+    lease = Lease(objects, folder)
+    if not lease.taken_within(wait_seconds):
+        host, there = lease.holder
+        message = f"the lake is busy: the host {host} has written to it for {wait_seconds:g} s, from {there}"
+        raise LakeBusyError(message, hint="try again when the other ingest, compaction or flush has ended")
+    with lease.renewed():
         yield
-    finally:
-        done.set()
-        renewing.join()
-        with suppress(StorageError):  # it ends by itself
-            objects.swap(LEASE, b"", held)
-
-
-def _taken(objects: ObjectStore, own: dict[str, str], wait_seconds: float) -> bytes:
-    """Return what the lease says once it is held."""
-    began = since = time.monotonic()
-    seen, new = objects.found(LEASE), json.dumps(own).encode()
-    while True:
-        now = time.monotonic()
-        if not seen or _place(seen) == (own["host"], own["folder"]) or now - since >= SECONDS:
-            if objects.swap(LEASE, new, seen):
-                return new
-        elif now - began >= wait_seconds:
-            host, folder = _place(seen)
-            message = f"the lake is busy: the host {host} has written to it for {wait_seconds:g} s, from {folder}"
-            raise LakeBusyError(message, hint="try again when the other ingest, compaction or flush has ended")
-        else:
-            time.sleep(_POLL_SECONDS)
-        if (there := objects.found(LEASE)) != seen:
-            seen, since = there, time.monotonic()
 
 
 def _place(lease: bytes) -> tuple[str, str]:

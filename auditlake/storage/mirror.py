@@ -204,6 +204,18 @@ class Mirror:
             message = f"{kept} was changed here and by another host: that one's is in force"
             raise LakeFormatError(message, hint="bring what you want of it into the lake's file, and try again")
 
+    def bring(self, sizes: Mapping[str, int]) -> Collection[str]:
+        """Bring objects into the copy that it has not, and return which of them are there.
+
+        Args:
+            sizes: The bytes of each object, which is named by its content.
+
+        Raises:
+            OSError: The bucket cannot be read, or the disk refused.
+        """
+        there = {name for name in sizes if (self._layout.root / name).is_file()}
+        return there | {*self._fetch([*sizes.keys() - there], {name: Listed("", size) for name, size in sizes.items()})}
+
     def compare(self) -> list[str]:
         """Fetch every object, and return the names of those that are not what the copy has; nothing of them is kept.
 

@@ -7,6 +7,7 @@ the batches of a version are runs of numbers. How far the numbers of each host h
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import suppress
 
 from auditlake.disk.layout import Layout
@@ -35,16 +36,26 @@ def batches_of(layout: Layout, version: int) -> Batches:
         LakeFormatError: An entry of the log is damaged or not there.
         OSError: The log cannot be read.
     """
-    reached = transactions_at(layout, version).items()
-    last = {int(name.removeprefix(_APPLICATION)): n for name, n in reached if name.startswith(_APPLICATION)}
+    last = reached_by_host(transactions_at(layout, version))
     if 0 not in last:
         last[0] = _last_of_folder(layout, version)
     return tuple((host << _BITS | 1, host << _BITS | last[host]) for host in sorted(last) if last[host])
 
 
+def reached_by_host(transactions: Mapping[str, int]) -> dict[int, int]:
+    """Return how far the numbers of each host have come, by the transactions of the table."""
+    named = {name.removeprefix(_APPLICATION): n for name, n in transactions.items() if name.startswith(_APPLICATION)}
+    return {int(host): n for host, n in named.items()}
+
+
 def has_batch(batches: Batches, batch: int) -> bool:
     """Return whether a batch is one of some."""
     return any(first <= batch <= last for first, last in batches)
+
+
+def place_of(batch: int) -> tuple[int, int]:
+    """Return the host of a batch, 0 if none, and its number there."""
+    return divmod(batch, OF_HOSTS)
 
 
 def counted_by(layout: Layout) -> frozenset[str]:
@@ -54,7 +65,7 @@ def counted_by(layout: Layout) -> frozenset[str]:
 
 def moved_by(layout: Layout, seen: Snapshot, batch: int) -> dict[str, int]:
     """Return how far these come with a batch that is committed on top of a snapshot which has them."""
-    host, number = divmod(batch, OF_HOSTS)
+    host, number = place_of(batch)
     if not host:
         return {_OF_FOLDER: number} if _OF_FOLDER in seen.transactions else {}
     before = {} if _OF_FOLDER in seen.transactions else {_OF_FOLDER: _last_of_folder(layout, seen.version)}

@@ -149,9 +149,16 @@ def _appended(
     layout: Layout, change: Change, connection: duckdb.DuckDBPyConnection | None
 ) -> tuple[tuple[Part, ...], dict[str, Any]]:
     """Return the parts of what a commit appends: those that its writer hashed, and those of all other days."""
+    return _recorded(layout, complete_parts(layout, change, connection))
+
+
+def complete_parts(
+    layout: Layout, change: Change, connection: duckdb.DuckDBPyConnection | None
+) -> tuple[tuple[Part, bytes], ...]:
+    """Return the parts of all that a change appends: those that its writer did not hash are made of files."""
     known = {part.day for part, _ in change.parts}
     files = [file for file in change.adds if file.day not in known]
-    return _recorded(layout, [*change.parts, *_hash_files(layout, files, connection, change.classes)])
+    return (*change.parts, *_hash_files(layout, files, connection, change.classes))
 
 
 def parts_of(layout: Layout, files: Sequence[DataFile]) -> tuple[tuple[Part, ...], dict[str, Any]]:

@@ -28,7 +28,7 @@ from auditlake.engine.duck import beside, connect, rows, view_events
 from auditlake.engine.statements import statement
 from auditlake.errors import AuditLakeError, LakeError, LakeFormatError
 from auditlake.events.schema import FILE_COLUMNS
-from auditlake.storage.lake import remove
+from auditlake.storage.lake import mirror_of, remove
 from auditlake.store.dayfile import put_in_place, replacing, write_day
 from auditlake.store.deltalog import removal_times
 from auditlake.store.failures import explained
@@ -146,7 +146,7 @@ def merge_small(
         connection: The caller's DuckDB.
     """
     with suppress(OSError, AuditLakeError, duckdb.Error):
-        while days := _too_many(turn, added, classes):
+        while turn.leads and (days := _too_many(turn, added, classes)):
             before = turn.snapshot.table
             _put_together(turn, days, classes, now, connection)
             added = turn.snapshot.table.without(before.paths)  # of the next size there may be too many now
@@ -234,9 +234,12 @@ def unlink_unused(
         names = (path.relative_to(layout.events).as_posix() for day in days for path in day.glob("part-*.parquet"))
         unused = [name for name in names if part_day_and_digest(name) and name not in live_paths]
         removed = removal_times(layout) if unused else {}
+        # What no version had may be what another host is about to commit.
+        later = max(GRACE_SECONDS - grace_seconds, 0) if mirror_of(layout) else 0
         times = {
-            name: removed[name] if name in removed else (layout.events / name).lstat().st_mtime for name in unused
-        }  # fmt: skip
+            name: removed[name] if name in removed else (layout.events / name).lstat().st_mtime + later
+            for name in unused
+        }
     else:
         times = {name: at for name, at in only.items() if partition_day(name) and name not in live_paths}
     gone = []

@@ -14,7 +14,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
@@ -66,6 +66,14 @@ def commit_metadata(layout: Layout, version: int) -> dict[str, Any] | None:
     """Return what auditlake recorded about a version; None if the commit is not ours, or its log entry is gone."""
     own = _commit_info(layout, version).get(METADATA_KEY)
     return own if isinstance(own, dict) else None
+
+
+def ingests_of(own: Mapping[str, Any] | None) -> Sequence[Mapping[str, Any]]:
+    """Return what a commit says of each ingest that it is: those of several hosts may be committed together."""
+    if own is None or own.get("kind") != "ingest":
+        return ()
+    several: Sequence[Mapping[str, Any]] = own.get("ingests", (own,))
+    return several
 
 
 def _commit_info(layout: Layout, version: int) -> dict[str, Any]:
@@ -148,7 +156,7 @@ def _follow(quarantine: dict[str, int], version: int, own: Mapping[str, Any]) ->
     after: Mapping[str, str] = own.get("quarantine_after", {})
     for name in after:
         quarantine.pop(name, None)
-    brought = [*after.values(), own.get("quarantine")]
+    brought = [*after.values(), *(each.get("quarantine") for each in (own, *ingests_of(own)))]
     quarantine.update({name: version for name in brought if name})
 
 
@@ -215,6 +223,12 @@ def removals(layout: Layout, version: int) -> dict[str, float]:
     """Return when each file that a version removed was removed, by path, in seconds since 1970."""
     removed = (action["remove"] for action in _entry(layout, layout.commit(version)) if "remove" in action)
     return {unquote(each["path"]): (each.get("deletionTimestamp") or 0) / 1000 for each in removed}
+
+
+def additions(layout: Layout, version: int) -> dict[str, int]:
+    """Return the bytes of each file that a version added, by path."""
+    added = (action["add"] for action in _entry(layout, layout.commit(version)) if "add" in action)
+    return {unquote(each["path"]): int(each["size"]) for each in added}
 
 
 def removal_times(layout: Layout) -> dict[str, float]:
@@ -367,13 +381,21 @@ def _in_entry(layout: Layout, entry: Path) -> dict[str, int]:
     if not data.endswith((b"}", b"}\n")):
         message = f"the log entry {entry} is not whole"
         raise LakeFormatError(message, hint="what it committed is not known; restore it from a backup")
-    if b'"txn"' not in data:
-        return {}
     try:
-        return _by_application(json.loads(line).get("txn") for line in data.splitlines() if b'"txn"' in line)
+        return transactions_in(data)
     except ValueError as error:
         message = f"the log entry {entry} is damaged: {error}"
         raise LakeFormatError(message, hint="what it committed is not known; restore it from a backup") from error
+
+
+def transactions_in(data: bytes) -> dict[str, int]:
+    """Return the version of each transaction in the bytes of a log entry.
+
+    Raises:
+        ValueError: It is damaged.
+    """
+    lines = data.splitlines() if b'"txn"' in data else []
+    return _by_application(json.loads(line).get("txn") for line in lines if b'"txn"' in line)
 
 
 def _by_application(transactions: Iterable[Any]) -> dict[str, int]:

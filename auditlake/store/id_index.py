@@ -17,6 +17,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -221,6 +222,16 @@ def _read(connection: duckdb.DuckDBPyConnection, layout: Layout, files: Sequence
         np.array([file.path.encode() for file in files], f"S{PATH_BYTES}"), keyed.astype(np.uint32),
         np.sort(columns["hash"] << np.uint64(FILE_BITS) | numbers),
     )  # fmt: skip
+
+
+def hashes_of(connection: duckdb.DuckDBPyConnection, layout: Layout, paths: Sequence[str]) -> Keys:
+    """Return the hashes of the sources and ids of the events in some data files, each once.
+
+    Raises:
+        OSError, duckdb.Error, LakeFormatError: One cannot be read.
+    """
+    files = [DataFile(path, date.min, 0, 0, None, None) for path in paths]
+    return np.unique(_read(connection, layout, files).keys >> np.uint64(FILE_BITS))
 
 
 def _stretches(files: Sequence[DataFile]) -> Iterator[list[DataFile]]:

@@ -44,6 +44,9 @@ class Turn:
         head: What the settled ledger counts; None if the lake has no ledger.
     """
 
+    leads = True
+    """Whether no other host commits meanwhile."""
+
     def __init__(self, layout: Layout, folder: Path, snapshot: Snapshot, head: book.Head | None) -> None:
         self.layout = layout
         self.folder = folder

@@ -13,7 +13,7 @@ now.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, Protocol
@@ -30,6 +30,7 @@ from auditlake.runs.due import due_runs, newest_due
 from auditlake.runs.journal import read
 from auditlake.runs.model import Occasion, Run
 from auditlake.sources.catalog import catalog_of
+from auditlake.storage.lake import elected
 
 if TYPE_CHECKING:
     from auditlake.collect.model import CollectSummary
@@ -146,6 +147,10 @@ MOST_CAUGHT_UP = 31
 """How many missed runs one run makes up for, the newest of them."""
 
 
+_BY_ONE = frozenset({"compact", "retention"})
+"""The steps that one host at a time does for all: the first one that comes to them."""
+
+
 @dataclass(frozen=True, slots=True)
 class Task:
     """What a run of a schedule is to evaluate, and as of when."""
@@ -214,7 +219,9 @@ def run_schedule(
         steps: list[Step] = []
         for step_name, step in run.steps.items():
             try:
-                steps.append(step())
+                with elected(context.layout) if step_name in _BY_ONE else nullcontext(None) as other:
+                    said = f"the host {other} is at it" if other is not None else ""
+                    steps.append(Step(step_name, "skipped", said) if said else step())
             except AuditLakeError as error:
                 hint = (visible(error.hint),) if error.hint else ()
                 steps.append(Step(step_name, "failed", visible(str(error)), told=hint))

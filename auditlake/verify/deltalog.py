@@ -101,5 +101,6 @@ def _apply(log: DeltaLog, version: int, action: Mapping[str, Any]) -> None:
         own = info.get("auditlake")
         if isinstance(own, dict) and isinstance(own.get("certificate"), dict):
             log.certificates.add(version)
-        if isinstance(own, dict) and isinstance(own.get("quarantine"), str):
-            log.quarantine[own["quarantine"]] = version
+        for each in own.get("ingests", [own]) if isinstance(own, dict) else ():
+            if isinstance(each.get("quarantine"), str):
+                log.quarantine[each["quarantine"]] = version

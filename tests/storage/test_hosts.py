@@ -76,8 +76,10 @@ def test_an_init_that_died(url: str, host: Any, requests: int) -> None:
 
 
 def test_two_commits_at_once(url: str, host: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of two hosts that no lease keeps apart, one gets the version; the other is refused, and lands it again."""
+    """Of two hosts that no lease keeps apart, one gets the version; a compaction is then refused, and done again."""
     lake = made(url, policies="none", unsigned=True)
+    lake.ingest(lines(tmp_path / "a.jsonl", "a"))
+    lake.ingest(lines(tmp_path / "c.jsonl", "c"))
     host("two")
     other = opened(url)
     monkeypatch.setattr(lease, "leased", lambda *_, **__: nullcontext())
@@ -91,12 +93,12 @@ def test_two_commits_at_once(url: str, host: Any, tmp_path: Path, monkeypatch: p
 
     monkeypatch.setattr(turn, "settle_ledger", overtaken)
     host("one")
-    with pytest.raises(CommitError, match="committed version 1") as refused:
-        lake.ingest(lines(tmp_path / "a.jsonl", "a"))
-    lake.ingest(lines(tmp_path / "a.jsonl", "a"))
+    with pytest.raises(CommitError, match="committed version 3") as refused:
+        lake.compact()
 
     assert refused.value.hint == "nothing was landed; run it again"
-    assert ids(lake) == ["a", "b"]
+    assert lake.compact().files_after == 1
+    assert ids(lake) == ["a", "b", "c"]
     assert lake.ledger.verify().ok
 
 

@@ -2,13 +2,61 @@
 
 from __future__ import annotations
 
+import json
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext, suppress
+from datetime import timedelta
+from functools import partial
+from itertools import count, product
 from pathlib import Path
+from threading import Event, Thread
 from typing import Any
+from unittest.mock import Mock
 
+import pytest
+
+import auditlake
+from auditlake.errors import CommitError
+from auditlake.policies.files import READY
+from auditlake.storage import lease
+from auditlake.storage.lease import LEASE, Lease
+from auditlake.store import host_turn
+from auditlake.store.deltalog import commit_metadata, ingests_of, newest_version
+from tests.soak import mostly
 from tests.storage.test_hosts import host
-from tests.storage.test_lake import ids, lines, made, opened, url
+from tests.storage.test_lake import NOW, Deadly, Killed, bucket, ids, lines, made, mirror, opened, url
 
 __all__ = ["host", "url"]
+
+Lake = auditlake.AuditLake
+
+
+@pytest.fixture
+def hosts(url: str, host: Any) -> Any:
+    """Opens a new lake on so many hosts, which write from threads of one process."""
+
+    def lakes(number: int, **options: Any) -> list[Lake]:
+        own = [made(url, policies="none", unsigned=True, **options)]
+        for name in range(2, number + 1):
+            host(f"host {name}")
+            own.append(opened(url))
+        return own
+
+    return lakes
+
+
+def held(lake: Lake) -> Any:
+    """Lets another host have the lease; what is returned gives it back."""
+    objects = mirror(lake).objects
+    assert Lease(objects, Path("/another")).take()
+    return lambda: objects.swap(LEASE, b"", objects.found(LEASE))
+
+
+def waits(lake: Lake, number: int) -> None:
+    """Return once so many proposals wait in the inbox."""
+    while sum(name.endswith(".json") for name in mirror(lake).objects.names("inbox")) < number:
+        time.sleep(0.05)
 
 
 def test_hosts_that_log(url: str, host: Any, tmp_path: Path) -> None:
@@ -50,3 +98,145 @@ def test_snapshots_of_before_a_compaction(url: str, host: Any, tmp_path: Path) -
     for version, there in snapshots:
         query = "select event_id from events order by event_id"
         assert [each for (each,) in lake.sql(query, snapshot=version).fetchall()] == there
+
+
+def test_without_any_lease(hosts: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hosts that nothing keeps apart land each event once, also those that several of them bring."""
+    lakes = hosts(3)
+    monkeypatch.setattr(Lease, "take", lambda _: True)
+    monkeypatch.setattr(Lease, "renewed", lambda _: nullcontext())
+
+    def write(number: int) -> int:
+        landed = 0
+        for turn in range(2):
+            path = lines(tmp_path / f"{number}-{turn}.jsonl", f"{number} {turn}", f"all {turn}")
+            landed += lakes[number].ingest(path).landed
+        return landed
+
+    with ThreadPoolExecutor(len(lakes)) as pool:
+        landed = list(pool.map(write, range(len(lakes))))
+    lake = opened(mirror(lakes[0]).objects.url)
+
+    assert ids(lake) == sorted([*(f"{number} {turn}" for number in range(3) for turn in range(2)), "all 0", "all 1"])
+    assert sum(landed) == 8
+    assert lake.ledger.verify().ok
+
+
+def test_committed_together(hosts: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What hosts propose while another has the lease is one commit, with an entry of all; a repeat is made again."""
+    monkeypatch.setattr(host_turn, "_POLL_SECONDS", 0.05)
+    lakes = hosts(3)
+    give_back = held(lakes[0])
+    names = [["a", "same"], ["b", "same"], ["c", "d"]]
+    paths = [lines(tmp_path / f"{n}.jsonl", *some) for n, some in enumerate(names)]
+    with ThreadPoolExecutor(len(lakes)) as pool:
+        done = [pool.submit(lake.ingest, path) for lake, path in zip(lakes, paths, strict=True)]
+        waits(lakes[0], 3)
+        give_back()
+        summaries = [each.result() for each in done]
+    lake = opened(mirror(lakes[0]).objects.url)
+    commits = [ingests_of(commit_metadata(lake.layout, each)) for each in range(newest_version(lake.layout) + 1)]
+
+    assert ids(lake) == ["a", "b", "c", "d", "same"]
+    assert sorted((each.landed, each.duplicates) for each in summaries) == [(1, 1), (2, 0), (2, 0)]
+    assert sorted(map(len, filter(None, commits))) == [1, 2]
+    assert {each.batch for each in summaries} == {own["batch"] for some in commits for own in some}
+    assert not [name for name in bucket(lake) if name.startswith("inbox")]
+    assert lake.ledger.verify().ok
+    assert lake.sql("select count(*) from events", snapshot=summaries[2].snapshot).fetchall()[0][0] >= 4
+
+
+def test_a_proposal_that_waits_too_long(hosts: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A host says who has the lease when its proposal is not committed; what it brings lands once."""
+    monkeypatch.setattr(host_turn, "_POLL_SECONDS", 0.05)
+    monkeypatch.setattr(host_turn, "_WAIT_SECONDS", 0.2)
+    (lake,) = hosts(1)
+    path = lines(tmp_path / "a.jsonl", "a")
+    give_back = held(lake)
+    with pytest.raises(CommitError, match=r"was not committed for 0\.2 s") as told:
+        lake.ingest(path)
+    give_back()
+
+    assert "does not land twice" in told.value.hint
+    assert lake.ingest(path).landed == 1
+    assert not [name for name in bucket(lake) if name.startswith("inbox")]
+    assert lake.ledger.verify().ok
+
+
+def test_one_host_does_what_is_done_for_all(hosts: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of two nights at the same time, one compacts and deletes; the other names its host, and does all else."""
+    monkeypatch.setattr(lease, "SECONDS", 0.2)
+    one, two = hosts(2)
+    objects = mirror(one).objects
+    objects.swap(lease.UPKEEP, b'{"host": "alpha", "folder": "/f"}', None)
+    stop, numbers = Event(), count()
+
+    def renew() -> None:
+        while not stop.wait(0.02):
+            seen = objects.found(lease.UPKEEP)
+            objects.swap(lease.UPKEEP, json.dumps({"host": "alpha", "folder": "/f", "n": next(numbers)}).encode(), seen)
+
+    renewing = Thread(target=renew)
+    renewing.start()
+    night = two.routine.nightly()
+    stop.set()
+    renewing.join()
+
+    assert {each.name: each.said for each in night.steps if each.outcome == "skipped" and "alpha" in each.said} == {
+        "compact": "the host alpha is at it", "retention": "the host alpha is at it",
+    }  # fmt: skip
+    assert night["flush"].outcome == "done"
+    assert one.routine.nightly()["compact"].outcome == "done"
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("skew", [timedelta(minutes=-9), timedelta(minutes=9)])
+def test_clocks_that_are_wrong(url: str, host: Any, tmp_path: Path, skew: timedelta) -> None:
+    """Minutes between the clocks of hosts change no answer."""
+    made(url, policies="none", unsigned=True).policies.add(READY / "failed_logins.yaml")
+    lakes = []
+    for number, clock in enumerate([NOW, NOW + skew]):
+        host(f"host {number}")
+        lakes.append(auditlake.open(url, clock=partial(min, clock, clock)))
+    for number in range(6):
+        host(f"host {number % 2}")
+        names = [f"{number} {each}" for each in range(30)]
+        lakes[number % 2].ingest(lines(tmp_path / f"{number}.jsonl", *names, "all", day=number + 1))
+    skewed = [each.json() for each in opened(url).reports(as_of="2026-05-10")]
+    host("host 0")
+    findings = [
+        [(each.start, each.peak) for each in report.findings] for report in opened(url).reports(as_of="2026-05-10")
+    ]
+
+    assert len(ids(lakes[0])) == 181
+    assert all(findings)
+    assert [each.json() for each in opened(url).reports(as_of="2026-05-10")] == skewed
+    assert opened(url).ledger.verify().ok
+
+
+@pytest.mark.parametrize(("request_", "is_made"), mostly(product(range(2, 40), [True, False]), always=[(18, True)]))
+def test_a_host_that_dies_while_it_commits_for_others(
+    hosts: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request_: int, is_made: bool
+) -> None:
+    """Whatever request is the last of a host that commits what others propose, each event is there once."""
+    one, two, three = hosts(3)
+    give_back = held(one)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(host_turn.HostTurn, "_committed_at", Mock(side_effect=Killed))
+        with pytest.raises(Killed):
+            two.ingest(lines(tmp_path / "b.jsonl", "b", "same"))
+    give_back()
+    objects = mirror(one).objects
+    real = objects._client
+    objects._client = Deadly(real, request_, made=is_made)
+    with suppress(Killed):
+        one.ingest(lines(tmp_path / "a.jsonl", "a"))
+    objects._client = real
+    monkeypatch.setattr(lease, "SECONDS", 0.2)
+    three.ingest(lines(tmp_path / "c.jsonl", "c", "same"))
+    two.ingest(tmp_path / "b.jsonl")
+    one.ingest(tmp_path / "a.jsonl")
+    lake = opened(objects.url)
+
+    assert ids(lake) == ["a", "b", "c", "same"]
+    assert lake.ledger.verify().ok

@@ -1,0 +1,85 @@
+"""What hosts propose to commit to a lake in a bucket, as objects of it: ``inbox/<host>/<number>.json``.
+
+Each host has a counter, which goes up with each proposal; the table says how far that has come. So what it has passed
+is of no more use to anyone. A proposal that cannot be committed gets an answer beside it, which its host takes away.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+
+from auditlake.errors import StorageError
+from auditlake.storage.objects import AT_ONCE, ObjectStore
+
+_FOLDER = "inbox"
+_NAME = re.compile(rf"{_FOLDER}/(\d{{1,7}})/(\d{{13}})\.(json|refused)\Z")
+_MOST = 64
+"""How many proposals are taken at a time."""
+
+Place = tuple[int, int]
+"""A host and the number of a proposal of it."""
+
+
+class Inbox:
+    """The proposals of the hosts of a lake.
+
+    Every method raises ``OSError`` where the bucket cannot be asked.
+
+    Args:
+        objects: The bucket.
+    """
+
+    def __init__(self, objects: ObjectStore) -> None:
+        self._objects = objects
+
+    def put(self, place: Place, data: bytes) -> None:
+        """Put a proposal there.
+
+        Raises:
+            StorageError: Another one has this number.
+        """
+        if self._objects.create({_name(place): data}):
+            hint = "two folders are copies of one host's: remove one, and open the lake anew there"
+            raise StorageError(_name(place), "another process proposes as this host", hint=hint)
+
+    def waiting(self, reached: Mapping[int, int]) -> dict[Place, bytes]:
+        """Return the next proposal of each host, and remove what the table has passed.
+
+        Args:
+            reached: How far the table has come, by host.
+        """
+        listed = [(match, name) for name in self._objects.names(_FOLDER) if (match := _NAME.match(name))]
+        places = {name: (int(match[1]), int(match[2])) for match, name in listed}
+        passed = [name for name, (host, number) in places.items() if number <= reached.get(host, 0)]
+        self._objects.remove(passed)
+        refused = {_name(place) for name, place in places.items() if name.endswith(".refused")}
+        following: dict[int, str] = {}
+        for name in sorted(places.keys() - passed - refused):
+            if name.endswith(".json"):
+                following.setdefault(places[name][0], name)
+        wanted = list(following.values())[:_MOST]
+        with ThreadPoolExecutor(AT_ONCE, "auditlake-get") as pool:
+            found = zip(wanted, pool.map(self._objects.found, wanted), strict=True)
+            return {places[name]: data for name, data in found if data is not None}
+
+    def refuse(self, place: Place, why: str) -> None:
+        """Answer a proposal that cannot be committed."""
+        self._objects.create({_name(place, "refused"): why.encode()})
+
+    def refusal(self, place: Place) -> str | None:
+        """Return why a proposal was refused, and take it away with its answer; None if it was not."""
+        if (why := self._objects.found(_name(place, "refused"))) is None:
+            return None
+        self._objects.remove([_name(place), _name(place, "refused")])
+        return why.decode(errors="replace")
+
+    def remove(self, places: Iterable[Place]) -> None:
+        """Remove proposals."""
+        self._objects.remove(map(_name, places))
+
+
+def _name(place: Place, ending: str = "json") -> str:
+    host, number = place
+    return f"{_FOLDER}/{host}/{number:013d}.{ending}"

@@ -1,0 +1,270 @@
+"""The turn of a host that brings events to a lake in a bucket: prepared beside other hosts, committed together.
+
+A host prepares its change on the version that it has. If it can have the lease at once, it commits the change, and with
+it what other hosts propose: one version, one entry of the ledger. Otherwise it puts the change into the inbox, and
+waits until the log has it, or until the lease is free.
+
+Nothing rests on the lease. Which commit is made is decided by the log entry, which one host can make, and whether a
+proposal is in the table by its number, which the commit moves. Before it is committed, its events are looked for in
+what came since its version; a proposal that has one of them is made again by its host, on top.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, nullcontext
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from auditlake.context import LakeContext
+from auditlake.disk.lock import exclusive, workspace
+from auditlake.errors import CommitError, LakeFormatError, LedgerError, OvertakenError, StorageError
+from auditlake.ledger.keys import read_settings, read_signer
+from auditlake.storage.hosts import settle_number
+from auditlake.storage.inbox import Inbox
+from auditlake.storage.lake import mirror_of
+from auditlake.storage.lease import Lease
+from auditlake.store.batches import counted_by, reached_by_host
+from auditlake.store.bookkeeping import complete_parts, settle_ledger
+from auditlake.store.deltalog import additions, commit_metadata, transactions_at, transactions_in
+from auditlake.store.model import Change
+from auditlake.store.proposals import Proposal, dumped, merged, parsed, proposed
+from auditlake.store.snapshot import read_snapshot
+from auditlake.store.turn import Turn, writer_turn
+
+if TYPE_CHECKING:
+    import duckdb
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from auditlake.storage.mirror import Mirror
+
+_TRIES = 10
+"""How often a commit is tried again that another host was quicker with."""
+_ROUNDS = 20
+"""How often a host commits what others propose before it gives the lease back."""
+_WAIT_SECONDS = 60.0
+"""How long a host waits for its proposal to be committed."""
+_POLL_SECONDS = 0.25
+_LOOKS = 4
+"""At every so many looks at the log, the lease and the answers are looked at too."""
+
+
+@contextmanager
+def ingest_turn(
+    context: LakeContext, *, folder: Path | None = None, applications: Iterable[str] = ()
+) -> Iterator[Turn]:
+    """Give the lake to who brings events, as :func:`auditlake.store.turn.writer_turn` does; other hosts may write.
+
+    Args:
+        context: The lake.
+        folder: The caller's workspace; one is made if None.
+        applications: Whose transactions the snapshot is to have.
+
+    Raises:
+        LakeBusyError: Another process of this host wrote for all of the time to wait.
+        LedgerError: The lake is signed, and this host has no key of it.
+        OSError: The bucket cannot be read or written.
+    """
+    layout = context.layout
+    if (mirror := mirror_of(layout)) is None:
+        with writer_turn(context, folder=folder, applications={*applications, *counted_by(layout)}) as turn:
+            yield turn
+        return
+    with ExitStack() as stack:
+        stack.enter_context(exclusive(layout.lock, wait_seconds=context.wait_seconds))
+        own = folder or stack.enter_context(workspace(layout.staging))
+        stack.callback(mirror.keep_tags)
+        mirror.update()
+        read_signer(layout, read_settings(layout))
+        mirror.push()
+        settle_number(layout, mirror.objects)
+        yield HostTurn(context, mirror, own, {*applications, *counted_by(layout)}, stack)
+
+
+class HostTurn(Turn):
+    """What :func:`ingest_turn` gives where the lake is in a bucket.
+
+    Args:
+        context: The lake.
+        mirror: Its bucket.
+        folder: A workspace.
+        applications: Whose transactions the snapshot is to have.
+        stack: Gives the lease back at the end of the turn.
+    """
+
+    leads = False
+
+    def __init__(
+        self, context: LakeContext, mirror: Mirror, folder: Path, applications: Iterable[str], stack: ExitStack
+    ) -> None:
+        super().__init__(context.layout, folder, read_snapshot(context.layout, applications=applications), None)
+        self._context = context
+        self._mirror = mirror
+        self._stack = stack
+        self._inbox = Inbox(mirror.objects)
+        self._leading: Turn | None = None
+        self._came: dict[int, NDArray[np.uint64]] = {}
+
+    def commit(self, change: Change, connection: duckdb.DuckDBPyConnection | None = None) -> int:
+        """Have a change committed, by this host or another, and return a version that has it.
+
+        Raises:
+            OvertakenError: Another host has brought some of the same events meanwhile; nothing was landed.
+            CommitError: Whether it was committed is not known, or it was refused.
+        """
+        if self._leading is not None:
+            self._leading.commit(change, connection)
+            self.snapshot = self._leading.snapshot
+            return self.snapshot.version
+        own = proposed(self.snapshot, replace(change, parts=complete_parts(self.layout, change, connection)))
+        lease, is_put = Lease(self._mirror.objects, self.layout.root), False
+        if not lease.take():
+            self._inbox.put(own.place, dumped(self.layout, own))
+            is_put = True
+            if (version := self._committed_at(own, lease)) is not None:
+                self._mirror.update()
+                self.snapshot = read_snapshot(self.layout, version)
+                return version
+        self._stack.enter_context(lease.renewed())
+        try:
+            self._lead(own, connection)
+        finally:
+            if is_put:
+                self._inbox.remove([own.place])
+        return self.snapshot.version
+
+    def _committed_at(self, own: Proposal, lease: Lease) -> int | None:
+        """Return the version with which another host has committed a proposal; None once this one has the lease."""
+        version, began, looks = self.snapshot.version, time.monotonic(), 0
+        while True:
+            name = self.layout.name(self.layout.commit(version + 1))
+            if (entry := self._mirror.objects.found(name)) is not None:
+                version, looks = version + 1, 0
+                if reached_by_host(transactions_in(entry)).get(own.host, 0) >= own.number:
+                    return version
+                continue
+            if looks % _LOOKS == 0:
+                if lease.take():
+                    return None
+                if (why := self._inbox.refusal(own.place)) is not None:
+                    raise OvertakenError(why)
+            if time.monotonic() - began >= _WAIT_SECONDS:
+                self._inbox.remove([own.place])
+                host, _ = lease.holder
+                message = f"what this host proposes was not committed for {_WAIT_SECONDS:g} s; the host {host} writes"
+                raise CommitError(message, hint="run it again: what has landed does not land twice")
+            looks += 1
+            time.sleep(_POLL_SECONDS)
+
+    def _lead(self, own: Proposal, connection: duckdb.DuckDBPyConnection | None) -> None:
+        """Commit a proposal, and what other hosts propose meanwhile, while this host has the lease."""
+        following = self.layout.name(self.layout.commit(self.snapshot.version + 1))
+        if self._mirror.objects.found(following) is not None:
+            self._mirror.update()
+        for left in range(_TRIES - 1, -1, -1):
+            folder = self.folder / f"lead-{left}"
+            folder.mkdir()
+            try:
+                turn = Turn(self.layout, folder, *settle_ledger(self.layout))
+                turn.begin(self._context.now)
+                self._fold(turn, own, connection)
+            except OvertakenError:
+                raise
+            except (CommitError, StorageError) as error:  # another host may have been quicker
+                try:
+                    self._mirror.update()
+                except OSError:
+                    raise error from None
+                if not left:
+                    raise
+            else:
+                self._leading, self.snapshot, self.leads = turn, turn.snapshot, True
+                return
+
+    def _fold(self, turn: Turn, own: Proposal, connection: duckdb.DuckDBPyConnection | None) -> None:
+        for _ in range(_ROUNDS):
+            turn.snapshot = replace(turn.snapshot, transactions=transactions_at(self.layout, turn.snapshot.version))
+            reached = reached_by_host(turn.snapshot.transactions)
+            found = {place: data for place, data in self._inbox.waiting(reached).items() if place[0] != own.host}
+            proposals = [own] if reached.get(own.host, 0) < own.number else []
+            for place, data in found.items():
+                try:
+                    proposals.append(parsed(self.layout, place, data))
+                except LedgerError as error:
+                    self._inbox.refuse(place, str(error))
+            if chosen := self._chosen(turn, own, proposals, connection):
+                turn.commit(merged(self.layout, turn.snapshot, chosen, self._context.now), connection)
+                self._inbox.remove([each.place for each in chosen if each is not own])
+            if not found:
+                return
+
+    def _chosen(
+        self, turn: Turn, own: Proposal, proposals: Sequence[Proposal], connection: duckdb.DuckDBPyConnection | None
+    ) -> list[Proposal]:
+        """Return the proposals that can be committed together on top of a snapshot; the others are refused.
+
+        Raises:
+            OvertakenError: The own one cannot.
+        """
+        version, chosen = turn.snapshot.version, list[Proposal]()
+        sizes = {f"events/{file.path}": file.size for each in proposals for file in each.change.adds}
+        there = self._mirror.bring(sizes)
+        ids: dict[tuple[int, int], NDArray[np.uint64]] = {}
+        for each in proposals:
+            since = dict(each.since)
+            now = {name: at for name, at in turn.snapshot.transactions.items() if name in each.change.transactions}
+            try:
+                if since != now or each.base > version:
+                    raise OvertakenError("another process of this host has brought the same events meanwhile")
+                if any(later > each.base for later in turn.commits.history.others):
+                    raise OvertakenError("events were deleted or changed meanwhile")
+                if any(f"events/{file.path}" not in there for file in each.change.adds):
+                    raise OvertakenError("a file of it is not in the bucket any more")
+                self._check_ids(each, version, chosen, ids, connection)
+            except OvertakenError as error:
+                if each is own:
+                    raise
+                self._inbox.refuse(each.place, str(error))
+            else:
+                chosen.append(each)
+        return chosen
+
+    def _check_ids(
+        self, each: Proposal, version: int, chosen: Sequence[Proposal],
+        ids: dict[tuple[int, int], NDArray[np.uint64]], connection: duckdb.DuckDBPyConnection | None,
+    ) -> None:  # fmt: skip
+        """Refuse a proposal with an event that came after its version, or with one that is chosen already."""
+        import numpy as np
+
+        def of(proposal: Proposal) -> NDArray[np.uint64]:
+            if proposal.place not in ids:
+                ids[proposal.place] = self._hashes([file.path for file in proposal.change.adds], connection)
+            return ids[proposal.place]
+
+        came = [self._came_with(later, connection) for later in range(each.base + 1, version + 1)]
+        if any(len(some) and np.isin(of(each), some).any() for some in [*came, *map(of, chosen)]):
+            raise OvertakenError("another host has brought some of the same events meanwhile")
+
+    def _came_with(self, version: int, connection: duckdb.DuckDBPyConnection | None) -> NDArray[np.uint64]:
+        """Return hashes of the ids of the events that a version brought."""
+        if version not in self._came:
+            is_ingest = (commit_metadata(self.layout, version) or {}).get("kind") == "ingest"
+            sizes = additions(self.layout, version) if is_ingest else {}
+            self._mirror.bring({f"events/{path}": size for path, size in sizes.items()})
+            self._came[version] = self._hashes([*sizes], connection)
+        return self._came[version]
+
+    def _hashes(self, paths: Sequence[str], connection: duckdb.DuckDBPyConnection | None) -> NDArray[np.uint64]:
+        import duckdb
+
+        from auditlake.engine.duck import connect
+        from auditlake.store.id_index import hashes_of
+
+        try:
+            with connect(exact_try=False) if connection is None else nullcontext(connection) as own:
+                return hashes_of(own, self.layout, paths)
+        except (OSError, duckdb.Error, LakeFormatError) as error:
+            raise OvertakenError("what came meanwhile cannot be read any more") from error
