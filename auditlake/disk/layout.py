@@ -5,6 +5,7 @@
     LAKE/
       lake.toml                 format version, id, created, settings
       events/                   a Delta table, partitioned by event_date (UTC day)
+      landing/host              in a bucket's copy: what tells its slots from those of other hosts
       landing/NN/               a slot: segments of live events, one writer at a time (see auditlake/landing/)
       quarantine/               input records that could not become events
       policies/*.yaml  holds/*.yaml
@@ -80,6 +81,11 @@ class Layout:
     def landing(self) -> Path:
         """Live events that are not in the table yet."""
         return self.root / "landing"
+
+    @property
+    def host(self) -> Path:
+        """What this host's live events are told from those of others by; not there where one host alone has any."""
+        return self.landing / "host"
 
     @property
     def alerts(self) -> Path:

@@ -21,7 +21,7 @@ from auditlake.ingest.custody import IngestOptions
 from auditlake.landing.positions import held, numbered
 from auditlake.landing.segments import OWN, START, Piece, Position, Segment, application, pieces, segments, slots
 from auditlake.sources.in_memory import MemoryLines
-from auditlake.storage.lake import mirror_of
+from auditlake.storage.lake import host_of, mirror_of
 from auditlake.store.deltalog import newest_version, sync_log, transaction_versions
 from auditlake.store.model import Advance
 
@@ -101,6 +101,7 @@ def _flush(context: LakeContext, options: IngestOptions, now: datetime) -> Flush
     from auditlake.ingest.ingest import ingest  # with DuckDB
 
     layout = context.layout
+    host = host_of(layout)
     # What is logged meanwhile is for the next flush: this one comes to an end.
     until = {segment.slot: Position(segment.number, segment.size) for segment in segments(layout)}
     stops: dict[int, Position] = {}
@@ -117,7 +118,7 @@ def _flush(context: LakeContext, options: IngestOptions, now: datetime) -> Flush
         if not chosen:
             return total
         ends = {piece.segment.slot: piece.end for piece, _ in chosen}
-        to = {application(slot): end.packed for slot, end in ends.items()}
+        to = {application(slot, host): end.packed for slot, end in ends.items()}
         try:
             done = ingest(context, [line for _, line in chosen], options, now=now, advance=Advance(reached, to))
         except LostKeyError as error:
@@ -138,7 +139,8 @@ def _flush(context: LakeContext, options: IngestOptions, now: datetime) -> Flush
 
 def _reached(layout: Layout) -> tuple[dict[str, int], dict[int, Position]]:
     """Return how far the table has come, by application and by slot; the log alone says so."""
-    names = {application(slot): slot for slot in slots(layout)}
+    host = host_of(layout)
+    names = {application(slot, host): slot for slot in slots(layout)}
     reached = transaction_versions(layout, names.keys())
     return reached, {names[name]: Position.unpack(packed) for name, packed in reached.items()}
 

@@ -12,6 +12,7 @@ from auditlake.disk.layout import Layout
 from auditlake.events.schema import CANONICAL, SELF
 from auditlake.landing.segments import OWN, START, Piece, Position, application, pieces, slots
 from auditlake.sources.in_memory import MemoryLines
+from auditlake.storage.lake import host_of
 from auditlake.store.deltalog import EXACT
 from auditlake.store.model import Snapshot
 from auditlake.store.snapshot import read_snapshot
@@ -31,7 +32,7 @@ class Committed:
 
 def read_committed(layout: Layout, asked: Iterable[int]) -> Committed:
     """Return how far the table has come in these slots."""
-    names = {slot: application(slot) for slot in asked}
+    names = {slot: application(slot, host_of(layout)) for slot in asked}
     snapshot = read_snapshot(layout, applications={*names.values(), EXACT})
     reached = snapshot.transactions
     positions = {slot: Position.unpack(reached[name]) for slot, name in names.items() if name in reached}

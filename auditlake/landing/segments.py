@@ -85,9 +85,14 @@ class Piece:
         return Position(self.segment.number, self.offset + len(self.data) + len(self.torn))
 
 
-def application(slot: int) -> str:
-    """Return the Delta application whose transaction version is the slot's committed position."""
-    return f"auditlake.landing.{slot:02d}"
+def application(slot: int, host: str = "") -> str:
+    """Return the Delta application whose transaction version is the slot's committed position.
+
+    Args:
+        slot: Its number.
+        host: What :func:`auditlake.storage.lake.host_of` returns: other hosts have slots of the same numbers.
+    """
+    return ".".join(filter(None, ("auditlake.landing", host, f"{slot:02d}")))
 
 
 def slots(layout: Layout) -> list[int]:

@@ -22,6 +22,7 @@ from auditlake.disk.layout import Layout
 from auditlake.disk.links import LOCK
 from auditlake.disk.rights import make_folder
 from auditlake.landing.segments import OWN, Position, application, numbers, slots
+from auditlake.storage.lake import host_of
 from auditlake.store.deltalog import transaction_version
 
 Sync = Callable[[int], object]
@@ -141,7 +142,7 @@ class Slot:
         """Return the highest number ever used in the slot: of a segment that is there, or that a flush has removed."""
         # In this order: a flush commits a position before it removes what lies below.
         newest = max(numbers(self._layout, self.number), default=0)
-        committed = transaction_version(self._layout, application(self.number))
+        committed = transaction_version(self._layout, application(self.number, host_of(self._layout)))
         return max(newest, Position.unpack(committed or 0).number)
 
     def is_there(self) -> bool:

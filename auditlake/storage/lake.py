@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import re
+import secrets
 import tomllib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 _URL = re.compile(r"[a-z][a-z0-9+.-]*://|(s3|gs|az):/", re.IGNORECASE)
 """How an address begins, also one that pathlib has taken a slash from."""
 _BUCKET = Layout(Path()).bucket.name
+_HOST = re.compile(r"[0-9a-f]{16}\Z")
 _WAIT_SECONDS = 60.0
 """How long a change waits for one of another host."""
 
@@ -179,8 +181,27 @@ def bring_up_to_date(layout: Layout) -> None:
         undisturbed(layout.lock, wait_seconds=0 if is_whole else LOCK_SECONDS) as is_writable,
     ):
         if is_writable:  # who may only read the copy reads it as it is
+            if not layout.host.exists():
+                write_whole(layout.host, secrets.token_hex(8).encode(), over=False)
             mirror.update()
             _check_format(layout)
+
+
+def host_of(layout: Layout) -> str:
+    """Return what tells this host's live events from those of others in the lake's log; empty where a lake had one.
+
+    A copy of the lake's folder has it too, with the live events that it has.
+
+    Raises:
+        LakeFormatError: The file of it is damaged: which live events are in the table is not known.
+        OSError: It cannot be read.
+    """
+    with suppress(FileNotFoundError):
+        if _HOST.match(host := read_text(layout.host, within=layout.root, errors="replace")) is None:
+            hint = "remove it: live events that are in the table already do not land twice"
+            raise LakeFormatError(f"{layout.host} is damaged", hint=hint)
+        return host
+    return ""
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from auditlake.disk.durable import make_folders, write_whole
 from auditlake.disk.files import read_file
 from auditlake.disk.layout import Layout
 from auditlake.errors import LakeFormatError
+from auditlake.storage.lake import host_of
 
 EDGE = 1024
 """How many bytes at the beginning of a file, and at the end of what was read of it, have to be the same."""
@@ -91,11 +92,13 @@ class Bookmark:
     """The followed path, absolute."""
     file: Path
     lock: Path
+    host: str
+    """What :func:`auditlake.storage.lake.host_of` returns: other hosts follow files of the same paths."""
 
     @property
     def application(self) -> str:
         """The Delta application whose transactions count the commits of its lines."""
-        return f"auditlake.tail.{self.file.stem}"
+        return ".".join(filter(None, ("auditlake.tail", self.host, self.file.stem)))
 
     def read(self) -> Known:
         """Return what was written last.
@@ -139,4 +142,4 @@ def bookmark(layout: Layout, path: str) -> Bookmark:
     make_folders(folder, below=layout.root)
     name = hashlib.sha256(os.fsencode(path)).hexdigest()[:32]
     spelled = os.fsencode(path).decode("utf-8", "backslashreplace")
-    return Bookmark(spelled, folder / f"{name}.json", folder / f"{name}.lock")
+    return Bookmark(spelled, folder / f"{name}.json", folder / f"{name}.lock", host_of(layout))
