@@ -12,7 +12,9 @@ from typing import Any
 from auditlake.disk.durable import make_folders, write_whole
 from auditlake.disk.files import read_file
 from auditlake.disk.layout import Layout
+from auditlake.disk.lock import LOCK_SECONDS
 from auditlake.errors import LakeFormatError
+from auditlake.storage.lake import numbered_host
 
 EDGE = 1024
 """How many bytes at the beginning of a file, and at the end of what was read of it, have to be the same."""
@@ -91,11 +93,14 @@ class Bookmark:
     """The followed path, absolute."""
     file: Path
     lock: Path
+    host: int
+    """The number of the host in a bucket, where others follow files of the same paths; 0 where the lake is a folder."""
 
     @property
     def application(self) -> str:
         """The Delta application whose transactions count the commits of its lines."""
-        return f"auditlake.tail.{self.file.stem}"
+        own = f"{self.host}." if self.host else ""
+        return f"auditlake.tail.{own}{self.file.stem}"
 
     def read(self) -> Known:
         """Return what was written last.
@@ -139,4 +144,6 @@ def bookmark(layout: Layout, path: str) -> Bookmark:
     make_folders(folder, below=layout.root)
     name = hashlib.sha256(os.fsencode(path)).hexdigest()[:32]
     spelled = os.fsencode(path).decode("utf-8", "backslashreplace")
-    return Bookmark(spelled, folder / f"{name}.json", folder / f"{name}.lock")
+    return Bookmark(
+        spelled, folder / f"{name}.json", folder / f"{name}.lock", numbered_host(layout, wait_seconds=LOCK_SECONDS)
+    )

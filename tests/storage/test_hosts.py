@@ -26,7 +26,7 @@ from auditlake.storage.disk import Disk
 from auditlake.storage.objects import ObjectStore
 from auditlake.store import turn
 from tests.soak import mostly
-from tests.storage.test_lake import Deadly, Killed, bucket, ids, lines, made, mirror, on_disk, opened, url
+from tests.storage.test_lake import NOW, Deadly, Killed, bucket, ids, lines, made, mirror, on_disk, opened, url
 
 __all__ = ["url"]
 
@@ -207,6 +207,29 @@ def test_a_full_disk(url: str, host: Any, tmp_path: Path, monkeypatch: pytest.Mo
     assert lake.ingest(lines(tmp_path / "a.jsonl", "a")).landed == 0
     assert ids(lake) == ["a"]
     assert lake.ledger.verify().ok
+
+
+def test_each_host_logs(url: str, host: Any) -> None:
+    """What is logged on one host stays to be flushed there, whatever another one logs and flushes in the meantime."""
+    made(url, policies="none", unsigned=True)
+
+    def log(on: str, *names: str) -> None:
+        host(on)
+        with opened(url).trail(alerts=False, flush_seconds=None) as trail:
+            for name in names:
+                trail.log(auditlake.AuditEvent("auth_failure", NOW, event_id=name))
+
+    log("one", "a")
+    log("two", "b", "c")
+    assert opened(url).flush().landed == 2
+    assert ids(opened(url)) == ["b", "c"]
+    host("one")
+    assert ids(opened(url)) == ["a", "b", "c"]
+    assert opened(url).flush().landed == 1
+    opened(url).layout.host.unlink()
+    log("one", "d")
+    assert opened(url).flush().landed == 1
+    assert ids(opened(url)) == ["a", "b", "c", "d"]
 
 
 @pytest.mark.soak
