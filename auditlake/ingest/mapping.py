@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 import duckdb
@@ -14,6 +14,7 @@ from pyarrow import compute
 from auditlake.engine.duck import in_timezone, without
 from auditlake.engine.statements import statement, statements
 from auditlake.events.schema import CANONICAL, CANONICAL_FIELDS
+from auditlake.ingest.plain_events import plain_events
 from auditlake.ingest.record_buffer import RecordBuffer
 from auditlake.sources.catalog import Catalog, built_in
 from auditlake.sources.model import Ints
@@ -40,6 +41,14 @@ The second pulls expressions out of ``TRY``. The last changes nothing in such a 
 """
 EARLIER = pa.schema([field for field in STAGED if field.name not in {"record", "source", "event_day"}])
 """The columns of an event as an earlier version would have spelled it."""
+
+
+_JUDGED = pa.schema(
+    [STAGED.field("record"), ("event_number", pa.int64())]
+    + [STAGED.field(name) for name in (*CANONICAL_FIELDS, "source", "event_day")]
+    + [(name, pa.string()) for name in ("skipped", "fault", "reason", "refused_value")]
+)
+"""The columns that the statement ``stage`` gives."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +113,7 @@ class _Mapping:
         self._buffer = buffer
         self._types = sorted(event_types)
         self._catalog = catalog
+        self._sources = list(catalog.inputs) if buffer.may_be_exported else [CANONICAL]
         self._source = catalog[buffer.source]
         # The canonical mapping finds repeated keys by itself, with the keys it reads anyway.
         self._own = self._source.statement == _OWN
@@ -112,39 +122,17 @@ class _Mapping:
 
     def mapped(self, ahead: int) -> Mapped:
         """Map all of its records."""
-        self._connection.register("loaded", self._buffer.table())
-        if self._own:
-            self._run(_OWN, "parsed")
-        for name in ("numbers", "suspects", "marked_numbers", "inner_numbers_as_they_are", "values_as_they_are"):
-            self._run(_NUMBERS, name)
-        for each in statements(_FUNCTIONS) if self._source.outline else ():
-            self._run(_FUNCTIONS, each)
-        self._run(_OWN if self._own else _FILE, "keyed")
-        for name in ("objects", "records" if self._own else "records_with_distinct_keys"):
-            self._run(_FILE, name)
-        self._view_mapping("mapped")
-        if self._own and self._buffer.has_fields:
-            # Rows are looked at as JSON only where the columns alone do not tell what they say.
-            self._connection.register("loaded_fields", self._buffer.fields())
-            self._view_mapping("mapped_texts")
-            for name in ("is_json", "json_of_row", "fields", "with_fields"):
-                self._run(_OWN, name)
-        try:
-            rows = self._map()
-        except (duckdb.InvalidInputException, UnicodeDecodeError):
-            # The latter where DuckDB's message quotes a text that it cut within a character.
-            if not self._own:
-                raise
-            self._run(_OWN, "parsed_or_null")
-            rows = self._map()
+        rows = self._plain()
         refused: list[Refusal] = []
         earlier: list[pa.Table] = []
-        if len(missing := self._missing(rows)):
-            cleared = self._judge(missing, refused)
-            if cleared:
+        texts = self._buffer.earlier_texts()
+        if len(left := self._missing(rows)) or texts is not None:
+            self._define(left if len(rows) else None)
+            rows = pa.concat_tables([rows, self._map_left()]) if len(rows) else self._map_left()
+            if len(missing := self._missing(rows)) and (cleared := self._judge(missing, refused)):
                 exact, before = self._spell(cleared)
                 rows, earlier = pa.concat_tables([rows, exact]), [before]
-        if (texts := self._buffer.earlier_texts()) is not None:
+        if texts is not None:
             earlier.append(self._spell_before(texts, rows))
         self._connection.unregister("loaded")
         rows, skipped = self._without_skipped(rows)
@@ -156,6 +144,45 @@ class _Mapping:
             before = pa.concat_tables(earlier)
             before = before.set_column(0, "seq", compute.add(before["record"], ahead)).cast(EARLIER)
         return Mapped(rows.select(STAGED.names), rows["event_number"], [*refused, *more], before, following, skipped)
+
+    def _plain(self) -> pa.Table:
+        """Return the events that need no further look."""
+        if not self._own:
+            return _JUDGED.empty_table()
+        for name in ("parsed", "parsed_fields", "is_json", "stays"):
+            self._run(_OWN, name)
+        rows = self._trying(lambda: plain_events(self._connection, self._buffer, self._types, self._sources))
+        return pa.concat_tables([_JUDGED.empty_table(), rows], promote_options="default").cast(_JUDGED)
+
+    def _define(self, left: Ints | None) -> None:
+        """Make the views of the mapping, over the records that are left of all."""
+        self._connection.register("loaded", self._buffer.texts(left))
+        for name in ("numbers", "suspects", "marked_numbers", "inner_numbers_as_they_are", "values_as_they_are"):
+            self._run(_NUMBERS, name)
+        for each in statements(_FUNCTIONS) if self._source.outline else ():
+            self._run(_FUNCTIONS, each)
+        self._run(_OWN if self._own else _FILE, "keyed")
+        for name in ("objects", "records" if self._own else "records_with_distinct_keys"):
+            self._run(_FILE, name)
+        self._view_mapping("mapped")
+        if self._own and self._buffer.has_fields:
+            # Rows are looked at as JSON only where the columns alone do not tell what they say.
+            self._connection.register("loaded_fields", self._buffer.fields(left))
+            self._view_mapping("mapped_texts")
+            for name in ("json_of_row", "fields", "with_fields"):
+                self._run(_OWN, name)
+
+    def _map_left(self) -> pa.Table:
+        return self._trying(self._map) if self._own else self._map()
+
+    def _trying(self, rows: Callable[[], pa.Table]) -> pa.Table:
+        """Return rows of statements that expect texts to be JSON; on the first that is none they expect it no more."""
+        try:
+            return rows()
+        except (duckdb.InvalidInputException, UnicodeDecodeError):
+            # The latter where DuckDB's message quotes a text that it cut within a character.
+            self._run(_OWN, "parsed_or_null")
+            return rows()
 
     def _missing(self, rows: pa.Table) -> Ints:
         """Return the records that gave no row."""
@@ -269,14 +296,12 @@ class _Mapping:
         part = statement(_FILE, "stage")
         values = {
             "source": self._buffer.source,
-            "sources": list(self._catalog.inputs) if self._buffer.may_be_exported else [CANONICAL],
+            "sources": self._sources,
             "event_types": self._types,
             "verbatim": verbatim and not self._own,
             "untyped": "no event type fits" if self._source.outline else "event_type is missing",
         }
-        rows = self._connection.sql(part.text, params=part.bind(values)).to_arrow_table()
-        at = rows.schema.get_field_index("timestamp")
-        return rows.set_column(at, "timestamp", rows["timestamp"].cast(pa.timestamp("us", "UTC")))
+        return self._connection.sql(part.text, params=part.bind(values)).to_arrow_table().cast(_JUDGED)
 
     def _view_mapping(self, name: str) -> None:
         self._connection.execute(f"create or replace temp view {name} as {self._source.sql}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
+from itertools import compress
 from typing import Any
 
 import numpy as np
@@ -68,36 +69,41 @@ class RecordBuffer:
     def __len__(self) -> int:
         return self._records
 
-    def table(self, only: Sequence[int] | Ints | None = None) -> Any:
-        """Return ``record`` (its number) and ``text``, in small slices so that DuckDB's threads share the work.
+    def table(self, only: Ints | Sequence[int]) -> Any:
+        """Return ``record`` (its number) and ``text`` of some records, by their numbers."""
+        return self._chosen(only, [True] * len(self.batches))
 
-        Args:
-            only: The numbers of the records that are wanted; all that came as JSON if None.
-        """
-        records, texts = [], []
-        for batch, base in zip(self.batches, self._bases, strict=True):
-            if only is None and batch.fields is None:
+    def texts(self, only: Ints | None = None) -> Any:
+        """Return the same of those that came as JSON; of all of them if None."""
+        return self._chosen(only, [batch.fields is None for batch in self.batches])
+
+    def _chosen(self, only: Ints | Sequence[int] | None, wanted: Sequence[bool]) -> Any:
+        records, texts = [np.empty(0, np.int64)], []
+        for batch, base in compress(zip(self.batches, self._bases, strict=True), wanted):
+            if only is None:
                 records.append(batch.records + base)
                 texts.append(batch.text)
-            elif only is not None and len(places := np.flatnonzero(np.isin(batch.records + base, only))):
+            elif len(places := np.flatnonzero(np.isin(batch.records + base, only))):
                 records.append(batch.records[places] + base)
                 texts.append(batch.text_of(places))
-        numbers = np.concatenate([np.empty(0, np.int64), *records])
-        return _sliced(pa.table({"record": numbers, "text": pa.chunked_array(texts, pa.large_string())}))
+        return _sliced(
+            pa.table({"record": np.concatenate(records), "text": pa.chunked_array(texts, pa.large_string())})
+        )
 
     @property
     def has_fields(self) -> bool:
         """Whether some of the records came as rows of a table of events."""
         return any(batch.fields is not None for batch in self.batches)
 
-    def fields(self) -> Any:
-        """Return ``record`` and the fields of each that came as such a row."""
+    def fields(self, only: Ints | None = None) -> Any:
+        """Return ``record`` and the fields of those that came as such a row; of all of them if None."""
         tables = [
             pa.Table.from_batches([batch.fields]).add_column(0, "record", pa.array(batch.records + base))
             for batch, base in zip(self.batches, self._bases, strict=True)
             if batch.fields is not None
         ]
-        return _sliced(pa.concat_tables(tables))
+        rows = pa.concat_tables(tables)
+        return _sliced(rows if only is None else rows.filter(pa.array(np.isin(rows["record"].to_numpy(), only))))
 
     def raws(self) -> Any:
         """Return ``record``, ``text`` that begins with the bytes an id is made from, and ``byte_length`` of these."""

@@ -18,13 +18,12 @@ create or replace temp table digests (
 );
 
 -- name: keyed()
--- What is `loaded`, with the keys of each record; none of them is known beforehand to be in order.
+-- What is `loaded`, with the keys of each record.
 create or replace temp view keyed as
 select
   record,
   "text",
-  try(json_keys("text")) as present,
-  false as in_order
+  try(json_keys("text")) as present
 from loaded;
 
 -- name: objects()
@@ -34,43 +33,36 @@ create or replace temp view objects as
 with looked_at as (
   select
     *,
-    case
-      when not in_order
-      then is_suspect("text")
-    end as suspect
+    is_suspect("text") as suspect
   from keyed
 )
 
 select *
 from looked_at
-where in_order
-  or (
-    present is not null
-    and "text" like '{%'
-    and (
-      not suspect
-      or (
-        not regexp_matches("text", ':\s*-?(?i:nan|inf)')
-        and not regexp_matches("text", '\[\s*-?(?i:nan|inf)')
-        and not regexp_matches("text", ',\s*(-?(?i:nan|inf)|[\]}])')
-      )
+where present is not null
+  and "text" like '{%'
+  and (
+    not suspect
+    or (
+      not regexp_matches("text", ':\s*-?(?i:nan|inf)')
+      and not regexp_matches("text", '\[\s*-?(?i:nan|inf)')
+      and not regexp_matches("text", ',\s*(-?(?i:nan|inf)|[\]}])')
     )
   );
 
 -- name: records()
 -- What a mapping reads that looks for repeated keys by itself: nothing in it would DuckDB write otherwise.
 create or replace temp view records as
-select * exclude (in_order, suspect)
+select * exclude (suspect)
 from objects
-where in_order
-  or not suspect
+where not suspect
   or not rewrites_numbers("text");
 
 -- name: records_with_distinct_keys()
 -- What every other mapping reads: of a key that comes twice DuckDB would take one. A mapping may find JSON inside of a
 -- text, and what is spelled with escapes there is not found from outside.
 create or replace temp view records as
-select * exclude (in_order, suspect)
+select * exclude (suspect)
 from objects
 where list_unique(present) = len(present)
   and (not suspect or not rewrites_numbers("text"))
@@ -91,7 +83,6 @@ where list_unique(present) = len(present);
 -- name: cleared_records()
 -- What a mapping reads of records that were judged before.
 create or replace temp view records as
-select * exclude (in_order)
 from keyed;
 
 -- name: stage($source, $sources, $event_types, $verbatim, $untyped)

@@ -6,61 +6,84 @@ create temp macro if not exists if_json(parsed) as parsed;
 -- From the first on that is not: it has no fields. To be ready for that takes DuckDB longer.
 create or replace temp macro if_json(parsed) as try(parsed);
 
--- name: keyed()
--- What is `loaded`, with the fields of each record, and its keys. Most of what programs write has all fields in their
--- order, no space between them and nothing escaped: where the fields put together again are the text, there is nothing
--- else in it, so its keys need not be read (of a key that comes twice DuckDB takes the first). What DuckDB alone takes
--- for a number may still be inside of a field.
-create or replace temp view keyed as
+-- name: parsed_fields()
+-- The fields of a text; of a key that comes twice DuckDB takes the first.
+create or replace temp macro parsed_fields(json_text) as if_json(json_transform(
+  json_text,
+  '{"event_id":"VARCHAR","event_type":"VARCHAR","timestamp":"VARCHAR","user_id":"VARCHAR","action":"VARCHAR",'
+  || '"resource":"VARCHAR","status":"VARCHAR","details":"JSON","metadata":"JSON","session_id":"VARCHAR",'
+  || '"ip_address":"VARCHAR"}'
+));
+
+-- name: plain()
+-- What is `loaded` of most that programs write: all fields in their order, no space between them and nothing escaped.
+-- Where the fields put together again are the text, there is nothing else in it. What DuckDB alone takes for a number may
+-- still be inside of a field.
+-- returns: record, event_id, event_type, timestamp, user_id, action, resource, status, details, metadata, session_id,
+--          ip_address
 with fields as (
   select
     record,
     "text",
-    if_json(json_transform(
-      "text",
-      '{"event_id":"VARCHAR","event_type":"VARCHAR","timestamp":"VARCHAR","user_id":"VARCHAR","action":"VARCHAR",'
-      || '"resource":"VARCHAR","status":"VARCHAR","details":"JSON","metadata":"JSON","session_id":"VARCHAR",'
-      || '"ip_address":"VARCHAR"}'
-    )) as f
+    parsed_fields("text") as f
   from loaded
-),
-
-compared as (
-  select
-    record,
-    "text",
-    f,
-    starts_with("text", concat(
-      '{"event_id":"', f.event_id, '","event_type":"', f.event_type, '","timestamp":"', f."timestamp",
-      if(f.user_id is null, '","user_id":null', '","user_id":"'), f.user_id,
-      if(f.user_id is null, ',"action":', '","action":'),
-      if(f.action is null, 'null', '"'), f.action,
-      if(f.action is null, ',"resource":', '","resource":'),
-      if(f.resource is null, 'null', '"'), f.resource,
-      if(f.resource is null, ',"status":', '","status":'),
-      if(f.status is null, 'null', '"'), f.status,
-      if(f.status is null, ',"details":', '","details":'),
-      coalesce(f.details, 'null'), ',"metadata":', coalesce(f.metadata, 'null'), ',"session_id":',
-      if(f.session_id is null, 'null', '"'), f.session_id,
-      if(f.session_id is null, ',"ip_address":', '","ip_address":'),
-      if(f.ip_address is null, 'null', '"'), f.ip_address,
-      if(f.ip_address is null, '}', '"}')
-    ))
-    and not coalesce(f.details ilike '%nan%' or f.details ilike '%inf%', false)
-    and not coalesce(f.metadata ilike '%nan%' or f.metadata ilike '%inf%', false) as in_order
-  from fields
+  where starts_with("text", '{"event_id":"')
 )
 
 select
   record,
+  nullif(f.event_id, '') as event_id,
+  f.event_type as event_type,
+  f."timestamp" as "timestamp",
+  f.user_id as user_id,
+  f.action as action,
+  f.resource as resource,
+  f.status as status,
+  cast(f.details as varchar) as details,
+  cast(f.metadata as varchar) as metadata,
+  f.session_id as session_id,
+  f.ip_address as ip_address
+from fields
+where starts_with("text", concat(
+    '{"event_id":"', f.event_id, '","event_type":"', f.event_type, '","timestamp":"', f."timestamp",
+    if(f.user_id is null, '","user_id":null', '","user_id":"'), f.user_id,
+    if(f.user_id is null, ',"action":', '","action":'),
+    if(f.action is null, 'null', '"'), f.action,
+    if(f.action is null, ',"resource":', '","resource":'),
+    if(f.resource is null, 'null', '"'), f.resource,
+    if(f.resource is null, ',"status":', '","status":'),
+    if(f.status is null, 'null', '"'), f.status,
+    if(f.status is null, ',"details":', '","details":'),
+    coalesce(f.details, 'null'), ',"metadata":', coalesce(f.metadata, 'null'), ',"session_id":',
+    if(f.session_id is null, 'null', '"'), f.session_id,
+    if(f.session_id is null, ',"ip_address":', '","ip_address":'),
+    if(f.ip_address is null, 'null', '"'), f.ip_address,
+    if(f.ip_address is null, '}', '"}')
+  ));
+
+-- name: stays()
+-- Whether a text is JSON that DuckDB writes as it is.
+create or replace temp macro stays(t) as case
+  when is_json(t) and json_valid(t)
+  then cast(json(t) as varchar) = t
+  else t is null
+end;
+
+-- name: plain_fields()
+-- Whether `loaded_fields` have nothing else in details and metadata than such JSON.
+-- returns: are_plain
+select stays(details) and stays(metadata) as are_plain
+from loaded_fields;
+
+-- name: keyed()
+-- What is `loaded`, with the fields of each record, and its keys.
+create or replace temp view keyed as
+select
+  record,
   "text",
-  f,
-  case
-    when not in_order
-    then try(json_keys("text"))
-  end as present,
-  in_order
-from compared;
+  parsed_fields("text") as f,
+  try(json_keys("text")) as present
+from loaded;
 
 -- name: auditlake()
 -- Canonical events, one JSON object each: the fields of the event by their own names (LLMGuardian's audit_*.jsonl has
