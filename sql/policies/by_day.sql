@@ -5,7 +5,7 @@
 create or replace temp table pieces as
 with found as (
   select
-    episode,
+    starts,
     starts // $span_us as g,
     epoch_us($origin) + starts % $span_us as starts_at,
     epoch_us($origin) + ends % $span_us as ends_at,
@@ -62,30 +62,24 @@ ends_of_days as (
 -- The highest count after a rise on each day of such an episode, and where it is first reached.
 highest as (
   select
-    episode,
+    starts,
     at_rise // 86400000000 as day,
     max(events) as peak,
     arg_max(at_rise, events::hugeint * 18446744073709551616 - at_rise) as peaks_at
   from (
     select
-      runs.episode,
+      episodes.starts,
       greatest(epoch_us($origin) + high.moment % $span_us, epoch_us($since)) as at_rise,
       high.events
     from (
-      select
-        moment,
-        events,
-        count(case when events = $alert_threshold then 1 end) over (rows unbounded preceding) as number
-      from (
-        select moment, 2 * rowid + 1 - place as events
-        from rises
-      )
-      where events >= $alert_threshold
+      select moment, 2 * rowid + 1 - place as events
+      from rises
+      where 2 * rowid + 1 - place >= $alert_threshold
     ) as high
-    join runs on high.number = runs.number
-    where runs.episode in (select episode from cut where is_cut)
+    asof join episodes on high.moment >= episodes.starts
+    where episodes.starts in (select starts from cut where is_cut)
   )
-  group by episode, day
+  group by starts, day
 ),
 
 measured as (
@@ -96,7 +90,7 @@ measured as (
     highest.peaks_at as highest_at
   from cut
   asof left join ends_of_days on cut.place > ends_of_days.place
-  left join highest on cut.episode = highest.episode and cut.day = highest.day
+  left join highest on cut.starts = highest.starts and cut.day = highest.day
 )
 
 select

@@ -30,62 +30,65 @@ select
 from changes
 where change & 1 = 0;
 
--- name: runs($alert_threshold)
--- Step 4: from where to where the count is at the threshold or above, with the highest count and where it is first
--- reached. The n-th run begins at the n-th rise to the threshold and ends at the n-th fall below it. Runs that touch are
--- one episode: a moment is judged after all that happens in it.
-create or replace temp table runs as
-with high as (
-  select
-    number,
-    min(moment) as starts,
-    max(events) as peak,
-    arg_max(moment, events::hugeint * 18446744073709551616 - moment) as peak_at
+-- name: crossings($alert_threshold)
+-- Step 4: the changes by which the count reaches the threshold or falls below it, in order.
+create or replace temp table crossings as
+select moment * 2 + 1 as change
+from rises
+where 2 * rowid + 1 - place = $alert_threshold
+union all
+select moment * 2 as change
+from falls
+where place - 2 * rowid - 1 = $alert_threshold - 1
+order by change;
+
+-- name: episodes($alert_threshold)
+-- Step 5: the maximal stretches at or above the threshold, with the highest count and where it is first reached. A moment
+-- is judged after all that happens in it: where the count falls below the threshold and reaches it again, nothing ends or
+-- begins. Only what rises above the threshold is looked through for peaks: there may be millions of other episodes.
+create or replace temp table episodes as
+with bounds as (
+  select starts, ends
   from (
     select
-      moment,
-      events,
-      count(case when events = $alert_threshold then 1 end) over (rows unbounded preceding) as number
+      moment as starts,
+      lead(moment) over () as ends,
+      begins
     from (
-      select moment, 2 * rowid + 1 - place as events
-      from rises
+      select
+        change >> 1 as moment,
+        change & 1 = 1 as begins,
+        lag(change >> 1) over () as moment_before,
+        lead(change >> 1) over () as moment_after
+      from crossings
     )
-    where events >= $alert_threshold
+    where moment is distinct from moment_before
+      and moment is distinct from moment_after
   )
-  group by number
+  where begins
 ),
 
-below as (
+higher as (
   select
-    moment as ends,
-    row_number() over () as number
-  from falls
-  where place - 2 * rowid - 1 = $alert_threshold - 1
+    bounds.starts,
+    max(high.events) as peak,
+    arg_max(high.moment, high.events::hugeint * 18446744073709551616 - high.moment) as peak_at
+  from (
+    select moment, 2 * rowid + 1 - place as events
+    from rises
+    where 2 * rowid + 1 - place > $alert_threshold
+  ) as high
+  asof join bounds on high.moment >= bounds.starts
+  group by bounds.starts
 )
 
 select
-  *,
-  count(case when ends_before is distinct from starts then 1 end) over (order by number) as episode
-from (
-  select
-    high.*,
-    below.ends,
-    lag(below.ends) over (order by high.number) as ends_before
-  from high
-  join below on high.number = below.number
-);
-
--- name: episodes()
--- Step 5: the maximal stretches at or above the threshold, with their peaks.
-create or replace temp table episodes as
-select
-  episode,
-  min(starts) as starts,
-  max(ends) as ends,
-  max(peak) as peak,
-  arg_max(peak_at, peak::hugeint * 18446744073709551616 - peak_at) as peak_at
-from runs
-group by episode;
+  bounds.starts,
+  bounds.ends,
+  coalesce(higher.peak, $alert_threshold) as peak,
+  coalesce(higher.peak_at, bounds.starts) as peak_at
+from bounds
+left join higher on bounds.starts = higher.starts;
 
 -- name: rolling_counts($origin, $since, $until, $span_us)
 -- The episodes of the period (since, until], clipped to it: none ends before it, since what counts at its start is less
@@ -109,4 +112,4 @@ from (
   from episodes
 ) as found
 join groups on found.g = groups.g
-order by "start", groups.group_key;
+order by "start", groups.g;

@@ -37,7 +37,7 @@ MEASURED = ("group", "start", "end", "ongoing", "started_before_period", "peak",
 EPISODE = FindingKind("threshold_exceeded", "episode", MEASURED)
 
 ROLLING = (
-    "changes", "rises", "falls", "runs", "episodes", "rolling_counts", "daily_peaks", "unjudged",
+    "changes", "rises", "falls", "crossings", "episodes", "rolling_counts", "daily_peaks", "unjudged",
 )  # fmt: skip
 """The statements after the intervals that find the episodes of a period, in order."""
 FOUND = ROLLING[:5]
