@@ -28,6 +28,8 @@ from auditlake.storage.model import Storage, found, replace
 WIDTH = 256
 """Hashes or entries in a whole tile."""
 _HEIGHT = 8
+_BLOCK = 512
+"""Bytes that a disk writes all or none of."""
 LONGEST = 65_535
 """Bytes of the longest entry."""
 Again = Callable[[int, int], list[bytes] | None]
@@ -196,7 +198,7 @@ class Tiles:
         entries = self._again(tile, width) or []
         for kind, right in ("entries", _pack(entries)), (0, b"".join(map(leaf_hash, entries))):
             there = found(self._storage, self._name(kind, tile, width)) or b""
-            if len(there) <= len(right) and all(byte in (0, own) for byte, own in zip(there, right, strict=False)):
+            if entries and _is_cut(there, right):
                 self._write(kind, tile, width, right)
 
     def drop_entry(self, index: int) -> None:
@@ -231,6 +233,12 @@ class Tiles:
         path = self._storage.root / name
         make_folders(path.parent, below=self._storage.root)
         write_whole(path, data, synced=False)
+
+
+def _is_cut(data: bytes, right: bytes) -> bool:
+    """Return whether bytes are what a power cut may leave of others: the beginning, or zeros in the place of blocks."""
+    blocks = ((data[at : at + _BLOCK], right[at : min(at + _BLOCK, len(data))]) for at in range(0, len(data), _BLOCK))
+    return len(data) <= len(right) and all(block == own or not any(block) for block, own in blocks)
 
 
 def _pack(entries: Sequence[bytes]) -> bytes:

@@ -22,6 +22,7 @@ from auditlake.verify.deltalog import DeltaLog, read_log
 from auditlake.verify.model import Problem
 
 _WIDTH = 256
+_BLOCK = 512
 _KEYS = ("roots", "kind", "lake_id", "at", "version", "previous_log", "policies", "holds", "details")
 _CUT = "is not there whole, as a power cut may leave it: the next commit writes it again"
 _LISTS = ("parts", "adds", "removes", "taken")
@@ -350,10 +351,9 @@ def _compare(
 
 
 def _is_cut(data: bytes, right: bytes) -> bool:
-    """Return whether bytes are what a power cut may leave of others: some of them, the beginning, or zeros."""
-    return right.startswith(data) or (
-        len(data) <= len(right) and all(byte in (0, own) for byte, own in zip(data, right, strict=False))
-    )
+    """Return whether bytes are what a power cut may leave of others: the beginning, or zeros in the place of blocks."""
+    blocks = ((data[at : at + _BLOCK], right[at : min(at + _BLOCK, len(data))]) for at in range(0, len(data), _BLOCK))
+    return len(data) <= len(right) and all(block == own or not any(block) for block, own in blocks)
 
 
 def _shorter(name: str, expected: Mapping[str, bytes]) -> bytes | None:

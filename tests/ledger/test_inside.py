@@ -256,7 +256,8 @@ def cut(path: Path, left: int | str | None) -> None:
     if left is None:
         path.unlink()
     elif left == "a hole":
-        path.write_bytes(data[:50] + bytes(10) + data[60:])
+        begin = 512 if len(data) > 512 else 0
+        path.write_bytes(data[:begin] + bytes(len(data[begin : begin + 512])) + data[begin + 512 :])
     else:
         path.write_bytes(bytes(len(data)) if left == "zeros" else data[: int(left)])
 

@@ -65,7 +65,7 @@ def kill_at_calls(template: str, verb: str, files: Path, tmp_path: Path, most: i
             check_ledger(lake)
             assert says_its_format(lake)
             assert lake.ledger.verify().ok, lake.ledger.verify().problems
-    assert died >= len(points) - 3  # threads share work as they like, so a late call may not come
+    assert died >= max(len(points) - 3, 1)  # threads share work as they like, so a late call may not come
 
 
 @strace.needed

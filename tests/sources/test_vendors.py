@@ -70,7 +70,8 @@ def test_the_page_says_whether_it_is_followed(name: str) -> None:
 @pytest.mark.parametrize("name", MAPPED)
 def test_a_mapping_has_no_mistakes(name: str) -> None:
     """A mapping that ships is as sound as its users' must be: each expression is tried on odd values."""
-    load_mapping(built_in()[name].text, file=built_in()[name].file)
+    mapping = load_mapping(built_in()[name].text, file=built_in()[name].file)
+    assert mapping.paths == built_in()[name].mapping.paths
 
 
 def test_no_two_mappings_know_a_record() -> None:

@@ -48,14 +48,17 @@ def kill_at_random(files: Path, tmp_path: Path, runs: int) -> None:
     timed = copied(files / "lake", tmp_path / "timed")
     usual = processor_seconds(lambda: cli(timed, *words("ingest", files)))
 
-    def work(run: int) -> Path:
+    def work(run: int) -> tuple[Path, int]:
         verb, share = plans[run]
         root = copied(files / "lake", tmp_path / f"lake{run}")
-        cli(root, *words(verb, files), prefix=killed_after(usual * (0.3 + 0.8 * share)))  # the first third is imports
-        return root
+        moment = usual * (0.3 + 0.8 * share)  # the first third is imports
+        return root, cli(root, *words(verb, files), prefix=killed_after(moment)).returncode
 
-    for root in in_parallel(work, len(plans)):
+    died = 0
+    for root, code in in_parallel(work, len(plans)):
+        died += code != 0
         check_survived(root, files)
+    assert died >= runs // 2
 
 
 @pytest.mark.soak
