@@ -136,7 +136,7 @@ def tiles(layout: Layout) -> Tiles:
 def _from_log(layout: Layout, tile: int, width: int) -> list[bytes] | None:
     """Return so many entries of a tile from the commits that hold them; None where the first lies in none.
 
-    What the checkpoint says is not checked here: whoever builds on the entries compares their root with it.
+    What the checkpoint says is not checked here: who builds on the entries compares their root with it.
     """
     checkpoint = parse_checkpoint(parse_note(read_file(checkpoint_path(layout), within=layout.root)).text)
     first = covered(checkpoint)[0] + 1 - checkpoint.size + tile * WIDTH

@@ -188,7 +188,7 @@ class Tiles:
     def mend(self, size: int) -> None:
         """Write the last partial tiles of entries and leaves again that a power cut took or left zeros in.
 
-        What was damaged in another way stays as it is, for whoever compares the tree with its checkpoint.
+        What was damaged in another way stays as it is, for who compares the tree with its checkpoint.
         """
         tile, width = divmod(size, WIDTH)
         with suppress(LedgerError):

@@ -126,9 +126,9 @@ def test_what_a_dead_writer_left_is_finished(
         module = commit if "commit" in folder else book if "book" in folder else book.Tiles
         original = getattr(module, name)
 
-        def dying(*arguments: object) -> object:
+        def dying(*arguments: object, **options: object) -> object:
             if after:
-                original(*arguments)
+                original(*arguments, **options)
             raise Killed
 
         patch.setattr(module, name, dying)

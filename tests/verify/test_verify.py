@@ -17,7 +17,7 @@ from auditlake.verify.checkpoints import read_checkpoint
 from auditlake.verify.deltalog import DeltaLog
 from auditlake.verify.model import VerifyReport
 from auditlake.verify.tree import days_added, read_tree
-from tests.lakes import create
+from tests.lakes import create, of_format_1
 from tests.ledger.lakes import make_old
 from tests.store.lakes import NOW, made, opened, write_events
 from tests.verify.lakes import DELETED, ERASED, change_day, checked
@@ -91,6 +91,7 @@ def test_an_unsigned_lake(tmp_path: Path) -> None:
     assert report.signed_by == ""
 
 
+@of_format_1
 def test_an_old_lake(tmp_path: Path) -> None:
     """A lake that had no ledger has one to verify from its next commit on, with the rows that it had."""
     lake = made(tmp_path / "lake")
@@ -104,6 +105,7 @@ def test_an_old_lake(tmp_path: Path) -> None:
     assert report.rows == 6
 
 
+@of_format_1
 def test_a_lake_without_a_ledger(tmp_path: Path, run: Callable[..., Any]) -> None:
     """A lake that was made before there were ledgers can be read; its verification says that it has none."""
     lake = made(tmp_path / "lake")
