@@ -25,6 +25,7 @@ from tests.bench.landing import CROWDED, FOLLOWED, SYNCED, THREADS, UNSYNCED
 from tests.bench.many import CONDITIONS, FEW, MANY, RULES, SCANNED
 from tests.bench.measure import Asked, Bench, Row, table
 from tests.bench.site import DAYS, POLICIES
+from tests.bench.slices import GENERATED
 
 _REAL = ("mapping-", "ingest-cloudtrail", "many-sigma")
 """How the names of the rows begin that need real records."""
@@ -158,6 +159,7 @@ def large_rows_asked(scale: float) -> tuple[Asked, ...]:
             )
         ),
         Asked("large-size", f"bytes of the lake, {events}", figure="x DuckDB's Parquet", most=1.15),
+        Asked("large-slices", f"counts by slices, ungrouped, {GENERATED * LARGE * scale:,.0f} events", memory_mb=4_000),
         *_commit_rows(events),
         Asked("export-first", f"the first 1,000 of {events} to csv, the whole command", most_seconds=1),
     )

@@ -102,6 +102,7 @@ WORKS: Mapping[str, Callable[[], dict[str, Work]]] = {
     "open-small-files": lambda: commits.opening("day"),
     "open-days": lambda: commits.opening("days"),
     "large-size": large.size,
+    "large-slices": slices.generated,
     **{f"large-{name}": partial(large.command, name) for name in large.COMMANDS},
     "sandbox-command": sandbox.command,
     "sandbox-group-by": sandbox.group_by,

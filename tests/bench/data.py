@@ -157,7 +157,7 @@ def make(folder: Path, scale: float, *, is_large: bool = False) -> None:
 
 
 def once(target: Path, make: Callable[[Path], object]) -> Path:
-    """Return a folder, which is made where it is not there yet; what a run that was killed left of it goes."""
+    """Return a folder or file, which is made where it is not there yet; what a run that was killed left of it goes."""
     if not target.exists():
         draft = target.with_name(f"{target.name}.draft")
         shutil.rmtree(draft, ignore_errors=True)

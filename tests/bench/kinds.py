@@ -20,7 +20,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tests.bench.data import Place
+from tests.bench.data import Place, once
 from tests.bench.work import Work
 
 if TYPE_CHECKING:
@@ -174,7 +174,7 @@ def works(name: str, *, days: int = _DAYS) -> dict[str, Work]:
 
 
 @contextmanager
-def _events(place: Place, scratch: Path) -> Iterator[DuckEngine]:
+def _events(place: Place) -> Iterator[DuckEngine]:
     """Give an engine over a year of events; users are skewed, so that some have many."""
     from auditlake.engine.duck import connect
     from auditlake.engine.duck_engine import DuckEngine
@@ -192,9 +192,14 @@ def _events(place: Place, scratch: Path) -> Iterator[DuckEngine]:
     other = [f"cast(null as {kind}) as {name}" for name, kind in COLUMNS.items() if name not in made
              and name != "timestamp"]  # fmt: skip
     columns = ", ".join([*(f"{sql} as {name}" for name, sql in made.items()), *other])
-    file = scratch / "events.parquet"
-    with connect() as connection:
-        connection.execute(f"copy (select {columns} from range({number}) as numbers(i)) to '{file}'")
+
+    def make(draft: Path) -> None:
+        with connect() as connection:
+            connection.execute(
+                f"copy (select {columns} from range({number}) as numbers(i)) to '{draft}' (format parquet)"
+            )
+
+    file = once(place.root / "kinds.parquet", make)
     with connect() as connection:
         connection.execute(f"create temp view events as select * from '{file}'")
         engine = DuckEngine(connection)
@@ -236,7 +241,7 @@ def _ours(asked: Asked, days: int, place: Place, scratch: Path) -> Timed:
     def statements(engine: DuckEngine) -> int:
         return [len(run_step(engine, step)) for step in steps][-1]
 
-    with _events(place, scratch) as engine:
+    with _events(place) as engine:
         seconds, episodes = _timed(lambda: statements(engine))
         long, report = _timed(lambda: whole(engine))
     assert episodes == len(report.violations), "the statements give other episodes than the evaluation"
@@ -248,7 +253,7 @@ def _ours(asked: Asked, days: int, place: Place, scratch: Path) -> Timed:
 
 
 def _naive(asked: Asked, place: Place, scratch: Path) -> Timed:
-    with _events(place, scratch) as engine:
+    with _events(place) as engine:
         view = 'create temp view e as select *, epoch_us("timestamp") as t from events where user_id is not null'
         engine.connection.execute(view)
         seconds, rows = _timed(lambda: engine.rows(asked.naive))
