@@ -29,12 +29,18 @@ def is_quicker(count: int) -> bool:
 
 def digests(values: Any) -> bytes:
     """Return the SHA-256 of each of the values (an Arrow array of bytes, without nulls), one after the other."""
+    _, _, text = hexadecimal(values).buffers()
+    return unhexlify(memoryview(text)[: 64 * len(values)])
+
+
+def hexadecimal(values: Any) -> Any:
+    """Return the SHA-256 of each of the values (an Arrow array of texts or bytes, without nulls) as an Arrow array of
+    64 hex digits each, whose texts lie one after the other.
+    """
     import polars as pl
     import polars_hash
 
     column = pl.from_arrow(values)
     assert isinstance(column, pl.Series)
-    hexadecimal = column.to_frame("value").select(polars_hash.col("value").chash.sha2_256()).to_series()
-    # In the oldest layout of Arrow the texts lie one after the other in the last buffer.
-    _, _, text = hexadecimal.to_arrow(compat_level=pl.CompatLevel.oldest()).buffers()
-    return unhexlify(memoryview(text)[: 64 * len(hexadecimal)])
+    digits = column.to_frame("value").select(polars_hash.col("value").chash.sha2_256()).to_series()
+    return digits.to_arrow(compat_level=pl.CompatLevel.oldest())  # the oldest layout of Arrow has them in one buffer

@@ -1,18 +1,17 @@
 """Episodes that are kept as columns, as the list of all findings has them: none of them is made.
 
-What depends on a group, or on a group and a peak, is made once; DuckDB puts the rest together.
+What depends on a group, or on a group and a peak, is made once; Arrow puts the rest together.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from auditlake.engine.arrow_rows import table_rows
-from auditlake.engine.duck import connect
-from auditlake.engine.statements import statement
 from auditlake.findings.finding import canonical_group
+from auditlake.ledger.hashing import hexadecimal
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -21,13 +20,12 @@ if TYPE_CHECKING:
 
 compact = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
-
-_MEMORY = "500MB"
-"""What DuckDB holds of a hundred thousand episodes is far less."""
+_DIGITS = 16
+"""How many of a digest's an id has."""
 
 
 class EpisodeTexts:
-    """The ids, columns and lines of episodes; to be used in a ``with``.
+    """The ids, columns and lines of episodes.
 
     Args:
         policy_id: The policy.
@@ -39,8 +37,6 @@ class EpisodeTexts:
         import pyarrow as pa
 
         self.episodes = episodes
-        self._connection = connect(memory=_MEMORY)
-        self._statement = statement("reports/episode_lines.sql", "episode_lines").text
         groups = [episodes.group(number) for number in range(len(episodes.groups))]
         canonical = [canonical_group(each) for each in groups]
         self._canonical = _texts([each or None for each in canonical])
@@ -62,12 +58,6 @@ class EpisodeTexts:
         self._messages = _texts(messages)
         self._line_tail = _texts([f'Z","message":{compact(each)}}}' for each in messages])
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._connection.close()
-
     def of(self, begin: int, end: int) -> tuple[list[pa.Array], pa.Array]:
         """Return some episodes.
 
@@ -76,20 +66,29 @@ class EpisodeTexts:
             ``peak_at`` and ``message``; and the lines that the digest of the list is over.
         """
         import pyarrow as pa
+        import pyarrow.compute as pc
 
         table, codes = self.episodes.table.slice(begin, end - begin), pa.array(self.episodes.codes[begin:end])
         columns = {name: _whole(table[name]) for name in table.column_names}
         which = self._which.slice(begin, end - begin)
-        texts = {
-            "id_head": self._id_head.take(codes), "line_head": self._line_head.take(codes),
-            "line_tail": self._line_tail.take(which), "started": _printed(columns["start"]),
-            "ended": _printed(columns["end"]), "peaked": _printed(columns["peak_at"]),
-        }  # fmt: skip
-        self._connection.register("some_episodes", pa.table(columns | texts))
-        made = self._connection.sql(self._statement).to_arrow_table()
-        self._connection.unregister("some_episodes")
-        told = [_whole(made["id"]), self._canonical.take(codes), *columns.values(), self._messages.take(which)]
-        return told, _whole(made["line"])
+        started, ended, peaked = (_printed(columns[name]) for name in ("start", "end", "peak_at"))
+        number = pc.utf8_slice_codeunits(hexadecimal(_joined(self._id_head.take(codes), started, 'Z"]')), 0, _DIGITS)
+        number = number.cast(pa.string())
+        lines = _joined(
+            '{"id":"', number, self._line_head.take(codes), started,
+            'Z","end":', pc.coalesce(_joined('"', ended, 'Z"'), "null"),
+            ',"ongoing":', columns["ongoing"].cast(pa.string()),
+            ',"started_before_period":', columns["started_before_period"].cast(pa.string()),
+            ',"peak":', columns["peak"].cast(pa.string()), ',"peak_at":"', peaked, self._line_tail.take(which), "\n",
+        )  # fmt: skip
+        return [number, self._canonical.take(codes), *columns.values(), self._messages.take(which)], lines
+
+
+def _joined(*pieces: pa.Array | str) -> pa.Array:
+    """Return the texts that pieces make, one after the other; null where one of them is."""
+    import pyarrow.compute as pc
+
+    return pc.binary_join_element_wise(*pieces, "")
 
 
 def _texts(values: Sequence[str | None]) -> pa.Array:

@@ -91,14 +91,14 @@ def _batches(
             yield _made(findings[at : at + _ROWS], schema)
         return
     episodes = findings.many
-    with EpisodeTexts(policy_id, episodes) as texts:
-        for at in range(0, len(findings), _ROWS):
-            own = [
-                _of_episodes(texts, own.start, own.stop, schema) if piece is episodes else _made(piece[own], schema)
-                for piece, own in findings.within(at, at + _ROWS)
-            ]
-            rows = pa.Table.from_batches([rows for rows, _ in own]).combine_chunks()
-            yield rows.to_batches()[0], b"".join(lines for _, lines in own)
+    texts = EpisodeTexts(policy_id, episodes)
+    for at in range(0, len(findings), _ROWS):
+        own = [
+            _of_episodes(texts, own.start, own.stop, schema) if piece is episodes else _made(piece[own], schema)
+            for piece, own in findings.within(at, at + _ROWS)
+        ]
+        rows = pa.Table.from_batches([rows for rows, _ in own]).combine_chunks()
+        yield rows.to_batches()[0], b"".join(lines for _, lines in own)
 
 
 def _made(findings: Sequence[Finding], schema: pa.Schema) -> tuple[pa.RecordBatch, bytes]:
