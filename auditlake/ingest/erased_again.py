@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 _FILE = "ingest/erased.sql"
 
 
-def take_keyed_ids(connection: duckdb.DuckDBPyConnection, layout: Layout, *, refuse: bool) -> None:
-    """Look for candidates by the keyed form of their id if the lake has that: they were erased.
+def take_keyed_ids(connection: duckdb.DuckDBPyConnection, layout: Layout, *, refuse: bool) -> bool:
+    """Look for candidates by the keyed form of their id if the lake has that: they were erased; return whether it may.
 
     Args:
         connection: Where ``events`` shows every event of the lake.
@@ -35,12 +35,12 @@ def take_keyed_ids(connection: duckdb.DuckDBPyConnection, layout: Layout, *, ref
         LostKeyError: They are refused; nothing was changed.
     """
     if recorded_key(layout) is None:
-        return
+        return False
     connection.execute(statement(_FILE, "kept_ids").text)
     ((kept,),) = rows(connection, statement(_FILE, "kept").text)
     ((records,),) = rows(connection, statement(_FILE, "content_ids").text) if kept else ((0,),)
     if not records:
-        return
+        return False
     try:
         names = pseudonyms(layout, make=False)
     except LakeFormatError as error:
@@ -48,11 +48,12 @@ def take_keyed_ids(connection: duckdb.DuckDBPyConnection, layout: Layout, *, ref
             connection.execute(statement(_FILE, "untold_by_content").text)
             if lost := _untold(connection, "no id but one made from content", error):
                 raise lost from error
-        return
+        return False
     assert names is not None
     rekeyed = statement(_FILE, "rekeyed")
     connection.execute(rekeyed.text, rekeyed.bind(dict(names.id_values)))
     connection.execute(statement(_FILE, "looked_for_by_keyed_ids").text)
+    return True
 
 
 def _untold(connection: duckdb.DuckDBPyConnection, what: str, error: LakeFormatError) -> LostKeyError | None:

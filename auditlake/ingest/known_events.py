@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+import pyarrow as pa
+
 from auditlake.engine.duck import rows, view_events
 from auditlake.engine.statements import statement
 from auditlake.events.schema import CANONICAL, SELF
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
     from auditlake.disk.layout import Layout
     from auditlake.store.files import Files
     from auditlake.store.id_index import IdIndex
+    from auditlake.store.id_segments import Keys
     from auditlake.store.model import Snapshot
 
 _FILE = "ingest/land.sql"
@@ -44,19 +48,28 @@ def find_losers(
     """
     _view(connection, layout, index.missing.and_also(index.with_keyed_ids))
     connection.execute(statement(_FILE, "looked_for").text)
-    take_keyed_ids(connection, layout, refuse=refuse)
-    _view(connection, layout, _known_files(connection, layout, index))
+    hashes = _sought(connection)
+    # Ids that occur more than once among the candidates; by hash, so perhaps a few that do not.
+    repeated = np.unique(hashes[1:][hashes[1:] == hashes[:-1]])
+    connection.register("repeated", pa.table({"hash": repeated}))
+    if take_keyed_ids(connection, layout, refuse=refuse):
+        hashes = _sought(connection)
+    _view(connection, layout, _known_files(connection, layout, index, hashes))
     values: dict[str, object] = {"exact_since": snapshot.transactions.get(EXACT), "own": _OWN}
-    for name in ("repeated", "matches"):
-        _run(connection, name, values)
+    _run(connection, "matches", values)
     excuse_erased(connection, layout, snapshot.transactions.get(EXACT), refuse=refuse)
     for name in ("known", "losers"):
         _run(connection, name, values)
 
 
-def _known_files(connection: duckdb.DuckDBPyConnection, layout: Layout, index: IdIndex) -> Files:
+def _sought(connection: duckdb.DuckDBPyConnection) -> Keys:
+    """Return the hashes of what is looked for, sorted."""
+    hashes: Keys = connection.sql(statement("store/ids.sql", "sought_ids").text).fetchnumpy()["hash"]
+    return np.sort(hashes)
+
+
+def _known_files(connection: duckdb.DuckDBPyConnection, layout: Layout, index: IdIndex, hashes: Keys) -> Files:
     """Return the files that may have what is looked for: by the index, and of what it lacks those of such days."""
-    hashes = connection.sql(statement("store/ids.sql", "sought_ids").text).fetchnumpy()["hash"]
     named = index.may_hold(hashes)
     if not (others := index.missing):
         return named

@@ -93,12 +93,12 @@ class IdIndex:
         """Return the files that may hold some ids, of those that a segment names. A damaged segment names none then.
 
         Args:
-            hashes: Of what is looked for, as the statement ``sought_ids`` gives them.
+            hashes: Of what is looked for, as the statement ``sought_ids`` gives them, sorted.
         """
-        wanted, found = np.sort(hashes), list[Paths]()
-        for segment in list(self._segments) if len(wanted) else ():
+        found = list[Paths]()
+        for segment in list(self._segments) if len(hashes) else ():
             try:
-                found.append(segment.files[segment.find(wanted)])
+                found.append(segment.files[segment.find(hashes)])
             except DamagedSegmentError:
                 self._distrust(segment)
         return self._files.named(_paths(found))

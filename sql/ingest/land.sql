@@ -133,14 +133,6 @@ from candidates;
 create or replace temp view looked_for as
 from sought;
 
--- name: repeated()
--- Ids that occur more than once among the candidates; by hash, so perhaps a few that do not.
-create or replace temp table repeated as
-select key
-from (select hash(source, event_id) as key from candidates)
-group by key
-having count(*) > 1;
-
 -- name: known_days()
 -- The days on which the lake has events whose ids come again. Two columns of the lake are read for this, and all of them
 -- only on these days.
@@ -196,7 +188,8 @@ having not bool_and(conflicts and was_spelled_so);
 
 -- name: losers($own)
 -- Candidates that do not land: those that the lake has, and those that are not the first of their id in this ingest; of
--- the sources that are not $own, details alone make the event.
+-- the sources that are not $own, details alone make the event. `repeated` has what sql/store/ids.sql makes of the ids that
+-- occur more than once, and perhaps of a few others.
 create or replace table losers as
 with contenders as (
   select
@@ -213,7 +206,7 @@ with contenders as (
       }
     end as columns_of_own
   from candidates
-  semi join repeated on hash(candidates.source, candidates.event_id) = repeated.key
+  semi join repeated on hash(candidates.source, candidates.event_id) >> 16 = repeated.hash
   anti join known on candidates.seq = known.seq
 ),
 
