@@ -10,22 +10,31 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from auditlake.errors import AuditLakeError
-from auditlake.events.event import AuditEvent
-from auditlake.events.schema import EventType
-from auditlake.events.times import Instant
-from auditlake.lake import AuditLake
 from auditlake.machine import Clock, system_clock
 
 if TYPE_CHECKING:
     from auditlake.desk.client import DeskSession
+    from auditlake.events.event import AuditEvent
+    from auditlake.events.schema import EventType
+    from auditlake.events.times import Instant
+    from auditlake.lake import AuditLake
     from auditlake.policies.files import PolicySet
 
 __version__ = "0.1.0"
 __all__ = ["AuditEvent", "AuditLake", "AuditLakeError", "EventType", "audit_session", "create", "open"]
+_HOMES = {"AuditEvent": "events.event", "AuditLake": "lake", "EventType": "events.schema"}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a class when it is asked for: the program's help needs none of them."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"auditlake.{_HOMES[name]}"), name)
 
 
 def create(
@@ -57,6 +66,7 @@ def create(
         LakeError: A setting is not well formed, there is no such set, or the folder cannot be made.
         PackError: There is no such pack, or it cannot be used.
     """
+    from auditlake.lake import AuditLake
     from auditlake.upkeep.create import create_lake
 
     create_lake(
@@ -73,6 +83,8 @@ def open(path: str | Path, *, clock: Clock = system_clock) -> AuditLake:  # noqa
         LakeNotFoundError: There is no lake at that path.
         LakeFormatError: Its settings cannot be understood.
     """
+    from auditlake.lake import AuditLake
+
     return AuditLake(path, clock=clock)
 
 

@@ -24,10 +24,10 @@ from auditlake.cli.exit_codes import NEGATIVE
 from auditlake.cli.options import JSON, QUIET
 from auditlake.display.text import visible
 from auditlake.events.times import print_instant
-from auditlake.lake import AuditLake
 
 if TYPE_CHECKING:
     from auditlake.ingest.progress import Listener
+    from auditlake.lake import AuditLake
 
 _CELL = 200
 _GAP = "  "
@@ -36,6 +36,8 @@ _QUIET_SECONDS = 5.0
 
 def opened(path: str) -> AuditLake:
     """Open the lake that the command is about."""
+    from auditlake.lake import AuditLake
+
     return AuditLake(path)
 
 

@@ -103,6 +103,50 @@ def test_nothing_is_imported_before_it_is_needed() -> None:
     assert {"duckdb", "pyarrow", "polars", "deltalake", "jinja2", "sqlglot", "numpy", "rich", "yaml"} & every == set()
 
 
+def test_statistics_need_nothing_heavy(filled: auditlake.AuditLake) -> None:
+    """Statistics of plain policies import neither sqlglot, Jinja, Polars nor numpy, and the version no lake."""
+    code = """import sys, auditlake.__main__ as program
+program._end, sys.argv = lambda _: print(*sys.modules), ["auditlake", *sys.argv[1:]]
+program.main()"""
+    lake = str(filled.layout.root)
+    one, other = (
+        set(subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True)
+            .stdout.split())
+        for arguments in (("--lake", lake, "stats"), ("--version",))
+    )  # fmt: skip
+
+    assert {"sqlglot", "jinja2", "polars"} & one == set()
+    assert {"auditlake.lake", "duckdb", "pyarrow", "yaml"} & other == set()
+
+
+def test_methods_are_compiled_when_they_are_called() -> None:
+    """A data class that the program makes is as any other, and each of its methods is compiled at its first call."""
+    code = """import dataclasses, sys, auditlake.__main__ as program
+program.prepare()
+__name__ = "auditlake.a_test"
+sys.modules[__name__] = sys.modules["__main__"]
+@dataclasses.dataclass(frozen=True, slots=True, order=True)
+class A:
+    x: int
+    y: list = dataclasses.field(default_factory=list)
+@dataclasses.dataclass(frozen=True, slots=True)
+class B(A):
+    z: str = "z"
+made = [vars(A)["__init__"].__code__.co_name, A(1), A(1) == A(1), A(1) < A(2), hash(A(1, ())) == hash(A(1, ()))]
+try:
+    A(1).x = 2
+except dataclasses.FrozenInstanceError as error:
+    made.append(str(error))
+print(*made, B(1), repr(B(2)), dataclasses.replace(B(1), z="a"), vars(A)["__init__"].__code__.co_name, sep="; ")"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    later = "method; " if sys.version_info < (3, 13) else "__init__; "
+    assert done.stdout == later + (
+        "A(x=1, y=[]); True; True; True; cannot assign to field 'x'; B(x=1, y=[], z='z'); B(x=2, y=[], z='z'); "
+        "B(x=1, y=[], z='a'); __init__\n"
+    )
+
+
 def test_the_program_ends_at_once() -> None:
     """What is registered to run at exit runs before, its streams are written, and its exit code stays."""
     code = """import atexit, sys, auditlake.__main__ as program
