@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 _TRIES = 10
 """How often a commit is tried again that another host was quicker with."""
-_ROUNDS = 20
+_ROUNDS = 8
 """How often a host commits what others propose before it gives the lease back."""
 _WAIT_SECONDS = 60.0
 """How long a host waits for its proposal to be committed."""
@@ -126,8 +126,9 @@ class HostTurn(Turn):
             self._inbox.put(own.place, dumped(self.layout, own))
             is_put = True
             if (version := self._committed_at(own, lease)) is not None:
-                self._mirror.update()
-                self.snapshot = read_snapshot(self.layout, version)
+                with suppress(StorageError):  # it is committed, whatever this host has of it
+                    self._mirror.update()
+                self.snapshot = replace(self.snapshot, version=version)
                 return version
         self._stack.enter_context(lease.renewed())
         try:

@@ -106,6 +106,7 @@ def _bucket() -> Iterator[dict[str, str]]:
     yield {
         "AWS_ENDPOINT_URL": f"http://127.0.0.1:{server.server_address[1]}", "AWS_ACCESS_KEY_ID": "AKIATHEKEYID",
         "AWS_SECRET_ACCESS_KEY": "the-secret-key", "AWS_REGION": "us-east-1", "AWS_ALLOW_HTTP": "true",
+        "AWS_CHECKSUM_ALGORITHM": "SHA256",
     }  # fmt: skip
     server.shutdown()
     server.server_close()
