@@ -24,6 +24,7 @@
     │   ├── StorageError             an object store refused, or did not answer; also an OSError
     │   ├── LandingError             the disk refused a live event
     │   ├── CommitError              a commit was refused or could not be made durable
+    │   │   └── OvertakenError           another process has brought some of the same events meanwhile
     │   ├── LedgerError              the ledger, a key, a note or a proof that cannot be used
     │   └── SnapshotError            a snapshot that does not exist or is no longer whole
     ├── RetentionError          a deletion that was refused; nothing was deleted

@@ -73,11 +73,12 @@ def brought(layout: Layout, after: int, until: int, *, since: datetime | None = 
         entries = [json.loads(line) for line in read_file(layout.commit(version), within=layout.root).splitlines()]
         own = next((entry["commitInfo"].get(METADATA_KEY) for entry in entries if "commitInfo" in entry), None)
         ingests = [each for each in ingests_of(own if isinstance(own, dict) else None) if each.get("batch") is not None]
-        if since is not None and any(datetime.fromisoformat(each["at"]) < since for each in ingests):
-            break
         is_live = any(entry["txn"]["appId"].startswith(landing) for entry in entries if "txn" in entry)
-        for each in ingests:  # another host's landing is no more than an ingest here
-            (live if is_live and place_of(each["batch"])[0] == host else other).append(each["batch"])
+        for each in ingests:  # another host's landing is no more than an ingest here, and its clock another
+            is_own = place_of(each["batch"])[0] == host
+            if since is not None and is_own and datetime.fromisoformat(each["at"]) < since:
+                return live, other
+            (live if is_live and is_own else other).append(each["batch"])
     return live, other
 
 

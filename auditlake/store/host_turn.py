@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 _TRIES = 10
 """How often a commit is tried again that another host was quicker with."""
-_ROUNDS = 20
+_ROUNDS = 8
 """How often a host commits what others propose before it gives the lease back."""
 _WAIT_SECONDS = 60.0
 """How long a host waits for its proposal to be committed."""
@@ -77,7 +77,8 @@ def ingest_turn(
         stack.enter_context(exclusive(layout.lock, wait_seconds=context.wait_seconds))
         own = folder or stack.enter_context(workspace(layout.staging))
         stack.callback(mirror.keep_tags)
-        mirror.update()
+        with suppress(*([StorageError] if layout.fetched.exists() else [])):  # any version is one to begin on
+            mirror.update()
         read_signer(layout, read_settings(layout))
         mirror.push()
         settle_number(layout, mirror.objects)
@@ -125,8 +126,9 @@ class HostTurn(Turn):
             self._inbox.put(own.place, dumped(self.layout, own))
             is_put = True
             if (version := self._committed_at(own, lease)) is not None:
-                self._mirror.update()
-                self.snapshot = read_snapshot(self.layout, version)
+                with suppress(StorageError):  # it is committed, whatever this host has of it
+                    self._mirror.update()
+                self.snapshot = replace(self.snapshot, version=version)
                 return version
         self._stack.enter_context(lease.renewed())
         try:
@@ -210,20 +212,22 @@ class HostTurn(Turn):
             OvertakenError: The own one cannot.
         """
         version, chosen = turn.snapshot.version, list[Proposal]()
-        sizes = {f"events/{file.path}": file.size for each in proposals for file in each.change.adds}
-        there = self._mirror.bring(sizes)
-        ids: dict[tuple[int, int], NDArray[np.uint64]] = {}
+        there = self._mirror.bring(
+            {f"events/{file.path}": file.size for each in proposals for file in each.change.adds}
+        )
+        ids = _Ids(self, proposals if len(proposals) > 1 or own.base < version else (), connection)
         for each in proposals:
-            since = dict(each.since)
             now = {name: at for name, at in turn.snapshot.transactions.items() if name in each.change.transactions}
             try:
-                if since != now or each.base > version:
+                if dict(each.since) != now or each.base > version:
                     raise OvertakenError("another process of this host has brought the same events meanwhile")
                 if any(later > each.base for later in turn.commits.history.others):
                     raise OvertakenError("events were deleted or changed meanwhile")
                 if any(f"events/{file.path}" not in there for file in each.change.adds):
                     raise OvertakenError("a file of it is not in the bucket any more")
-                self._check_ids(each, version, chosen, ids, connection)
+                came = [self._came_with(later, connection) for later in range(each.base + 1, version + 1)]
+                if ids.has_any(each, [*came, *(ids.of(other) for other in chosen)]):
+                    raise OvertakenError("another host has brought some of the same events meanwhile")
             except OvertakenError as error:
                 if each is own:
                     raise
@@ -232,32 +236,23 @@ class HostTurn(Turn):
                 chosen.append(each)
         return chosen
 
-    def _check_ids(
-        self, each: Proposal, version: int, chosen: Sequence[Proposal],
-        ids: dict[tuple[int, int], NDArray[np.uint64]], connection: duckdb.DuckDBPyConnection | None,
-    ) -> None:  # fmt: skip
-        """Refuse a proposal with an event that came after its version, or with one that is chosen already."""
-        import numpy as np
-
-        def of(proposal: Proposal) -> NDArray[np.uint64]:
-            if proposal.place not in ids:
-                ids[proposal.place] = self._hashes([file.path for file in proposal.change.adds], connection)
-            return ids[proposal.place]
-
-        came = [self._came_with(later, connection) for later in range(each.base + 1, version + 1)]
-        if any(len(some) and np.isin(of(each), some).any() for some in [*came, *map(of, chosen)]):
-            raise OvertakenError("another host has brought some of the same events meanwhile")
-
     def _came_with(self, version: int, connection: duckdb.DuckDBPyConnection | None) -> NDArray[np.uint64]:
         """Return hashes of the ids of the events that a version brought."""
         if version not in self._came:
             is_ingest = (commit_metadata(self.layout, version) or {}).get("kind") == "ingest"
             sizes = additions(self.layout, version) if is_ingest else {}
             self._mirror.bring({f"events/{path}": size for path, size in sizes.items()})
-            self._came[version] = self._hashes([*sizes], connection)
+            (self._came[version],) = self.hashes([[*sizes]], connection)
         return self._came[version]
 
-    def _hashes(self, paths: Sequence[str], connection: duckdb.DuckDBPyConnection | None) -> NDArray[np.uint64]:
+    def hashes(
+        self, groups: Sequence[Sequence[str]], connection: duckdb.DuckDBPyConnection | None
+    ) -> list[NDArray[np.uint64]]:
+        """Return hashes of the ids of the events in each group of data files.
+
+        Raises:
+            OvertakenError: They cannot be read any more.
+        """
         import duckdb
 
         from auditlake.engine.duck import connect
@@ -265,6 +260,36 @@ class HostTurn(Turn):
 
         try:
             with connect(exact_try=False) if connection is None else nullcontext(connection) as own:
-                return hashes_of(own, self.layout, paths)
+                return hashes_of(own, self.layout, groups)
         except (OSError, duckdb.Error, LakeFormatError) as error:
             raise OvertakenError("what came meanwhile cannot be read any more") from error
+
+
+class _Ids:
+    """Hashes of the ids of the events that proposals bring, read together where all can be read."""
+
+    def __init__(
+        self, turn: HostTurn, proposals: Sequence[Proposal], connection: duckdb.DuckDBPyConnection | None
+    ) -> None:
+        self._turn = turn
+        self._connection = connection
+        self._known: dict[tuple[int, int], NDArray[np.uint64]] = {}
+        with suppress(OvertakenError):
+            read = turn.hashes([_paths(each) for each in proposals], connection) if proposals else []
+            self._known = dict(zip([each.place for each in proposals], read, strict=True))
+
+    def of(self, proposal: Proposal) -> NDArray[np.uint64]:
+        """Return those of one."""
+        if proposal.place not in self._known:
+            (self._known[proposal.place],) = self._turn.hashes([_paths(proposal)], self._connection)
+        return self._known[proposal.place]
+
+    def has_any(self, proposal: Proposal, others: Sequence[NDArray[np.uint64]]) -> bool:
+        """Return whether a proposal has any of some others."""
+        import numpy as np
+
+        return any(len(some) and bool(np.isin(self.of(proposal), some).any()) for some in others)
+
+
+def _paths(proposal: Proposal) -> list[str]:
+    return [file.path for file in proposal.change.adds]

@@ -224,14 +224,17 @@ def _read(connection: duckdb.DuckDBPyConnection, layout: Layout, files: Sequence
     )  # fmt: skip
 
 
-def hashes_of(connection: duckdb.DuckDBPyConnection, layout: Layout, paths: Sequence[str]) -> Keys:
-    """Return the hashes of the sources and ids of the events in some data files, each once.
+def hashes_of(connection: duckdb.DuckDBPyConnection, layout: Layout, groups: Sequence[Sequence[str]]) -> list[Keys]:
+    """Return, for each group of data files, the hashes of the sources and ids of their events.
 
     Raises:
         OSError, duckdb.Error, LakeFormatError: One cannot be read.
     """
-    files = [DataFile(path, date.min, 0, 0, None, None) for path in paths]
-    return np.unique(_read(connection, layout, files).keys >> np.uint64(FILE_BITS))
+    files = [DataFile(path, date.min, 0, 0, None, None) for paths in groups for path in paths]
+    keys = _read(connection, layout, files).keys
+    ends = np.cumsum([len(paths) for paths in groups])
+    owners = np.searchsorted(ends, file_numbers(keys), side="right")
+    return [keys[owners == group] >> np.uint64(FILE_BITS) for group in range(len(groups))]
 
 
 def _stretches(files: Sequence[DataFile]) -> Iterator[list[DataFile]]:

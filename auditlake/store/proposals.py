@@ -23,7 +23,7 @@ from auditlake.store.deltalog import EXACT
 from auditlake.store.model import Change, DataFile, Snapshot
 
 _FORMAT = 1
-_SIGNED = b"auditlake proposal\n"
+_SIGNED = b"auditlake/proposal\n"
 """Begins what is signed, so that it is nothing else."""
 _BY_COMMITTER = (EXACT, "auditlake.batches.0")
 """The applications of which who commits says how far they come."""
@@ -123,10 +123,11 @@ def _parsed(place: tuple[int, int], fields: Mapping[str, Any]) -> Proposal:
     )
     metadata, transactions = fields["metadata"], fields["transactions"]
     batches = {metadata["batch"], *(part.batch for part, _ in parts)}
-    own = (f"auditlake.landing.{place[0]}.", f"auditlake.batches.{place[0]}")
+    landing, counter = f"auditlake.landing.{place[0]}.", f"auditlake.batches.{place[0]}"
     if (fields["host"], fields["number"]) != place or {place_of(batch) for batch in batches} != {place}:
         raise LedgerError("it is another one than its name says")
-    if metadata["kind"] != "ingest" or not all(name.startswith(own) for name in transactions):
+    is_own = all(name == counter or name.startswith(landing) for name in transactions)
+    if metadata["kind"] != "ingest" or transactions.get(counter) != place[1] or not is_own:
         raise LedgerError("it is no ingest or flush of its host")
     change = Change(adds, (), metadata, transactions=transactions, parts=parts)
     return Proposal(*place, int(fields["base"]), fields["since"], change)

@@ -21,6 +21,7 @@ from tests.bench.child import WORKS
 from tests.bench.classes import TYPED
 from tests.bench.commits import INGESTS, MANY_DAYS
 from tests.bench.data import EVENTS, FILES, LARGE, LINES, small_place
+from tests.bench.hosts import HOSTS
 from tests.bench.landing import CROWDED, FOLLOWED, SYNCED, THREADS, UNSYNCED
 from tests.bench.many import CONDITIONS, FEW, MANY, RULES, SCANNED
 from tests.bench.measure import Asked, Bench, Row, table
@@ -129,6 +130,7 @@ def _logging_rows(scale: float) -> tuple[Asked, ...]:
     synced, unsynced, crowded, followed = (f"{n * scale:,.0f} events" for n in (SYNCED, UNSYNCED, CROWDED, FOLLOWED))
     per_second, per_sync = "events/s", "events a sync"
     threads = f"log, sync, {THREADS} threads, {crowded}"
+    proposed = f"from a proposal to its commit, {HOSTS} hosts, a bucket that answers 40 ms late"
     return (
         Asked("log-sync", f"log, sync, one thread, {synced}", 1.3, figure=per_second),
         Asked("log-interval", f"log, interval, one thread, {unsynced}", figure=per_second, least=100_000),
@@ -137,6 +139,8 @@ def _logging_rows(scale: float) -> tuple[Asked, ...]:
         Asked("log-threads-slow-disk", f"{threads}, slow disk", 10, rate=True, figure=per_sync, least=15),
         Asked("log-full-lake", f"log, os, into a lake of {EVENTS * scale:,.0f} events", 1.1),
         Asked("log-predecessor", f"log, sync, the last of {followed}", rate=True, figure=per_second),
+        Asked("hosts", f"{proposed}, half of them", most_seconds=1.5, figure="proposals/s", least=20),
+        Asked("hosts-slowest", f"{proposed}, 95 of a hundred", figure="proposals/s"),
     )
 
 

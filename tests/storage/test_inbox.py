@@ -23,7 +23,6 @@ from auditlake.storage import lease
 from auditlake.storage.lease import LEASE, Lease
 from auditlake.store import host_turn
 from auditlake.store.deltalog import commit_metadata, ingests_of, newest_version
-from tests.soak import mostly
 from tests.storage.test_hosts import host
 from tests.storage.test_lake import NOW, Deadly, Killed, bucket, ids, lines, made, mirror, opened, url
 
@@ -81,6 +80,7 @@ def test_hosts_that_log(url: str, host: Any, tmp_path: Path) -> None:
     assert ids(opened(url)) == sorted([*mine, *theirs, "first"])
 
 
+@pytest.mark.soak
 def test_snapshots_of_before_a_compaction(url: str, host: Any, tmp_path: Path) -> None:
     """A snapshot has the batches that hosts had committed by then, in whichever order these are numbered."""
     lake = made(url, policies="none", unsigned=True)
@@ -100,6 +100,7 @@ def test_snapshots_of_before_a_compaction(url: str, host: Any, tmp_path: Path) -
         assert [each for (each,) in lake.sql(query, snapshot=version).fetchall()] == there
 
 
+@pytest.mark.soak
 def test_without_any_lease(hosts: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Hosts that nothing keeps apart land each event once, also those that several of them bring."""
     lakes = hosts(3)
@@ -163,6 +164,7 @@ def test_a_proposal_that_waits_too_long(hosts: Any, tmp_path: Path, monkeypatch:
     assert lake.ledger.verify().ok
 
 
+@pytest.mark.soak
 def test_one_host_does_what_is_done_for_all(hosts: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of two nights at the same time, one compacts and deletes; the other names its host, and does all else."""
     monkeypatch.setattr(lease, "SECONDS", 0.2)
@@ -214,7 +216,8 @@ def test_clocks_that_are_wrong(url: str, host: Any, tmp_path: Path, skew: timede
     assert opened(url).ledger.verify().ok
 
 
-@pytest.mark.parametrize(("request_", "is_made"), mostly(product(range(2, 40), [True, False]), always=[(18, True)]))
+@pytest.mark.soak
+@pytest.mark.parametrize(("request_", "is_made"), product(range(2, 40), [True, False]))
 def test_a_host_that_dies_while_it_commits_for_others(
     hosts: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request_: int, is_made: bool
 ) -> None:
