@@ -17,6 +17,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
+from threading import Event
 from typing import Any, Protocol
 
 import obstore
@@ -137,6 +138,13 @@ class Still:
         self.now += seconds
 
 
+class Unhurried(Event):
+    """One for which waiting ends only once it is set: a lease is not renewed, however long a busy machine takes."""
+
+    def wait(self, timeout: float | None = None) -> bool:
+        return super().wait()
+
+
 @contextmanager
 def process(home: str, client: Callable[[Any], Any]) -> Iterator[None]:
     """Be a process of a host within this, whose client is another one and which waits for nothing."""
@@ -150,6 +158,7 @@ def process(home: str, client: Callable[[Any], Any]) -> Iterator[None]:
         patch.setenv("XDG_DATA_HOME", home)
         patch.setattr(ObjectStore, "__init__", init)
         patch.setattr(lease, "time", Still())
+        patch.setattr(lease, "Event", Unhurried)
         patch.setattr(lease, "_POLL_SECONDS", lease.SECONDS / 2)
         room._mirror.cache_clear()
         yield
