@@ -6,10 +6,13 @@ import base64
 import hashlib
 import http.client
 import logging
+import socket
+import struct
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
 from typing import Any
@@ -21,9 +24,10 @@ from auditlake.storage.objects import ObjectStore, Patience, open_objects
 
 BUCKET = "lakes"
 TRIES = 3
-FAULTS = ("unsent", "lost", "500 before", "500 after", "503 before", "429 before", "409 before", "truncated")
-"""What becomes of a request: it never arrives, its answer is lost, a status stands in place of both or of the answer,
-or the answer ends early."""
+FAULTS = ("unsent", "lost", "reset", "late", "500 before", "500 after", "503 before", "429 before", "409 before",
+          "truncated")  # fmt: skip
+"""What becomes of a request: it never arrives, its answer is lost, also by a reset, it is answered by a status and
+carried out only before a later one, a status stands in place of both or of the answer, or the answer ends early."""
 
 
 @dataclass
@@ -37,6 +41,8 @@ class Proxy:
     """The method and path of each request."""
     meanwhile: Callable[[str], None] = lambda _: None
     """Is told of each request before it is passed on."""
+    late: list[Callable[[], object]] = field(default_factory=list)
+    """Requests that were answered and are not carried out yet."""
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def next_fault(self, line: str) -> str:
@@ -75,9 +81,17 @@ class Handler(BaseHTTPRequestHandler):
             self.answer(int(status), [], b"")
             return
         headers = {name: value for name, value in self.headers.items() if name.lower() not in {"host", "connection"}}
+        if fault == "late":
+            self.proxy.late.append(partial(self.proxy.pass_on, self.command, self.path, headers, body))
+            self.answer(503, [], b"")
+            return
+        if self.proxy.late and not fault:
+            self.proxy.late.pop()()
         answer = self.proxy.pass_on(self.command, self.path, headers, body)
-        if fault == "lost":
+        if fault in {"lost", "reset"}:
             self.close_connection = True
+            if fault == "reset":
+                self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         elif when == "after":
             self.answer(int(status), [], b"")
         else:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import errno
-import random
 import shutil
-import threading
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext, suppress
@@ -26,7 +24,8 @@ from auditlake.storage.disk import Disk
 from auditlake.storage.objects import ObjectStore
 from auditlake.store import turn
 from tests.soak import mostly
-from tests.storage.test_lake import NOW, Deadly, Killed, bucket, ids, lines, made, mirror, on_disk, opened, url
+from tests.storage.programme import Deadly, Killed
+from tests.storage.test_lake import NOW, bucket, ids, lines, made, mirror, on_disk, opened, url
 
 __all__ = ["url"]
 
@@ -322,61 +321,6 @@ def test_on_the_command_line(url: str, host: Any) -> None:
         result = run(cli, ["--lake", address, "init"])
         assert "expected s3://" in result.output + str(result.exception)
         assert "hidden" not in result.output + str(result.exception)
-
-
-@pytest.mark.soak
-@pytest.mark.parametrize("seed", range(4))
-def test_faults_on_two_hosts(url: str, host: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
-    """Whatever becomes of requests, and wherever writers die: what was acknowledged is there, nothing lands twice, and
-    every copy verifies.
-    """
-    chance = random.Random(seed)
-    monkeypatch.setattr(lease, "SECONDS", 0.4)
-    made(url, policies="none", unsigned=True)
-    acknowledged, tried = set[str](), list[str]()
-
-    class Spoilt:
-        def __init__(self, client: Any) -> None:
-            self._client = client
-
-        def __getattr__(self, name: str) -> Any:
-            real = getattr(self._client, name)
-            if name not in {"put", "get", "list", "delete"} or threading.current_thread().name == "auditlake-lease":
-                return real
-
-            def request(*args: Any, **options: Any) -> Any:
-                what = chance.random()
-                if what < 0.02:
-                    real(*args, **options)
-                if what < 0.04:
-                    raise Killed
-                if what < 0.1:
-                    real(*args, **options)
-                if what < 0.2:
-                    raise obstore.exceptions.GenericError("status code: 503")
-                return real(*args, **options)
-
-            return request
-
-    with pytest.MonkeyPatch.context() as patch:
-        clients(patch, Spoilt)
-        for number in range(60):
-            host(chance.choice(["one", "two"]))
-            tried.append(f"e{number:03d}")
-            with suppress(Killed, LakeError):
-                opened(url).ingest(lines(tmp_path / "in.jsonl", tried[-1]))
-                acknowledged.add(tried[-1])
-    host("three")
-    there = ids(opened(url))
-
-    assert len(there) == len(set(there))
-    assert acknowledged <= set(there) <= set(tried)
-    host("one")
-    opened(url).ingest(lines(tmp_path / "all.jsonl", *tried))
-    for name in ("one", "two", "three"):
-        host(name)
-        assert ids(opened(url)) == tried
-        assert opened(url).ledger.verify().ok
 
 
 @pytest.fixture

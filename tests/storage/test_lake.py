@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator
-from contextlib import suppress
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
@@ -21,7 +20,6 @@ from auditlake.storage.lease import LEASE
 from auditlake.storage.mirror import Mirror, _is_kept
 from auditlake.upkeep.doctor import repair
 from tests import lakes
-from tests.soak import mostly
 from tests.storage.conftest import BUCKET, Proxy
 
 NOW = datetime(2026, 5, 20, 12, tzinfo=UTC)
@@ -304,73 +302,6 @@ def test_damage_is_found(url: str, tmp_path: Path, where: str) -> None:
 
     assert report.ok == (where == "copy")
     assert report.ok or any(name.removeprefix("events/") in str(each) for each in report.problems)
-
-
-class Killed(BaseException):
-    """The end of a process in the middle of a request."""
-
-
-class Deadly:
-    """The client, of which one request is the last: it is not made, or its answer does not come."""
-
-    def __init__(self, client: Any, last: int, *, made: bool) -> None:
-        self._client, self._left, self._made = client, last, made
-        self.requests = 0
-
-    def __getattr__(self, name: str) -> Any:
-        real = getattr(self._client, name)
-        if name not in {"put", "get", "list", "delete"}:
-            return real
-
-        def request(*args: Any, **options: Any) -> Any:
-            number = self.requests = self.requests + 1  # several are made at once
-            if number == self._left and not self._made:
-                raise Killed
-            answer = real(*args, **options)
-            if number == self._left:
-                raise Killed
-            return answer
-
-        return request
-
-
-def killed_ingests(url: str, tmp_path: Path, kills: list[tuple[int, bool]], first: int) -> list[str]:
-    """Ingest one event for each kill, of which the process dies at that request; return the ids."""
-    tried = []
-    for number, (last, is_made) in enumerate(kills, first):
-        tried.append(f"e{number:04d}")
-        lake = opened(url)
-        objects = mirror(lake).objects
-        objects._client = Deadly(objects._client, last, made=is_made)
-        with suppress(Killed):  # a process that finds less to do makes fewer requests
-            lake.ingest(lines(tmp_path / "one.jsonl", tried[-1], day=1 + number % 9))
-    return tried
-
-
-@pytest.mark.parametrize("rounds", mostly([1, 40], always=[1]))
-def test_killed_at_a_request(url: str, tmp_path: Path, elsewhere: Any, rounds: int) -> None:
-    """Wherever a writer dies, the next one finishes: nothing acknowledged is lost, nothing lands twice, and the bucket
-    verifies.
-    """
-    lake = made(url, policies="none")
-    lake.ingest(lines(tmp_path / "in.jsonl", "acknowledged"))
-    objects = mirror(lake).objects
-    objects._client = counting = Deadly(objects._client, 0, made=True)
-    lake.ingest(lines(tmp_path / "in.jsonl", "counted"))
-    requests = range(1, counting.requests + 1)
-    expected = ["acknowledged", "counted"]
-    for number in range(rounds):
-        kills = [(last, is_made) for last in requests for is_made in (False, True)]
-        kills = kills if rounds > 1 else kills[number::20]
-        tried = killed_ingests(url, tmp_path, kills, 1000 * number)
-        there = elsewhere()
-        assert {"acknowledged", "counted"} <= set(ids(there)) <= {*expected, *tried}
-        lake = opened(url)
-        lake.ingest(lines(tmp_path / "again.jsonl", *tried))
-        expected += tried
-
-    assert ids(lake) == sorted(expected)
-    assert elsewhere().ledger.verify().ok
 
 
 _FAULTS = [["503 before", "500 after"] * 40, ["lost"] * 40, ["truncated", "429 before"] * 40]

@@ -1,0 +1,42 @@
+"""Whatever becomes of requests, and wherever writers die: nothing acknowledged is lost, nothing lands twice, nothing is
+there in part, and every retry is bounded.
+"""
+
+from __future__ import annotations
+
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from auditlake.storage import objects
+from tests.storage.conftest import BUCKET, Proxy
+from tests.storage.programme import Memory, Programme
+
+_NUMBERS = count()
+
+
+def follow(programme: Programme, deaths: int) -> None:
+    """Take steps until so many writers have died."""
+    while programme.deaths < deaths:
+        programme.step()
+    programme.end()
+
+
+def test_fifty_deaths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fifty writers die on two hosts of a bucket in memory, while its requests are spoilt."""
+    line = Memory()
+    monkeypatch.setattr(objects, "opened", line.opened)
+    follow(Programme("s3://lakes/memory", tmp_path, line, seed=1, stride=7, often=20, deadly=0.95), 50)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("seed", range(20))
+def test_a_thousand_deaths(seed: int, proxy: Proxy, tmp_path: Path) -> None:
+    """So many die on two hosts of a server of S3, fifty for each seed; every fifth is a process that is killed."""
+    programme = Programme(f"s3://{BUCKET}/programme-{next(_NUMBERS)}", tmp_path, proxy, seed, real=5)
+    try:
+        follow(programme, 50)
+    finally:
+        print(f"seed {seed}: {programme.steps} steps, {programme.deaths} deaths, {programme.killed} of them processes, "
+              f"{programme.failed} failed, {programme.most} requests at most")  # fmt: skip
