@@ -18,7 +18,7 @@ import duckdb
 
 from auditlake.engine.arrow_rows import ArrowRows, table_rows
 from auditlake.engine.narrowing import Asked
-from auditlake.engine.paths import for_duckdb
+from auditlake.engine.paths import all_for_duckdb
 from auditlake.engine.sql_text import identifier, literal, select_events
 from auditlake.errors import SourceError
 from auditlake.events.schema import COLUMNS
@@ -159,7 +159,7 @@ def view_events(
         last_batch: Leave out rows of later batches.
         beside: A table with all columns whose rows it shows too.
     """
-    select = select_events([*map(for_duckdb, files)], columns, last_batch, beside)
+    select = select_events(all_for_duckdb(files), columns, last_batch, beside)
     connection.execute(f"create or replace temp view {identifier(name)} as {select}")
 
 

@@ -11,10 +11,12 @@ import atexit
 import os
 import re
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import mkdtemp
 
 from auditlake.errors import LakeError
+from auditlake.storage.model import BUCKETS
 
 _PATTERN = re.compile(r"[\[*?]")
 """What DuckDB takes for a pattern."""
@@ -50,6 +52,19 @@ def no_pattern(path: Path) -> str:
     Here :func:`for_duckdb` is better: with a backslash in the path too, DuckDB finds nothing by this spelling.
     """
     return str(path).translate(_NO_PATTERN)
+
+
+def all_for_duckdb(files: Sequence[Path]) -> list[str]:
+    """Return paths by which the DuckDB of this process reads exactly these data files, which are of one lake.
+
+    Those of a lake in a bucket that this host has no copy of are fetched.
+
+    Raises:
+        OSError: One is not there, or not what its name says.
+    """
+    if BUCKETS and files and (bucket := BUCKETS.get(root := Path(*files[0].parts[:-3]))) is not None:
+        bucket.local([file.relative_to(root).as_posix() for file in files])
+    return [*map(for_duckdb, files)]
 
 
 def for_duckdb(file: Path) -> str:

@@ -135,6 +135,8 @@ def test_damage_stays_there(url: str, host: Any, tmp_path: Path) -> None:
     assert ids(opened(url)) == ["a"]
     assert [each.where for each in opened(url).ledger.verify().problems] == [name]
     host("two")
+    with pytest.raises(LakeError, match="not those that its name says"):
+        ids(opened(url))
     assert name in {each.where for each in opened(url).ledger.verify().problems}
     host("one")
     obstore.delete(store._store, name)
