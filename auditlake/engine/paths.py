@@ -16,7 +16,7 @@ from pathlib import Path
 from tempfile import mkdtemp
 
 from auditlake.errors import LakeError
-from auditlake.storage.model import BUCKETS
+from auditlake.storage.ranges import BUCKETS
 
 _PATTERN = re.compile(r"[\[*?]")
 """What DuckDB takes for a pattern."""
@@ -57,14 +57,14 @@ def no_pattern(path: Path) -> str:
 def all_for_duckdb(files: Sequence[Path]) -> list[str]:
     """Return paths by which the DuckDB of this process reads exactly these data files, which are of one lake.
 
-    Those of a lake in a bucket that this host has no copy of are fetched.
+    Those of a lake in a bucket that this host has no copy of are fetched, or read by ranges where they are.
 
     Raises:
         OSError: One is not there, or not what its name says.
     """
-    if BUCKETS and files and (bucket := BUCKETS.get(root := Path(*files[0].parts[:-3]))) is not None:
-        bucket.local([file.relative_to(root).as_posix() for file in files])
-    return [*map(for_duckdb, files)]
+    bucket = BUCKETS.get(Path(*files[0].parts[:-3])) if files else None
+    addresses = bucket.addresses(files) if bucket else {}
+    return [addresses.get(file) or for_duckdb(file) for file in files]
 
 
 def for_duckdb(file: Path) -> str:

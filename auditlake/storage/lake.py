@@ -23,7 +23,8 @@ from auditlake.disk.rights import make_folder
 from auditlake.errors import LakeBusyError, LakeError, LakeExistsError, LakeFormatError, LakeNotFoundError
 from auditlake.storage.client import scheme_of
 from auditlake.storage.disk import Disk
-from auditlake.storage.model import BUCKETS, Storage, replace
+from auditlake.storage.model import Storage, replace
+from auditlake.storage.ranges import BUCKETS
 
 if TYPE_CHECKING:
     from auditlake.storage.mirror import Mirror
@@ -62,7 +63,8 @@ def _mirror(root: Path, url: str) -> Mirror:
     from auditlake.storage.mirror import Mirror  # which is slow to import
     from auditlake.storage.objects import open_objects
 
-    BUCKETS[root] = mirror = Mirror(Layout(root), open_objects(url))
+    mirror = Mirror(Layout(root), open_objects(url))
+    BUCKETS[root] = mirror.bucket
     return mirror
 
 

@@ -53,6 +53,7 @@ from auditlake.storage.names import (
     line_name,
 )
 from auditlake.storage.objects import AT_ONCE, Listed, ObjectStore, digest_in
+from auditlake.storage.ranges import Bucket
 
 _TRIES = 10
 """How often a bucket is looked at again whose ledger moves on meanwhile."""
@@ -80,6 +81,8 @@ class Mirror:
         self.objects = objects
         self._layout = layout
         self._disk = Disk(layout.root)
+        self.bucket = Bucket(layout.root, objects, self.local)
+        """Its data files, for DuckDB."""
         self._published: dict[str, str] = {}
         """The SHA-256 of each file that people edit which was written since the tags were written down."""
 

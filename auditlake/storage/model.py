@@ -106,10 +106,6 @@ class Storage(Protocol):
         """
 
 
-BUCKETS: dict[Path, Storage] = {}
-"""The lakes in buckets that this process has opened, by their folders: a data file may not be there until asked for."""
-
-
 def found(storage: Storage, name: str) -> bytes | None:
     """Return the bytes of a file; None if there is none of that name.
 

@@ -180,6 +180,7 @@ def _wrong(layout: Layout, files: Files, version: int) -> Iterator[tuple[str, st
         if isinstance(status, FileNotFoundError) and elsewhere is None:
             newest = files if is_newest(layout, version) else read_snapshot(layout).table
             elsewhere = frozenset(newest.paths)
+            _expect(layout, files)
         if isinstance(status, OSError):
             if elsewhere and isinstance(status, FileNotFoundError) and path in elsewhere:
                 continue
@@ -228,12 +229,23 @@ def file_paths(layout: Layout, files: Sequence[DataFile]) -> list[Path]:
     Raises:
         LakeFormatError: What lies there is no file of the lake. Whether one is there at all is not asked.
     """
-    paths = files.paths if isinstance(files, Files) else [file.path for file in files]
+    paths, is_away = files.paths if isinstance(files, Files) else [file.path for file in files], False
     for path, status in _stats(layout, paths):
         if isinstance(status, OSError) and not isinstance(status, FileNotFoundError):
             message = f"the lake lost a file: {path}: {status.strerror}"
             raise LakeFormatError(message, hint="auditlake doctor says what else is wrong")
+        is_away = is_away or isinstance(status, OSError)
+    if is_away:
+        _expect(layout, Files.of(files))
     return [*map(layout.events.__truediv__, paths)]
+
+
+def _expect(layout: Layout, files: Files) -> None:
+    """Let who reads files of a bucket know what the log says of them."""
+    if (mirror := mirror_of(layout)) is not None:
+        table = files.table.select(["path", "size", "rows"]).to_pydict()
+        known = zip(table["path"], table["size"], table["rows"], strict=True)
+        mirror.bucket.expected |= {f"events/{path}": (size, rows) for path, size, rows in known}
 
 
 def whole_files(layout: Layout, files: Sequence[DataFile]) -> list[Path]:
