@@ -236,9 +236,8 @@ def unlink_unused(
         names = (path.relative_to(layout.events).as_posix() for day in days for path in day.glob("part-*.parquet"))
         unused = [name for name in {*names, *stored} if part_day_and_digest(name) and name not in live_paths]
         removed = removal_times(layout) if unused else {}
-        times = {
-            name: removed.get(name) or stored.get(name) or (layout.events / name).lstat().st_mtime for name in unused
-        }
+        written = {name: stored.get(name) or (layout.events / name).lstat().st_mtime for name in unused}
+        times = {name: removed.get(name, at) for name, at in written.items()}
     else:
         times = {name: at for name, at in only.items() if partition_day(name) and name not in live_paths}
     gone = []
