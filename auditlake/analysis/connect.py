@@ -19,7 +19,7 @@ from auditlake.engine.sql_text import Batches, select_events
 from auditlake.errors import SnapshotError
 from auditlake.events.schema import PUBLIC_COLUMNS
 from auditlake.landing.segments import segments
-from auditlake.store.snapshot import file_paths, read_snapshot, readable
+from auditlake.store.snapshot import read_snapshot, readable, whole_files
 
 _PLAIN = re.compile(r"[A-Za-z0-9/._-]+")
 
@@ -50,7 +50,7 @@ def recipes(layout: Layout, version: int | None) -> Recipes:
     """
     snapshot = read_snapshot(layout, version)
     source, at = readable(layout, snapshot), snapshot.version
-    files = [path.resolve() for path in file_paths(layout, source.files)]
+    files = [path.resolve() for path in whole_files(layout, source.files)]
     try:
         str(layout.root).encode()
     except UnicodeEncodeError as error:

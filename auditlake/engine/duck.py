@@ -18,10 +18,11 @@ import duckdb
 
 from auditlake.engine.arrow_rows import ArrowRows, table_rows
 from auditlake.engine.narrowing import Asked
-from auditlake.engine.paths import for_duckdb
+from auditlake.engine.paths import all_for_duckdb
 from auditlake.engine.sql_text import Batches, identifier, literal, select_events
 from auditlake.errors import SourceError
 from auditlake.events.schema import COLUMNS
+from auditlake.storage.ranges import BUCKETS, SCHEME, file_system
 
 Counts = Mapping[int, Mapping[str, int]]
 """How many events days have, by the day since 1970 and the type."""
@@ -63,8 +64,10 @@ def _settled(connection: duckdb.DuckDBPyConnection, *, exact_try: bool = True) -
     connection.execute("set TimeZone = 'UTC'")
     # Data files never change, and a report asks the same ones many times.
     connection.execute("set parquet_metadata_cache = true")
-    # They are small and local as well: to plan ahead what is read takes longer than to read it.
-    connection.execute("set disable_parquet_prefetching = true")
+    # Where they are small and local as well, to plan ahead what is read takes longer than to read it.
+    connection.execute(f"set disable_parquet_prefetching = {not BUCKETS}")
+    if BUCKETS and SCHEME not in connection.list_filesystems():
+        connection.register_filesystem(file_system())
     if exact_try:
         connection.execute("set disabled_optimizers = 'common_subexpressions'")
     with suppress(duckdb.InvalidInputException):  # in Jupyter without ipywidgets it is off and cannot be set
@@ -159,7 +162,7 @@ def view_events(
         batches: Leave out rows of other batches.
         beside: A table with all columns whose rows it shows too.
     """
-    select = select_events([*map(for_duckdb, files)], columns, batches, beside)
+    select = select_events(all_for_duckdb(files), columns, batches, beside)
     connection.execute(f"create or replace temp view {identifier(name)} as {select}")
 
 

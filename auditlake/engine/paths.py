@@ -11,10 +11,12 @@ import atexit
 import os
 import re
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import mkdtemp
 
 from auditlake.errors import LakeError
+from auditlake.storage.ranges import BUCKETS
 
 _PATTERN = re.compile(r"[\[*?]")
 """What DuckDB takes for a pattern."""
@@ -50,6 +52,19 @@ def no_pattern(path: Path) -> str:
     Here :func:`for_duckdb` is better: with a backslash in the path too, DuckDB finds nothing by this spelling.
     """
     return str(path).translate(_NO_PATTERN)
+
+
+def all_for_duckdb(files: Sequence[Path]) -> list[str]:
+    """Return paths by which the DuckDB of this process reads exactly these data files, which are of one lake.
+
+    Those of a lake in a bucket that this host has no copy of are fetched, or read by ranges where they are.
+
+    Raises:
+        OSError: One is not there, or not what its name says.
+    """
+    bucket = BUCKETS.get(Path(*files[0].parts[:-3])) if files else None
+    addresses = bucket.addresses(files) if bucket else {}
+    return [addresses.get(file) or for_duckdb(file) for file in files]
 
 
 def for_duckdb(file: Path) -> str:

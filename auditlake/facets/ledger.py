@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from auditlake.context import Facet
@@ -49,7 +50,7 @@ class Ledger(Facet):
         from auditlake.runs.journal import append, rows_read
         from auditlake.runs.model import RowsRead, Verification
         from auditlake.site.index import write_index
-        from auditlake.storage.lake import compared
+        from auditlake.storage.lake import brought, compared
         from auditlake.verify.check import verify
         from auditlake.verify.model import Problem
 
@@ -58,7 +59,7 @@ class Ledger(Facet):
         known = rows_read(layout) if new else RowsRead()
         report = verify(
             layout, now=now, full=full, since=known.entries if new else None, again=known.damaged,
-            checkpoint=checkpoint, public_key=public_key, tsa_roots=tsa_roots,
+            checkpoint=checkpoint, public_key=public_key, tsa_roots=tsa_roots, elsewhere=partial(brought, layout),
         )  # fmt: skip
         wrong = (Problem(name, "the bucket has not what this host has, or not what its name says") for name in spoilt)
         report = replace(report, problems=(*report.problems, *wrong))

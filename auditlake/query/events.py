@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from auditlake.disk.layout import Layout
 from auditlake.engine.duck import beside, rows, view_events
-from auditlake.engine.paths import for_duckdb
+from auditlake.engine.paths import all_for_duckdb
 from auditlake.engine.statements import statement
 from auditlake.errors import AuditLakeError
 from auditlake.events.schema import PUBLIC_COLUMNS
@@ -146,7 +146,7 @@ class Events(Rows):
 
     def _unpacked(self, connection: duckdb.DuckDBPyConnection, files: Sequence[DataFile]) -> int:
         """Return how many bytes the columns of files have, once they are decompressed."""
-        paths = [*map(for_duckdb, file_paths(self._origin.layout, files))]
+        paths = all_for_duckdb(file_paths(self._origin.layout, files))
         part = statement("queries/events.sql", "unpacked")
         ((size,),) = rows(connection, part.text, {"paths": paths}) if paths else ((0,),)
         return int(size)

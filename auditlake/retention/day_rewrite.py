@@ -24,7 +24,7 @@ from auditlake.retention.withdrawn import Moved
 from auditlake.store.dayfile import equal_stretches, write_day
 from auditlake.store.model import DataFile
 from auditlake.store.pseudonyms import Pseudonyms
-from auditlake.store.snapshot import file_paths
+from auditlake.store.snapshot import whole_files
 
 if TYPE_CHECKING:
     import duckdb
@@ -95,7 +95,7 @@ def rewrite_day(
         LakeFormatError: Other rows would go or change than was planned.
     """
     with beside(database, exact_try=False) as connection:  # what it makes goes with it
-        view_events(connection, file_paths(layout, asked.rewritten), columns=FILE_COLUMNS)
+        view_events(connection, whole_files(layout, asked.rewritten), columns=FILE_COLUMNS)
         query, values = choose(connection, asked)
         written = write_day(connection, query, values, asked.day, folder, classes)
         view_events(connection, [draft for draft, _ in written], name="rewritten", columns=FILE_COLUMNS)

@@ -28,7 +28,7 @@ from auditlake.retention.remap_plan import COLUMNS, DerivedDay
 from auditlake.retention.rules import RetentionRules
 from auditlake.sources.catalog import Catalog, Source
 from auditlake.store.model import DataFile, Snapshot
-from auditlake.store.snapshot import file_paths, view_snapshot
+from auditlake.store.snapshot import view_snapshot, whole_files
 
 if TYPE_CHECKING:
     import duckdb
@@ -139,7 +139,7 @@ class _Deriving:
 
     def derived(self, layout: Layout, files: tuple[DataFile, ...], keep: Path | None) -> DerivedDay:
         """Derive the columns of all of its events of the source."""
-        view_events(self._events, file_paths(layout, files), columns=FILE_COLUMNS)
+        view_events(self._events, whole_files(layout, files), columns=FILE_COLUMNS)
         ((foreign,),) = rows(self._events, *_bound("of_others", self._asked))
         self._left.update({_FOREIGN: foreign} if foreign else {})
         self._run("changed")

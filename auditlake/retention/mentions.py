@@ -24,6 +24,7 @@ from auditlake.landing.positions import unflushed
 from auditlake.reports.listing import texts_of
 from auditlake.retention.rules import RetentionRules
 from auditlake.retention.side_files import Leftover, left_everywhere, quarantine_files, report_files
+from auditlake.storage.lake import data_files
 from auditlake.store.deltalog import removal_times
 from auditlake.store.model import Snapshot
 from auditlake.store.pseudonyms import Pseudonyms
@@ -115,6 +116,7 @@ def find_mentions(context: LakeContext, rules: RetentionRules, words: Sequence[s
 def _unsearched(layout: Layout, live: Snapshot) -> Iterator[str]:
     """Yield sentences on files that no verb reads and that may name any person."""
     unused = {path.relative_to(layout.events).as_posix(): path for path in layout.events.glob("event_date=*/part-*")}
+    unused |= {name.removeprefix("events/"): layout.root / name for name in data_files(layout)}
     for path in (file.path for file in live.files):
         unused.pop(path, None)
     for path in removal_times(layout) if unused else ():

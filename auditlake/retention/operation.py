@@ -31,7 +31,7 @@ from auditlake.store.bookkeeping import are_long
 from auditlake.store.dayfile import put_in_place, replacing
 from auditlake.store.model import DataFile, Snapshot
 from auditlake.store.pseudonyms import recorded_key
-from auditlake.store.snapshot import file_paths
+from auditlake.store.snapshot import whole_files
 from auditlake.store.turn import Turn
 
 if TYPE_CHECKING:
@@ -186,7 +186,7 @@ def _shorten(
         return shorten(database, turn.layout, turn.folder, written, going, context.classes()) if written else {}
 
     stretches = list(together([day for day in days if day.rewritten or day.day in open_days]))
-    alone = [are_long(file_paths(turn.layout, [file for day in some for file in day.files])) for some in stretches]
+    alone = [are_long(whole_files(turn.layout, [file for day in some for file in day.files])) for some in stretches]
     # While one builds trees or writes a file, DuckDB reads for the other. Long rows fill the memory of both.
     with ThreadPoolExecutor(2, "auditlake-retention") as pool:
         found = list(pool.map(done, (some for some, is_long in zip(stretches, alone, strict=True) if not is_long)))

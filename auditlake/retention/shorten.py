@@ -19,7 +19,7 @@ from auditlake.retention.day_rewrite import Day
 from auditlake.retention.rules import RetentionRules
 from auditlake.store.dayfile import write_days
 from auditlake.store.model import DataFile
-from auditlake.store.snapshot import file_paths
+from auditlake.store.snapshot import whole_files
 
 if TYPE_CHECKING:
     import duckdb
@@ -87,7 +87,7 @@ def shorten(
     """
     content = Counter[str]()
     with beside(database, exact_try=False) as connection:  # what it makes goes with it
-        files = file_paths(layout, [file for day in days for file in day.rewritten])
+        files = whole_files(layout, [file for day in days for file in day.rewritten])
         view_events(connection, files, columns=(*FILE_COLUMNS, "event_date"))
         staying = connection.sql(going.staying.sql, params=dict(going.staying.parameters)).to_arrow_reader(_BATCH)
         written = write_days(_counted(staying, content), folder, classes)
@@ -122,7 +122,7 @@ def due_counts(
 ) -> dict[date, dict[int, Counter[str]]]:
     """Return how many rows of the files to be written anew are due, by day, batch and type."""
     found: dict[date, dict[int, Counter[str]]] = defaultdict(lambda: defaultdict(Counter))
-    files = file_paths(layout, [file for day in days for file in day.rewritten])
+    files = whole_files(layout, [file for day in days for file in day.rewritten])
     if files:
         with beside(database, exact_try=False) as connection:
             view_events(connection, files, columns=(*FILE_COLUMNS, "event_date"))

@@ -26,7 +26,7 @@ from auditlake.policies.compile import Step
 from auditlake.retention.part_events import PartEvents, read_events
 from auditlake.store.bookkeeping import are_long
 from auditlake.store.model import DataFile
-from auditlake.store.snapshot import file_paths
+from auditlake.store.snapshot import whole_files
 
 if TYPE_CHECKING:
     import duckdb
@@ -62,7 +62,7 @@ def counts_of(
     found: dict[date, dict[int, Counter[str]]] = defaultdict(lambda: defaultdict(Counter))
     if files:
         with beside(database, exact_try=False) as connection:
-            view_events(connection, file_paths(layout, files), columns=(*FILE_COLUMNS, "event_date"))
+            view_events(connection, whole_files(layout, files), columns=(*FILE_COLUMNS, "event_date"))
             for batch, day, event_type, events in rows(connection, statement(_FILE, "batches").text):
                 found[day][batch][event_type] += events
     return found
@@ -177,7 +177,7 @@ class Withdrawal:
         batches = sorted({batch for each in days for batch in each.batches})
         changed = sorted({batch for each in days for batch in each.batches if self._had_changed(batch, each.day)})
         files = [file for each in days for file in self._concerned(each.batches, each.day, each.files)]
-        paths = file_paths(self._layout, files)
+        paths = whole_files(self._layout, files)
         hashed = not many or are_long(paths)
         with beside(database, exact_try=False) as connection:
             view_events(connection, paths, columns=FILE_COLUMNS)
@@ -259,7 +259,7 @@ def _leaves(
     goes: bool,
 ) -> Iterable[pa.RecordBatch]:
     """Return the events of some batches in files, with their leaves."""
-    view_events(connection, file_paths(layout, files), columns=FILE_COLUMNS)
+    view_events(connection, whole_files(layout, files), columns=FILE_COLUMNS)
     define_leaves(connection)
     part = statement(_FILE, "leaves_of_batches")
     reader: Iterable[pa.RecordBatch] = connection.sql(

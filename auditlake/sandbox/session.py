@@ -40,7 +40,7 @@ from auditlake.sandbox.values import is_text, sent
 from auditlake.sandbox.views import SHAPES, Sight, Tables, TooMuch
 from auditlake.store.model import Snapshot
 from auditlake.store.narrowed import Chooser, Contents, contents_of
-from auditlake.store.snapshot import read_snapshot, readable
+from auditlake.store.snapshot import read_snapshot, readable, whole_files
 from auditlake.summaries.segments import FEWEST, has_own_names
 
 if TYPE_CHECKING:
@@ -113,6 +113,7 @@ class AuditSession:
             """The version of the lake that is read."""
             can_read = readable(layout, snapshot_read)
             files = can_read.files.paths
+            whole_files(layout, can_read.files)  # its process has no way to a bucket
             if engine_reads is None:
                 engine_reads = landlock_version() > 0 and not any(map(has_pattern, files))
             reading = _reading(contents_of(layout, self.snapshot, can_read.files), can_read.batches)

@@ -23,7 +23,7 @@ from auditlake.config import LakeConfig
 from auditlake.disk.files import open_file
 from auditlake.disk.layout import Layout
 from auditlake.engine.narrowing import Asked
-from auditlake.engine.paths import for_duckdb
+from auditlake.engine.paths import all_for_duckdb
 from auditlake.engine.sql_text import Batches, select_events
 from auditlake.errors import QueryError
 from auditlake.events.schema import PUBLIC_COLUMNS
@@ -114,7 +114,7 @@ class Sight:
 
     def events(self, files: Sequence[Path]) -> str:
         """Return the query for the rows of files that are judged, with their true values."""
-        reading = select_events([*map(for_duckdb, files)], PUBLIC_COLUMNS, self.batches)
+        reading = select_events(all_for_duckdb(files), PUBLIC_COLUMNS, self.batches)
         return self.masking.query(reading, self.as_of, true_values=True)
 
     @property

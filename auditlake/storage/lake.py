@@ -7,8 +7,9 @@ import json
 import os
 import re
 import tomllib
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from datetime import date
 from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,6 +25,7 @@ from auditlake.storage.client import scheme_of
 from auditlake.storage.disk import Disk
 from auditlake.storage.hosts import host_number, settle_number
 from auditlake.storage.model import Storage, replace
+from auditlake.storage.ranges import BUCKETS
 
 if TYPE_CHECKING:
     from auditlake.storage.mirror import Mirror
@@ -60,7 +62,9 @@ def _mirror(root: Path, url: str) -> Mirror:
     from auditlake.storage.mirror import Mirror  # which is slow to import
     from auditlake.storage.objects import open_objects
 
-    return Mirror(Layout(root), open_objects(url))
+    mirror = Mirror(Layout(root), open_objects(url))
+    BUCKETS[root] = mirror.bucket
+    return mirror
 
 
 def is_url(path: str | Path) -> bool:
@@ -260,6 +264,36 @@ def compared(layout: Layout, *, wait_seconds: float) -> list[str]:
     with exclusive(layout.lock, wait_seconds=wait_seconds):
         mirror.update()
         return mirror.compare()
+
+
+def brought(layout: Layout, days: Collection[date]) -> Mapping[str, int]:
+    """Fetch the data files of some days, but those that are not what their names say; return the bytes of all others
+    that only the bucket has, by path.
+
+    Raises:
+        OSError: The bucket cannot be read.
+    """
+    if (mirror := mirror_of(layout)) is None:
+        return {}
+    here, stored = {*mirror.data()}, mirror.stored()
+    folders = {f"events/event_date={day}" for day in days}
+    wanted = [name for name in stored.keys() - here if name.rpartition("/")[0] in folders]
+    mirror.fetch(wanted)
+    return {name.removeprefix("events/"): stored[name].size for name in stored.keys() - here - {*wanted}}
+
+
+def data_files(layout: Layout, days: Collection[str] | None = None) -> Mapping[str, float]:
+    """Return the names of the data files that a bucket has, with when each was written, in seconds since 1970.
+
+    Args:
+        layout: The lake; one that is its folder has none elsewhere.
+        days: The folders to look into, by their names below that of the lake; all if None.
+
+    Raises:
+        OSError: The bucket cannot be read.
+    """
+    mirror = mirror_of(layout)
+    return {} if mirror is None else {name: each.modified for name, each in mirror.stored(days).items()}
 
 
 def write(layout: Layout, path: Path, data: bytes) -> None:

@@ -4,7 +4,8 @@ What is written goes to the bucket first, which decides, and then to the copy; w
 fast as from any disk. The copy is brought up to date when the lake is opened, and before each change.
 
 Nearly all objects are made once: the log's entries, and what is named by its content or its place. Such a file is
-fetched while the copy has none of its name, and its bytes must be those that its name says. The few that change go by
+fetched while the copy has none of its name, and its bytes must be those that its name says. A data file is fetched when
+it is first asked for, and leaves the copy when an entry of the log that takes it away comes. The few that change go by
 the tag of their last bytes. A version is whole by its log entry alone, so a bucket that others write to meanwhile is
 no trouble: what says how far the lake has come is read before all else, and put into the copy after it. Only the
 ledger's checkpoint must be that of before once all else is here, since a tile goes when there is a longer one.
@@ -14,9 +15,7 @@ Any host may write, one at a time by a lease. That is for speed: a commit is a P
 
 from __future__ import annotations
 
-import hashlib
 import json
-import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -32,38 +31,32 @@ from auditlake.disk.lock import LOCK_SECONDS, exclusive, workspace
 from auditlake.errors import LakeFormatError, StorageError
 from auditlake.storage.disk import Disk
 from auditlake.storage.model import found
-from auditlake.storage.objects import AT_ONCE, Listed, ObjectStore, digest_in
-
-CONFIG = "lake.toml"
-"""The object that comes last into a bucket: a lake without it was not made whole."""
-_LOG = "events/_delta_log/"
-_HEADS = ("ledger/checkpoint", f"{_LOG}_last_checkpoint", ".history")
-"""What says how far the lake has come: never in the copy before what it speaks of."""
-_EDITED = ("policies", "holds", "packs", "sources", "queries", "templates", CONFIG, "frameworks.yaml",
-           "auditor.yaml")  # fmt: skip
-"""The folders and files of a lake that people edit, in the copy."""
-_MADE = ("events", "ledger", "quarantine", "certificates", "runs/by")
-"""The folders of files that auditlake makes."""
-_NAME = re.compile(
-    r"(events/(_delta_log|event_date=[\d-]+)|quarantine|certificates|policies|holds|packs/old|packs(?!/old\Z)|sources"
-    r"|queries|templates|runs/by|ledger/(aside|kept|marks|holds|policies|sources|packs|anchors))/[^/.#][^/]*\Z"
-    r"|ledger/tile/(\d|entries)/(x\d{3}/)*\d{3}(\.p/\d+)?\Z"
-    r"|(ledger/checkpoint|ledger/key\.pub|lake\.toml|frameworks\.yaml|auditor\.yaml|\.batch|\.history)\Z"
+from auditlake.storage.names import (
+    AFTER_COMMITS,
+    ALWAYS,
+    CHANGES,
+    CONFIG,
+    DATA,
+    EDITED,
+    HEADS,
+    JOURNALS,
+    LINE,
+    LOG,
+    MADE,
+    actions,
+    digest_of,
+    has_key,
+    is_edited,
+    is_kept,
+    is_ours,
+    lies_in,
+    line_name,
 )
-"""Their names. None is the folder of another, and no key that signs is among them, wherever it lies."""
-_LONGEST = 200
-"""Bytes of the longest name."""
-_CHANGES = re.compile(rf"({'|'.join(map(re.escape, _EDITED))})(/|\Z)|ledger/(checkpoint|key\.pub)\Z|\.|{_LOG}_")
-"""How the names of objects begin that are replaced."""
-_JOURNALS = ("findings/journal", "runs/journal")
-"""What the folder of a journal is called, which has an object a line, and its file in the copy but for the ending."""
-_LINE = re.compile(r"\d{10}\.json\Z")
-_SECRET = b"PRIVATE+KEY+"
-"""How a key begins that signs a ledger."""
+from auditlake.storage.objects import AT_ONCE, Listed, ObjectStore, digest_in
+from auditlake.storage.ranges import Bucket
+
 _TRIES = 10
 """How often a bucket is looked at again whose ledger moves on meanwhile."""
-_SMALL = 1 << 20
-"""A key has fewer bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +81,8 @@ class Mirror:
         self.objects = objects
         self._layout = layout
         self._disk = Disk(layout.root)
+        self.bucket = Bucket(layout.root, objects, self.local)
+        """Its data files, for DuckDB."""
         self._published: dict[str, str] = {}
         """The SHA-256 of each file that people edit which was written since the tags were written down."""
 
@@ -100,30 +95,40 @@ class Mirror:
         return self._disk.read(name, part)
 
     def local(self, names: Sequence[str]) -> list[str]:
-        """Return where files of the copy lie."""
+        """Return where files of the copy lie; those that only the bucket has are fetched.
+
+        Raises:
+            FileNotFoundError: The bucket has none of a name.
+            StorageError: One is not what its name says.
+        """
+        away = [name for name in names if not (self._layout.root / name).exists()]
+        if wrong := {*away}.difference(self.fetch(away)):
+            self.objects.about(name := min(wrong))
+            why = "its bytes are not those that its name says"
+            raise StorageError(f"{self.objects.url}/{name}", why, hint="restore it from a backup")
         return self._disk.local(names)
 
     def create(self, files: Mapping[str, bytes | Path]) -> Collection[str]:
         """Make files, in the bucket first."""
         for name, data in files.items():
-            if _has_key(name, data):
+            if has_key(name, data):
                 raise StorageError(name, "it has a private key, and none may get into a bucket")
         taken = self.objects.make(files)
         ours = {name: data for name, data in files.items() if name not in taken}
-        digests = {name: _digest(data) for name, data in ours.items() if _is_edited(name)}
+        digests = {name: digest_of(data) for name, data in ours.items() if is_edited(name)}
         self._copy(ours)
         self._published |= digests
         return taken
 
     def swap(self, name: str, data: bytes, seen: bytes | None) -> bool:
         """Replace a file, in the bucket first."""
-        if _has_key(name, data):
+        if has_key(name, data):
             raise StorageError(name, "it has a private key, and none may get into a bucket")
         if not self.objects.swap(name, data, seen):
             return False
         self._copy({name: data})
-        if _is_edited(name):
-            self._published[name] = _digest(data)
+        if is_edited(name):
+            self._published[name] = digest_of(data)
         return True
 
     def remove(self, names: Iterable[str], *, synced: bool = True) -> None:
@@ -139,7 +144,7 @@ class Mirror:
             StorageError: Another host has written one meanwhile, or the bucket refused.
         """
         number = before.count(b"\n") + 1
-        if self.objects.create({_line_name(name.removesuffix(".jsonl"), number): line}):
+        if self.objects.create({line_name(name.removesuffix(".jsonl"), number): line}):
             raise StorageError(name, f"another host has written entry {number} meanwhile", hint="run it again")
 
     def follow(self, name: str) -> None:
@@ -148,7 +153,8 @@ class Mirror:
         Raises:
             OSError: The bucket cannot be read, or the disk refused.
         """
-        self._follow(name.removesuffix(".jsonl"), self.objects.listed(name.removesuffix(".jsonl")))
+        journal = name.removesuffix(".jsonl")
+        self._follow(journal, self.objects.names(journal, self._last_line(journal)))
 
     def push(self) -> None:
         """Put what people have edited in the copy into the bucket. The caller holds the lock of this host's folder.
@@ -158,7 +164,7 @@ class Mirror:
         """
         for name in self._edits(self._known()):
             data = self._disk.read(name)
-            if not (_has_key(name, data) or self.swap(name, data, self.objects.found(name))):
+            if not (has_key(name, data) or self.swap(name, data, self.objects.found(name))):
                 raise StorageError(name, "another host has replaced it meanwhile", hint="run it again")
 
     def update(self) -> None:
@@ -170,51 +176,54 @@ class Mirror:
         """
         known, brought = self._known(), list[str]()
         for _ in range(_TRIES):
-            heads, here = self._get(_HEADS), set(self.kept())
-            listed = self._listed()
-            names = {name: each for name, each in listed.items() if _is_kept(name)}
-            brought += self._fetch([name for name in names if name not in here and not _CHANGES.match(name)], names)
-            if self._get(_HEADS[:1]).items() <= heads.items():
+            heads, here = self._get(HEADS), set(self.kept())
+            listed, folders = self._news(known, heads, here)
+            names = {name: each for name, each in listed.items() if is_kept(name) and not DATA.match(name)}
+            brought += self.fetch([name for name in names if name not in here and not CHANGES.match(name)], names)
+            if self._get(HEADS[:1]).items() <= heads.items():
                 break  # what the checkpoint counts was there all the while: tiles go when it has moved on
         else:
             raise StorageError(self.objects.url, "it is changed all the while", hint="try again")
-        for journal in _JOURNALS:
+        for journal in JOURNALS:
             self._follow(journal, listed)
         got = self._get(
             name
             for name in names.keys() - heads.keys()
-            if _CHANGES.match(name) and (known.tags.get(name) != names[name].tag or name not in here)
+            if CHANGES.match(name) and (known.tags.get(name) != names[name].tag or name not in here)
         )
         edits, kept = set(self._edits(known)), ""
         for name in sorted(edits & got.keys()):
             if (own := self._disk.read(name)) != got[name][0]:
                 kept = self._set_aside(name, own)
         got |= {name: each for name, each in heads.items() if known.tags.get(name) != each[1] or name not in here}
-        for name in sorted(got, key=lambda name: (name in _HEADS, name == CONFIG)):
+        for name in sorted(got, key=lambda name: (name in HEADS, name == CONFIG)):
             self._copy({name: got[name][0]})
-        self._remove(here - names.keys() - heads.keys(), known, edits)
+        gone = {name for name in here - names.keys() - heads.keys() if lies_in(name, folders)}
+        self._disk.remove(sorted(n for n in gone if n not in edits and (not is_edited(n) or n in known.tags)))
         if any(name.startswith("certificates/") for name in brought):
             self._forget()
-        tags = {name: tag for name, tag in known.tags.items() if name in names}
+            self._drop_replaced()
+        tags = {name: tag for name, tag in known.tags.items() if name not in gone}
         tags |= {name: tag for name, (_, tag) in got.items()}
-        digests = {name: _digest(data) for name, (data, _) in got.items() if _is_edited(name)}
+        digests = {name: digest_of(data) for name, (data, _) in got.items() if is_edited(name)}
         if tags != known.tags or digests:
             self._keep(_Known(tags, known.published | digests))
         if kept:
             message = f"{kept} was changed here and by another host: that one's is in force"
             raise LakeFormatError(message, hint="bring what you want of it into the lake's file, and try again")
 
-    def bring(self, sizes: Mapping[str, int]) -> Collection[str]:
+    def bring(self, names: Iterable[str]) -> Collection[str]:
         """Bring objects into the copy that it has not, and return which of them are there.
 
         Args:
-            sizes: The bytes of each object, which is named by its content.
+            names: The objects, each of which is named by its content.
 
         Raises:
             OSError: The bucket cannot be read, or the disk refused.
         """
-        there = {name for name in sizes if (self._layout.root / name).is_file()}
-        return there | {*self._fetch([*sizes.keys() - there], {name: Listed("", size) for name, size in sizes.items()})}
+        asked = {*names}
+        there = {name for name in asked if (self._layout.root / name).is_file()}
+        return there | {*self.fetch([*asked - there])}
 
     def compare(self) -> list[str]:
         """Fetch every object, and return the names of those that are not what the copy has; nothing of them is kept.
@@ -224,23 +233,26 @@ class Mirror:
         Raises:
             OSError: The bucket cannot be read, or the disk refused.
         """
-        listed = self._listed()
-        names = [name for name in listed if _is_kept(name) and not _CHANGES.match(name)]
+        listed = self.objects.listed()
+        data = [name for name in listed if DATA.match(name)]
+        self._drop_replaced()
+        live = self._live({*data, *self.data()})
+        names = [name for name in listed if is_kept(name) and not CHANGES.match(name)]
+        names = [name for name in names if name in live or not DATA.match(name)]
         with workspace(self._layout.staging) as folder, ThreadPoolExecutor(AT_ONCE, "auditlake-get") as pool:
             drafts = [folder / str(number) for number in range(len(names))]
             same = list(pool.map(self._is_same, names, drafts, [listed[name].size for name in names]))
         wrong = [name for name, is_same in zip(names, same, strict=True) if not is_same]
-        wrong += [name for name in self.kept() if name not in listed and not _is_edited(name)]
-        for journal in _JOURNALS:
-            lines = (found(self._disk, f"{journal}.jsonl") or b"").splitlines(keepends=True)
-            for number, line in enumerate(lines, 1):
-                if self.objects.found(name := _line_name(journal, number)) != line:
+        wrong += [name for name in (*self.kept(), *sorted(live)) if name not in listed and not is_edited(name)]
+        for journal in JOURNALS:
+            for number, line in enumerate(self._lines(journal), 1):
+                if self.objects.found(name := line_name(journal, number)) != line:
                     wrong.append(name)
         return wrong
 
     def keep_tags(self) -> None:
         """Write down what this process wrote, so that no process fetches it; if that fails, one does."""
-        written = {name: tag for name, tag in self.objects.tags.items() if _is_kept(name) and _CHANGES.match(name)}
+        written = {name: tag for name, tag in self.objects.tags.items() if is_kept(name) and CHANGES.match(name)}
         if written or self._published:
             known = self._known()
             self._keep(_Known(known.tags | written, known.published | self._published))
@@ -248,28 +260,73 @@ class Mirror:
         self._published.clear()
 
     def kept(self) -> Iterator[str]:
-        """Yield the names of the files of the copy that a bucket has, journals aside."""
-        for name in (*_EDITED, *_MADE, ".batch", ".history"):
+        """Yield the names of the files of the copy that a bucket has, without journals and data files."""
+        for name in (*EDITED, *MADE, ".batch", ".history"):
             if (self._layout.root / name).is_dir():
-                yield from filter(_is_kept, self._disk.names(name))
+                yield from filter(is_kept, self._disk.names(name))
             elif (self._layout.root / name).is_file():
                 yield name
 
     def lines(self) -> Iterator[tuple[str, bytes]]:
         """Yield the lines of the journals of the copy, each with the name that it has in a bucket."""
-        for journal in _JOURNALS:
-            lines = (found(self._disk, f"{journal}.jsonl") or b"").splitlines(keepends=True)
-            yield from ((_line_name(journal, number), line) for number, line in enumerate(lines, 1))
+        for journal in JOURNALS:
+            yield from ((line_name(journal, number), line) for number, line in enumerate(self._lines(journal), 1))
 
-    def _listed(self) -> dict[str, Listed]:
-        listed = self.objects.listed()
+    def _lines(self, journal: str) -> list[bytes]:
+        return (found(self._disk, f"{journal}.jsonl") or b"").splitlines(keepends=True)
+
+    def _last_line(self, journal: str) -> str:
+        """Return the name of the last line that the copy has of a journal, of number 0 where it has none."""
+        return line_name(journal, sum(line.endswith(b"\n") for line in self._lines(journal)))
+
+    def stored(self, days: Collection[str] | None = None) -> dict[str, Listed]:
+        """Return the data files in the bucket by name, as they are listed.
+
+        Args:
+            days: The folders to look into; all if None.
+
+        Raises:
+            OSError: The bucket cannot be read.
+        """
+        listed = self._lists(dict.fromkeys(["events"] if days is None else sorted(days), ""))
+        return {name: each for name, each in listed.items() if DATA.match(name)}
+
+    def data(self) -> Iterator[str]:
+        """Yield the names of the data files of the copy."""
+        return filter(DATA.match, self._disk.names("events"))
+
+    def _news(
+        self, known: _Known, heads: Mapping[str, tuple[bytes, str]], here: Collection[str]
+    ) -> tuple[dict[str, Listed], list[str]]:
+        """Return the objects that the copy may not have, or not as they are, and the folders that it has all of.
+
+        Raises:
+            LakeFormatError: The bucket has no lake.
+            OSError: It cannot be read.
+        """
+        listed, folders = self.objects.top()
         if CONFIG not in listed:  # the copy may be all that is left
-            known = "any more" if self._layout.fetched.exists() else "that was made whole"
-            message = f"there is no lake at {self.objects.url} {known}; {self._layout.root} is this host's copy"
+            known_as = "any more" if self._layout.fetched.exists() else "that was made whole"
+            message = f"there is no lake at {self.objects.url} {known_as}; {self._layout.root} is this host's copy"
             raise LakeFormatError(
                 message, hint="see to the bucket; an init that was interrupted goes on when run again"
             )
-        return listed
+        whole = ["", *EDITED, *ALWAYS]
+        last = max((name for name in here if name.startswith(LOG) and name.endswith(".json")), default="")
+        some = {LOG.rstrip("/"): last.removesuffix("json")} | {each: self._last_line(each) for each in JOURNALS}
+        some |= dict.fromkeys(whole, "")
+        listed |= self._lists({name: after for name, after in some.items() if name.partition("/")[0] in folders})
+        is_new = any(known.tags.get(name) != tag for name, (_, tag) in heads.items())
+        if is_new or any(name not in here and not CHANGES.match(name) and is_ours(name) for name in listed):
+            listed |= self._lists(dict.fromkeys(AFTER_COMMITS, ""))
+            whole += AFTER_COMMITS
+        return listed, whole
+
+    def _lists(self, folders: Mapping[str, str]) -> dict[str, Listed]:
+        """Return the objects of some folders, those of each after a name."""
+        with ThreadPoolExecutor(AT_ONCE, "auditlake-list") as pool:
+            found = pool.map(self.objects.listed, folders.keys(), folders.values())
+            return {name: each for listed in found for name, each in listed.items()}
 
     def _get(self, names: Iterable[str]) -> dict[str, tuple[bytes, str]]:
         """Return the bytes and tags of small objects, those that are there."""
@@ -283,20 +340,22 @@ class Mirror:
         with ThreadPoolExecutor(AT_ONCE, "auditlake-get") as pool:
             return {name: each for name, each in zip(asked, pool.map(one, asked), strict=True) if each is not None}
 
-    def _fetch(self, names: Sequence[str], listed: Mapping[str, Listed]) -> list[str]:
+    def fetch(self, names: Sequence[str], listed: Mapping[str, Listed] | None = None) -> list[str]:
         """Bring objects into the copy that it has not, the log's entries last and in order; return which.
 
-        One that was removed since, or is not what its name says, is passed over: a verification tells of it.
+        One that was removed since, or is not what its name says, is passed over: a verification tells of it. A data
+        file leaves the copy before the entry comes that takes it away.
         """
 
         def one(name: str, draft: Path) -> bool:
             with suppress(FileNotFoundError):
-                return digest_in(name) in (None, self.objects.fetch(name, draft, listed[name].size))
+                size = listed[name].size if listed is not None else None
+                return digest_in(name) in (None, self.objects.fetch(name, draft, size))
             return False
 
         if not names:
             return []
-        order = sorted(names, key=lambda name: (name.startswith(_LOG), name))
+        order = sorted(names, key=lambda name: (name.startswith(LOG), name))
         with workspace(self._layout.staging) as folder, ThreadPoolExecutor(AT_ONCE, "auditlake-get") as pool:
             drafts = [folder / str(number) for number in range(len(order))]
             brought = {
@@ -304,14 +363,17 @@ class Mirror:
                 for name, draft, is_whole in zip(order, drafts, pool.map(one, order, drafts), strict=True)
                 if is_whole
             }
-            self._copy({name: draft for name, draft in brought.items() if not name.startswith(_LOG)})
-            for name, draft in brought.items():
-                if name.startswith(_LOG):
-                    self._copy({name: draft})
+            self._copy({name: draft for name, draft in brought.items() if not name.startswith(LOG)})
+            entries = {name: draft for name, draft in brought.items() if name.startswith(LOG)}
+            if entries and (here := set(self.data())):
+                logged = (draft.read_bytes() for name, draft in entries.items() if name.endswith(".json"))
+                self._disk.remove(sorted(name for data in logged for name, _ in actions(data) if name in here))
+            for name, draft in entries.items():
+                self._copy({name: draft})
         return list(brought)
 
     def _is_same(self, name: str, draft: Path, size: int) -> bool:
-        """Return whether an object is what the copy has, and mend the copy by it if its name says so."""
+        """Return whether an object is what the copy has, and complete or mend the copy by it if its name says so."""
         try:
             digest = self.objects.fetch(name, draft, size)
         except FileNotFoundError:  # removed meanwhile
@@ -319,8 +381,8 @@ class Mirror:
         try:
             own = None
             with suppress(OSError):
-                own = _digest(self._layout.root / name)
-            if own != digest == digest_in(name):
+                own = digest_of(self._layout.root / name)
+            if own != digest and digest_in(name) in ((digest,) if own else (digest, None)):
                 self._copy({name: draft})
                 return True
             return own == digest
@@ -330,30 +392,32 @@ class Mirror:
     def _follow(self, journal: str, listed: Iterable[str]) -> None:
         """Write the lines of a journal into its file that the bucket has and the file has not."""
         prefix = f"{journal}/"
-        last = sum(name.startswith(prefix) and _LINE.match(name, len(prefix)) is not None for name in listed)
+        last = max((name for name in listed if name.startswith(prefix) and LINE.match(name, len(prefix))), default="")
         path = self._layout.root / f"{journal}.jsonl"
         if not last:
             return
         with appending(path, within=self._layout.root) as file:
-            have = file.lines().count(b"\n")
-            wanted = [_line_name(journal, number) for number in range(have + 1, last + 1)]
+            numbers = range(file.lines().count(b"\n") + 1, int(last[len(prefix) : -len(".json")]) + 1)
+            wanted = [line_name(journal, number) for number in numbers]
             got = self._get(wanted)
             lines = b"".join(got[name][0] for name in wanted if got.keys() >= set(wanted))
             if lines:
                 file.append(lines.removesuffix(b"\n"))
 
-    def _remove(self, gone: Iterable[str], known: _Known, edits: Collection[str]) -> None:
-        """Remove files of the copy that the bucket has not any more, and data files only where the log says so."""
-        leaving = {name for name in gone if name not in edits and (not _is_edited(name) or name in known.tags)}
-        leaving -= {name for name in leaving if name.startswith(_LOG)}
-        left = {name.rpartition("/")[2].encode(): name for name in leaving if name.startswith("events/")}
-        for entry in reversed(self._disk.names(_LOG.rstrip("/")) if left else ()):
-            for line in self._disk.read(entry).splitlines() if left and entry.endswith(".json") else ():
-                for part in [part for part in left if part in line]:
-                    if line.startswith((b'{"add"', b'{"remove"')):
-                        name = left.pop(part)
-                        leaving -= {name} if line.startswith(b'{"add"') else set()
-        self._disk.remove(sorted(leaving))
+    def _live(self, names: Iterable[str]) -> set[str]:
+        """Return those of some data files that the newest version of the copy has, by the log."""
+        left, live = {*names}, set[str]()
+        for entry in reversed(self._disk.names(LOG.rstrip("/")) if left else []):
+            if left and entry.endswith(".json"):
+                found_here = [(name, is_add) for name, is_add in actions(self._disk.read(entry)) if name in left]
+                left.difference_update(name for name, _ in found_here)
+                live.update(name for name, is_add in found_here if is_add)
+        return live
+
+    def _drop_replaced(self) -> None:
+        """Remove data files of the copy that the newest version has not."""
+        here = set(self.data())
+        self._disk.remove(sorted(here - self._live(here)))
 
     def _forget(self) -> None:
         """Remove what this host counted and remembered: a deletion elsewhere may have taken events of it."""
@@ -368,8 +432,8 @@ class Mirror:
     def _edits(self, known: _Known) -> Iterator[str]:
         """Yield the names of files that were edited in the copy since the bucket had them."""
         published = known.published | self._published
-        for name in filter(_is_edited, self.kept()):
-            if _digest(self._layout.root / name) != published.get(name):
+        for name in filter(is_edited, self.kept()):
+            if digest_of(self._layout.root / name) != published.get(name):
                 yield name
 
     def _set_aside(self, name: str, data: bytes) -> str:
@@ -412,8 +476,8 @@ def publish(mirror: Mirror) -> Collection[str]:
     Raises:
         OSError: It may lie there in part.
     """
-    first = f"{_LOG}{0:020d}.json"
-    files = {name: data for name in mirror.kept() if not _has_key(name, data := mirror.read(name))}
+    first = f"{LOG}{0:020d}.json"
+    files = {name: data for name in (*mirror.kept(), *mirror.data()) if not has_key(name, data := mirror.read(name))}
     for some in ({first}, files.keys() - {first, CONFIG}, {CONFIG}):
         if taken := mirror.create({name: files[name] for name in sorted(some)}):
             return taken
@@ -421,30 +485,3 @@ def publish(mirror: Mirror) -> Collection[str]:
             return taken
     mirror.keep_tags()
     return ()
-
-
-def _is_kept(name: str) -> bool:
-    """Return whether a bucket and its copies have a file; a name that leads elsewhere is none."""
-    return _NAME.match(name) is not None and name.isprintable() and len(name.encode()) <= _LONGEST
-
-
-def _is_edited(name: str) -> bool:
-    return name.partition("/")[0] in _EDITED
-
-
-def _line_name(journal: str, number: int) -> str:
-    return f"{journal}/{number:010d}.json"
-
-
-def _has_key(name: str, data: bytes | Path) -> bool:
-    """Return whether a file has a private key; events and quarantine have what logs had."""
-    if name.startswith(("events/", "quarantine/")) or (isinstance(data, Path) and data.stat().st_size > _SMALL):
-        return False
-    return _SECRET in (data if isinstance(data, bytes) else data.read_bytes())
-
-
-def _digest(data: bytes | Path) -> str:
-    if isinstance(data, bytes):
-        return sha256(data).hexdigest()
-    with data.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

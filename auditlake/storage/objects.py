@@ -34,7 +34,7 @@ Version = Mapping[str, Any]
 
 _DIGEST = re.compile(r"(?:\A|/|/part-)([0-9a-f]{64})(?:\.(?:parquet|yaml|json))?\Z")
 _PAGE = 1000
-_PIECE = 8 << 20
+PIECE = 8 << 20
 """Bytes of one request, so that the time for each is enough however large an object is."""
 _PARTS = 4
 """How many pieces of one object are put at the same time."""
@@ -64,6 +64,8 @@ class Listed:
     """Another one as soon as its bytes are others."""
     size: int
     """Bytes."""
+    modified: float
+    """When it was written, in seconds since 1970."""
 
 
 class ObjectStore:
@@ -112,17 +114,26 @@ class ObjectStore:
 
         def attempt() -> dict[str, Listed]:
             pages = self._client.list(self._store, folder or None, offset=after or None, chunk_size=_PAGE)
-            return {str(each["path"]): Listed(_tag(each), int(each["size"])) for page in pages for each in page}
+            return {str(each["path"]): _listed(each) for page in pages for each in page}
 
         return self._until_answered(folder, attempt)
 
-    def fetch(self, name: str, path: Path, size: int) -> str:
+    def top(self) -> tuple[dict[str, Listed], list[str]]:
+        """Return the objects that lie in no folder, as :meth:`listed` does, and the names of the folders."""
+
+        def attempt() -> tuple[dict[str, Listed], list[str]]:
+            found = self._client.list_with_delimiter(self._store)
+            return {str(each["path"]): _listed(each) for each in found["objects"]}, [*found["common_prefixes"]]
+
+        return self._until_answered("", attempt)
+
+    def fetch(self, name: str, path: Path, size: int | None = None) -> str:
         """Write the bytes of an object to a new file of this machine, which is not synced, a piece at a time.
 
         Args:
             name: The object.
             path: The file.
-            size: The object's bytes, as it was listed.
+            size: The object's bytes, as it was listed; if None, the first answer says.
 
         Returns:
             The SHA-256 of the bytes, in hexadecimal.
@@ -131,13 +142,34 @@ class ObjectStore:
             FileNotFoundError: There is no such object.
             OSError: It cannot be read, or the file cannot be written.
         """
-        digest = sha256()
+        digest, end = sha256(), 0
         with path.open("wb") as file:
-            for begin in range(0, size, _PIECE):
-                piece = self.read(name, (begin, min(begin + _PIECE, size)))
+            while size is None or end < size:
+                piece, about = self.piece(name, end, end + PIECE)
                 digest.update(piece)
                 file.write(piece)
+                end, size = end + len(piece), about.size
         return digest.hexdigest()
+
+    def piece(self, name: str, begin: int, end: int) -> tuple[bytes, Listed]:
+        """Return the bytes of an object between two places, as far as there are so many, and what the object is."""
+
+        def attempt() -> tuple[bytes, Listed]:
+            result = self._client.get(self._store, name, options={"range": (begin, end)})
+            data, about = bytes(result.bytes()), _listed(result.meta)
+            self._check_length(len(data), min(end, about.size) - begin)
+            return data, about
+
+        return self._until_answered(name, attempt)
+
+    def about(self, name: str) -> Listed:
+        """Return what an object is.
+
+        Raises:
+            FileNotFoundError: There is no such object.
+            StorageError: The store refused it, or did not answer.
+        """
+        return self._until_answered(name, lambda: _listed(self._client.head(self._store, name)))
 
     def read(self, name: str, part: tuple[int, int] | None = None) -> bytes:
         """Return the bytes of an object."""
@@ -243,10 +275,10 @@ class ObjectStore:
             return None, {}
 
     def _put(self, name: str, data: bytes | Path, mode: Any) -> None:
-        is_large = isinstance(data, Path) and data.stat().st_size > _PIECE and digest_in(name) is not None
+        is_large = isinstance(data, Path) and data.stat().st_size > PIECE and digest_in(name) is not None
         try:
             if is_large:  # whichever writer is last, the bytes are the same
-                options: dict[str, Any] = {"use_multipart": True, "chunk_size": _PIECE, "max_concurrency": _PARTS}
+                options: dict[str, Any] = {"use_multipart": True, "chunk_size": PIECE, "max_concurrency": _PARTS}
                 made = self._client.put(self._bulk, name, data, **options)
             else:
                 made = self._client.put(self._store, name, data, mode=mode, use_multipart=False)
@@ -330,6 +362,10 @@ def digest_in(name: str) -> str | None:
     """Return the SHA-256 that a name says its bytes have, in hexadecimal; None if it says none."""
     match = _DIGEST.search(name)
     return match[1] if match else None
+
+
+def _listed(about: Mapping[str, Any]) -> Listed:
+    return Listed(_tag(about), int(about["size"]), about["last_modified"].timestamp())
 
 
 def _tag(version: Version) -> str:

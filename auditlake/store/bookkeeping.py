@@ -21,7 +21,7 @@ from auditlake.ledger.entry import KINDS, EntryFile, Record
 from auditlake.ledger.sidecars import keep
 from auditlake.store.deltalog import sync_log
 from auditlake.store.model import Change, DataFile, Snapshot
-from auditlake.store.snapshot import file_paths, read_snapshot
+from auditlake.store.snapshot import read_snapshot, whole_files
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -258,7 +258,7 @@ def _hash(
     from auditlake.engine.duck import beside, view_events
     from auditlake.ledger.leaves import hash_events
 
-    paths = file_paths(layout, files)
+    paths = whole_files(layout, files)
     many = many and sum(file.rows for file in files) <= _ROOM and not are_long(paths)
     with beside(connection, exact_try=False) as own:
         view_events(own, paths, columns=FILE_COLUMNS)

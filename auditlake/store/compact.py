@@ -28,13 +28,13 @@ from auditlake.engine.duck import beside, connect, rows, view_events
 from auditlake.engine.statements import statement
 from auditlake.errors import AuditLakeError, LakeError, LakeFormatError
 from auditlake.events.schema import FILE_COLUMNS
-from auditlake.storage.lake import mirror_of, remove
+from auditlake.storage.lake import data_files, mirror_of, remove
 from auditlake.store.dayfile import put_in_place, replacing, write_day
 from auditlake.store.deltalog import removal_times
 from auditlake.store.failures import explained
 from auditlake.store.file_types import types_in, with_types
 from auditlake.store.model import DataFile, Snapshot
-from auditlake.store.snapshot import file_paths, lost_file
+from auditlake.store.snapshot import lost_file, whole_files
 from auditlake.store.turn import Turn, writer_turn
 
 GRACE_SECONDS = 86_400.0
@@ -202,7 +202,7 @@ def _rewrite(
     files: Sequence[DataFile],
     classes: Mapping[str, str],
 ) -> list[tuple[Path, DataFile]]:
-    view_events(connection, file_paths(layout, files), columns=FILE_COLUMNS)
+    view_events(connection, whole_files(layout, files), columns=FILE_COLUMNS)
     merged_day = statement("ingest/compact.sql", "merged_day").text
     pairs = write_day(connection, merged_day, {}, day, folder, classes)
     view_events(connection, [draft for draft, _ in pairs], name="merged", columns=FILE_COLUMNS)
@@ -229,24 +229,24 @@ def unlink_unused(
             that auditlake named if None.
     """
     live_paths = set(live.table.paths)
+    folders = None if only is None else {f"events/{name.rpartition('/')[0]}" for name in only if name not in live_paths}
+    stored = {name.removeprefix("events/"): at for name, at in data_files(layout, folders).items()}
     if only is None:
         days = [day for day in layout.events.glob("event_date=*") if not day.is_symlink()]
         names = (path.relative_to(layout.events).as_posix() for day in days for path in day.glob("part-*.parquet"))
-        unused = [name for name in names if part_day_and_digest(name) and name not in live_paths]
+        unused = [name for name in {*names, *stored} if part_day_and_digest(name) and name not in live_paths]
         removed = removal_times(layout) if unused else {}
         # What no version had may be what another host is about to commit.
         later = max(GRACE_SECONDS - grace_seconds, 0) if mirror_of(layout) else 0
-        times = {
-            name: removed[name] if name in removed else (layout.events / name).lstat().st_mtime + later
-            for name in unused
-        }
+        written = {name: stored.get(name) or (layout.events / name).lstat().st_mtime for name in unused}
+        times = {name: removed.get(name, at + later) for name, at in written.items()}
     else:
         times = {name: at for name, at in only.items() if partition_day(name) and name not in live_paths}
     gone = []
     for name in sorted(name for name, at in times.items() if time.time() - at >= grace_seconds):
         path = layout.events / name
         # A link goes as the link that it is; below a linked day, nothing is the lake's.
-        if only is None or is_file(path, within=layout.root):
+        if only is None or name in stored or is_file(path, within=layout.root):
             gone.append(path)
     remove(layout, gone, synced=False)
     _sync_after_unlinks(layout, {path.parent for path in gone})
@@ -258,6 +258,8 @@ def _sync_after_unlinks(layout: Layout, folders: Collection[Path]) -> None:
     for folder in sorted(folders):
         try:
             folder.rmdir()
+        except FileNotFoundError:
+            pass  # it was in a bucket alone
         except OSError:
             sync_folder(folder)
     if folders:

@@ -6,6 +6,7 @@ import hashlib
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 import duckdb
 import pyarrow as pa
@@ -14,6 +15,7 @@ from auditlake.disk.files import open_file
 from auditlake.disk.layout import Layout, part_day_and_digest
 from auditlake.engine.model import StatementError
 from auditlake.errors import AuditLakeError, LakeError, LakeFormatError, QueryError, SnapshotError, StorageError
+from auditlake.storage.lake import mirror_of, storage_of
 from auditlake.store.snapshot import read_snapshot
 
 _PART = re.compile(r"event_date=[^/]*/[^/\"']*\.parquet")
@@ -53,6 +55,9 @@ def explained(layout: Layout, what: str) -> Iterator[None]:
 
 def failure(layout: Layout, what: str, error: Exception) -> AuditLakeError:
     """Return what to raise for an error of DuckDB: it names the lake's file that is damaged, where one is."""
+    if (mirror := mirror_of(layout)) is not None and (refused := mirror.bucket.refused) is not None:
+        mirror.bucket.refused = None
+        return refused
     named = _PART.findall(str(error))
     unnamed = type(error) is duckdb.Error or isinstance(error, _UNNAMED)  # as for a broken footer
     files = named or ([file.path for file in read_snapshot(layout).files] if unnamed else [])
@@ -72,7 +77,8 @@ def failure(layout: Layout, what: str, error: Exception) -> AuditLakeError:
 def _first_damage(layout: Layout, files: Sequence[str]) -> str | None:
     for path in files:
         try:
-            with open_file(layout.events / path, within=layout.root) as file:
+            (place,) = storage_of(layout).local([layout.name(layout.events / path)])
+            with open_file(Path(place), within=layout.root) as file:
                 digest = hashlib.file_digest(file, "sha256").hexdigest()
         except OSError as error:
             return f"{path} cannot be read: {error.strerror}"

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import unquote
 
@@ -13,6 +14,7 @@ import orjson
 
 from auditlake.disk.files import is_file, open_file, read_file
 from auditlake.disk.layout import Layout
+from auditlake.storage.lake import storage_of
 from auditlake.store.model import DataFile, Snapshot
 
 T = TypeVar("T")
@@ -39,8 +41,10 @@ def types_in(layout: Layout, file: DataFile) -> tuple[tuple[str, int], ...] | No
     from pyarrow import ArrowException
     from pyarrow.parquet import ParquetFile
 
-    with suppress(OSError, ArrowException, KeyError), open_file(layout.events / file.path, within=layout.root) as data:
-        column = ParquetFile(data).read(["event_type"], use_threads=False)["event_type"]
+    with suppress(OSError, ArrowException, KeyError):
+        (path,) = storage_of(layout).local([layout.name(layout.events / file.path)])
+        with open_file(Path(path), within=layout.root) as data:
+            column = ParquetFile(data).read(["event_type"], use_threads=False)["event_type"]
         if not column.null_count:
             return tuple(sorted((each["values"], each["counts"]) for each in column.value_counts().to_pylist()))
     return None

@@ -212,9 +212,7 @@ class HostTurn(Turn):
             OvertakenError: The own one cannot.
         """
         version, chosen = turn.snapshot.version, list[Proposal]()
-        there = self._mirror.bring(
-            {f"events/{file.path}": file.size for each in proposals for file in each.change.adds}
-        )
+        there = self._mirror.bring(f"events/{file.path}" for each in proposals for file in each.change.adds)
         ids = _Ids(self, proposals if len(proposals) > 1 or own.base < version else (), connection)
         for each in proposals:
             now = {name: at for name, at in turn.snapshot.transactions.items() if name in each.change.transactions}
@@ -240,9 +238,9 @@ class HostTurn(Turn):
         """Return hashes of the ids of the events that a version brought."""
         if version not in self._came:
             is_ingest = (commit_metadata(self.layout, version) or {}).get("kind") == "ingest"
-            sizes = additions(self.layout, version) if is_ingest else {}
-            self._mirror.bring({f"events/{path}": size for path, size in sizes.items()})
-            (self._came[version],) = self.hashes([[*sizes]], connection)
+            paths = [*additions(self.layout, version)] if is_ingest else []
+            self._mirror.bring(f"events/{path}" for path in paths)
+            (self._came[version],) = self.hashes([paths], connection)
         return self._came[version]
 
     def hashes(

@@ -12,14 +12,15 @@ from stat import S_ISDIR, S_ISREG
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
-from auditlake.disk.files import check_folder, descriptor_of, open_file
+from auditlake.disk.files import check_folder, descriptor_of
 from auditlake.disk.layout import Layout
 from auditlake.engine.paths import for_delta
 from auditlake.engine.sql_text import Batches
 from auditlake.errors import LakeFormatError, SnapshotError
 from auditlake.events.schema import COLUMNS
+from auditlake.storage.lake import mirror_of, storage_of
 from auditlake.store.batches import batches_of
-from auditlake.store.deltalog import changed_rows, commit_metadata, log_entries, refuse_empty_entries
+from auditlake.store.deltalog import changed_rows, commit_metadata, is_newest, log_entries, refuse_empty_entries
 from auditlake.store.files import Files, schema
 from auditlake.store.log_checkpoint import check_checkpoint
 from auditlake.store.model import DataFile, Snapshot
@@ -87,8 +88,8 @@ def _rows(layout: Layout, path: str) -> int:
     from pyarrow import ArrowException
     from pyarrow.parquet import read_metadata
 
-    with suppress(OSError, ArrowException), open_file(layout.events / path, within=layout.root) as file:
-        return int(read_metadata(file).num_rows)
+    with suppress(OSError, ArrowException):
+        return int(read_metadata(*storage_of(layout).local([layout.name(layout.events / path)])).num_rows)
     return 0
 
 
@@ -146,14 +147,14 @@ def readable(layout: Layout, snapshot: Snapshot, *, arrived_by: int | None = Non
         SnapshotError: Files of it are gone, and not only through compaction.
     """
     files = snapshot.table
-    wrong = [path for path, _ in _wrong(layout, files)]
+    wrong = [path for path, _ in _wrong(layout, files, snapshot.version)]
     arrived = None if arrived_by is None else batches_of(layout, min(arrived_by, snapshot.version))
     if not wrong:
         return Readable(files, arrived)
     lost = {file.day for file in files.named(wrong)}
     newest = read_snapshot(layout)
     there = newest.table.of_days(lost)
-    if what := next((what for _, what in _wrong(layout, there)), None):
+    if what := next((what for _, what in _wrong(layout, there, newest.version)), None):
         message = f"the lake lost a file of version {newest.version}: {what}"
         raise SnapshotError(message, hint="restore it from a backup; its name is the SHA-256 of its bytes")
     if (version := changed_rows(layout, newest.version, since=snapshot.version, days=lost)) is not None:
@@ -164,10 +165,21 @@ def readable(layout: Layout, snapshot: Snapshot, *, arrived_by: int | None = Non
     return Readable(files, batches_of(layout, snapshot.version) if arrived is None else arrived)
 
 
-def _wrong(layout: Layout, files: Files) -> Iterator[tuple[str, str]]:
-    """Yield the paths of files that are not there whole, each with what is wrong. A link counts as missing."""
+def _wrong(layout: Layout, files: Files, version: int) -> Iterator[tuple[str, str]]:
+    """Yield the paths of files that are not there whole, each with what is wrong. A link counts as missing.
+
+    A file that this host has no copy of is taken to be in the bucket if the newest version has it: it is asked for when
+    it is read.
+    """
+    elsewhere: frozenset[str] | None = None if mirror_of(layout) else frozenset()
     for (path, status), size in zip(_stats(layout, files.paths), files.table["size"].to_pylist(), strict=True):
+        if isinstance(status, FileNotFoundError) and elsewhere is None:
+            newest = files if is_newest(layout, version) else read_snapshot(layout).table
+            elsewhere = frozenset(newest.paths)
+            _expect(layout, files)
         if isinstance(status, OSError):
+            if elsewhere and isinstance(status, FileNotFoundError) and path in elsewhere:
+                continue
             yield path, f"{path}: {status.strerror}"
         elif status.st_size != size:
             yield path, f"{path}: {status.st_size} bytes instead of {size}"
@@ -202,21 +214,49 @@ def _is_day_folder(folder: str, events: str) -> bool:
 
 def lost_file(layout: Layout, snapshot: Snapshot) -> str | None:
     """Return what is wrong with the first file of a snapshot that is not there whole; None if all are."""
-    return next((what for _, what in _wrong(layout, snapshot.table)), None)
+    return next((what for _, what in _wrong(layout, snapshot.table, snapshot.version)), None)
 
 
 def file_paths(layout: Layout, files: Sequence[DataFile]) -> list[Path]:
     """Return the paths of data files, none a link or a pipe: DuckDB would follow the one and wait for the other.
 
+    Of a lake in a bucket they may not be there: :func:`auditlake.engine.duck.view_events` has them read where they are.
+
     Raises:
         LakeFormatError: What lies there is no file of the lake. Whether one is there at all is not asked.
     """
-    paths = files.paths if isinstance(files, Files) else [file.path for file in files]
+    paths, is_away = files.paths if isinstance(files, Files) else [file.path for file in files], False
     for path, status in _stats(layout, paths):
         if isinstance(status, OSError) and not isinstance(status, FileNotFoundError):
             message = f"the lake lost a file: {path}: {status.strerror}"
             raise LakeFormatError(message, hint="auditlake doctor says what else is wrong")
+        is_away = is_away or isinstance(status, OSError)
+    if is_away:
+        _expect(layout, Files.of(files))
     return [*map(layout.events.__truediv__, paths)]
+
+
+def _expect(layout: Layout, files: Files) -> None:
+    """Let who reads files of a bucket know what the log says of them."""
+    if (mirror := mirror_of(layout)) is not None:
+        table = files.table.select(["path", "size", "rows"]).to_pydict()
+        known = zip(table["path"], table["size"], table["rows"], strict=True)
+        mirror.bucket.expected |= {f"events/{path}": (size, rows) for path, size, rows in known}
+
+
+def whole_files(layout: Layout, files: Sequence[DataFile]) -> list[Path]:
+    """Return the paths of data files as :func:`file_paths` does; those of a lake in a bucket are fetched, and checked.
+
+    What is written anew, hashed, or read by another program is read whole.
+
+    Raises:
+        LakeFormatError: As for that function.
+        OSError: One is not there, or not what its name says.
+    """
+    paths = file_paths(layout, files)
+    if mirror_of(layout):
+        storage_of(layout).local([*map(layout.name, paths)])
+    return paths
 
 
 def view_snapshot(

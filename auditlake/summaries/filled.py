@@ -12,7 +12,7 @@ from pathlib import Path
 
 import duckdb
 
-from auditlake.engine.paths import for_duckdb
+from auditlake.engine.paths import all_for_duckdb
 from auditlake.engine.statements import statement
 from auditlake.events.schema import TEXT_COLUMNS
 
@@ -39,7 +39,7 @@ def by_footers(
     known: dict[str, dict[str, bool]] = {name: {} for name in where}
     if asked and where:
         connection.execute(statement("policies/is_filled.sql", "are_filled").text)
-        files = {for_duckdb(path): name for name, path in where.items()}
+        files = dict(zip(all_for_duckdb([*where.values()]), where, strict=True))
         read = statement("summaries/filled.sql", "known_filled").text
         for file, column, has_nulls in connection.execute(read, {"files": [*files], "columns": asked}).fetchall():
             if file in files:  # DuckDB spells a name that a pattern matched in its own way

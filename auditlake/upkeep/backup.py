@@ -28,7 +28,7 @@ from auditlake.storage.lake import folder_of, is_begun, is_url, put_into_bucket
 from auditlake.store.bookkeeping import settle_ledger
 from auditlake.store.failures import explained
 from auditlake.store.model import Snapshot
-from auditlake.store.snapshot import lost_file, read_snapshot
+from auditlake.store.snapshot import lost_file, read_snapshot, whole_files
 
 _LEFT_OUT = {
     ".staging",
@@ -110,16 +110,16 @@ class _Copy:
         """Copy the data files of a snapshot; without the lock, so a compaction may remove some."""
         for file in snapshot.files:
             with suppress(FileNotFoundError):
-                self._file(self._layout.events / file.path)
+                self._file(*whole_files(self._layout, [file]))
 
     def rest(self, snapshot: Snapshot, *, key: bool) -> int:
         """Copy all else, under the lake's lock, and return the version."""
         if lost := lost_file(self._layout, snapshot):
             raise LakeError(f"the lake lost a file: {lost}", hint="auditlake doctor says what else is wrong")
         live = {self._layout.events / file.path for file in snapshot.files}
-        for path in live:
-            if not self._copied(path).exists():
-                self._file(path)
+        for file in snapshot.files:
+            if not self._copied(self._layout.events / file.path).exists():
+                self._file(*whole_files(self._layout, [file]))
         for path in sorted(self._target.events.glob("event_date=*/*")):
             if self._layout.events / path.relative_to(self._target.events) not in live:
                 path.unlink()  # a compaction replaced it meanwhile

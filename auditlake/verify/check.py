@@ -38,6 +38,7 @@ from auditlake.verify.tree import LedgerEntry, Tree, days_added, read_tree
 from auditlake.verify.withdrawals import Taking, quarantined, read_takings, told
 
 T = TypeVar("T")
+Elsewhere = Callable[[Collection[date]], Mapping[str, int]]
 _TRIES = 5
 """How often to look again where writers were at work meanwhile."""
 _SIGNING_SECONDS = 1.0
@@ -59,6 +60,7 @@ def verify(
     public_key: str | None = None,
     tsa_roots: bytes | None = None,
     grace: timedelta = GRACE,
+    elsewhere: Elsewhere = lambda _: {},
 ) -> VerifyReport:
     """Compare everything in a lake with its ledger.
 
@@ -74,13 +76,16 @@ def verify(
         public_key: The key that was kept elsewhere (``NAME+ID+BASE64``); that of the lake if None.
         tsa_roots: Certificates (PEM) that time stamps must lead to; without them, stamps anchor nothing.
         grace: How long files may lie there that a deletion removed.
+        elsewhere: Brings the data files of some days to this host, and returns the sizes of those that lie elsewhere
+            alone, by path; it is not asked where all is hashed.
 
     Raises:
         LedgerError: The kept checkpoint or public key is not one.
     """
     for _ in range(_TRIES):
         before = _state(layout)
-        report = _Check(layout, now, grace, full=full, since=since, again=again).run(checkpoint, public_key, tsa_roots)
+        check = _Check(layout, now, grace, elsewhere, full=full, since=since, again=again)
+        report = check.run(checkpoint, public_key, tsa_roots)
         if report.ok or _stays(layout, before, report):
             break
     return report
@@ -107,14 +112,16 @@ class _Check:
     """One verification on its way."""
 
     def __init__(
-        self, layout: Layout, now: datetime, grace: timedelta, *, full: bool, since: int | None, again: Collection[date]
-    ) -> None:
+        self, layout: Layout, now: datetime, grace: timedelta, elsewhere: Elsewhere, *, full: bool, since: int | None,
+        again: Collection[date],
+    ) -> None:  # fmt: skip
         self._layout = layout
         self._now = now
         self._grace = grace
         self._full = full
         self._since = since
         self._again = again
+        self._elsewhere = elsewhere
         self._read: frozenset[date] = frozenset()
         """The days of which every row is hashed, beside those of ``full``."""
         self._problems: list[Problem] = []
@@ -338,9 +345,17 @@ class _Check:
         for path in sorted(recorded.keys() - log.live.keys()):
             self._wrong(f"events/{path}", "is in the ledger and not part of the lake")
         days: dict[date, list[tuple[Path, int]]] = defaultdict(list)
+        self._read = frozenset() if self._since is None else days_added(entries, self._since).union(self._again)
+        away = {} if self._full else self._elsewhere(self._read)
+        if unread := away.keys() & {*recorded, *log.live}:
+            what = f"{len(unread):,} data files lie in the bucket alone, and of these only the sizes were compared"
+            self._notices.append(Problem("events", what))
         for path in sorted({*recorded, *log.live}):
             size, rows = recorded.get(path, (log.live.get(path, 0), 0))
-            self._file(path, size)
+            if path not in away:
+                self._file(path, size)
+            elif away[path] != size:
+                self._wrong(f"events/{path}", f"has {away[path]} bytes instead of {size}")
             named, file = part_day_and_digest(path), self._layout.events / path
             if named is not None and is_file(file, within=self._layout.root):
                 days[named[0]].append((file, rows))
@@ -429,7 +444,6 @@ class _Check:
     ) -> tuple[BatchVerdict, ...]:
         expected = {part.key: part for entry in entries for part in entry.parts}
         rows = Rows(self._layout, entries, days)
-        self._read = frozenset() if self._since is None else days_added(entries, self._since).union(self._again)
         recorded = Recorded(
             expected,
             {key: taking.replaced for key, taking in takings.items() if taking.replaced and taking.kept is None},

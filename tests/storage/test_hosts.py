@@ -17,13 +17,22 @@ from obstore.store import MemoryStore
 
 import auditlake
 from auditlake.cli import cli
-from auditlake.errors import CommitError, LakeBusyError, LakeError, LakeExistsError, LakeFormatError, LedgerError
+from auditlake.errors import (
+    CommitError,
+    LakeBusyError,
+    LakeError,
+    LakeExistsError,
+    LakeFormatError,
+    LedgerError,
+    StorageError,
+)
 from auditlake.policies.files import READY
 from auditlake.storage import lease
 from auditlake.storage.disk import Disk
 from auditlake.storage.objects import ObjectStore
 from auditlake.store import turn
 from tests.soak import mostly
+from tests.storage.conftest import Proxy
 from tests.storage.programme import Deadly, Killed
 from tests.storage.test_lake import NOW, bucket, ids, lines, made, mirror, on_disk, opened, url
 
@@ -136,6 +145,8 @@ def test_damage_stays_there(url: str, host: Any, tmp_path: Path) -> None:
     assert ids(opened(url)) == ["a"]
     assert [each.where for each in opened(url).ledger.verify().problems] == [name]
     host("two")
+    with pytest.raises(LakeError, match="not those that its name says"):
+        ids(opened(url))
     assert name in {each.where for each in opened(url).ledger.verify().problems}
     host("one")
     obstore.delete(store._store, name)
@@ -143,6 +154,73 @@ def test_damage_stays_there(url: str, host: Any, tmp_path: Path) -> None:
     assert [each.where for each in opened(url).ledger.verify().problems] == [name]
     (lake.layout.root / name).write_bytes(b"PAR1 of a third")
     assert not opened(url).ledger.verify().ok
+
+
+@pytest.fixture
+def by_ranges(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets no data file be so small that it is fetched to be read."""
+    monkeypatch.setattr("auditlake.storage.ranges.PIECE", 0)
+
+
+def answers(lake: Lake) -> list[Any]:
+    """What a lake says, to the byte."""
+    options: dict[str, Any] = {"as_of": "2026-05-10", "last": "10d"}
+    statistics = lake.statistics(as_of="2026-05-10", cache=False)
+    return [
+        [each.json() for each in lake.reports(**options, cache=False)],
+        (statistics.total_events, statistics.events_by_type, statistics.events_by_user),
+        lake.sql("from events order by all").fetchall(),
+        lake.events(user_id="ada").fetchall(),
+    ]
+
+
+def test_answers_of_ranges(url: str, host: Any, tmp_path: Path, by_ranges: None, proxy: Proxy) -> None:
+    """A host that reads ranges alone, one that has fetched all files, and a lake on a disk say the same."""
+    lake = made(url, policies="none", unsigned=True)
+    lake.policies.add(READY / "failed_logins.yaml")
+    for day in (1, 2, 3):
+        lake.ingest(lines(tmp_path / "a.jsonl", *(f"{day}-{n}" for n in range(9)), day=day))
+    lake.backup(tmp_path / "disk")
+    expected = answers(auditlake.open(tmp_path / "disk", clock=lambda: NOW))
+    host("two")
+    reader = opened(url)
+    proxy.faults = ["", "503 before", "", "truncated"]
+
+    assert answers(reader) == expected
+    assert not [*reader.layout.events.glob("event_date=*/*")]
+    assert reader.ledger.verify().ok
+    assert len([*reader.layout.events.glob("event_date=*/*")]) == 3
+    proxy.requests = []
+    assert answers(reader) == expected
+    assert proxy.requests == []
+
+
+def test_ranges_that_are_refused(url: str, host: Any, tmp_path: Path, by_ranges: None, proxy: Proxy) -> None:
+    """What the store refuses is told as by any other verb, and an object that is not the log's is no answer."""
+    lake = made(url, policies="none", unsigned=True)
+    lake.ingest(lines(tmp_path / "a.jsonl", "a", "b"))
+    lake.ingest(lines(tmp_path / "b.jsonl", "c", day=2))
+    store = mirror(lake).objects
+    one, two = (each for each in store.names("events") if each.endswith(".parquet"))
+    data = store.read(one)
+    host("two")
+    reader = opened(url)
+    proxy.faults = ["403 before"] * 9
+    with pytest.raises(StorageError, match="the store answered 403"):
+        ids(reader)
+    proxy.faults = []
+    obstore.put(store._store, one, store.read(two))
+    with pytest.raises(StorageError, match="not the object that the log says"):
+        ids(reader)
+    obstore.delete(store._store, one)
+    with pytest.raises(StorageError, match="no such object"):
+        ids(reader)
+    obstore.put(store._store, one, data)
+    assert ids(reader) == ["a", "b", "c"]
+    obstore.put(store._store, one, data[:-8] + b"xxxxPAR1")
+    host("three")
+    with pytest.raises(LakeError, match="not those that its name says"):
+        ids(opened(url))
 
 
 class Readable:

@@ -17,7 +17,8 @@ from auditlake.errors import LakeError, LakeExistsError, LakeFormatError, LakeNo
 from auditlake.policies.files import READY
 from auditlake.storage import lake as room
 from auditlake.storage.lease import LEASE
-from auditlake.storage.mirror import Mirror, _is_kept
+from auditlake.storage.mirror import Mirror
+from auditlake.storage.names import is_kept
 from auditlake.upkeep.doctor import repair
 from tests import lakes
 from tests.storage.conftest import BUCKET, Proxy
@@ -119,6 +120,38 @@ def test_what_the_bucket_has(url: str, tmp_path: Path, elsewhere: Any) -> None:
     assert there == {name: (lake.layout.root / name).read_bytes() for name in there}
     assert {name.partition("/")[0] for name in there} == {"lake.toml", "events", "ledger"}
     assert not any(b"the-secret-key" in data for data in there.values())
+
+
+def here(lake: auditlake.AuditLake) -> list[str]:
+    """The days of which a host has data files."""
+    return sorted(path.parent.name[-2:] for path in lake.layout.events.glob("event_date=*/*"))
+
+
+def test_data_files_come_when_asked_for(
+    url: str, proxy: Proxy, tmp_path: Path, elsewhere: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:  # fmt: skip
+    """A host that opens the lake gets no data file and asks for no list of them; a question fetches those that it
+    needs, and a full verification all.
+    """
+    lake = made(url, policies="none", unsigned=True)
+    lake.ingest(*(lines(tmp_path / f"{day}.jsonl", str(day), day=day) for day in (1, 2, 3)))
+    monkeypatch.setenv("XDG_DATA_HOME", str(elsewhere().layout.root.parents[1]))
+    proxy.requests = []
+    there = opened(url)
+    asked = [line for line in proxy.requests if "list-type" in line and "delimiter" not in line]
+
+    assert not any(f"{url.rpartition('/')[2]}%2Fevents&" in line for line in asked)
+    assert all("prefix" in line for line in asked)
+    assert len(proxy.requests) < 20
+    assert here(there) == []
+    quick = there.ledger.verify(full=False)
+    assert quick.ok
+    assert any("3 data files lie in the bucket alone" in each.what for each in quick.notices)
+    query = "select event_id from events where timestamp < $until"
+    assert there.sql(query, {"until": datetime(2026, 5, 2, tzinfo=UTC)}).fetchall() == [("1",)]
+    assert here(there) == ["01"]
+    assert there.ledger.verify().ok
+    assert here(there) == ["01", "02", "03"]
 
 
 def test_two_hosts_write(url: str, tmp_path: Path, elsewhere: Any) -> None:
@@ -281,7 +314,7 @@ def test_a_folder_of_a_stranger(url: str, proxy: Proxy, tmp_path: Path) -> None:
 ])  # fmt: skip
 def test_names_that_a_copy_does_not_take(name: str) -> None:
     """What a bucket names otherwise than a lake's own files is none of them, a host's keys least of all."""
-    assert not _is_kept(name)
+    assert not is_kept(name)
 
 
 @pytest.mark.soak

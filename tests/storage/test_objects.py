@@ -192,7 +192,7 @@ def test_what_is_large(store: ObjectStore, proxy: Proxy, tmp_path: Path, monkeyp
     """What is named by its content goes and comes in pieces, each in time by itself; one that ends early is fetched
     again.
     """
-    monkeypatch.setattr("auditlake.storage.objects._PIECE", 5 << 20)
+    monkeypatch.setattr("auditlake.storage.objects.PIECE", 5 << 20)
     data = bytes(range(256)) * (11 << 12)
     digest = sha256(data).hexdigest()
     draft = tmp_path / "draft"
