@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from auditlake.ingest.record_buffer import RecordBuffer
 
 _FILE = "sources/auditlake.sql"
+_SAMPLE = 1_000
+"""Lines of a program are much alike: where most of so many are not plain, the others are not tried."""
 _SHORTEST, _LONGEST = len("1970-01-01T00:00:00Z"), len("1970-01-01T00:00:00.000000Z")
 _INSTANT = pa.timestamp("us", "UTC")
 _END = 253_370_764_800_000_000
@@ -46,8 +48,9 @@ def plain_events(
     """
     tables = []
     if len(texts := buffer.texts()):
-        connection.register("loaded", texts)
-        rows = connection.sql(statement(_FILE, "plain").text).to_arrow_table()
+        rows = _of_lines(connection, texts.slice(0, _SAMPLE))
+        if len(texts) > _SAMPLE < 2 * len(rows):
+            rows = _of_lines(connection, texts)
         tables.append(rows.append_column("source", pa.repeat(buffer.source, len(rows))))
     if buffer.has_fields:
         rows = buffer.fields()
@@ -61,6 +64,11 @@ def plain_events(
         tables.append(rows.select(["record", *CANONICAL_FIELDS]).append_column("source", of_source))
     rows = pa.concat_tables(tables)
     return _timed(_only(rows, _are_plain(rows, event_types)))
+
+
+def _of_lines(connection: duckdb.DuckDBPyConnection, texts: pa.Table) -> pa.Table:
+    connection.register("loaded", texts)
+    return connection.sql(statement(_FILE, "plain").text).to_arrow_table()
 
 
 def _are_plain(rows: pa.Table, event_types: Collection[str]) -> Any:
