@@ -164,7 +164,7 @@ class _Condition:
             return self._compared(node["left"], kind, node["right"])
         if kind == "COMPARE_IN" and self._is(node["children"][0], "event_type"):
             return _of_types([self._value(each) for each in node["children"][1:]])
-        return self._listed(node, "list_contains")
+        return self._listed(node, "list_contains", "array_contains")  # sqlglot writes the other
 
     def _compared(self, left: Node, kind: str, right: Node) -> Asked:
         if kind == "COMPARE_GREATERTHAN" and (right.get("literal") or {}).get("text") == "0":
@@ -178,9 +178,9 @@ class _Condition:
                 return Asked(since=value if is_equal or is_after else None, until=None if is_after else value)
         return _ANY
 
-    def _listed(self, call: Node, function: str) -> Asked:
+    def _listed(self, call: Node, *functions: str) -> Asked:
         """Return what is left where a list has the type of an event."""
-        if call.get("class") != "FUNCTION" or call.get("function_name") != function:
+        if call.get("class") != "FUNCTION" or call.get("function_name") not in functions:
             return _ANY
         several, *others = [each["expression"] for each in call["arguments"]]
         is_plain = len(others) == 1 and self._is(others[0], "event_type") and not call.get("filter")

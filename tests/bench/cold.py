@@ -171,7 +171,7 @@ def _duckdb(events: Path, columns: str, where: str) -> Iterator[Ask]:
     with duckdb.connect() as connection:
         connection.execute(
             f"create temp table governed as select {columns}, {t} as t "
-            f"from read_parquet('{events}/*/*.parquet') where {where.format(t=t)}"
+            f"from read_parquet('{events}/event_date=*/*.parquet') where {where.format(t=t)}"
         )
         yield lambda sql: connection.execute(sql).fetchall()
 
@@ -182,7 +182,7 @@ def _datafusion(events: Path, columns: str, where: str) -> Iterator[Ask]:
 
     t = 'cast("timestamp" as bigint)'
     context = datafusion.SessionContext()
-    context.register_parquet("events", str(events), file_extension=".parquet")
+    context.register_parquet("events", f"{events}/event_date=*/*.parquet")
     select = f"select {columns}, {t} as t from events where {where.format(t=t)}"
     context.sql(f"create table governed as {select}").collect()
     yield lambda sql: _tuples(context.sql(sql).to_arrow_table())
@@ -196,8 +196,9 @@ def _clickhouse(events: Path, columns: str, where: str) -> Iterator[Ask]:
     t = 'assumeNotNull(toUnixTimestamp64Micro("timestamp"))'
     with Session() as session:
         session.query(
-            f"create table governed engine = Memory as select {columns}, {t} as t "
-            f"from file('{events}/*/*.parquet', Parquet) where {where.format(t=t)} settings use_hive_partitioning = 0"
+            f"create table governed engine = Memory as select {columns}, {t} as t from "
+            f"file('{events}/event_date=*/*.parquet', Parquet) where {where.format(t=t)} "
+            "settings use_hive_partitioning = 0"
         )
 
         def ask(sql: str) -> list[tuple[Any, ...]]:

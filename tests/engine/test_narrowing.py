@@ -28,6 +28,7 @@ PLAIN: dict[str, tuple[Asked, ...]] = {
     "from Events where 'a' = Event_Type": (Asked(A),),
     "from events e where e.event_type in ('a', $b) and user_id = 'u'": (Asked(AB),),
     "from events where list_contains($types, event_type)": (Asked(AB),),
+    "from events where array_contains($types, event_type)": (Asked(AB),),
     "from events where list_position($types, event_type) > 0": (Asked(AB),),
     "from events where ($types is null or list_contains($types, event_type)) and ($no is null or status = $no)":
         (Asked(AB),),
@@ -116,7 +117,7 @@ def test_the_earliest_needs_no_condition_more() -> None:
 TYPES = ("a", "b", "c")
 TERMS = (
     "list_contains($types, event_type)",
-    "event_type = $one", "event_type in ($one, 'b')", "list_contains($some, event_type)", "user_id = 'u1'",
+    "event_type = $one", "event_type in ($one, 'b')", "array_contains($some, event_type)", "user_id = 'u1'",
     "list_position($some, event_type) > 0", "not event_type = $one", "$some is null", "event_type <> 'a'",
     *(f'"timestamp" {how} $at' for how in ("<", "<=", "=", ">=", ">")), '$until > "timestamp"',
 )  # fmt: skip

@@ -12,6 +12,7 @@ import pytest
 
 import auditlake
 from auditlake import AuditLake
+from auditlake.alerts.lake_reader import the_table
 from auditlake.engine import duck
 from auditlake.engine.statements import statement
 from auditlake.ingest import day_files
@@ -146,6 +147,20 @@ def test_the_first_of_all_needs_all(tmp_path: Path) -> None:
     lake.compact(grace_seconds=0)
     first = "select event_id from events order by timestamp limit 1"
     assert lake.sql(first, snapshot=version).fetchall() == [("recent",)]
+
+
+def test_alerts_look_back_without_files_of_other_types(tmp_path: Path) -> None:
+    """What a policy counts is found though the files of all other types are gone."""
+    lake = made(tmp_path / "lake")
+    policy = next(each for each in lake.policies.all() if each.id == "failed_logins")
+    held = file_types(lake.layout, lake.snapshot().version)
+    of_others = {path for path, types in held.items() if not {name for name, _ in types} & {*policy.required_events}}
+    assert len(of_others) == DAYS * 2
+    with the_table(lake.layout) as reader:
+        for path in of_others:
+            (lake.layout.events / path).unlink()
+        found = reader.counted("recent", policy, after=NOON - timedelta(days=DAYS), judged=NOON, until=NOON)
+        assert sum(len(each.moments) for each in found) == DAYS
 
 
 def test_a_policy_opens_files_of_its_types(tmp_path: Path, shown: set[Path], monkeypatch: pytest.MonkeyPatch) -> None:
