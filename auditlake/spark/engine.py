@@ -20,6 +20,7 @@ from auditlake.engine.model import ByTime, Leaf, Row, Script, engine_name
 from auditlake.engine.sql_text import Batches, of_batches
 from auditlake.errors import EngineError
 from auditlake.events.schema import COLUMNS
+from auditlake.storage.ranges import address
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -148,11 +149,13 @@ class SparkEngine:
         self._kept: list[DataFrame] = []
 
     def leaf(self, leaf: Leaf, files: Sequence[Path], batches: Batches | None) -> None:
-        """Make ``leaf`` and ``everything`` of the files, which executors read where they lie."""
+        """Make ``leaf`` and ``everything`` of the files, which executors read where they lie: on a disk that is theirs
+        too, or in the bucket, with credentials of their own.
+        """
         from pyspark.sql import functions as f
 
         self._free()
-        events = self._events([str(path) for path in files], batches)
+        events = self._events([*map(address, files)], batches)
         own = f.when(f.col("source") == "auditlake.self", 1).otherwise(0)
         everything = events.select(f.unix_micros("timestamp").alias("t"), own.alias("is_own"))
         with _told("the events cannot be read", self._address):
@@ -193,7 +196,7 @@ class SparkEngine:
         import pyarrow as pa
         from pyspark.sql import functions as f
 
-        governed = self._events([str(path) for path in files], batches)
+        governed = self._events([*map(address, files)], batches)
         columns = [name for name in script.columns if name != "event_date"]
         governed = governed.filter(f.col("event_type").isin(list(script.types))).select(*columns)
         number, dealt = max(1, script.rows // self.in_a_part), script.dealt

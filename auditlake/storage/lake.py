@@ -275,7 +275,9 @@ def brought(layout: Layout, days: Collection[date]) -> Mapping[str, int]:
     """
     if (mirror := mirror_of(layout)) is None:
         return {}
-    here, stored = {*mirror.data()}, mirror.stored()
+    stored = mirror.stored()
+    mirror.drop_replaced(stored)
+    here = {*mirror.data()}
     folders = {f"events/event_date={day}" for day in days}
     wanted = [name for name in stored.keys() - here if name.rpartition("/")[0] in folders]
     mirror.fetch(wanted)

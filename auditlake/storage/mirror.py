@@ -5,7 +5,8 @@ fast as from any disk. The copy is brought up to date when the lake is opened, a
 
 Nearly all objects are made once: the log's entries, and what is named by its content or its place. Such a file is
 fetched while the copy has none of its name, and its bytes must be those that its name says. A data file is fetched when
-it is first asked for, and leaves the copy when an entry of the log that takes it away comes. The few that change go by
+it is first asked for. Once the log has taken it away, it leaves the copy with the certificate of a deletion, or else as
+a verification finds that the bucket has it no more: sessions under way may read it. The few that change go by
 the tag of their last bytes. A version is whole by its log entry alone, so a bucket that others write to meanwhile is
 no trouble: what says how far the lake has come is read before all else, and put into the copy after it. Only the
 ledger's checkpoint must be that of before once all else is here, since a tile goes when there is a longer one.
@@ -202,7 +203,7 @@ class Mirror:
         self._disk.remove(sorted(n for n in gone if n not in edits and (not is_edited(n) or n in known.tags)))
         if any(name.startswith("certificates/") for name in brought):
             self._forget()
-            self._drop_replaced()
+            self.drop_replaced()
         tags = {name: tag for name, tag in known.tags.items() if name not in gone}
         tags |= {name: tag for name, (_, tag) in got.items()}
         digests = {name: digest_of(data) for name, (data, _) in got.items() if is_edited(name)}
@@ -235,7 +236,7 @@ class Mirror:
         """
         listed = self.objects.listed()
         data = [name for name in listed if DATA.match(name)]
-        self._drop_replaced()
+        self.drop_replaced(data)
         live = self._live({*data, *self.data()})
         names = [name for name in listed if is_kept(name) and not CHANGES.match(name)]
         names = [name for name in names if name in live or not DATA.match(name)]
@@ -343,8 +344,7 @@ class Mirror:
     def fetch(self, names: Sequence[str], listed: Mapping[str, Listed] | None = None) -> list[str]:
         """Bring objects into the copy that it has not, the log's entries last and in order; return which.
 
-        One that was removed since, or is not what its name says, is passed over: a verification tells of it. A data
-        file leaves the copy before the entry comes that takes it away.
+        One that was removed since, or is not what its name says, is passed over: a verification tells of it.
         """
 
         def one(name: str, draft: Path) -> bool:
@@ -364,12 +364,9 @@ class Mirror:
                 if is_whole
             }
             self._copy({name: draft for name, draft in brought.items() if not name.startswith(LOG)})
-            entries = {name: draft for name, draft in brought.items() if name.startswith(LOG)}
-            if entries and (here := set(self.data())):
-                logged = (draft.read_bytes() for name, draft in entries.items() if name.endswith(".json"))
-                self._disk.remove(sorted(name for data in logged for name, _ in actions(data) if name in here))
-            for name, draft in entries.items():
-                self._copy({name: draft})
+            for name, draft in brought.items():
+                if name.startswith(LOG):
+                    self._copy({name: draft})
         return list(brought)
 
     def _is_same(self, name: str, draft: Path, size: int) -> bool:
@@ -414,9 +411,9 @@ class Mirror:
                 live.update(name for name, is_add in found_here if is_add)
         return live
 
-    def _drop_replaced(self) -> None:
-        """Remove data files of the copy that the newest version has not."""
-        here = set(self.data())
+    def drop_replaced(self, stored: Collection[str] = ()) -> None:
+        """Remove data files of the copy that the newest version has not, but those that the bucket still has stored."""
+        here = {*self.data()}.difference(stored)
         self._disk.remove(sorted(here - self._live(here)))
 
     def _forget(self) -> None:

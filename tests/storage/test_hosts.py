@@ -223,6 +223,24 @@ def test_ranges_that_are_refused(url: str, host: Any, tmp_path: Path, by_ranges:
         ids(opened(url))
 
 
+@pytest.mark.soak
+def test_a_cluster_reads_the_bucket(url: str, host: Any, tmp_path: Path) -> None:
+    """Executors read the data files by the lake's address, and the report has the same bytes; this host gets none."""
+    server = pytest.importorskip("pysail.spark", reason="pysail is not installed").SparkConnectServer("127.0.0.1", 0)
+    lake = made(url, policies="none", unsigned=True)
+    lake.policies.add(READY / "failed_logins.yaml")
+    lake.ingest(lines(tmp_path / "a.jsonl", *map(str, range(9))))
+    expected = [each.json() for each in lake.reports(as_of="2026-05-10", cache=False)]
+    host("two")
+    reader = opened(url)
+    server.start(background=True)
+    try:
+        engine = f"sc://127.0.0.1:{server.listening_address[1]}"
+        assert [each.json() for each in reader.reports(as_of="2026-05-10", cache=False, engine=engine)] == expected
+    finally:
+        server.stop()
+
+
 class Readable:
     """The client of who must not write."""
 
