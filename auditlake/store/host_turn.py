@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from auditlake.storage.mirror import Mirror
 
 _TRIES = 10
-"""How often a commit is tried again that another host was quicker with."""
+"""How often a commit is tried again that another host was quicker with; at last without what others propose."""
 _ROUNDS = 8
 """How often a host commits what others propose before it gives the lease back."""
 _WAIT_SECONDS = 60.0
@@ -172,7 +172,7 @@ class HostTurn(Turn):
             try:
                 turn = Turn(self.layout, folder, *settle_ledger(self.layout))
                 turn.begin(self._context.now)
-                self._fold(turn, own, connection)
+                self._fold(turn, own, connection, with_others=left >= _TRIES // 2)
             except OvertakenError:
                 raise
             except (CommitError, StorageError) as error:  # another host may have been quicker
@@ -186,11 +186,14 @@ class HostTurn(Turn):
                 self._leading, self.snapshot, self.leads = turn, turn.snapshot, True
                 return
 
-    def _fold(self, turn: Turn, own: Proposal, connection: duckdb.DuckDBPyConnection | None) -> None:
+    def _fold(
+        self, turn: Turn, own: Proposal, connection: duckdb.DuckDBPyConnection | None, *, with_others: bool
+    ) -> None:
         for _ in range(_ROUNDS):
             turn.snapshot = replace(turn.snapshot, transactions=transactions_at(self.layout, turn.snapshot.version))
             reached = reached_by_host(turn.snapshot.transactions)
-            found = {place: data for place, data in self._inbox.waiting(reached).items() if place[0] != own.host}
+            waiting = self._inbox.waiting(reached) if with_others else {}
+            found = {place: data for place, data in waiting.items() if place[0] != own.host}
             proposals = [own] if reached.get(own.host, 0) < own.number else []
             for place, data in found.items():
                 try:

@@ -217,7 +217,7 @@ def test_clocks_that_are_wrong(url: str, host: Any, tmp_path: Path, skew: timede
 
 
 @pytest.mark.soak
-@pytest.mark.parametrize(("request_", "is_made"), product(range(2, 40), [True, False]))
+@pytest.mark.parametrize(("request_", "is_made"), list(product(range(2, 40), [True, False])))
 def test_a_host_that_dies_while_it_commits_for_others(
     hosts: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request_: int, is_made: bool
 ) -> None:
