@@ -190,18 +190,11 @@ class AuditLake(Shown):
                 it tells besides those of lake.toml. If None, it does where ``[alerts]`` of lake.toml names a place.
             durability, interval_ms, segment_bytes, segment_seconds, flush_seconds: When ``log`` returns, when a segment
                 ends, when this process flushes: see :class:`auditlake.landing.trail.TrailOptions`.
-
-        Raises:
-            LakeError: The lake lies in a bucket, and this host cannot bring what it logs there.
         """
         from auditlake.alerts.watch import open_trail
         from auditlake.landing.trail import TrailOptions
 
         options = TrailOptions(durability, interval_ms, segment_bytes, segment_seconds, flush_seconds)
-        if self.layout.bucket.exists():
-            from auditlake.store.turn import check_may_commit
-
-            check_may_commit(self.layout)
         return open_trail(self._context, self.flush, alerts, options)
 
     @cached_property

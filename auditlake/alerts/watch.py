@@ -217,7 +217,14 @@ def open_trail(
             trail is closed. If None, it does where lake.toml says where alerts go (``[alerts]``). A callable, a sink or
             several of these are told besides ``logging`` and what lake.toml names.
         options: How the trail is kept.
+
+    Raises:
+        LakeError: The lake lies in a bucket, and this host cannot bring what it logs there.
     """
+    if context.layout.bucket.exists():
+        from auditlake.store.turn import check_may_commit
+
+        check_may_commit(context.layout)
     config = context.config
     if alerts is None:
         alerts = config.alerts.is_sent or config.alerts.jsonl is not None

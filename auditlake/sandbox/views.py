@@ -52,6 +52,8 @@ _TIME, _MEMORY = "it took longer than it may", "it needed more memory than it ma
 
 _T, _I, _D, _B, _W, _Y, _L = "text", "number", "decimal", "flag", "instant", "day", "list"
 _HIDDEN = "(hidden)"
+_BESIDE = frozenset({"policy-change", "mapping-change", "pack-change", "report", "key-rotate", "upgrade"})
+"""Kinds of entries of the ledger that are about no snapshot."""
 _MEASURES = ("ongoing", "started_before_period", "peak", "peak_at")
 SHAPES: dict[str, dict[str, str]] = {
     "policies": {
@@ -412,14 +414,16 @@ class Tables:
         for index in range(head.size if head is not None else 0):
             each = read_entry(self._layout, index)
             recorded = datetime.fromisoformat(each.at)
-            if each.version is not None and each.version > self._sight.version:
+            is_beside = each.kind in _BESIDE or (each.kind == "hold" and each.details.get("by") == "hand")
+            version = None if is_beside else each.version  # where entries lie inside commits, these are commits too
+            if version is not None and version > self._sight.version:
                 return
-            if each.version is not None or recorded <= self._sight.instant:
+            if version is not None or recorded <= self._sight.instant:
                 # A hash of a log entry that hashes a short input confirms a guess, too.
                 details = None if self._sight.masked else json.dumps(dict(each.details), ensure_ascii=False)
                 yield {
                     "number": index, "kind": each.kind, "recorded": recorded,
-                    "snapshot": each.version, "files_added": len(each.adds), "files_removed": len(each.removes),
+                    "snapshot": version, "files_added": len(each.adds), "files_removed": len(each.removes),
                     "previous_log": None if self._sight.masked else each.previous_log, "details": details,
                 }  # fmt: skip
 
