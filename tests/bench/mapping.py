@@ -184,9 +184,9 @@ def _files(place: Place) -> Path:
     folder = place.root / "cloudtrail"
     if not folder.exists():
         with _ready() as connection:
-            rows = connection.sql(
-                f"select \"text\" from read_parquet('{real_records(place, 'cloudtrail')}')"
-            ).fetchall()
+            rows = connection.sql(f"""
+                select "text" from read_parquet('{real_records(place, "cloudtrail")}')
+                where json_exists("text", '$.eventTime')""").fetchall()  # others are quarantined
         draft = Path(tempfile.mkdtemp(dir=place.root))
         for at in range(0, len(rows), _A_FILE):
             records = ",".join(text for (text,) in rows[at : at + _A_FILE])

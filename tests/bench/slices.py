@@ -45,7 +45,7 @@ def _of_generated(place: Place, scratch: Path) -> Answers:
     files = sorted(once(place.root / "generated", partial(_generate, events)).glob("*/*.parquet"))
     mean = events / DAYS
     policy, question = _given(place, by_user=False)
-    asked = replace(policy, required_events=(_TYPE,), alert_threshold=round(mean + 3 * sqrt(mean))), question
+    asked = replace(policy, required_events=(_TYPE,), alert_threshold=round(mean + 2 * sqrt(mean))), question
     return _by_slices(SliceFiles(files, events), asked, scratch, memory="3GB")
 
 
