@@ -37,6 +37,11 @@ def __getattr__(name: str) -> Any:
     return getattr(import_module(f"auditlake.{_HOMES[name]}"), name)
 
 
+def __dir__() -> list[str]:
+    """Return what can be asked for, these classes among it: notebooks complete names by it."""
+    return sorted({*globals(), *_HOMES})
+
+
 def create(
     path: str | Path,
     *,

@@ -181,6 +181,15 @@ def test_imports_are_lazy() -> None:
     assert heavy & loaded == set()
 
 
+def test_classes_are_found_before_they_are_imported() -> None:
+    """What the package gives out is listed and can be asked for, whatever was imported; another name is an error."""
+    code = """import auditlake
+print({*auditlake.__all__} <= {*dir(auditlake)}, hasattr(auditlake, "Lake"), auditlake.AuditLake)"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert done.stdout == "True False <class 'auditlake.lake.AuditLake'>\n"
+
+
 def test_tests_state_behaviour() -> None:
     """Every test's docstring is a sentence that says what is so."""
     silent = [
