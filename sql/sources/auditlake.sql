@@ -135,6 +135,17 @@ with judged as (
   from records
 ),
 
+-- Whether those keys are the ones of what a lake exported, and perhaps more.
+told as (
+  select
+    *,
+    list_has_all(doubtful, [
+      'event_id', 'event_type', 'timestamp', 'user_id', 'action', 'resource', 'status', 'details', 'metadata',
+      'session_id', 'ip_address', 'source', 'ingested_at'
+    ]) as is_exported
+  from judged
+),
+
 -- Of the others: the first key that comes twice, and the keys that are no field.
 known as (
   select
@@ -147,10 +158,7 @@ known as (
       then list_filter(doubtful, lambda key: len(list_filter(doubtful, lambda other: other = key)) > 1)[1]
     end as repeated,
     case
-      when list_has_all(doubtful, [
-        'event_id', 'event_type', 'timestamp', 'user_id', 'action', 'resource', 'status', 'details', 'metadata',
-        'session_id', 'ip_address', 'source', 'ingested_at'
-      ])
+      when is_exported
       then coalesce(json_extract_string("text", '$.source'), '')
     end as exported_from,
     list_filter(
@@ -162,15 +170,9 @@ known as (
         ],
         key
       )
-      and not (
-        list_has_all(doubtful, [
-          'event_id', 'event_type', 'timestamp', 'user_id', 'action', 'resource', 'status', 'details', 'metadata',
-          'session_id', 'ip_address', 'source', 'ingested_at'
-        ])
-        and list_contains(['source', 'ingested_at', 'event_date'], key)
-      )
+      and not (is_exported and list_contains(['source', 'ingested_at', 'event_date'], key))
     ) as unknown
-  from judged
+  from told
 ),
 
 -- The unknown fields as the text of a JSON object, in the order in which they came.
