@@ -1,8 +1,18 @@
+-- name: falls()
+-- The falls in order, as rolling_counts.sql has the rises: after the n-th of them (n from 0) the count is place - n rises
+-- less n + 1 falls.
+create or replace temp table falls as
+select
+  change >> 1 as moment,
+  rowid as place
+from changes
+where change & 1 = 0;
+
 -- name: backtest($thresholds)
 -- How many episodes each of $thresholds would have given, all of them from the same changes: the last step of a backtest,
--- after those of rolling_counts up to rises and falls. Each rise reaches one threshold, so an episode begins wherever a
--- rise brings the count to the threshold, except where a fall at the same instant had brought it from there: a moment is
--- judged after all that happens in it. At one instant the falls come first, so each of them has at most one such rise.
+-- after those of rolling_counts up to rises. Each rise reaches one threshold, so an episode begins wherever a rise brings
+-- the count to the threshold, except where a fall at the same instant had brought it from there: a moment is judged after
+-- all that happens in it. At one instant the falls come first, so each of them has at most one such rise.
 -- Of what began to count before the period nothing ends before it: such an episode is one, however early it is seen.
 -- returns: threshold, episodes
 with wanted as (

@@ -40,23 +40,19 @@ cut as (
 -- The count at the end of each day of the groups that have an episode on several days: a group has whole days, so days
 -- are numbered through all groups, and the count is 0 again where a group ends.
 turns as (
-  select moment // 86400000000 as place, count(*) as events
-  from rises
-  where moment // $span_us in (select g from cut where is_cut)
-  group by all
-  union all
-  select moment // 86400000000 as place, -count(*) as events
-  from falls
-  where moment // $span_us in (select g from cut where is_cut)
-  group by all
+  select
+    (change >> 1) // 86400000000 as place,
+    sum(case when change & 1 = 1 then 1 else -1 end) as events
+  from changes
+  where (change >> 1) // $span_us in (select g from cut where is_cut)
+  group by place
 ),
 
 ends_of_days as (
   select
     place,
-    sum(sum(events)) over (order by place) as events
+    sum(events) over (order by place) as events
   from turns
-  group by place
 ),
 
 -- The highest count after a rise on each day of such an episode, and where it is first reached.

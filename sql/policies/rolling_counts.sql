@@ -21,54 +21,40 @@ select
 from changes
 where change & 1 = 1;
 
--- name: falls()
--- The falls in order: after the n-th of them (n from 0) the count is place - n rises less n + 1 falls.
-create or replace temp table falls as
-select
-  change >> 1 as moment,
-  rowid as place
-from changes
-where change & 1 = 0;
-
--- name: crossings($alert_threshold)
--- Step 4: the changes by which the count reaches the threshold or falls below it, in order.
-create or replace temp table crossings as
-select moment * 2 + 1 as change
-from rises
-where 2 * rowid + 1 - place = $alert_threshold
-union all
-select moment * 2 as change
-from falls
-where place - 2 * rowid - 1 = $alert_threshold - 1
-order by change;
-
--- name: episodes($alert_threshold)
--- Step 5: the maximal stretches at or above the threshold, with the highest count and where it is first reached. A moment
--- is judged after all that happens in it: where the count falls below the threshold and reaches it again, nothing ends or
--- begins. Only what rises above the threshold is looked through for peaks: there may be millions of other episodes.
-create or replace temp table episodes as
-with bounds as (
-  select starts, ends
+-- name: bounds($alert_threshold)
+-- Step 4: where the count reaches the threshold and where it falls below it again, side by side. A moment is judged after
+-- all that happens in it: where the count falls below the threshold and reaches it again, nothing ends or begins.
+create or replace temp table bounds as
+select starts, ends
+from (
+  select
+    moment as starts,
+    lead(moment) over () as ends,
+    begins
   from (
     select
-      moment as starts,
-      lead(moment) over () as ends,
-      begins
+      change >> 1 as moment,
+      change & 1 = 1 as begins,
+      lag(change >> 1) over () as moment_before,
+      lead(change >> 1) over () as moment_after
     from (
       select
-        change >> 1 as moment,
-        change & 1 = 1 as begins,
-        lag(change >> 1) over () as moment_before,
-        lead(change >> 1) over () as moment_after
-      from crossings
+        change,
+        sum(case when change & 1 = 1 then 1 else -1 end) over (rows unbounded preceding) as events
+      from changes
     )
-    where moment is distinct from moment_before
-      and moment is distinct from moment_after
+    where events = $alert_threshold - 1 + (change & 1)
   )
-  where begins
-),
+  where moment is distinct from moment_before
+    and moment is distinct from moment_after
+)
+where begins;
 
-higher as (
+-- name: episodes($alert_threshold)
+-- Step 5: the maximal stretches at or above the threshold, with the highest count and where it is first reached. Only what
+-- rises above the threshold is looked through for peaks: there may be millions of other episodes.
+create or replace temp table episodes as
+with higher as (
   select
     bounds.starts,
     max(high.events) as peak,

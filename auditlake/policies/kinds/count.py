@@ -63,7 +63,7 @@ class CountKind(ThresholdKind):
     def backtest(self, inquiry: Inquiry, thresholds: Sequence[int]) -> Query:
         """Return the query that counts the episodes of each threshold."""
         parts = statements("policies/rolling_counts.sql")
-        changes = (parts[name] for name in ("changes", "rises", "falls"))
+        changes = (parts[name] for name in ("changes", "rises"))
         listed = (*_arrivals(inquiry.policy), *changes, *every("backtest"))
         query = self._count("backtest", listed, inquiry.policy, inquiry.question)
         return replace(query, values={**query.values, "thresholds": list(thresholds)})

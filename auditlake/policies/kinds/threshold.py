@@ -37,10 +37,10 @@ MEASURED = ("group", "start", "end", "ongoing", "started_before_period", "peak",
 EPISODE = FindingKind("threshold_exceeded", "episode", MEASURED)
 
 ROLLING = (
-    "changes", "rises", "falls", "crossings", "episodes", "rolling_counts", "daily_peaks", "unjudged",
+    "changes", "rises", "bounds", "episodes", "rolling_counts", "daily_peaks", "unjudged",
 )  # fmt: skip
 """The statements after the intervals that find the episodes of a period, in order."""
-FOUND = ROLLING[:5]
+FOUND = ROLLING[:4]
 """Those up to the table ``episodes``."""
 TRIED = ("changes", "rises", "falls", "backtest")
 """Those that count the episodes of several thresholds."""

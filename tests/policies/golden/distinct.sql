@@ -38,8 +38,7 @@ WHERE
 -- policies/spans.sql: current_counts
 -- policies/spans.sql: changes
 -- policies/rolling_counts.sql: rises
--- policies/rolling_counts.sql: falls
--- policies/rolling_counts.sql: crossings
+-- policies/rolling_counts.sql: bounds
 -- policies/rolling_counts.sql: episodes
 -- policies/rolling_counts.sql: rolling_counts
 -- policies/daily_peaks_long.sql: daily_peaks

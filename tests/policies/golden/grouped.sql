@@ -49,8 +49,7 @@ ORDER BY
   moment;
 -- policies/rolling_counts.sql: changes
 -- policies/rolling_counts.sql: rises
--- policies/rolling_counts.sql: falls
--- policies/rolling_counts.sql: crossings
+-- policies/rolling_counts.sql: bounds
 -- policies/rolling_counts.sql: episodes
 -- policies/rolling_counts.sql: rolling_counts
 -- policies/daily_peaks.sql: daily_peaks
