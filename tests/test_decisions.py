@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -356,7 +357,7 @@ def test_the_commands(lake: AuditLake, monkeypatch: pytest.MonkeyPatch, capsys: 
         return int(left.value.code or 0), "".join(capsys.readouterr())
 
     about = ("control", "state", "pci", "9.4.1", "--expires", "2027-11-01", "--note", "\x1b[31mseen")
-    monkeypatch.setattr("auditlake.cli.output.AuditLake", lambda path: auditlake.open(path, clock=lambda: NOON))
+    monkeypatch.setattr("auditlake.lake.AuditLake", partial(auditlake.AuditLake, clock=lambda: NOON))
     assert run(*about)[0] == 2
     code, out = run(*about, "--met", "--by", "eve")
     assert (code, "\x1b" in out, "9.4.1 is met until 2027-11-01 23:59:59Z, as eve states" in out) == (0, False, True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -175,7 +176,7 @@ def test_an_acceptance_follows_a_rename(lake: AuditLake) -> None:
 
 def test_the_command_line(lake: AuditLake, run: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
     """A control is named by its pack and its id; the rest is as with policies."""
-    monkeypatch.setattr("auditlake.cli.output.AuditLake", lambda path: auditlake.open(path, clock=Clock(NOW)))
+    monkeypatch.setattr("auditlake.lake.AuditLake", partial(auditlake.AuditLake, clock=Clock(NOW)))
     at = ("--lake", lake.layout.root, "finding")
     period = ("--since", WEEKS["since"].isoformat(), "--until", WEEKS["until"].isoformat())
     (listed,) = run(*at, "list", "house/2", *period, "--json").json["findings"]

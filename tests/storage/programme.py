@@ -31,6 +31,7 @@ from auditlake.storage import lake as room
 from auditlake.storage import lease
 from auditlake.storage.lake import folder_of
 from auditlake.storage.objects import ObjectStore
+from auditlake.store import host_turn
 from tests import lakes
 from tests.storage.conftest import FAULTS
 
@@ -157,7 +158,9 @@ def process(home: str, client: Callable[[Any], Any]) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_DATA_HOME", home)
         patch.setattr(ObjectStore, "__init__", init)
-        patch.setattr(lease, "time", Still())
+        still = Still()
+        for waiting in (lease, host_turn):
+            patch.setattr(waiting, "time", still)
         patch.setattr(lease, "Event", Unhurried)
         patch.setattr(lease, "_POLL_SECONDS", lease.SECONDS / 2)
         room._mirror.cache_clear()

@@ -23,8 +23,9 @@ from auditlake.storage import lease
 from auditlake.storage.lease import LEASE, Lease
 from auditlake.store import host_turn
 from auditlake.store.deltalog import commit_metadata, ingests_of, newest_version
+from tests.storage.programme import Deadly, Killed
 from tests.storage.test_hosts import host
-from tests.storage.test_lake import NOW, Deadly, Killed, bucket, ids, lines, made, mirror, opened, url
+from tests.storage.test_lake import NOW, bucket, ids, lines, made, mirror, opened, url
 
 __all__ = ["host", "url"]
 
