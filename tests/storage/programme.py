@@ -26,7 +26,7 @@ from obstore.store import MemoryStore
 
 import auditlake
 from auditlake import AuditLake, testing
-from auditlake.errors import LakeError
+from auditlake.errors import AuditLakeError
 from auditlake.storage import lake as room
 from auditlake.storage import lease
 from auditlake.storage.lake import folder_of
@@ -193,7 +193,7 @@ def in_process(environment: dict[str, str], lake: str, verb: str, given: str, la
     with process(environment["XDG_DATA_HOME"], client):
         try:
             VERBS[verb](opened(lake), given)
-        except LakeError:
+        except AuditLakeError:
             os._exit(1)
     os._exit(0)
 
@@ -370,7 +370,7 @@ class Programme:
         with process(str(self._folder / host), deadly):
             try:
                 VERBS[verb](opened(lake), given)
-            except (LakeError, Killed):
+            except (AuditLakeError, Killed):
                 return False, any(each.has_died for each in clients)
         return True, False
 
@@ -434,7 +434,7 @@ class Programme:
         with self._on(other):
             try:
                 lake = opened(url)
-            except LakeError:
+            except AuditLakeError:
                 assert not is_done
                 with self._on(host):
                     shutil.rmtree(folder_of(url), ignore_errors=True)  # as the message of the next try says
