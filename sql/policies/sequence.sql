@@ -20,44 +20,40 @@ from (
 )
 where steps > 0;
 
--- name: ordered($window_us, $step_counts)
+-- name: in_order()
 -- The events of each group in the order in which they count: by time, then by the last and the first step that they are
--- of, then by source and id, so that whole seconds make no misses and files in another order no other answer. An event
--- that has no other of its group within a window of it is left out: no chain of several lies in a window with it.
-create or replace temp table ordered as
+-- of, then by source and id, so that whole seconds make no misses and files in another order no other answer.
+create or replace temp view in_order as
 select
-  row_number() over () as r,
-  g,
-  t,
-  steps
-from (
-  select
-    *,
-    lag(g) over () as g_before,
-    lag(t) over () as t_before,
-    lead(g) over () as g_after,
-    lead(t) over () as t_after
-  from (
-    select
-      groups.g,
-      matching.t,
-      matching.steps
-    from matching
-    join groups on matching.group_key = groups.group_key
-    order by
-      groups.g,
-      matching.t,
-      (cast(floor(log2(matching.steps)) as bigint) << 32) + (matching.steps & -matching.steps),
-      matching.source_and_id
-  )
-)
-where list_sum($step_counts) = 1
-  or (g_before = g and t - t_before < $window_us)
-  or (g_after = g and t_after - t < $window_us);
+  groups.g,
+  matching.t,
+  matching.steps
+from matching
+join groups on matching.group_key = groups.group_key
+order by
+  groups.g,
+  matching.t,
+  (cast(floor(log2(matching.steps)) as bigint) << 32) + (matching.steps & -matching.steps),
+  matching.source_and_id;
 
--- name: ordered_by_step($window_us, $step_counts)
+-- name: in_order_by_step()
 -- The same where an event has two bits at most: those of the same first and last step are alike. One of a step alone comes
 -- after those of that step and one before, and before those of the next step: as if its number were doubled.
+create or replace temp view in_order as
+select
+  groups.g,
+  matching.t,
+  matching.steps
+from matching
+join groups on matching.group_key = groups.group_key
+order by
+  groups.g,
+  matching.t,
+  case when matching.steps & (matching.steps - 1) = 0 then matching.steps * 2 else matching.steps end;
+
+-- name: ordered($window_us, $step_counts)
+-- These with their places. An event that has no other of its group within a window of it is left out: no chain of several
+-- lies in a window with it.
 create or replace temp table ordered as
 select
   row_number() over () as r,
@@ -71,18 +67,7 @@ from (
     lag(t) over () as t_before,
     lead(g) over () as g_after,
     lead(t) over () as t_after
-  from (
-    select
-      groups.g,
-      matching.t,
-      matching.steps
-    from matching
-    join groups on matching.group_key = groups.group_key
-    order by
-      groups.g,
-      matching.t,
-      case when matching.steps & (matching.steps - 1) = 0 then matching.steps * 2 else matching.steps end
-  )
+  from in_order
 )
 where list_sum($step_counts) = 1
   or (g_before = g and t - t_before < $window_us)

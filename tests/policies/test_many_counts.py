@@ -11,8 +11,10 @@ import pytest
 from auditlake.engine.duck import connect, keep_rows
 from auditlake.engine.duck_engine import DuckEngine
 from auditlake.events.durations import Duration
+from auditlake.events.schema import EventType
 from auditlake.events.times import instant, micros
 from auditlake.policies.evaluate import episodes
+from auditlake.policies.loader import load_policy
 from auditlake.policies.model import Policy
 from auditlake.policies.question import Question
 from auditlake.policies.sweep import Numbers
@@ -76,3 +78,37 @@ def test_many_events(number: int, at_once: float, least: int, groups: int) -> No
     assert [(ongoing, before) for _, _, _, ongoing, before, _, _ in rows] == [
         (end is None, start == instant(SINCE)) for _, start, end, *_ in rows
     ]
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("first", ["types: [auth_failure], count: 2", "where: status is null"])
+def test_many_steps(first: str) -> None:
+    """Chains of so many events are those that one thread finds, which takes rows in their order."""
+    rng, number = np.random.default_rng(1), 7 * ROW_GROUP
+    times = SINCE + rng.integers(1, 30_000 * WINDOW, number)
+    times[::2] -= times[::2] % WINDOW
+    events = pa.table({
+        "event_type": np.array(["auth_failure", "login", "data_access"])[rng.integers(0, 3, number)],
+        "timestamp": pa.array(times, pa.timestamp("us", "UTC")),
+        "user_id": np.char.mod("u%03d", rng.integers(0, 150, number)), "status": pa.nulls(number, pa.string()),
+        "source": pa.repeat("a", number), "event_id": np.char.mod("%d", np.arange(number)),
+    })  # fmt: skip
+    steps = f"[{{name: a, {first}}}, {{name: b, types: [login]}}, {{name: c, types: [data_access]}}]"
+    text = f"""name: S
+description: S
+window: 10s
+required_events: [auth_failure, login, data_access]
+coverage: optional
+group_by: [user_id]
+sequence: {steps}
+"""
+    policy = load_policy(text, "s.yaml", "s", event_types=frozenset(EventType))
+    question = Question(instant(int(times.max())), instant(SINCE), instant(int(times.max())))
+    found = []
+    for threads in (1, 4):
+        connection = connect(threads=threads)
+        keep_rows(connection, "events", events)
+        found.append([*episodes(DuckEngine(connection), policy, question)])
+        connection.close()
+    assert len(found[0]) > 1000
+    assert found[0] == found[1]

@@ -56,8 +56,8 @@ class SequenceKind(ThresholdKind):
         stopping = ("unstopped",) if "until" in policy.more else ()
         steps: Sequence[Step] = policy.more["sequence"]
         later = ("next_step" if step.count > 1 else "next_step_of_one" for step in steps[1:])
-        ordered = "ordered" if _tells_by_id(policy) else "ordered_by_step"
-        rest = (ordered, "first_step", *later, "completed", *stopping, "spans")
+        in_order = "in_order" if _tells_by_id(policy) else "in_order_by_step"
+        rest = (in_order, "ordered", "first_step", *later, "completed", *stopping, "spans")
         return (parts["matching"], groups(), *(parts[name] for name in rest))
 
     def evidence(self, policy: Policy) -> Iterable[Statement]:
