@@ -245,7 +245,7 @@ def _reaches(policy: Policy, question: Question) -> datetime:
     """Return the instant before which no event matters to a policy's counts."""
     window = timedelta(microseconds=policy.window.microseconds)
     measure, near = kinds.measure_of(policy), min(earlier(question.since, window), earlier(question.as_of, window))
-    return min(near, measure.history_start(policy, question)) if measure.looks_far_back else near
+    return min(near, measure.history_start(policy, question))
 
 
 def _sound(engine: Engine, policies: Sequence[Policy], values: dict[str, object]) -> Mapping[str, Bits]:

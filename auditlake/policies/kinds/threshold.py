@@ -159,9 +159,10 @@ class ThresholdKind(Kind):
 
     def intervals(self, policy: Policy) -> Iterable[Statement]:
         """Return the statements whose last makes the table ``spans``, in microseconds since 1970: where an interval
-        of group ``g`` begins and where one ends, either may be null. They make the table ``groups`` as well.
+        of group ``g`` begins and where one ends, either may be null. They make the table ``groups`` as well. There
+        are none where a measure finds its episodes by a machine of its own.
         """
-        raise NotImplementedError
+        return ()
 
     def machine(self, policy: Policy) -> Mapping[str, Statement]:
         """Return the statements that find the episodes, by name: those of :data:`ROLLING` and :data:`TRIED` that there
@@ -194,8 +195,8 @@ class ThresholdKind(Kind):
         return {}
 
     def history_start(self, policy: Policy, question: Question) -> datetime:
-        """Return the instant after which all events lie that a measure reads which looks far back."""
-        raise NotImplementedError
+        """Return the instant after which all events lie that it reads: a window before the period."""
+        return earlier(question.since, timedelta(microseconds=policy.window.microseconds))
 
     def about(self, rows: Sequence[Row], policy: Policy) -> Mapping[str, Any]:
         """Return the evidence of one episode, from its rows of ``evidence`` without group and start."""
