@@ -111,7 +111,7 @@ class Prepared:
 
     @property
     def held(self) -> dict[str, str]:
-        """What its commit holds where entries lie inside commits: it, and the signature that vouches for it."""
+        """Return what its commit holds where entries lie inside commits: it, and the signature that vouches for it."""
         said = {ENTRY_KEY: self.data.decode()}
         if self.signers:
             said[SIGNATURE_KEY] = b64encode(self.signers[0].sign_bytes(self.data)).decode()

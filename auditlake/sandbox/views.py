@@ -379,7 +379,7 @@ class Tables:
             "read": each["read"], "landed": each["landed"], "duplicates": each["duplicates"],
             "quarantined": each["quarantined"], "skipped": sum(each.get("skipped", {}).values()),
             "mapping": each.get("mapping"),
-            # People wrote it: it may name somebody.
+            # People wrote it: it may name a person.
             "history": None if self._sight.masked else own.get("history"),
         }  # fmt: skip
 

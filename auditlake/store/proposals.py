@@ -44,7 +44,7 @@ class Proposal:
 
     @property
     def place(self) -> tuple[int, int]:
-        """What it is called by."""
+        """Return what it is called by in the inbox: its host and number."""
         return self.host, self.number
 
 

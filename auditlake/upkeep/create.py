@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -72,6 +72,23 @@ def create_lake(
         config = new_config(now, event_types, default_retention, format_version)
     except (ValueError, OSError) as error:
         raise LakeError(f"the lake at {path} cannot be made: {error}") from error
+
+    def make(layout: Layout) -> None:
+        _make(layout, config, now, files, packs)
+        _begin(layout, config, now, unsigned=unsigned)
+
+    _put_whole(path, make)
+    if url is not None:
+        put_into_bucket(Layout(path), url)
+    return Layout(path)
+
+
+def _put_whole(path: Path, make: Callable[[Layout], None]) -> None:
+    """Make a lake beside its place, and move it there.
+
+    Raises:
+        LakeError: There is something at the path, the folder cannot be made, or a lake cannot lie on its file system.
+    """
     # Named after the path, so that the next to make a lake there finds what one that was killed left behind.
     staging = path.with_name(f".{hashlib.sha256(os.fsencode(path.name)).hexdigest()[:12]}.draft")
     try:
@@ -82,9 +99,7 @@ def create_lake(
             raise OSError(errno.EPERM, f"{staging} belongs to the user {owner}; remove it or choose another folder")
         check_file_system(staging, path)
         with workspace(staging) as folder:
-            layout = Layout(folder / "lake")
-            _make(layout, config, now, files, packs)
-            _begin(layout, config, now, unsigned=unsigned)
+            make(Layout(folder / "lake"))
             os.replace(folder / "lake", path)
         sync_folder(path.parent)
     except OSError as error:
@@ -95,9 +110,6 @@ def create_lake(
     finally:
         with suppress(OSError):
             staging.rmdir()
-    if url is not None:
-        put_into_bucket(Layout(path), url)
-    return Layout(path)
 
 
 def _check_free(path: Path) -> None:

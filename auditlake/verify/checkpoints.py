@@ -59,7 +59,7 @@ class SignedCheckpoint:
 
 
 def verifies(key: str, signature: bytes, data: bytes) -> bool:
-    """Whether a signature over bytes is by the holder of a public key (``NAME+ID+BASE64``).
+    """Return whether a signature over bytes is by the holder of a public key (``NAME+ID+BASE64``).
 
     Raises:
         LedgerError: That is not a public key.
