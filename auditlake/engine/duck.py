@@ -145,7 +145,7 @@ def beside(database: duckdb.DuckDBPyConnection, *, exact_try: bool = True) -> du
 
 def view_events(
     connection: duckdb.DuckDBPyConnection,
-    files: Sequence[Path],
+    files: Sequence[Path | str],
     *,
     name: str = "events",
     columns: Sequence[str] = tuple(COLUMNS),
@@ -183,19 +183,19 @@ class EventsView:
 
     def __init__(
         self,
-        chosen: Callable[[Sequence[Asked] | None], Sequence[Path]],
-        show: Callable[[Sequence[Path]], None],
+        chosen: Callable[[Sequence[Asked] | None], Sequence[Path | str]],
+        show: Callable[[Sequence[Path | str]], None],
         asked: Sequence[Asked] | None = None,
         beside: str | None = None,
         *,
         is_whole: bool = False,
         has_only: Callable[[Sequence[Asked], Collection[str]], bool] | None = None,
-        counted: Callable[..., tuple[Counts, Sequence[Path]]] | None = None,
+        counted: Callable[..., tuple[Counts, Sequence[Path | str]]] | None = None,
     ) -> None:
         self._chosen, self._show, self.beside, self.is_whole = chosen, show, beside, is_whole
         self._has_only = has_only or (lambda *_: False)
         self.counted = counted
-        self._shown: Sequence[Path] | None = None
+        self._shown: Sequence[Path | str] | None = None
         self.narrow(asked)
 
     def narrow(self, asked: Sequence[Asked] | None, types: Collection[str] | None = None) -> bool:
@@ -219,7 +219,7 @@ class EventsView:
             self._show_files(files)
         return counts
 
-    def _show_files(self, files: Sequence[Path]) -> None:
+    def _show_files(self, files: Sequence[Path | str]) -> None:
         if files != self._shown:
             self._shown = None
             self._show(files)

@@ -89,7 +89,7 @@ class DuckEngine:
         """Open an engine on another connection to the same DuckDB, which has no view ``events`` yet."""
         return DuckEngine(duck.beside(self._connection))
 
-    def show(self, chosen: Callable[[Sequence[Asked] | None], Sequence[Path]]) -> None:
+    def show(self, chosen: Callable[[Sequence[Asked] | None], Sequence[Path | str]]) -> None:
         """Make the view ``events`` of other files; ``chosen`` is that of :class:`auditlake.engine.duck.EventsView`."""
         self._events = duck.EventsView(chosen, partial(duck.view_events, self._connection), ())
         self._is_kept = False

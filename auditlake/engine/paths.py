@@ -54,7 +54,7 @@ def no_pattern(path: Path) -> str:
     return str(path).translate(_NO_PATTERN)
 
 
-def all_for_duckdb(files: Sequence[Path]) -> list[str]:
+def all_for_duckdb(files: Sequence[Path | str]) -> list[str]:
     """Return paths by which the DuckDB of this process reads exactly these data files, which are of one lake.
 
     Those of a lake in a bucket that this host has no copy of are fetched, or read by ranges where they are.
@@ -62,9 +62,13 @@ def all_for_duckdb(files: Sequence[Path]) -> list[str]:
     Raises:
         OSError: One is not there, or not what its name says.
     """
-    bucket = BUCKETS.get(Path(*files[0].parts[:-3])) if files else None
-    addresses = bucket.addresses(files) if bucket else {}
-    return [addresses.get(file) or for_duckdb(file) for file in files]
+    bucket = BUCKETS.get(Path(*Path(files[0]).parts[:-3])) if files else None
+    plain = [*map(str, files)]
+    if bucket is None and not has_pattern("\0".join(plain)):
+        return plain  # a Path for each would take ten times longer
+    paths = [*map(Path, files)]
+    addresses = bucket.addresses(paths) if bucket else {}
+    return [addresses.get(path) or for_duckdb(path) for path in paths]
 
 
 def for_duckdb(file: Path) -> str:

@@ -6,7 +6,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from functools import partial
 from itertools import accumulate
 from typing import Protocol
@@ -339,8 +339,16 @@ class Runner:
         """Return the rows of a step that reads events alone, and depends on no policy."""
         key = step.sql, repr(sorted(step.parameters.items()))
         if key not in self._of_anything:
-            self._of_anything[key] = run_step(self.engine, step)
+            self._of_anything[key] = self._on_last_day(step) or run_step(self.engine, step)
         return self._of_anything[key]
+
+    def _on_last_day(self, step: Step) -> Sequence[Row]:
+        """Return whether anything was received in a period where the files of its last day say so, else nothing."""
+        if step.name != "presence":
+            return []
+        last_day = {"since": max(step.parameters["since"], step.parameters["until"] - timedelta(days=1))}
+        found = run_step(self.engine, replace(step, parameters={**step.parameters, **last_day}))
+        return found if [*found] == [(True,)] else []
 
 
 def _scripts(query: CompiledQuery, whose: str | None) -> list[_Script]:

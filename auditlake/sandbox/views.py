@@ -103,7 +103,7 @@ class Sight:
     """Events after it do not exist; None if none is left out."""
     opened: datetime
     """When the session was opened."""
-    chosen: Callable[[Sequence[Asked] | None], Sequence[Path]]
+    chosen: Callable[[Sequence[Asked] | None], Sequence[Path | str]]
     """Gives the files that matter to what is asked; all of the snapshot if that is None."""
     batches: Batches | None
     """Only rows of these belong to it; None if every row of the files does."""

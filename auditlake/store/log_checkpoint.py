@@ -17,6 +17,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+import orjson
+
 from auditlake.disk.files import read_file
 from auditlake.disk.layout import Layout
 from auditlake.disk.lock import workspace
@@ -35,8 +37,9 @@ EVERY = 50
 """How many log entries a reader has to replay at most."""
 _REMEMBERED = 64
 """How many checkpoints a process knows that it has looked at."""
-LARGE = 1_000_000
-"""Bytes of an entry that a reader need not replay at all: two thousand files take as long as all else of a commit."""
+LARGE = 4_000_000
+"""Bytes of an entry that a reader need not replay at all: those of fewer files, about five thousand, it replays as
+quickly as it reads a checkpoint."""
 
 
 def keep_checkpoint(layout: Layout, version: int) -> None:
@@ -129,7 +132,7 @@ def _says_plainly(layout: Layout, before: int, version: int) -> bool:
     files = dict(_files(layout.delta_checkpoint(before))) if before else {}
     for number in range(before + 1 if before else 0, version + 1):
         for line in read_file(layout.commit(number), within=layout.root).splitlines():
-            action = json.loads(line)
+            action = orjson.loads(line)
             if "remove" in action:
                 del files[action["remove"]["path"]]
             elif "add" in action:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cache, cached_property, partial
 from itertools import chain
-from pathlib import Path
 
 from auditlake.disk.layout import Layout, part_day_and_digest
 from auditlake.engine.narrowing import Asked
@@ -51,7 +51,7 @@ class Chooser:
         types: Callable[[], Mapping[str, frozenset[str]]] | None = None,
     ) -> None:  # fmt: skip
         self._untyped, self._is_whole = _contents({}, files), is_whole
-        self._path = cache(layout.events.__truediv__)  # to make one takes longer than to find out that it matters
+        self._folder = layout.events
         self._types = types or partial(type_names, layout, version)
         self._counts_of = partial(file_types, layout, version)
         self._found = cache(self._find)  # a script asks the same in most of its statements
@@ -60,12 +60,13 @@ class Chooser:
     def _typed(self) -> Contents:
         return replace(self._untyped, types=[*map(self._types().get, self._untyped.paths)])
 
-    def __call__(self, asked: Sequence[Asked] | None) -> list[Path]:
+    def __call__(self, asked: Sequence[Asked] | None) -> list[str]:
         """Return the paths of those files that matter to what is asked; of all of them if that is None."""
         return self._paths(range(len(self._untyped.paths)) if asked is None else self._found(tuple(asked)))
 
-    def _paths(self, places: Iterable[int]) -> list[Path]:
-        return [self._path(self._untyped.paths[place]) for place in places]
+    def _paths(self, places: Iterable[int]) -> list[str]:
+        # To make a Path of one takes longer than to find out that it matters.
+        return [f"{self._folder}{os.sep}{self._untyped.paths[place]}" for place in places]
 
     def has_only(self, asked: Sequence[Asked], types: Collection[str]) -> bool:
         """Return whether the log says that all events in the files that matter to what is asked are of some types."""
@@ -75,7 +76,7 @@ class Chooser:
 
     def counted(
         self, types: Collection[str], as_of: datetime, *others: datetime
-    ) -> tuple[Mapping[int, Mapping[str, int]], list[Path]]:
+    ) -> tuple[Mapping[int, Mapping[str, int]], list[str]]:
         """Return how many events of some types the log counts on days, and the files that have those of other days.
 
         Not counted are days of which the log does not say the types of each file, those that an instant cuts, and the

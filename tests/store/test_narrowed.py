@@ -88,7 +88,7 @@ def shown(monkeypatch: pytest.MonkeyPatch) -> Iterator[set[Path]]:
     view = duck.view_events
 
     def view_events(connection: Any, some: Any, **options: Any) -> None:
-        files.update(some)
+        files.update(map(Path, some))
         view(connection, some, **options)
 
     monkeypatch.setattr(duck, "view_events", view_events)
@@ -180,3 +180,20 @@ def test_a_policy_opens_files_of_its_types(tmp_path: Path, shown: set[Path], mon
     reported(lake, "authentication_monitoring")
     assert set(others) <= {"login", "auth_failure"}
     assert len(held) == DAYS * 3
+
+
+@pytest.mark.parametrize("quiet_days", [0, 2])
+def test_whether_any_came_is_asked_of_the_last_day(tmp_path: Path, shown: set[Path], quiet_days: int) -> None:
+    """Files of other types are opened only where they may have the first event of all, or one of the last day; where
+    that has none, all days are asked.
+    """
+    lake = made(tmp_path / "lake")
+    for days in (5, 9):
+        at = NOON - timedelta(days=days)
+        lake.ingest([auditlake.AuditEvent("api_call", at, user_id="u", event_id=f"{days} days ago")])
+    later = auditlake.open(lake.layout.root, clock=lambda: NOON + timedelta(days=quiet_days))
+    (report,) = reported(later, "authentication_monitoring")
+    assert report["status"] != "no_data"
+    opened = {path.parent.name for path in shown if path.is_relative_to(lake.layout.events)}
+    between = f"event_date={(NOON - timedelta(days=5)).date()}"
+    assert (between in opened) is (quiet_days > 0)
