@@ -37,7 +37,7 @@ from auditlake.store.deltalog import (
     commit_metadata,
     newest_version,
     table_terms,
-    transaction_version,
+    transaction_versions,
 )
 from auditlake.store.file_types import TYPES_TAG, file_types
 from auditlake.store.log_checkpoint import keep_checkpoint
@@ -213,8 +213,9 @@ def _check(layout: Layout, table: DeltaTable, seen: Snapshot, change: Change) ->
     if gone := [path for path in removed if path not in live]:
         message = f"cannot remove {gone[0]}: it is not part of version {seen.version}"
         raise CommitError(message, hint="plan again on the newest snapshot")
+    come = transaction_versions(layout, change.transactions)
     for name, reached in change.transactions.items():
-        if (now := transaction_version(layout, name)) != (known := seen.transactions.get(name)):
+        if (now := come.get(name)) != (known := seen.transactions.get(name)):
             message = f"{name} is at {now} in version {seen.version}, and the commit was planned on {known}"
             raise CommitError(message, hint="plan again on the newest snapshot")
         if now is not None and reached <= now:

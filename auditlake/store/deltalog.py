@@ -407,10 +407,9 @@ def _read(layout: Layout, path: Path) -> bytes:
 
 
 def _checkpoint(layout: Layout, version: int) -> str | None:
-    """Return where the checkpoint of the log at a version lies; None if there is none."""
-    with suppress(FileNotFoundError):
-        return storage_of(layout).local([layout.name(layout.delta_checkpoint(version))])[0]
-    return None
+    """Return where the checkpoint of the log at a version lies; None if there is none, or none in the copy."""
+    path = layout.delta_checkpoint(version)
+    return str(path) if is_file(path, within=layout.root) else None
 
 
 def _column(checkpoint: str, name: str) -> list[Any]:

@@ -68,6 +68,7 @@ class Handler(BaseHTTPRequestHandler):
 
     proxy: Proxy
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # or the body of an answer would wait for the client to acknowledge its headers
 
     def do_GET(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
