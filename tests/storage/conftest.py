@@ -10,6 +10,7 @@ import socket
 import struct
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -23,6 +24,7 @@ from auditlake.storage import client
 from auditlake.storage.objects import ObjectStore, Patience, open_objects
 
 BUCKET = "lakes"
+_ACCOUNT = "123456789012"
 TRIES = 3
 FAULTS = ("unsent", "lost", "reset", "late", "500 before", "500 after", "503 before", "429 before", "409 before",
           "truncated")  # fmt: skip
@@ -61,6 +63,44 @@ class Proxy:
             return answer.status, answer.getheaders(), answer.read()
         finally:
             connection.close()
+
+    def settle(self) -> None:
+        """Carry out what was answered and is not carried out yet."""
+        while self.late:
+            self.late.pop()()
+
+    def objects(self, url: str) -> dict[str, bytes]:
+        """Return what a folder of the bucket has, as the server of S3 keeps it, by name."""
+        from moto.s3.models import s3_backends
+
+        folder = url.removeprefix(f"s3://{BUCKET}/") + "/"
+        keys = s3_backends[_ACCOUNT]["aws"].buckets[BUCKET].keys
+        return {name.removeprefix(folder): key.value for name, key in [*keys.items()] if name.startswith(folder)}
+
+    @contextmanager
+    def server(self, *, daemon_threads: bool = False) -> Iterator[str]:
+        """Listen within this, at the address that is given. After it no request is under way, whoever made it.
+
+        Args:
+            daemon_threads: Whether connections may outlast it.
+        """
+        server = Listening(("127.0.0.1", 0), type("Spoilt", (Handler,), {"proxy": self}))
+        server.daemon_threads = daemon_threads
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}"
+        finally:
+            server.shutdown()
+            server.server_close()
+            thread.join()
+
+
+class Listening(ThreadingHTTPServer):
+    """A server that says nothing of clients that died."""
+
+    def handle_error(self, *_: Any) -> None:
+        pass
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -125,23 +165,16 @@ def proxy() -> Iterator[Proxy]:
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     moto = server_module.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     moto.start()
-    if BUCKET not in s3_backends["123456789012"]["aws"].buckets:
-        s3_backends["123456789012"]["aws"].create_bucket(BUCKET, "us-east-1")
+    if BUCKET not in s3_backends[_ACCOUNT]["aws"].buckets:
+        s3_backends[_ACCOUNT]["aws"].create_bucket(BUCKET, "us-east-1")
     state = Proxy(moto.get_host_and_port())
-    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Spoilt", (Handler,), {"proxy": state}))
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
-    thread.start()
-    with pytest.MonkeyPatch.context() as patch:
+    with state.server(daemon_threads=True) as address, pytest.MonkeyPatch.context() as patch:
         for name, value in {
-            "AWS_ENDPOINT_URL": f"http://127.0.0.1:{server.server_address[1]}", "AWS_ACCESS_KEY_ID": "AKIATHEKEYID",
+            "AWS_ENDPOINT_URL": address, "AWS_ACCESS_KEY_ID": "AKIATHEKEYID",
             "AWS_SECRET_ACCESS_KEY": "the-secret-key", "AWS_REGION": "us-east-1", "AWS_ALLOW_HTTP": "true",
         }.items():  # fmt: skip
             patch.setenv(name, value)
         yield state
-    server.shutdown()
-    server.server_close()
-    thread.join()
     moto.stop()
 
 

@@ -1,26 +1,33 @@
 """A programme of users' verbs on two hosts of one bucket. Requests are spoilt, writers die, and after each step the
-other host must see what a plain account allows: the state after it, or one of those on the way to that if it failed.
+bucket must have what a plain account allows: the state after it, or one of those on the way to that if it failed.
 
-A writer dies of a ``BaseException`` at a request, after which it makes none; its files are closed and its workspace
-swept, so the disk of its host is tidier than a real death leaves it. A process that is killed leaves all as it is: it
-is forked by a server that has never used the client.
+Before a server of S3, each step is a process: forked by a server that has never used the client, and killed as one of
+its requests arrives, which is carried out after it or never. In memory, a writer dies of a ``BaseException`` at a
+request, after which it makes none; its files are closed and its workspace swept.
 """
 
 from __future__ import annotations
 
+import io
+import json
 import multiprocessing
 import os
 import random
+import re
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+import signal
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property, partial
+from hashlib import sha256
 from pathlib import Path
 from threading import Event
 from typing import Any, Protocol
 
 import obstore
+import polars as pl
 import pytest
 from obstore.store import MemoryStore
 
@@ -30,10 +37,10 @@ from auditlake.errors import AuditLakeError
 from auditlake.storage import lake as room
 from auditlake.storage import lease
 from auditlake.storage.lake import folder_of
-from auditlake.storage.objects import ObjectStore
+from auditlake.storage.objects import ObjectStore, digest_in
 from auditlake.store import host_turn
 from tests import lakes
-from tests.storage.conftest import FAULTS
+from tests.storage.conftest import FAULTS, Proxy
 
 NOW = "2026-05-20T12:00:00Z"
 HOSTS = ("one", "two")
@@ -43,10 +50,10 @@ OLD, NEW = "2026-05-01T10:00:00Z", "2026-05-18T10:00:00Z"
 """Times of events that are due, and that are not."""
 _DEATHS = 96
 """No verb here makes half as many requests."""
-_FEW, _EACH = 90, 4
-"""Requests of a step at most: some, and so many more for each that was spoilt."""
-_GONE = 9
-"""How a process ends that is killed."""
+_FEW = dict.fromkeys(("ingest", "flush", "apply", "erase", "hold", "compact", "verify", "backup", "move"), 400)
+_EACH = 4
+"""Requests of a verb at most: some, one for each object, and so many more for each that was spoilt."""
+_COMMIT = re.compile(r"events/_delta_log/\d{20}\.json\Z")
 
 Rows = frozenset[tuple[str, str]]
 """The id and the user of each event; no user where a pseudonym stands for one."""
@@ -59,8 +66,8 @@ class Killed(BaseException):
 class Deadly:
     """The client, of which one request is the last: it is not made, or its answer does not come."""
 
-    def __init__(self, client: Any, last: int, *, made: bool, die: Callable[[], object] = lambda: None) -> None:
-        self._client, self._last, self._made, self._die = client, last, made, die
+    def __init__(self, client: Any, last: int, *, made: bool) -> None:
+        self._client, self._last, self._made = client, last, made
         self.requests = 0
 
     def __getattr__(self, name: str) -> Any:
@@ -71,10 +78,10 @@ class Deadly:
         def request(*args: Any, **options: Any) -> Any:
             number = self.requests = self.requests + 1  # several are made at once
             if 0 < self._last <= number and not (number == self._last and self._made):
-                self._end()
+                raise Killed
             answer = real(*args, **options)
             if number == self._last:
-                self._end()
+                raise Killed
             return answer
 
         return request
@@ -83,16 +90,18 @@ class Deadly:
     def has_died(self) -> bool:
         return 0 < self._last <= self.requests
 
-    def _end(self) -> None:
-        self._die()
-        raise Killed
-
 
 class Line(Protocol):
     """What lies between the hosts and the bucket."""
 
     faults: list[str]
     requests: list[str]
+
+    def settle(self) -> None:
+        """Carry out what was answered and is not carried out yet."""
+
+    def objects(self, url: str) -> dict[str, bytes]:
+        """Return what a folder of the bucket has, by name."""
 
 
 @dataclass
@@ -106,6 +115,15 @@ class Memory:
 
     def opened(self, url: str, **_: Any) -> MemoryStore:
         return self.stores.setdefault(url, MemoryStore())
+
+    def settle(self) -> None:
+        while self.late:
+            with suppress(Exception):
+                self.late.pop()()
+
+    def objects(self, url: str) -> dict[str, bytes]:
+        store = self.stores[url]
+        return {each["path"]: bytes(obstore.get(store, each["path"]).bytes()) for each in obstore.list(store).collect()}
 
     def __getattr__(self, name: str) -> Any:
         real = getattr(obstore, name)
@@ -185,17 +203,23 @@ VERBS: dict[str, Callable[[AuditLake, str], object]] = {
 }
 
 
-def in_process(environment: dict[str, str], lake: str, verb: str, given: str, last: int, made: bool) -> None:
-    """Carry out a verb in a process of its own, which may be killed at a request."""
+def in_process(environment: dict[str, str], lake: str, verb: str, given: str) -> None:
+    """Carry out a verb in a process of its own, which ends with 1 if it failed in words."""
     os.environ.update(environment)
     os.fsync = os.fstat  # type: ignore[assignment]
-    client = partial(Deadly, last=last, made=made, die=lambda: os._exit(_GONE))
-    with process(environment["XDG_DATA_HOME"], client):
+    with process(environment["XDG_DATA_HOME"], lambda client: client):
         try:
             VERBS[verb](opened(lake), given)
         except AuditLakeError:
             os._exit(1)
     os._exit(0)
+
+
+def as_rows(rows: Iterable[Sequence[Any]]) -> Rows:
+    """Return what is known of events, each of which is there once."""
+    known = [(name, user if user in {HELD, OTHER, *PERSONS} else "") for name, user in rows]
+    assert len(known) == len(dict(known)), "twice"
+    return frozenset(known)
 
 
 class Programme:
@@ -206,9 +230,8 @@ class Programme:
         folder: An empty folder, for all hosts.
         line: Where requests are spoilt.
         seed: What decides.
-        real: Every so many deaths is one of a process.
         stride: How many points further a verb dies the next time; a request has two, before it and after it.
-        often: After every so many steps the lake is verified.
+        often: After every so many steps the other host verifies the lake, and must see what the bucket has.
         deadly: How large a share of the steps is to die.
     """
 
@@ -219,14 +242,14 @@ class Programme:
         line: Line,
         seed: int,
         *,
-        real: int = 0,
         stride: int = 1,
         often: int = 1,
         deadly: float = 0.7,
     ) -> None:
         self._url, self._folder, self._line = url, folder, line
         self._chance = random.Random(seed)
-        self._real, self._stride, self._often, self._deadly = real, stride, often, deadly
+        self._stride, self._often, self._deadly = stride, often, deadly
+        self._read: dict[str, Sequence[Sequence[Any]]] = {}
         self._next = {verb: self._chance.randrange(_DEATHS) for verb in VERBS}
         self._moved = 0
         self._files: list[tuple[str, Rows]] = []
@@ -234,12 +257,13 @@ class Programme:
         self.rows: Rows = frozenset()
         self.is_held = False
         self.logged: dict[str, Rows] = dict.fromkeys(HOSTS, frozenset())
-        self.steps = self.deaths = self.killed = self.failed = self.most = 0
+        self.steps = self.deaths = self.failed = 0
+        self.most, self.faults = dict.fromkeys(VERBS, -1000), Counter[str]()
         with self._on("one"):
             auditlake.create(url, clock=testing.Clock(NOW), policies="none", default_retention="10d")
 
     def step(self) -> None:
-        """Let a verb be carried out on a host, with faults and perhaps a death, and check the other host after it."""
+        """Let a verb be carried out on a host, with faults and perhaps a death, and check what is there after it."""
         self.steps += 1
         host, other = self._chance.sample(HOSTS, 2)
         self._share_keys(other, host)
@@ -247,12 +271,15 @@ class Programme:
         given, ways = self._drawn(verb, host)
         point = self._next[verb]
         last, made = (point // 2 + 1, point % 2) if self._chance.random() < self._deadly else (0, 0)
-        faults = self._faults()
+        before, faults = len(self._line.objects(self._url)), self._faults()
         self._line.faults, self._line.requests = list(faults), []
         is_done, has_died = self._carried_out(host, verb, given, last, bool(made))
         requests, self._line.faults = len(self._line.requests), []
-        self.most = max(self.most, requests)
-        assert requests <= _FEW + _EACH * sum(map(bool, faults[:requests])), verb
+        self._line.settle()
+        self.faults.update(filter(None, faults[:requests]))
+        most = before + _EACH * sum(map(bool, faults[:requests]))
+        self.most[verb] = max(self.most[verb], requests - most)
+        assert requests <= _FEW[verb] + most, verb
         self.deaths += has_died
         self.failed += not (is_done or has_died)
         if verb not in {"verify", "backup", "move"}:  # what writes finishes what was left, unless it dies too
@@ -350,17 +377,8 @@ class Programme:
     def _carried_out(self, host: str, verb: str, given: str, last: int, made: bool) -> tuple[bool, bool]:
         """Return whether a verb was acknowledged, and whether its process has died."""
         lake = str(self._disk.layout.root) if verb == "move" else self._url
-        if last and self._real and self.deaths % self._real == 0:
-            environment = {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
-            environment["XDG_DATA_HOME"] = str(self._folder / host)
-            context = multiprocessing.get_context("forkserver")
-            context.set_forkserver_preload(["tests.storage.programme", "deltalake", "duckdb", "auditlake.ingest.bring"])
-            child = context.Process(target=in_process, args=(environment, lake, verb, given, last, made))
-            child.start()
-            child.join()
-            assert child.exitcode in {0, 1, _GONE}
-            self.killed += child.exitcode == _GONE
-            return child.exitcode == 0, child.exitcode == _GONE
+        if isinstance(self._line, Proxy):
+            return self._in_process(self._line, host, (lake, verb, given), last, made)
         clients: list[Deadly] = []
 
         def deadly(client: Any) -> Deadly:
@@ -373,6 +391,27 @@ class Programme:
             except (AuditLakeError, Killed):
                 return False, any(each.has_died for each in clients)
         return True, False
+
+    def _in_process(self, line: Proxy, host: str, what: tuple[str, ...], last: int, made: bool) -> tuple[bool, bool]:
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload(["tests.storage.programme", "deltalake", "duckdb", "auditlake.ingest.bring"])
+        environment = {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
+
+        def kill(_: str) -> None:
+            if 0 < last <= len(line.requests):
+                child.kill()
+
+        if last:
+            line.faults[last - 1] = "lost" if made else "unsent"
+        with line.server() as address:
+            environment |= {"XDG_DATA_HOME": str(self._folder / host), "AWS_ENDPOINT_URL": address}
+            child = context.Process(target=in_process, args=(environment, *what))
+            line.meanwhile = kill
+            child.start()
+            child.join()
+            line.meanwhile = lambda _: None
+        assert child.exitcode in {0, 1, -signal.SIGKILL}
+        return child.exitcode == 0, child.exitcode == -signal.SIGKILL
 
     def _wrapped(self, client: Any) -> Any:
         return self._line if isinstance(self._line, Memory) else client
@@ -388,10 +427,10 @@ class Programme:
         with self._on(host):
             there = folder_of(self._url)
         with self._on(other):
-            here = opened(self._url).layout.root
-        for name in ("ledger/key", "pseudonyms.key"):
-            if (there / name).exists() and not (here / name).exists():
-                shutil.copy(there / name, here / name)
+            here = folder_of(self._url)
+            for name in ("ledger/key", "pseudonyms.key"):
+                if (there / name).exists() and not (here / name).exists():
+                    shutil.copy(there / name, opened(self._url).layout.root / name)
 
     @cached_property
     def _disk(self) -> AuditLake:
@@ -404,23 +443,39 @@ class Programme:
 
     # What must hold
 
+    def _there(self) -> tuple[Rows, bool]:
+        """What the table in the bucket has by its log, and whether events are held; each object is whole."""
+        objects = self._line.objects(self._url)
+        live: dict[str, None] = {}
+        for name, data in sorted(objects.items()):
+            assert digest_in(name) in {None, sha256(data).hexdigest()}, f"{name} is there in part"
+            for line in data.splitlines() if _COMMIT.match(name) else ():
+                for what, action in json.loads(line).items():
+                    if what == "add":
+                        live[f"events/{action['path']}"] = None
+                    elif what == "remove":
+                        live.pop(f"events/{action['path']}")
+        for name in live.keys() - self._read.keys():
+            self._read[name] = pl.read_parquet(io.BytesIO(objects[name]), columns=["event_id", "user_id"]).rows()
+        return as_rows(row for name in live for row in self._read[name]), any(n.startswith("holds/") for n in objects)
+
     def _seen(self, lake: AuditLake) -> Rows:
         """What the table has, without what a host has logged and not flushed."""
         rows = lake.sql("select event_id, user_id from events", snapshot=lake.snapshot().version).fetchall()
-        assert len(rows) == len(dict(rows)), "twice"
-        return frozenset((name, user if user in {HELD, OTHER, *PERSONS} else "") for name, user in rows)
+        return as_rows(rows)
 
     def _check(self, host: str, other: str, ways: Sequence[tuple[Rows, bool]]) -> None:
-        """The other host sees the lake as one of these ways, and that is final."""
-        with self._on(other):
-            lake = opened(self._url)
-            seen = self._seen(lake), any(lake.layout.holds.iterdir())
-            assert seen in ways, sorted(seen[0] ^ ways[-1][0])
-            if self.steps % self._often == 0:
+        """The bucket has the lake as one of these ways, and that is final; at times the other host must see it."""
+        there = self._there()
+        assert there in ways, sorted(there[0] ^ ways[-1][0])
+        self.rows, self.is_held = there
+        self.logged[host] -= {row for row in self.logged[host] if row[0] in dict(self.rows)}
+        if self.steps % self._often == 0:
+            with self._on(other):
+                lake = opened(self._url)
+                assert (self._seen(lake), any(lake.layout.holds.iterdir())) == there
                 problems = [each.what for each in lake.ledger.verify().problems]
                 assert all(self._is_unfinished and "not signed yet: its writer died" in each for each in problems)
-        self.rows, self.is_held = seen
-        self.logged[host] -= {row for row in self.logged[host] if row[0] in dict(self.rows)}
 
     def _check_backup(self, host: str, place: str) -> None:
         copy = opened(place)

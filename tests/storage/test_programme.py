@@ -27,16 +27,17 @@ def test_fifty_deaths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Fifty writers die on two hosts of a bucket in memory, while its requests are spoilt."""
     line = Memory()
     monkeypatch.setattr(objects, "opened", line.opened)
-    follow(Programme("s3://lakes/memory", tmp_path, line, seed=1, stride=7, often=20, deadly=0.95), 50)
+    follow(Programme("s3://lakes/memory", tmp_path, line, seed=1, stride=7, often=5, deadly=0.95), 50)
 
 
 @pytest.mark.soak
-@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("seed", range(50))
 def test_a_thousand_deaths(seed: int, proxy: Proxy, tmp_path: Path) -> None:
-    """So many die on two hosts of a server of S3, fifty for each seed; every fifth is a process that is killed."""
-    programme = Programme(f"s3://{BUCKET}/programme-{next(_NUMBERS)}", tmp_path, proxy, seed, real=5)
+    """So many processes are killed on two hosts of a server of S3, twenty for each seed."""
+    url = f"s3://{BUCKET}/programme-{next(_NUMBERS)}"
+    programme = Programme(url, tmp_path, proxy, seed, stride=5, often=10, deadly=0.9)
     try:
-        follow(programme, 50)
+        follow(programme, 20)
     finally:
-        print(f"seed {seed}: {programme.steps} steps, {programme.deaths} deaths, {programme.killed} of them processes, "
-              f"{programme.failed} failed, {programme.most} requests at most")  # fmt: skip
+        print(f"seed {seed}: {programme.steps} steps, {programme.deaths} deaths, {programme.failed} failed, "
+              f"{len(programme.rows)} events, {dict(programme.faults)}, {programme.most}")  # fmt: skip
