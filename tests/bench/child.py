@@ -12,6 +12,7 @@ import json
 import os
 import pickle
 import re
+import resource
 import sys
 import tempfile
 import time
@@ -160,10 +161,13 @@ def _taken_input() -> TextIO:
 
 
 def _peak_mb() -> float:
-    """Return the peak of this program alone: that of getrusage begins at that of the process that started it."""
-    kilobytes = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
-    assert kilobytes
-    return int(kilobytes[1]) / 1024
+    """Return the peak of this program, or of the largest that it started.
+
+    That of getrusage would begin at the peak of the process that started this one.
+    """
+    own = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    assert own
+    return max(int(own[1]), resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss) / 1024
 
 
 def _own(shared: Place, folder: Path) -> tuple[Place, Path]:
