@@ -15,6 +15,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from stat import S_ISDIR
 
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
 _NO_NEW_PRIVS, _SET_SECCOMP = 38, 22
@@ -73,7 +74,7 @@ def landlock(files: Sequence[str]) -> None:
 def _allow_reading(ruleset: int, path: str) -> None:
     descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC)
     try:
-        rights = _READ_FILE | (_READ_FOLDER if Path(path).is_dir() else 0)
+        rights = _READ_FILE | (_READ_FOLDER if S_ISDIR(os.fstat(descriptor).st_mode) else 0)
         rule = struct.pack("=Qi", rights, descriptor)
         _checked(_libc().syscall(_ADD_RULE, ruleset, 1, rule, 0))
     finally:

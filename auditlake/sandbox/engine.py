@@ -82,6 +82,8 @@ def make_view(connection: duckdb.DuckDBPyConnection, name: str, query: str, *, s
 class Narrowing:
     """Lets the view ``_read``, which ``events`` is made of, show the files alone that matter to a question.
 
+    At first it shows one, for its columns.
+
     Args:
         connection: Where the views are.
         opening: An :class:`auditlake.sandbox.model.Opening`, as the wire has it.
@@ -94,7 +96,7 @@ class Narrowing:
         held, *bounds = reading["contents"]
         self._files = Contents(paths, [None if each is None else sets[each] for each in held], *bounds)
         self._all: list[str] = paths
-        self._shown = paths
+        self._shown = paths[:1]
         self._others = {name for name, query in opening["on_demand"].items() if "events" in query}
         """The views beside it that show events."""
 

@@ -173,9 +173,15 @@ def _cold_rows(events: str, memory_mb: float | None = None) -> tuple[Asked, ...]
     rest = f"{events}, processor time"
     return (
         Asked("cold", f"three reports, nothing remembered or summarised, {rest}", 1.2, memory_mb=memory_mb),
-        Asked("cold-summarised", f"the same, summaries there, {rest}", 0.8, memory_mb=memory_mb),
+        Asked("cold-summarised", f"the same, summaries there, {rest}", 0.8, memory_mb=memory_mb, like="cold"),
         Asked("cold-by-user", f"three reports by user, nothing kept, {rest}", 1.2, memory_mb=memory_mb),
-        Asked("cold-by-user-summarised", f"the same, summaries there, {rest}", 1, memory_mb=memory_mb),
+        Asked(
+            "cold-by-user-summarised",
+            f"the same, summaries there, {rest}",
+            1,
+            memory_mb=memory_mb,
+            like="cold-by-user",
+        ),
     )
 
 
@@ -266,7 +272,7 @@ def _mapping_rows(scale: float) -> tuple[Asked, ...]:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description="auditlake against its rivals")
-    parser.add_argument("--pairs", type=int, default=5, help="how often ours and its rival take turns")
+    parser.add_argument("--pairs", type=int, default=5, help="how often ours and its rival take turns at most")
     parser.add_argument("--large", action="store_true", help=f"the rows of {LARGE:,} events in ten thousand files")
     parser.add_argument("--events", type=float, metavar="N", help="so many events: fewer for a quick trial")
     parser.add_argument("--only", action="append", metavar="NAME", choices=[*WORKS, "commands"], help="this row only")

@@ -1,14 +1,17 @@
-"""One run of one side, in this process: ``python -m tests.bench.child ROW SIDE FOLDER KIND SCALE [ANSWER_FILE]``.
+"""The runs of one side, in this process: ``python -m tests.bench.child ROW SIDE FOLDER KIND SCALE``.
 
-The kind is ``large``, or any other word. Prints its seconds, this process's peak memory and perhaps another figure as
-JSON. With no row, it makes the data. Each run has copies of the lakes of its places, so that rows do not touch each
-other's: their files are links, for nothing changes a file in place that is as large.
+The kind is ``large``, or any other word. Each line of the input asks for a run, and names the file for its answer or is
+empty. A run prints its seconds, this process's peak memory so far and perhaps another figure as JSON. With no row, it
+makes the data. Each run has copies of the lakes of its places, so that rows do not touch each other's: their files are
+links, for nothing changes a file in place that is as large.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import pickle
+import re
 import resource
 import sys
 import tempfile
@@ -17,6 +20,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import TextIO
 
 from auditlake.__main__ import prepare
 from tests.bench import (
@@ -128,21 +132,42 @@ WORKS: Mapping[str, Callable[[], dict[str, Work]]] = {
 """Every row that has a rival: its sides, ours first."""
 
 
-def run(row: str, side: str, folder: Path, scale: float, answer: Path | None, *, is_large: bool) -> None:
-    """Warm up on the small place, then run once on the whole one."""
+def run(row: str, side: str, folder: Path, scale: float, *, is_large: bool) -> None:
+    """Warm up on the small place, then run on the whole one as often as a line asks."""
     prepare()  # as the program does: Arrow imports pandas wherever it is installed
     work = WORKS[row]()[side]
     with tempfile.TemporaryDirectory(dir=folder, prefix="run-") as name:
-        work.run(*_own(small_place(folder), Path(name) / "warm"))
-        real = _own(place(folder, scale, is_large=is_large), Path(name) / "real")
-        start = time.perf_counter()
-        found = work.run(*real)
-        seconds = time.perf_counter() - start if work.seconds is None else work.seconds(found)
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        if answer is not None:
-            answer.write_bytes(pickle.dumps(work.answer(found)))
-        figure = {} if work.figure is None else {"figure": work.figure(found)}
-    print(json.dumps({"seconds": seconds, "peak_mb": peak / 1024, **figure}))
+        work.run(*_own(small_place(folder), Path(name)))
+    for line in _taken_input():
+        with tempfile.TemporaryDirectory(dir=folder, prefix="run-") as name:
+            real = _own(place(folder, scale, is_large=is_large), Path(name))
+            start = time.perf_counter()
+            found = work.run(*real)
+            seconds = time.perf_counter() - start if work.seconds is None else work.seconds(found)
+            peak = _peak_mb()
+            if answer := line.strip():
+                Path(answer).write_bytes(pickle.dumps(work.answer(found)))
+            figure = {} if work.figure is None else {"figure": work.figure(found)}
+            del found
+        print(json.dumps({"seconds": seconds, "peak_mb": peak, **figure}), flush=True)
+
+
+def _taken_input() -> TextIO:
+    """Return the input, which no program that a run starts shall read."""
+    lines = os.fdopen(os.dup(0))
+    with Path(os.devnull).open() as nothing:
+        os.dup2(nothing.fileno(), 0)
+    return lines
+
+
+def _peak_mb() -> float:
+    """Return the peak of this program, or of the largest that it started.
+
+    That of getrusage would begin at the peak of the process that started this one.
+    """
+    own = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    assert own
+    return max(int(own[1]), resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss) / 1024
 
 
 def _own(shared: Place, folder: Path) -> tuple[Place, Path]:
@@ -156,5 +181,4 @@ if __name__ == "__main__":
     if not words:
         make(Path(at), float(size), is_large=kind == "large")
     else:
-        answers = Path(sys.argv[6]) if sys.argv[6:] else None
-        run(*words, Path(at), float(size), answers, is_large=kind == "large")
+        run(*words, Path(at), float(size), is_large=kind == "large")

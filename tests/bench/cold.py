@@ -45,7 +45,7 @@ def _asked(place: Place, *, by_user: bool) -> list[Asked]:
     if by_user:  # as many of each user as there are events, unless the place is large
         scale = scale * USERS / ALL_USERS if place.is_large else 1
     return [
-        Asked(types, round(least * scale), by_user=by_user)
+        Asked(types, max(1, round(least * scale)), by_user=by_user)
         for types, least in zip(_TYPES, _LEAST[by_user], strict=True)
     ]
 

@@ -1,4 +1,8 @@
-"""Pairs of runs become rows. This process only starts others, and stays small: a child's peak memory begins at ours."""
+"""Pairs of runs become rows. This process only starts others: one for each side of a row, which warms up once.
+
+How many pairs: three where that settles it, which is where each of them keeps a bound, or misses it, by a factor of 1.5
+or more, where all three are the same, or where nothing bounds the row; as many as asked for elsewhere.
+"""
 
 from __future__ import annotations
 
@@ -10,14 +14,41 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, Self
 
 ROOT = Path(__file__).resolve().parents[2]
 _OURS = "ours"
+_FAR = 1.5
+_SETTLING = 3
+"""How many pairs can settle a row."""
+Run = Mapping[str, float]
+"""The seconds of a run, the peak memory of its process so far, and perhaps another figure."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """A number that was measured, and its limit."""
+
+    text: str
+    value: float
+    limit: float
+    is_least: bool = False
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether the number is within the limit."""
+        return self.value >= self.limit if self.is_least else self.value <= self.limit
+
+    @property
+    def is_far(self) -> bool:
+        """Whether the number is far from the limit, on either side of it."""
+        return max(self.value, self.limit) >= _FAR * min(self.value, self.limit)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +73,27 @@ class Asked:
     """The most that ours may have of it."""
     most_seconds: float | None = None
     """The longest that ours may take."""
+    like: str = ""
+    """An earlier row whose rivals do the very same: they have been asked there."""
+
+    def ratio(self, ours: Run, rival: Run) -> float:
+        """Return the ratio of a pair."""
+        return rival["seconds"] / ours["seconds"] if self.rate else ours["seconds"] / rival["seconds"]
+
+    def bounds(self, ratio: float, run: Run) -> Iterator[Bound]:
+        """Yield what is asked of a ratio and of the numbers of ours."""
+        figure = run.get("figure")
+        if self.reach is not None:
+            text = f"rate >= {self.reach:g} x" if self.rate else f"<= {self.reach:g} x"
+            yield Bound(text, ratio, self.reach, is_least=self.rate)
+        if self.memory_mb is not None:
+            yield Bound(f"<= {self.memory_mb:.0f} MB", run["peak_mb"], self.memory_mb)
+        if self.least is not None and figure is not None:
+            yield Bound(f">= {self.least:,g} {self.figure}", figure, self.least, is_least=True)
+        if self.most_seconds is not None:
+            yield Bound(f"<= {self.most_seconds:g} s", run["seconds"], self.most_seconds)
+        if self.most is not None and figure is not None:
+            yield Bound(f"<= {self.most:g} {self.figure}", figure, self.most)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,30 +124,104 @@ class Row:
         return asdict(self)
 
 
+class _Side:
+    """The process of a side, which warms up when it is started."""
+
+    def __init__(self, *arguments: object) -> None:
+        self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 - end() closes it
+        self._process = subprocess.Popen(
+            _command(*arguments),
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            text=True,
+        )
+
+    def run(self, answer: Path | None = None) -> Run:
+        """Run once, and write the answer where a file is named.
+
+        Raises:
+            subprocess.CalledProcessError: The process has ended; the error has what it said.
+        """
+        assert self._process.stdin
+        assert self._process.stdout
+        with suppress(BrokenPipeError):
+            self._process.stdin.write(f"{answer or ''}\n")
+            self._process.stdin.flush()
+        if not (line := self._process.stdout.readline()):
+            code = self._process.wait()
+            self._errors.seek(0)
+            raise subprocess.CalledProcessError(code, self._process.args, stderr=self._errors.read())
+        found: Run = json.loads(line)
+        return found
+
+    def end(self) -> None:
+        """Let the process end, and pass on what it said."""
+        with suppress(BrokenPipeError):
+            self._process.communicate()
+        self._errors.seek(0)
+        sys.stderr.write(self._errors.read())
+        self._errors.close()
+
+
+class _Sides(dict[str, _Side]):
+    """The processes of a row, by side; each is started when it is asked for first."""
+
+    def __init__(self, row: str, place: Sequence[object]) -> None:
+        super().__init__()
+        self._row, self._place = row, place
+
+    def __missing__(self, side: str) -> _Side:
+        self[side] = _Side(self._row, side, *self._place)
+        return self[side]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.end(set(self))
+
+    def end(self, sides: AbstractSet[str]) -> None:
+        """End those of some sides."""
+        for side in sides & self.keys():
+            self.pop(side).end()
+
+
 class Bench:
     """Runs of one size on one folder."""
 
     def __init__(
         self, folder: Path, scale: float, pairs: int, say: Callable[[str], None], *, is_large: bool = False
     ) -> None:
-        self._place = (folder, "large" if is_large else "usual", scale)
+        self._place: Sequence[object] = (folder, "large" if is_large else "usual", scale)
         self._pairs = pairs
         self._say = say
+        self._answers = tempfile.TemporaryDirectory(dir=folder, prefix="answers-")
+        self._rows: set[str] = set()
+        self._firsts: dict[tuple[str, str], tuple[float, Path] | subprocess.CalledProcessError] = {}
+        """What each side of these rows gave when it was first asked."""
 
     def make_data(self) -> None:
         """Make the events where they are not there yet."""
         self._say("data")
-        _python(*self._place)
+        subprocess.run(_command(*self._place), check=True, cwd=ROOT)
 
     def rows(self, asked: Asked, sides: Sequence[str]) -> list[Row]:
         """Check that all sides agree, choose the rival, and run the pairs."""
         rivals = [side for side in sides if side not in {_OURS, asked.beside}]
-        rival, failed = self._choose(asked, rivals)
-        timed = [_OURS, *([rival] if rival else []), *([asked.beside] if asked.beside else [])]
-        runs: dict[str, list[Mapping[str, float]]] = {side: [] for side in timed}
-        for i in range(self._pairs):
-            for side in timed if i % 2 == 0 else reversed(timed):
-                runs[side].append(self._run(asked, side))
+        own = [_OURS, *([asked.beside] if asked.beside else [])]
+        began = time.monotonic()
+        with _Sides(asked.name, self._place) as started:
+            rival, failed = self._choose(asked, own, rivals, started)
+            agreed = time.monotonic()
+            timed = [_OURS, *([rival] if rival else []), *own[1:]]
+            runs: dict[str, list[Run]] = {side: [] for side in timed}
+            while len(runs[_OURS]) < self._pairs and not _is_settled(asked, runs[_OURS], runs[rival or _OURS]):
+                for side in reversed(timed) if len(runs[_OURS]) % 2 else timed:
+                    runs[side].append(self._run(asked, started, side))
+        ended = time.monotonic()
+        self._say(f"{asked.name}: {agreed - began:.0f} s to agree, {ended - agreed:.0f} s for {len(runs[_OURS])} pairs")
         found = [replace(_row(asked, rival, runs) if rival else _row_alone(asked, runs[_OURS]), failed=failed)]
         if asked.beside:
             shown = Asked(f"{asked.name}-{asked.beside}", f"{asked.title}, against {asked.beside}", None, asked.rate)
@@ -112,43 +238,69 @@ class Bench:
             times.append(time.perf_counter() - start)
         return Row(name, f"`{name}`", median(times[1:]), samples={_OURS: times[1:]})
 
-    def _choose(self, asked: Asked, rivals: Sequence[str]) -> tuple[str, list[str]]:
+    def _choose(
+        self, asked: Asked, own: Sequence[str], rivals: Sequence[str], started: _Sides
+    ) -> tuple[str, list[str]]:
         """The fastest of the rivals that give our answer, and why others do not count; fills the page cache."""
-        failed: dict[str, str] = {}
-        with tempfile.TemporaryDirectory() as name:
-            file = Path(name) / "answer"
-            answers, seconds = {}, {}
-            for side in (_OURS, *rivals, *([asked.beside] if asked.beside else [])):
-                try:
-                    seconds[side] = self._run(asked, side, file)["seconds"]
-                    answers[side] = pickle.loads(file.read_bytes())
-                except subprocess.CalledProcessError as error:
-                    # One way of a rival may not get there (Polars 2.1 panics on the larger streams); another has to.
-                    if side not in rivals:
-                        raise
-                    failed[side] = _last_words(error)
-        wrong = {side: _differs(answers, side) for side, answer in answers.items() if answer != answers[_OURS]}
-        right = [side for side in rivals if side in answers and side not in wrong]
+        failed, wrong, right, ours = {}, {}, {}, None
+        for side in (*own, *rivals):
+            try:
+                seconds, answer = self._first(asked, started, side, is_rival=side in rivals)
+            except subprocess.CalledProcessError as error:
+                # One way of a rival may not get there (Polars 2.1 panics on the larger streams); another has to.
+                if side not in rivals:
+                    raise
+                failed[side] = _last_words(error)
+                continue
+            ours = answer if side == _OURS else ours
+            if answer != ours:
+                wrong[side] = _differs(ours, answer)
+            elif side in rivals:
+                right[side] = seconds
+            fastest = min(right, key=right.__getitem__, default="")
+            started.end(set(rivals) - {fastest})
         for side, why in (failed | wrong).items():
             self._say(f"{asked.name}: {side} does not count: {why}")
         if wrong.keys() - rivals or (wrong and not right):  # one rival may be wrong, and not all of them
             raise AssertionError(f"{asked.name}: other answers than ours: {wrong}")
         failed |= dict.fromkeys(wrong, "gives another answer")
-        return min(right, key=seconds.__getitem__, default=""), [f"{side}: {why}" for side, why in failed.items()]
+        return fastest, [f"{side}: {why}" for side, why in failed.items()]
 
-    def _run(self, asked: Asked, side: str, answer: Path | None = None) -> Mapping[str, float]:
+    def _first(self, asked: Asked, started: _Sides, side: str, *, is_rival: bool) -> tuple[float, Any]:
+        """Return how long a side took first, and its answer; a rival that an earlier row had is not asked again."""
+        row = asked.like if is_rival and asked.like in self._rows else asked.name
+        self._rows.add(asked.name)
+        if (row, side) not in self._firsts:
+            file = Path(self._answers.name) / str(len(self._firsts))
+            try:
+                self._firsts[row, side] = self._run(asked, started, side, file)["seconds"], file
+            except subprocess.CalledProcessError as error:
+                self._firsts[row, side] = error
+        match self._firsts[row, side]:
+            case subprocess.CalledProcessError() as error:
+                raise error
+            case seconds, file:
+                return seconds, pickle.loads(file.read_bytes())
+
+    def _run(self, asked: Asked, started: _Sides, side: str, answer: Path | None = None) -> Run:
         os.sync()
-        found: Mapping[str, float] = json.loads(_python(asked.name, side, *self._place, *([answer] if answer else [])))
+        found = started[side].run(answer)
         self._say(f"{asked.name}: {side}: {found['seconds']:.3f} s, {found['peak_mb']:.0f} MB")
         return found
 
 
-def _python(*arguments: object) -> str:
-    command = [sys.executable, "-m", "tests.bench.child", *map(str, arguments)]
-    done = subprocess.run(command, check=False, cwd=ROOT, capture_output=True, text=True)
-    sys.stderr.write(done.stderr)
-    done.check_returncode()
-    return done.stdout
+def _is_settled(asked: Asked, ours: Sequence[Run], rivals: Sequence[Run]) -> bool:
+    """Whether the pairs so far leave no doubt about any bound."""
+    pairs = [list(asked.bounds(asked.ratio(*pair), pair[0])) for pair in zip(ours, rivals, strict=True)]
+    return len(pairs) >= _SETTLING and all(
+        len({each.value for each in bound}) == 1
+        or (all(each.is_far for each in bound) and len({each.is_kept for each in bound}) == 1)
+        for bound in zip(*pairs, strict=True)
+    )
+
+
+def _command(*arguments: object) -> list[str]:
+    return [sys.executable, "-m", "tests.bench.child", *map(str, arguments)]
 
 
 def _last_words(error: subprocess.CalledProcessError) -> str:
@@ -160,30 +312,16 @@ def _last_words(error: subprocess.CalledProcessError) -> str:
 
 def _row(asked: Asked, rival: str, runs: Mapping[str, Sequence[Mapping[str, float]]]) -> Row:
     ours, theirs = ([run["seconds"] for run in runs[side]] for side in (_OURS, rival))
-    ratios = [b / a if asked.rate else a / b for a, b in zip(ours, theirs, strict=True)]
+    ratios = [asked.ratio(*pair) for pair in zip(runs[_OURS], runs[rival], strict=True)]
     ratio = median(ratios)
     peak = max(run["peak_mb"] for run in runs[_OURS])
     figures = [median(run["figure"] for run in runs[side]) if asked.figure else None for side in (_OURS, rival)]
-    bounds, met = [], []
-    if asked.reach is not None:
-        bounds.append(f"rate >= {asked.reach:g} x" if asked.rate else f"<= {asked.reach:g} x")
-        met.append(ratio >= asked.reach if asked.rate else ratio <= asked.reach)
-    if asked.memory_mb is not None:
-        bounds.append(f"<= {asked.memory_mb:.0f} MB")
-        met.append(peak <= asked.memory_mb)
-    if asked.least is not None and figures[0] is not None:
-        bounds.append(f">= {asked.least:,g} {asked.figure}")
-        met.append(figures[0] >= asked.least)
-    if asked.most_seconds is not None:
-        bounds.append(f"<= {asked.most_seconds:g} s")
-        met.append(median(ours) <= asked.most_seconds)
-    if asked.most is not None and figures[0] is not None:
-        bounds.append(f"<= {asked.most:g} {asked.figure}")
-        met.append(figures[0] <= asked.most)
+    middle = {"seconds": median(ours), "peak_mb": peak}
+    bounds = list(asked.bounds(ratio, middle if figures[0] is None else middle | {"figure": figures[0]}))
     return Row(
-        asked.name, asked.title, median(ours), median(theirs), rival, ratio, ratios, ", ".join(bounds),
-        all(met) if met else None, asked.figure, *figures, peak, max(run["peak_mb"] for run in runs[rival]),
-        {_OURS: ours, rival: theirs},
+        asked.name, asked.title, median(ours), median(theirs), rival, ratio, ratios,
+        ", ".join(each.text for each in bounds), all(each.is_kept for each in bounds) if bounds else None,
+        asked.figure, *figures, peak, max(run["peak_mb"] for run in runs[rival]), {_OURS: ours, rival: theirs},
     )  # fmt: skip
 
 
@@ -193,9 +331,8 @@ def _row_alone(asked: Asked, runs: Sequence[Mapping[str, float]]) -> Row:
     return replace(row, rival=None, rival_is="", ratio=None, ratios=(), rival_figure=None, rival_peak_mb=None)
 
 
-def _differs(answers: Mapping[str, Any], side: str) -> str:
+def _differs(ours: Any, theirs: Any) -> str:
     """Where two answers first differ, as far as that is easy to say."""
-    ours, theirs = answers[_OURS], answers[side]
     while isinstance(ours, list | tuple) and isinstance(theirs, list | tuple) and len(ours) == len(theirs):
         ours, theirs = next((a, b) for a, b in zip(ours, theirs, strict=True) if a != b)
     if isinstance(ours, dict) and isinstance(theirs, dict):
