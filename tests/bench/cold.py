@@ -21,7 +21,7 @@ from time import process_time
 from typing import TYPE_CHECKING, Any
 
 from tests.bench import nightly
-from tests.bench.data import ALL_USERS, EVENTS, USERS, Place, linked
+from tests.bench.data import ALL_USERS, EVENTS, USERS, Place, linked, once
 from tests.bench.nightly import AS_OF, Asked
 from tests.bench.work import Work
 
@@ -65,18 +65,33 @@ def works(*, by_user: bool, summarised: bool) -> dict[str, Work]:
 
 
 def _reports(place: Place, folder: Path, *, by_user: bool, summarised: bool) -> tuple[float, Any]:
-    lake = linked(nightly._lake_of(place), folder / "lake")
+    lake = folder / "lake"
+    if summarised:
+        linked(_summarised(place, by_user=by_user), lake)
+    else:
+        _with_policies(place, lake, by_user=by_user)
+    start = process_time()
+    found = [json.loads(each) for each in judged(lake)]
+    return process_time() - start, [nightly._numbers(each) for each in found]
+
+
+def _summarised(place: Place, *, by_user: bool) -> Path:
+    """Return the lake with summaries and nothing remembered, which another process makes where it is not there yet."""
+
+    def make(draft: Path) -> None:
+        _with_policies(place, draft, by_user=by_user)
+        subprocess.run([sys.executable, "-m", "tests.bench.cold", str(draft)], check=True)
+        shutil.rmtree(draft / ".remembered", ignore_errors=True)
+
+    return once(place.root / f"summarised{'-by-user' if by_user else ''}", make)
+
+
+def _with_policies(place: Place, lake: Path, *, by_user: bool) -> None:
+    linked(nightly._lake_of(place), lake)
     for path in (lake / "policies").glob("*.yaml"):
         path.unlink()
     for number, each in enumerate(_asked(place, by_user=by_user)):
         (lake / "policies" / f"p{number}.yaml").write_text(each.text, encoding="utf-8")
-    shutil.rmtree(lake / ".summaries", ignore_errors=True)
-    if summarised:
-        subprocess.run([sys.executable, "-m", "tests.bench.cold", str(lake)], check=True)
-    shutil.rmtree(lake / ".remembered", ignore_errors=True)
-    start = process_time()
-    found = [json.loads(each) for each in judged(lake)]
-    return process_time() - start, [nightly._numbers(each) for each in found]
 
 
 def judged(lake: Path) -> list[bytes]:

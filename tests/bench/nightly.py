@@ -1,8 +1,9 @@
 """The reports of a night: three default policies and ten others, a new day since the last; the rival is SQL by hand.
 
-The lake has 18 event types and 50,000 users, each of any type. Ours runs on a copy of it of hard links, after another
-process has reported as of the day before. Processor time counts. The rival reads what the policies need once and finds
-totals and episodes; ours finds peaks of days, gaps, retention and evidence as well.
+The lake has 18 event types and 50,000 users, each of any type. A user of a larger lake does more, so the thresholds of
+the ten are higher there: they find about as much in each. Ours runs on a copy of it of hard links, after another
+process has reported as of the day before, once for all runs. Processor time counts. The rival reads what the policies
+need once and finds totals and episodes; ours finds peaks of days, gaps, retention and evidence as well.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -20,6 +21,7 @@ from typing import Any
 
 from tests.bench.data import (
     ALL_USERS,
+    EVENTS,
     SMALL,
     SPARED,
     Place,
@@ -91,6 +93,16 @@ ASKED = {
     "checks": Asked(("compliance_check", "human_oversight"), max_gap="26h"),
     "logs": Asked(("audit_log_access", "config_change"), max_gap="36h"),
 }  # fmt: skip
+"""What is asked of ten million events, or fewer."""
+
+
+def asked_of(place: Place) -> dict[str, Asked]:
+    """Return what is asked of a place."""
+    times = max(1.0, place.events / EVENTS)
+    return {
+        name: each if each.is_ours or each.then else replace(each, least=round(each.least * times))
+        for name, each in ASKED.items()
+    }
 
 
 def works() -> dict[str, Work]:
@@ -128,19 +140,28 @@ def _work(run: Any) -> Work:
 
 
 def _reports(place: Place, folder: Path, *, before: bool, cache: bool = True) -> tuple[float, Any]:
-    lake = folder / "lake"
+    if before:
+        linked(once(place.root / "night-before", lambda draft: _night_before(place, draft)), folder / "lake")
+    else:
+        _with_policies(place, folder / "lake")
+    start = process_time()
+    found = judged(folder / "lake", AS_OF, cache=cache)
+    return process_time() - start, [_numbers(json.loads(each)) for each in found]
+
+
+def _night_before(place: Place, lake: Path) -> None:
+    _with_policies(place, lake)
+    arguments = [sys.executable, "-m", "tests.bench.nightly", str(lake), (AS_OF - timedelta(days=1)).isoformat()]
+    subprocess.run(arguments, check=True)
+
+
+def _with_policies(place: Place, lake: Path) -> None:
     linked(_lake_of(place), lake)
     for name in {path.stem for path in (lake / "policies").glob("*.yaml")} - ASKED.keys():
         (lake / "policies" / f"{name}.yaml").unlink()
-    for name, each in ASKED.items():
+    for name, each in asked_of(place).items():
         if not each.is_ours:
             (lake / "policies" / f"{name}.yaml").write_text(each.text, encoding="utf-8")
-    if before:
-        arguments = [sys.executable, "-m", "tests.bench.nightly", str(lake), (AS_OF - timedelta(days=1)).isoformat()]
-        subprocess.run(arguments, check=True)
-    start = process_time()
-    found = judged(lake, AS_OF, cache=cache)
-    return process_time() - start, [_numbers(json.loads(each)) for each in found]
 
 
 def _lake_of(place: Place) -> Path:
@@ -192,7 +213,7 @@ def _script(place: Place, _: Path) -> tuple[float, Any]:
             from read_parquet({files}) where event_type in {tuple(types)} and "timestamp" <= $1""",
             [AS_OF],
         )
-        for each in ASKED.values():
+        for each in asked_of(place).values():
             ((total,),) = connection.execute(_total(each)).fetchall()
             found.append((total, _episodes(connection, each)))
     return process_time() - start, found
