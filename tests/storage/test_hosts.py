@@ -363,14 +363,19 @@ def test_persons_leave_all_hosts(url: str, host: Any, tmp_path: Path) -> None:
     lake = made(url, policies="none", unsigned=True)
     lake.ingest(lines(tmp_path / "a.jsonl", "a", user="mallory"), lines(tmp_path / "b.jsonl", "b"))
     host("two")
-    before = set(opened(url).layout.root.rglob("*.parquet"))
+    other = opened(url)
+    assert ids(other) == ["a", "b"]
+    before = set(other.layout.root.rglob("*.parquet"))
     host("one")
     lake = opened(url)
     lake.retention.erase("mallory", reason="r", ticket="t")
     lake.compact(grace_seconds=0)
     host("two")
-    after = set(opened(url).layout.root.rglob("*.parquet"))
+    other = opened(url)
+    assert ids(other) == ["a", "b"]
+    after = set(other.layout.root.rglob("*.parquet"))
 
+    assert before
     assert not before & after
     assert {each.name for each in after} == {each.name for each in lake.layout.root.rglob("*.parquet")}
 

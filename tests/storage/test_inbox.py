@@ -20,10 +20,11 @@ import auditlake
 from auditlake.errors import CommitError
 from auditlake.policies.files import READY
 from auditlake.storage import lease
+from auditlake.storage import objects as objects_room
 from auditlake.storage.lease import LEASE, Lease
 from auditlake.store import host_turn
 from auditlake.store.deltalog import commit_metadata, ingests_of, newest_version
-from tests.storage.programme import Deadly, Killed
+from tests.storage.programme import Deadly, Killed, Memory
 from tests.storage.test_hosts import host
 from tests.storage.test_lake import NOW, bucket, ids, lines, made, mirror, opened, url
 
@@ -223,6 +224,7 @@ def test_a_host_that_dies_while_it_commits_for_others(
     hosts: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request_: int, is_made: bool
 ) -> None:
     """Whatever request is the last of a host that commits what others propose, each event is there once."""
+    monkeypatch.setattr(objects_room, "opened", Memory().opened)
     one, two, three = hosts(3)
     give_back = held(one)
     with pytest.MonkeyPatch.context() as patch:
