@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 DAY = 86_400_000_000
@@ -59,3 +59,21 @@ def stretches(parts: Iterable[Part], bridged: int) -> list[Part]:
         else:
             found[place] = Part(found[place].since, part.until)
     return found
+
+
+def pieces(stretch: Part, events: Mapping[int, int], most: int) -> Iterator[Part]:
+    """Yield a stretch of time as pieces of whole days, none with more than so many events unless one day has more.
+
+    Args:
+        stretch: The stretch.
+        events: How many events each day has.
+        most: How many a piece may have.
+    """
+    since, held = stretch.since, 0
+    for part in parts_of(*stretch):
+        own = events.get(part.day, 0)
+        if held and held + own > most:
+            yield Part(since, part.since)
+            since, held = part.since, 0
+        held += own
+    yield Part(since, stretch.until)

@@ -63,12 +63,12 @@ class DayFiles:
     """
 
     def __init__(self, snapshot: Snapshot) -> None:
-        self._by_day: dict[int, list[DataFile]] = defaultdict(list)
+        by_day: dict[int, list[DataFile]] = defaultdict(list)
         for file in snapshot.files:
-            self._by_day[(file.day - EPOCH.date()).days].append(file)
-        self._digests = {
-            day: _digest("\n".join(sorted(each.path for each in own))) for day, own in self._by_day.items()
-        }
+            by_day[(file.day - EPOCH.date()).days].append(file)
+        self.events = {day: sum(each.rows for each in own) for day, own in by_day.items()}
+        """How many events the files of each day have."""
+        self._digests = {day: _digest("\n".join(sorted(each.path for each in own))) for day, own in by_day.items()}
         self._spans: dict[tuple[int, int], str] = {}
         """The files of some days, from one to another, as keys have them."""
         self._keys: dict[tuple[str, int, int], str] = {}
@@ -76,11 +76,7 @@ class DayFiles:
     @property
     def days(self) -> Collection[int]:
         """The days that have files."""
-        return self._by_day.keys()
-
-    def files(self, day: int) -> list[DataFile]:
-        """Return the files of a day."""
-        return self._by_day.get(day, [])
+        return self.events.keys()
 
     def key(self, question: str, first: int, last: int) -> str:
         """Return the key of what a question gives over the files of some days."""

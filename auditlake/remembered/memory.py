@@ -27,7 +27,7 @@ from auditlake.policies import merge
 from auditlake.policies.compile import CompiledQuery, compile_by_day, moments_of, samples_again
 from auditlake.policies.condition import ConditionError
 from auditlake.policies.day_rows import day_and_rest, days_with_more, encoded, of_others
-from auditlake.policies.days import DAY, Part, parts_of, stretches
+from auditlake.policies.days import DAY, Part, parts_of, pieces, stretches
 from auditlake.policies.evaluate import Answers as PolicyAnswers
 from auditlake.policies.evaluate import Known, Runner, Samples, sorted_by
 from auditlake.policies.few_days import DAYS_AT_ONCE, counted_together, has_few, is_counted, keep_events
@@ -52,6 +52,8 @@ _EVENTS, _TOTALS, _FIELDS, _SILENCES, _SAMPLES = (
 )  # fmt: skip
 _COUNTING = {EPISODES, _TOTALS}
 """The queries that a policy's condition decides on."""
+MOST_EVENTS = 30_000_000
+"""About how many events a stretch of time has, at most, that policies are asked about at once, for want of memory."""
 MOST_PIECES = 5_000
 """How many pieces of episodes a day may have to be remembered: many more are quicker found than read."""
 _TOO_MANY = None
@@ -255,8 +257,9 @@ class LakeMemory:
             for stretch in stretches(parts - answers.keys(), ask.bridged):
                 if self._is_silent(ask, stretch):
                     self._take(ask, *stretch, nothing(ask, stretch))
-                else:
-                    missing.setdefault(stretch, []).append(ask)
+                    continue
+                for piece in [stretch] if ask.policy is None else pieces(stretch, self._files.events, MOST_EVENTS):
+                    missing.setdefault(piece, []).append(ask)
         for stretch, asks in sorted(missing.items(), key=lambda each: each[0]):
             if asks := [each for each in asks if each.file not in self._failed]:
                 self._ask(*stretch, asks)
@@ -278,7 +281,7 @@ class LakeMemory:
         question = Question(instant(until), instant(since), instant(until))
         days = range(min(ask.first(Part(since, until)) for ask in asks), until // DAY + 1)
         engine = self._engine(days)
-        events = sum(each.rows for day in days for each in self._files.files(day))
+        events = sum(self._files.events.get(day, 0) for day in days)
         is_few = has_few(len(days), events)
         wanted: dict[str, tuple[Policy, dict[str, Ask]]] = {}
         for ask in asks:
@@ -333,8 +336,7 @@ class LakeMemory:
             policy for policy, own in wanted.values()
             if EPISODES in own and is_counted(policy) and not (together is not None and together.holds(policy))
         ]  # fmt: skip
-        number = {day: sum(each.rows for each in self._files.files(day)) for day in self._files.days}
-        for policy, rows in counted_by_day(engine, asked, question, number):
+        for policy, rows in counted_by_day(engine, asked, question, self._files.events):
             own = wanted[policy.id][1]
             for name in rows.keys() & own.keys():
                 self._take(own.pop(name), since, until, rows[name])

@@ -169,7 +169,8 @@ def question(rng: Random) -> Question:
 def check(seed: int, folder: Path) -> int:
     """Ask a few policies about changing periods of a changing lake; return how many reports came from memory.
 
-    Of two seeds one asks as where there are many events, and of four two judge conditions in one scan.
+    Of two seeds one asks as where there are many events, of four two judge conditions in one scan, and of three two ask
+    about a long time in pieces.
     """
     rng, remembered, few = Random(seed), 0, few_days.MOST_EVENTS if seed % 2 else -1
     sifted = partial(sieve, fewest=2 if seed % 4 > 1 else 5)
@@ -177,6 +178,7 @@ def check(seed: int, folder: Path) -> int:
         connect(threads=1) as connection,
         patch.object(few_days, "MOST_EVENTS", few),
         patch.object(memory, "sieve", sifted),
+        patch.object(memory, "MOST_EVENTS", (20, 1, 1_000)[seed % 3]),
     ):
         rows = events(rng, rng.choice((8, 30, 60)))
         lake = write(Lake(Layout(folder), connection, Snapshot(0, ())), rows)

@@ -68,6 +68,7 @@ def check(seed: int, folder: Path, monkeypatch: pytest.MonkeyPatch) -> set[str]:
     monkeypatch.setattr(few_days, "MOST_EVENTS", -1)  # no stretch has few
     monkeypatch.setattr(many_events, "AT_ONCE", rng.choice((1, 20, 10**6)))
     monkeypatch.setattr(many_events, "_WINDOWS", seed % 2)
+    monkeypatch.setattr(memory, "MOST_EVENTS", (20, 1, 1_000)[seed % 3])
     with connect(threads=1) as connection:
         rows = events(rng, rng.choice((8, 30, 60)))
         lake = write(Lake(Layout(folder), connection, Snapshot(0, ())), rows)
