@@ -17,11 +17,13 @@ Any host may write, one at a time by a lease. That is for speed: a commit is a P
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
+from itertools import count
 from pathlib import Path
 
 from auditlake.disk.chained import appending
@@ -56,8 +58,8 @@ from auditlake.storage.names import (
 from auditlake.storage.objects import AT_ONCE, Listed, ObjectStore, digest_in
 from auditlake.storage.ranges import Bucket
 
-_TRIES = 10
-"""How often a bucket is looked at again whose ledger moves on meanwhile."""
+_SECONDS = 60.0
+"""How long a bucket is looked at again whose ledger moves on meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,18 +175,20 @@ class Mirror:
 
         Raises:
             LakeFormatError: The bucket has no lake; or a file was edited here and elsewhere.
+            StorageError: Its ledger moved on for a minute while this host looked, however often.
             OSError: The bucket cannot be read, or the disk refused.
         """
-        known, brought = self._known(), list[str]()
-        for _ in range(_TRIES):
+        known, brought, began = self._known(), list[str](), time.monotonic()
+        for looks in count(1):
             heads, here = self._get(HEADS), set(self.kept())
             listed, folders = self._news(known, heads, here)
             names = {name: each for name, each in listed.items() if is_kept(name) and not DATA.match(name)}
             brought += self.fetch([name for name in names if name not in here and not CHANGES.match(name)], names)
             if self._get(HEADS[:1]).items() <= heads.items():
                 break  # what the checkpoint counts was there all the while: tiles go when it has moved on
-        else:
-            raise StorageError(self.objects.url, "it is changed all the while", hint="try again")
+            if time.monotonic() - began >= _SECONDS:
+                why = f"its ledger moved on at each of {looks} looks in {_SECONDS:g} s"
+                raise StorageError(self.objects.url, why, hint="hosts write all the while; try again")
         for journal in JOURNALS:
             self._follow(journal, listed)
         got = self._get(

@@ -44,6 +44,8 @@ from tests.storage.conftest import FAULTS, Proxy
 
 NOW = "2026-05-20T12:00:00Z"
 HOSTS = ("one", "two")
+BRINGS = frozenset({"ingest", "flush", "apply", "erase"})
+"""The verbs that bring events first, and commit what other hosts propose, also those that died since."""
 HELD, PERSONS, OTHER = "hal", ("ada", "bea"), "cid"
 """Whose events a hold keeps, who is erased, and who is neither."""
 OLD, NEW = "2026-05-01T10:00:00Z", "2026-05-18T10:00:00Z"
@@ -215,6 +217,12 @@ def in_process(environment: dict[str, str], lake: str, verb: str, given: str) ->
     os._exit(0)
 
 
+def _with(there: Rows, rows: Rows) -> Rows:
+    """Return rows with others, of which one whose id is there changes nothing."""
+    names = dict(there)
+    return there | {row for row in rows if row[0] not in names}
+
+
 def as_rows(rows: Iterable[Sequence[Any]]) -> Rows:
     """Return what is known of events, each of which is there once."""
     known = [(name, user if user in {HELD, OTHER, *PERSONS} else "") for name, user in rows]
@@ -254,6 +262,7 @@ class Programme:
         self._moved = 0
         self._files: list[tuple[str, Rows]] = []
         self._is_unfinished = False
+        self._proposed: list[Rows] = []
         self.rows: Rows = frozenset()
         self.is_held = False
         self.logged: dict[str, Rows] = dict.fromkeys(HOSTS, frozenset())
@@ -268,7 +277,8 @@ class Programme:
         host, other = self._chance.sample(HOSTS, 2)
         self._share_keys(other, host)
         verb = self._chance.choice((*self._next, "ingest", "flush", "apply"))
-        given, ways = self._drawn(verb, host)
+        given, brought = self._drawn(verb, host)
+        ways = [self._ways(verb, given, brought, each) for each in (self._bases() if verb in BRINGS else [self.rows])]
         point = self._next[verb]
         last, made = (point // 2 + 1, point % 2) if self._chance.random() < self._deadly else (0, 0)
         before, faults = len(self._line.objects(self._url)), self._faults()
@@ -289,7 +299,10 @@ class Programme:
         if verb == "move":
             self._check_moved(host, other, given, is_done)
         else:
-            self._check(host, other, ways[-1:] if is_done else ways)
+            self._check(other, [way for some in ways for way in (some[-1:] if is_done else some)])
+        if verb in BRINGS and not is_done and brought - self.rows:
+            self._proposed.append(brought - self.rows)
+        self._proposed = [some for some in self._proposed if not dict(some).keys() <= dict(self.rows).keys()]
         if verb == "backup" and is_done:
             self._check_backup(host, given)
 
@@ -298,11 +311,11 @@ class Programme:
         for host in HOSTS:
             with self._on(host):
                 opened(self._url).flush()
-            self.rows |= self.logged[host]
+            self.rows = _with(self.rows, self.logged[host])
             self.logged[host] = frozenset()
         with self._on("one"):
             opened(self._url).ingest(*(path for path, _ in self._files))
-        self.rows = self._after_ingest(frozenset(row for _, rows in self._files for row in rows))
+        self.rows = _with(self.rows, frozenset(row for _, rows in self._files for row in rows))
         for host in (*HOSTS, "three"):
             with self._on(host):
                 lake = opened(self._url)
@@ -319,27 +332,34 @@ class Programme:
             faults[begin : begin + self._chance.randrange(60)] = ["503 before"] * 60
         return faults
 
-    def _drawn(self, verb: str, host: str) -> tuple[str, list[tuple[Rows, bool]]]:
-        """Return what a verb is given, and the states on the way to the one after it, which is the last."""
-        before, flushed = self.rows, self.rows | self.logged[host]
-        given, ways = "", [before]
+    def _drawn(self, verb: str, host: str) -> tuple[str, Rows]:
+        """Return what a verb is given, and what it brings."""
         if verb == "ingest":
-            path, rows = self._file()
-            given, ways = path, [before, self._after_ingest(rows)]
-        elif verb == "flush":
+            return self._file()
+        if verb == "flush":
             self._log(host)
-            ways = [before, self.rows | self.logged[host]]
-        elif verb == "apply":
-            ways = [before, flushed, frozenset(row for row in flushed if not self._is_due(row))]
+        given = {
+            "erase": self._chance.choice(PERSONS), "move": f"{self._url}-{self._moved}",
+            "backup": str(self._folder / f"copy-{self.steps}"), "hold": f"case-{self.steps}",
+        }  # fmt: skip
+        return given.get(verb, ""), self.logged[host] if verb in BRINGS else frozenset()
+
+    def _bases(self) -> list[Rows]:
+        """Return what may be there once others' proposals are committed, those of who died before it among them."""
+        bases = [self.rows]
+        for some in self._proposed:
+            bases += [_with(base, some) for base in bases]
+        return list(dict.fromkeys(bases))
+
+    def _ways(self, verb: str, given: str, brought: Rows, base: Rows) -> list[tuple[Rows, bool]]:
+        """Return the states on the way from one to that after a verb, which is the last."""
+        ways = [base, _with(base, brought)]
+        if verb == "apply":
+            ways.append(frozenset(row for row in ways[1] if not self._is_due(row)))
         elif verb == "erase":
-            given = self._chance.choice(PERSONS)
-            ways = [before, flushed, frozenset((name, "" if user == given else user) for name, user in flushed)]
-        elif verb == "move":
-            given = f"{self._url}-{self._moved}"
-        elif verb in {"backup", "hold"}:
-            given = str(self._folder / f"copy-{self.steps}") if verb == "backup" else f"case-{self.steps}"
+            ways.append(frozenset((name, "" if user == given else user) for name, user in ways[1]))
         states = [(rows, self.is_held) for rows in ways]
-        return given, [*states, (before, True)] if verb == "hold" else states
+        return [*states, (base, True)] if verb == "hold" else states
 
     def _file(self) -> tuple[str, Rows]:
         """Return a file of events: a new one, or one that may have been ingested before."""
@@ -367,10 +387,6 @@ class Programme:
 
     def _is_due(self, row: tuple[str, str]) -> bool:
         return row[0].startswith("old") and not (self.is_held and row[1] == HELD)
-
-    def _after_ingest(self, rows: Rows) -> Rows:
-        there = dict(self.rows)
-        return self.rows | {row for row in rows if row[0] not in there}
 
     # What is done
 
@@ -464,12 +480,13 @@ class Programme:
         rows = lake.sql("select event_id, user_id from events", snapshot=lake.snapshot().version).fetchall()
         return as_rows(rows)
 
-    def _check(self, host: str, other: str, ways: Sequence[tuple[Rows, bool]]) -> None:
+    def _check(self, other: str, ways: Sequence[tuple[Rows, bool]]) -> None:
         """The bucket has the lake as one of these ways, and that is final; at times the other host must see it."""
         there = self._there()
         assert there in ways, sorted(there[0] ^ ways[-1][0])
         self.rows, self.is_held = there
-        self.logged[host] -= {row for row in self.logged[host] if row[0] in dict(self.rows)}
+        for host, rows in self.logged.items():
+            self.logged[host] = frozenset(row for row in rows if row[0] not in dict(self.rows))
         if self.steps % self._often == 0:
             with self._on(other):
                 lake = opened(self._url)

@@ -28,6 +28,7 @@ from auditlake.errors import (
 )
 from auditlake.policies.files import READY
 from auditlake.storage import lease
+from auditlake.storage import mirror as storage_mirror
 from auditlake.storage.disk import Disk
 from auditlake.storage.objects import ObjectStore
 from auditlake.store import turn
@@ -132,6 +133,32 @@ def test_a_reader_amid_commits(url: str, host: Any, tmp_path: Path, monkeypatch:
 
     assert ids(reader) == ["a", "b"]
     assert reader.ledger.verify(full=False).ok
+
+
+@pytest.mark.parametrize(("seconds", "is_there"), [(60.0, True), (0.0, False)])
+def test_a_reader_of_a_busy_ledger(
+    url: str, host: Any, monkeypatch: pytest.MonkeyPatch, seconds: float, is_there: bool
+) -> None:
+    """A host looks again for a minute, however often the ledger has moved on, and then says so."""
+    store = mirror(made(url, policies="none", unsigned=True)).objects
+    there = store.read("ledger/checkpoint")
+    moves = [there, there + b"\n"] * 8
+
+    class Busy:
+        def __init__(self, client: Any) -> None:
+            self._client = client
+
+        def __getattr__(self, name: str) -> Any:
+            if name == "list_with_delimiter" and moves:
+                obstore.put(store._store, "ledger/checkpoint", moves.pop())
+            return getattr(self._client, name)
+
+    monkeypatch.setattr(storage_mirror, "_SECONDS", seconds)
+    host("two")
+    clients(monkeypatch, Busy)
+    with nullcontext() if is_there else pytest.raises(StorageError, match="moved on at each of 1 looks in 0 s"):
+        assert opened(url).layout.commit(0).exists()
+    assert moves == [] or not is_there
 
 
 def test_damage_stays_there(url: str, host: Any, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+import obstore
 import pytest
 
 import auditlake
@@ -176,7 +177,7 @@ def test_two_hosts_write(url: str, tmp_path: Path, elsewhere: Any) -> None:
 
 def test_every_verb(url: str, tmp_path: Path, elsewhere: Any) -> None:
     """What verbs change is in the bucket, whole: another host has the same policies, holds, decisions and events, and
-    what was deleted is nowhere.
+    what was deleted is nowhere. What no version has had stays, as another host may be about to commit it.
     """
     lake = made(url, policies="none", default_retention="10d")
     lake.ingest(lines(tmp_path / "old.jsonl", "old"), lines(tmp_path / "late.jsonl", "late", day=19))
@@ -190,10 +191,14 @@ def test_every_verb(url: str, tmp_path: Path, elsewhere: Any) -> None:
     lake.retention.apply()
     lake.retention.erase("mallory", reason="asked for", ticket="T-2")
     lake.ledger.rotate_key()
+    proposed = f"events/event_date=2026-05-18/part-{'e' * 64}.parquet"
+    obstore.put(mirror(lake).objects._store, proposed, b"what another host may be about to commit")
     lake.compact(grace_seconds=0)
     before = bucket(lake)
     there = elsewhere()
 
+    live = {f"events/{file.path}" for file in lake.snapshot().files}
+    assert {name for name in before if name.endswith(".parquet")} - live == {proposed}
     assert ids(there) == ids(lake)
     assert ids(lake)[:2] == ["a", "b"]
     assert len(ids(lake)) == 4
