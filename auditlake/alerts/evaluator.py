@@ -40,6 +40,7 @@ from auditlake.landing.segments import OWN, START, Piece, Position, numbers, pie
 from auditlake.machine import Clock
 from auditlake.policies.kinds import measure_of
 from auditlake.policies.model import Policy
+from auditlake.storage.hosts import host_number
 
 HISTORY_US = 7 * 86_400_000_000
 """How far back one looks that was not there for a while: for what was logged meanwhile, and the episodes of then."""
@@ -73,8 +74,7 @@ class Evaluator:
         self._layout, self._config, self._clock, self._dispatch = layout, config, clock, dispatch
         self._lateness = config.alerts.lateness.microseconds if lateness is None else lateness
         make_folders(layout.alerts, below=layout.root)
-        self._state = layout.alerts / "state.json"
-        self._before = read_state(self._state)
+        self._before = read_state(layout.alert_state)
         dispatch.take_up(self._before.outbox if self._before else ())
         self._rules = Rules(layout, config.event_types)
         self._options = IngestOptions(config.event_types, config.max_record)
@@ -82,7 +82,10 @@ class Evaluator:
         self._tallies: dict[str, Tally] = {}
         self._measured: dict[str, Measured] = {}
         self._rested = 0.0
-        self._waiting = Waiting(self._before.lots if self._before else ())
+        self._host = host_number(layout)
+        is_own = self._before is None or self._before.host == self._host
+        lots = self._before.lots if self._before else ()
+        self._waiting = Waiting(lots if is_own else [Lot.of([[*each.stretches()] for each in lots])])
         self._judging: deque[list[Stretch]] = deque()
         self._positions: dict[int, Position] = dict(self._before.positions) if self._before else {}
         self._committed: dict[int, Position] = {}
@@ -125,11 +128,11 @@ class Evaluator:
         policies = {
             policy_id: PolicyState(judged_by(each.policy), each.breaches) for policy_id, each in self._every.items()
         }
-        state = State(self._passed, self._accounted, self._positions, policies, tuple(lots), outbox)
+        state = State(self._passed, self._accounted, self._positions, policies, tuple(lots), outbox, self._host)
         try:
-            write_state(self._state, state)
+            write_state(self._layout, state)
         except OSError as error:
-            _LOG.error("%s cannot be written, so alerts may come again: %s", self._state, error)
+            _LOG.error("%s cannot be written, so alerts may come again: %s", self._layout.alert_state, error)
         self._saved = time.monotonic()
         self._unsaved, self._urgent = bool(outbox), False
 
@@ -246,15 +249,15 @@ class Evaluator:
 
     def _look_at_table(self, before: dict[int, Position]) -> None:
         """Take note of commits: of events that came another way, and of what was removed before it was read."""
-        other: list[int] = []
+        theirs, other = list[int](), list[int]()
         if newest_version(self._layout, self._seen) != self._seen:
             now = read_committed(self._layout, slots(self._layout))
-            live, other = brought(self._layout, self._seen, now.snapshot.version)
+            live, theirs, other = brought(self._layout, self._seen, now.snapshot.version)
             self._uncounted += live
             self._seen, self._committed = now.snapshot.version, dict(now.positions)
         lost = self._is_something_lost(before)
-        if other or lost:
-            self._count_from_table(self._uncounted if lost else [], other)
+        if theirs or other or lost:
+            self._count_from_table([*theirs, *(self._uncounted if lost else [])], other)
         if lost:
             for slot, position in self._committed.items():
                 self._positions[slot] = max(position, self._positions.get(slot, START))
@@ -338,7 +341,8 @@ class Evaluator:
         judged = self._now - self._lateness
         with the_lake(self._layout, self._options, instant(self._now)) as lake:
             version = lake.committed.snapshot.version
-            live, _ = brought(self._layout, self._accounted, version, since=since)
+            own, theirs, _ = brought(self._layout, self._accounted, version, since=since)
+            live = [*own, *theirs]
             self._judging.extend(self._unasked())
             before, self._tallies, self._measured = self._every, {}, {}
             for policy_id, policy in self._rules.alerted.items():

@@ -10,16 +10,18 @@ import glob
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from auditlake.disk.durable import write_whole
 from auditlake.disk.files import is_file, read_file
 from auditlake.disk.layout import Layout
 from auditlake.disk.lock import exclusive
 from auditlake.errors import LakeBusyError
 from auditlake.landing.segments import Position
+from auditlake.storage.lake import elected, fetch, write
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,18 +56,43 @@ def unwatched(layout: Layout) -> Iterator[bool]:
         yield is_unwatched
 
 
+@contextmanager
+def unwatched_by_all(layout: Layout) -> Iterator[bool]:
+    """Do the same for the processes of all hosts, and let this one have the state that another host wrote down.
+
+    Raises:
+        OSError: The bucket cannot be asked.
+    """
+    with unwatched(layout) as is_free, elected(layout, for_alerts=True) if is_free else nullcontext("") as other:
+        if other is None:
+            fetch(layout, layout.alert_state)
+        yield other is None
+
+
+def write_anew(layout: Layout, new: NewContent) -> None:
+    """Write a file of the alerts anew, in a bucket too if it lies there.
+
+    Raises:
+        OSError: It may have been written.
+    """
+    if new.path == layout.alert_state:
+        write(layout, new.path, new.data)
+    else:
+        write_whole(new.path, new.data)
+
+
 def followed(layout: Layout) -> Mapping[int, Position] | None:
     """How far the evaluator has read each slot, as far as it has written that down; None if there is no evaluator.
 
-    One that begins later reads from the table what is there.
+    One that begins later reads from the table what is there, as that of another host does.
     """
     with unwatched(layout) as is_unwatched:
         if is_unwatched:
             return None
     with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
-        positions = json.loads(read_file(layout.alerts / "state.json", within=layout.root))["positions"]
+        positions = json.loads(read_file(layout.alert_state, within=layout.root))["positions"]
         return {int(slot): Position.unpack(int(packed)) for slot, packed in positions.items()}
-    return {}
+    return None if layout.bucket.exists() and not layout.alert_state.exists() else {}
 
 
 def renamed(path: Path, names: re.Pattern[str], rename: Callable[[str], str]) -> NewContent | None:

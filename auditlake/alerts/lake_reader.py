@@ -56,8 +56,11 @@ def newest_version(layout: Layout, known: int) -> int:
     return known
 
 
-def brought(layout: Layout, after: int, until: int, *, since: datetime | None = None) -> tuple[list[int], list[int]]:
-    """Return the batches that versions after one and up to another brought: from the landing, and another way.
+def brought(
+    layout: Layout, after: int, until: int, *, since: datetime | None = None
+) -> tuple[list[int], list[int], list[int]]:
+    """Return the batches that versions after one and up to another brought: from the landing of this host, from those
+    of other hosts, and another way.
 
     Args:
         layout: The lake.
@@ -65,21 +68,23 @@ def brought(layout: Layout, after: int, until: int, *, since: datetime | None = 
         until: The last that is looked at.
         since: If given, no commit that is older.
     """
-    live: list[int] = []
-    other: list[int] = []
-    host = host_number(layout)
-    landing = application(0, host).removesuffix("00")
+    live, theirs, other = list[int](), list[int](), list[int]()
+    own_host = host_number(layout)
     for version in range(until, after, -1):
         entries = [json.loads(line) for line in read_file(layout.commit(version), within=layout.root).splitlines()]
         own = next((entry["commitInfo"].get(METADATA_KEY) for entry in entries if "commitInfo" in entry), None)
         ingests = [each for each in ingests_of(own if isinstance(own, dict) else None) if each.get("batch") is not None]
-        is_live = any(entry["txn"]["appId"].startswith(landing) for entry in entries if "txn" in entry)
-        for each in ingests:  # another host's landing is no more than an ingest here, and its clock another
-            is_own = place_of(each["batch"])[0] == host
-            if since is not None and is_own and datetime.fromisoformat(each["at"]) < since:
-                return live, other
-            (live if is_live and is_own else other).append(each["batch"])
-    return live, other
+        moved = [entry["txn"]["appId"] for entry in entries if "txn" in entry]
+        for each in ingests:
+            host = place_of(each["batch"])[0]
+            if since is not None and datetime.fromisoformat(each["at"]) < since:
+                if host == own_host:
+                    return live, theirs, other
+                continue  # its clock is another
+            landing = application(0, host).removesuffix("00")
+            is_live = any(name.startswith(landing) for name in moved)
+            (other if not is_live else live if host == own_host else theirs).append(each["batch"])
+    return live, theirs, other
 
 
 @dataclass(frozen=True, slots=True)

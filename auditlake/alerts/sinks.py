@@ -235,6 +235,10 @@ class Dispatch:
             for alert, names in outbox:
                 self._send(alert, names)
 
+    def may_take_up(self) -> None:
+        """Let what another host raised meanwhile be taken up too."""
+        self._took_up = False
+
     def send(self, alert: Alert) -> None:
         """Hand an alert to every sink; never waits for one."""
         self._send(alert, tuple(self._couriers))

@@ -12,9 +12,10 @@ from typing import Any
 from auditlake.alerts.breaches import Breach
 from auditlake.alerts.late_events import Lot, Stretch
 from auditlake.alerts.model import Alert, Group
-from auditlake.disk.durable import write_whole
 from auditlake.disk.files import read_file
+from auditlake.disk.layout import Layout
 from auditlake.landing.segments import Position
+from auditlake.storage.lake import write
 
 _FORMAT = 1
 _LOG = logging.getLogger("auditlake.alerts.watch")
@@ -31,7 +32,7 @@ class PolicyState:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """Where the evaluator stood."""
+    """Where the evaluator stood, of a host that was elected to evaluate for all of them."""
 
     judged: int
     """Up to when everything was judged, in microseconds since 1970."""
@@ -44,13 +45,15 @@ class State:
     """What waits to be judged from the table."""
     outbox: tuple[tuple[Alert, tuple[str, ...]], ...] = ()
     """Alerts that have not reached all sinks, each with the names of those that lack it."""
+    host: int | None = 0
+    """The number of the host that has these slots; 0 where the lake is a folder, None for a host that has none yet."""
 
 
-def write_state(path: Path, state: State) -> None:
-    """Write it down, durably.
+def write_state(layout: Layout, state: State) -> None:
+    """Write it down, durably, in a bucket too.
 
     Raises:
-        OSError: The disk refused; the old one is still there.
+        OSError: The disk or the bucket refused, or another host has written its own; the old one is still there.
     """
     written = {
         "format": _FORMAT,
@@ -60,8 +63,9 @@ def write_state(path: Path, state: State) -> None:
         "policies": {policy_id: _policy_dict(each) for policy_id, each in state.policies.items()},
         "waiting": [_lot_dict(lot) for lot in state.lots],
         "outbox": [{"alert": alert.as_dict(), "sinks": list(names)} for alert, names in state.outbox],
+        "host": state.host,
     }
-    write_whole(path, json.dumps(written, separators=(",", ":")).encode("ascii"))
+    write(layout, layout.alert_state, json.dumps(written, separators=(",", ":")).encode("ascii"))
 
 
 def read_state(path: Path) -> State | None:
@@ -77,6 +81,7 @@ def read_state(path: Path) -> State | None:
             policies={policy_id: _policy_of(each) for policy_id, each in written["policies"].items()},
             lots=tuple(_lot_of(each) for each in written["waiting"]),
             outbox=tuple((Alert.from_dict(each["alert"]), tuple(each["sinks"])) for each in written["outbox"]),
+            host=written.get("host", 0),
         )
     except FileNotFoundError:
         return None

@@ -1,7 +1,9 @@
 """Who evaluates a lake: one process of those that could, and another as soon as it dies.
 
 The one that holds the flock on ``LAKE/alerts/watch.lock`` evaluates, in a thread of its own; the others ask for the
-lock now and then. Nothing here is slow to import or to start: a process that logs does not wait for it.
+lock now and then. Of the hosts of a lake in a bucket a lease elects one. What it knows lies in the bucket, where the
+next one finds it; the others only bring what they raised earlier to its receivers. Nothing here is slow to import or to
+start: a process that logs does not wait for it.
 """
 
 from __future__ import annotations
@@ -11,9 +13,10 @@ import logging
 import os
 import random
 import threading
+import time
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -27,6 +30,7 @@ from auditlake.errors import LakeBusyError
 from auditlake.landing.background import Troubles
 from auditlake.landing.trail import Terms, Trail, TrailOptions
 from auditlake.machine import Clock
+from auditlake.storage.lake import bring_up_to_date, fetch, lease_of
 
 if TYPE_CHECKING:
     from auditlake.alerts.evaluator import Evaluator
@@ -38,6 +42,8 @@ if TYPE_CHECKING:
 POLL_SECONDS = 0.25
 """How long the evaluator sleeps where there is nothing to do: an alert comes within about twice that."""
 _ASK_SECONDS = 1.0
+_LOOK_SECONDS = 5.0
+"""How long a host waits before it looks again what is new in the bucket, and which host evaluates."""
 _CLOSE_SECONDS = 5.0
 """How long a trail that is closed waits for its evaluator; what is not alerted by then, the next one alerts."""
 _LONGEST_WAIT = 30.0
@@ -83,9 +89,50 @@ class _Session:
         self._evaluator: Evaluator | None = None
         self._lake = layout, config, clock
         self._lateness, self._threads = lateness, threads
+        self._lease, self._leading, self._looked = lease_of(layout, for_alerts=True), ExitStack(), 0.0
+        self.is_leading = self._lease is None
+        """Whether no other host evaluates the lake."""
+
+    def lead(self, *, wait: bool = False) -> str | None:
+        """Let this host evaluate for all hosts, if no other one does; else return the name of that.
+
+        Args:
+            wait: Whether to wait for as long as a dead one is taken for alive.
+
+        Raises:
+            StorageError: The bucket cannot be asked, or must not be written.
+        """
+        layout, lease = self._lake[0], self._lease
+        if lease is None:
+            return None
+        if self.is_leading and not lease.is_held:  # another one may have it
+            self._let_go()
+        if time.monotonic() >= self._looked + _LOOK_SECONDS or wait:
+            self._looked = time.monotonic()
+            if not self.is_leading and lease.taken_within(None if wait else 0):
+                fetch(layout, layout.alert_state)
+                self._leading.enter_context(lease.renewed())
+                self.is_leading = True
+            if self.is_leading:
+                bring_up_to_date(layout)
+        return None if self.is_leading else lease.holder[0]
+
+    def _let_go(self) -> None:
+        """Let another host evaluate, which knows what this one wrote down."""
+        self._leading.close()
+        if self._lease is not None:
+            self.is_leading = False
+            self._dispatch.may_take_up()
+            with suppress(OSError):
+                self._lake[0].alert_state.unlink(missing_ok=True)
+        if self._evaluator is not None:
+            self._evaluator.close()
+            self._evaluator = None
 
     def round(self, *, is_last: bool = False) -> bool:
         """Evaluate what there is now; whether there is more. After a failure, the next round begins anew."""
+        if self.lead() is not None:
+            return False
         if self._evaluator is None:
             from auditlake.alerts.evaluator import Evaluator  # slow to import
 
@@ -100,9 +147,9 @@ class _Session:
     def end(self, wait_seconds: float) -> None:
         """Deliver, as far as that is possible in so many seconds, and write down where it stands."""
         self._dispatch.close(wait_seconds)
-        if self._evaluator is not None:
+        if self._evaluator is not None and (self._lease is None or self._lease.is_held):
             self._evaluator.save()
-            self._evaluator.close()
+        self._let_go()
 
 
 class Watch:
@@ -189,7 +236,7 @@ class Watch:
                 is_last = self._stopping.is_set()
                 try:
                     has_more, wait = session.round(is_last=is_last), POLL_SECONDS
-                    self.is_evaluating = True
+                    self.is_evaluating, self.is_waiting = session.is_leading, not session.is_leading
                     self._troubles.end()
                 except Exception as error:  # noqa: BLE001 - no caller waits for this thread
                     if not threading.main_thread().is_alive():
@@ -249,6 +296,8 @@ def evaluate_once(
             raise LakeBusyError("another process evaluates the alerts of this lake", hint="it raises them as well")
         session = _Session(layout, config, clock, all_sinks(config, sinks), lateness, None)
         try:
+            if (host := session.lead(wait=True)) is not None:
+                raise LakeBusyError(f"the host {host} evaluates the alerts of this lake", hint="it raises them as well")
             while session.round(is_last=True):
                 pass
         finally:

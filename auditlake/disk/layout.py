@@ -88,6 +88,11 @@ class Layout:
         return self.root / "alerts"
 
     @property
+    def alert_state(self) -> Path:
+        """Where the evaluator of alerts stood, and what it told."""
+        return self.alerts / "state.json"
+
+    @property
     def quarantine(self) -> Path:
         """Records that could not become events."""
         return self.root / "quarantine"

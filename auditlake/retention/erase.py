@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from auditlake.alerts.files import unwatched
+from auditlake.alerts.files import unwatched_by_all
 from auditlake.context import LakeContext
 from auditlake.errors import RetentionError
 from auditlake.events.personal_paths import PersonalPath, personal_path
@@ -81,7 +81,7 @@ def erase(context: LakeContext, person: Person, *, operator: str | None) -> Eras
         days = tuple(day for day in events.days if day.changed)
         mentions = find_mentions(context, rules, events.words, turn.snapshot)
         mentions.left.extend(shared_traces(context, events.traces))
-        with unwatched(layout) as is_unwatched:
+        with unwatched_by_all(layout) as is_unwatched:
             alerts = rewritten_alerts(
                 context, events.words, names, mentions, free=is_unwatched, held=bool(rules.holds)
             )  # fmt: skip

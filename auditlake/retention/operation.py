@@ -10,9 +10,8 @@ from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from auditlake.alerts.files import NewContent
+from auditlake.alerts.files import NewContent, write_anew
 from auditlake.context import LakeContext
-from auditlake.disk.durable import write_whole
 from auditlake.display.text import count
 from auditlake.engine.duck import connect
 from auditlake.events.personal import NAMED_COLUMNS
@@ -121,7 +120,7 @@ def carry_out(context: LakeContext, turn: Turn, rules: RetentionRules, operation
     }  # fmt: skip
     for each in operation.alerts:
         if each.path.exists():  # an alert may have reached its receiver
-            write_whole(each.path, each.data)
+            write_anew(layout, each)
     return Done(
         turn.commit(replace(change, metadata=record.metadata(), details=details)),
         name,

@@ -8,7 +8,7 @@ import os
 import re
 import tomllib
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from datetime import date
 from functools import cache, partial
 from pathlib import Path
@@ -28,6 +28,7 @@ from auditlake.storage.model import Storage, replace
 from auditlake.storage.ranges import BUCKETS
 
 if TYPE_CHECKING:
+    from auditlake.storage.lease import Lease
     from auditlake.storage.mirror import Mirror
 
 _URL = re.compile(r"[a-z][a-z0-9+.-]*://|(s3|gs|az):/", re.IGNORECASE)
@@ -216,23 +217,46 @@ def changing(layout: Layout, *, wait_seconds: float) -> Iterator[None]:
 
 
 @contextmanager
-def elected(layout: Layout) -> Iterator[str | None]:
+def elected(layout: Layout, *, for_alerts: bool = False) -> Iterator[str | None]:
     """Let one host at a time do what need be done once for all hosts: give None to it, and its name to the others.
+
+    Args:
+        layout: The lake.
+        for_alerts: Whether it is the evaluation of alerts, and not compaction and deletion.
 
     Raises:
         StorageError: The bucket cannot be asked, or must not be written.
     """
-    if (mirror := mirror_of(layout)) is None:
-        yield None
-        return
-    from auditlake.storage.lease import SECONDS, UPKEEP, Lease
-
-    lease = Lease(mirror.objects, layout.root, UPKEEP)
-    if not lease.taken_within(SECONDS + 1):
+    lease = lease_of(layout, for_alerts=for_alerts)
+    if lease is not None and not lease.taken_within():
         yield lease.holder[0]
         return
-    with lease.renewed():
+    with nullcontext() if lease is None else lease.renewed():
         yield None
+
+
+def lease_of(layout: Layout, *, for_alerts: bool) -> Lease | None:
+    """Return what one of the hosts is elected by, as for :func:`elected`; None where the lake is a folder."""
+    if (mirror := mirror_of(layout)) is None:
+        return None
+    from auditlake.storage.lease import ALERTS, UPKEEP, Lease
+
+    return Lease(mirror.objects, layout.root, ALERTS if for_alerts else UPKEEP)
+
+
+def fetch(layout: Layout, path: Path) -> None:
+    """Let this host have a file as the bucket has it now, that no copy takes by itself.
+
+    Raises:
+        OSError: It cannot be read, or the disk refused.
+    """
+    if (mirror := mirror_of(layout)) is None:
+        return
+    if (data := mirror.objects.found(layout.name(path))) is None:
+        path.unlink(missing_ok=True)
+    else:
+        make_folders(path.parent, below=layout.root)
+        write_whole(path, data)
 
 
 def numbered_host(layout: Layout, *, wait_seconds: float) -> int:

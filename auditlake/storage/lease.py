@@ -22,6 +22,8 @@ LEASE = ".lease"
 """The object; empty where no host has it."""
 UPKEEP = ".upkeep"
 """The object of the lease of the host that compacts and deletes for all."""
+ALERTS = ".alerts"
+"""The same of the host that evaluates the alerts for all."""
 SECONDS = 15.0
 """How long it may stay as it is before another host takes it."""
 _POLL_SECONDS = 0.5
@@ -43,6 +45,7 @@ class Lease:
         self._held = b""
         self._seen: bytes | None = b""
         self._since = time.monotonic()
+        self._until = self._since
 
     def take(self) -> bool:
         """Take it if no host has it, or its holder is dead; return whether that is so.
@@ -55,21 +58,32 @@ class Lease:
         own = (self._own["host"], self._own["folder"])
         if there and _place(there) != own and time.monotonic() - self._since < SECONDS:
             return False
-        self._held = json.dumps(self._own).encode()
-        return self._objects.swap(self._name, self._held, there)
+        self._held, until = json.dumps(self._own).encode(), time.monotonic() + SECONDS
+        is_taken = self._objects.swap(self._name, self._held, there)
+        self._until = until if is_taken else self._until
+        return is_taken
 
-    def taken_within(self, seconds: float) -> bool:
+    def taken_within(self, seconds: float | None = None) -> bool:
         """Take it as soon as it can be had; return whether that was so within some time.
+
+        Args:
+            seconds: The time; as long as a dead holder may keep it if None.
 
         Raises:
             StorageError: The bucket cannot be asked, or must not be written.
         """
+        seconds = SECONDS + 1 if seconds is None else seconds
         began = time.monotonic()
         while not self.take():
             if time.monotonic() - began >= seconds:
                 return False
             time.sleep(_POLL_SECONDS)
         return True
+
+    @property
+    def is_held(self) -> bool:
+        """Whether it was taken or renewed so short a time ago that no other host can have it."""
+        return time.monotonic() < self._until
 
     @property
     def holder(self) -> tuple[str, str]:
@@ -86,10 +100,10 @@ class Lease:
             while not done.wait(SECONDS / 3):
                 number += 1
                 with suppress(StorageError):
-                    new = json.dumps(self._own | {"renewed": number}).encode()
+                    new, until = json.dumps(self._own | {"renewed": number}).encode(), time.monotonic() + SECONDS
                     if not self._objects.swap(self._name, new, self._held):
                         return  # lost
-                    self._held = new
+                    self._held, self._until = new, until
 
         renewing = Thread(target=renew, name="auditlake-lease", daemon=True)
         renewing.start()

@@ -14,6 +14,7 @@ from auditlake.alerts import late_events as room
 from auditlake.alerts.breaches import Breach
 from auditlake.alerts.late_events import Lot, Stretch, Waiting, clusters
 from auditlake.alerts.state import PolicyState, State, read_state, write_state
+from auditlake.disk.layout import Layout
 from auditlake.landing.segments import Position
 from tests.alerts.samples import alert
 
@@ -106,8 +107,10 @@ def test_the_state_and_back(tmp_path: Path) -> None:
         policies={"p": PolicyState("digest", breaches)}, lots=(waiting,), outbox=((alert(1), ("call", "jsonl")),),
     )  # fmt: skip
 
-    write_state(tmp_path / "state.json", state)
-    again = read_state(tmp_path / "state.json")
+    layout = Layout(tmp_path)
+    layout.alerts.mkdir()
+    write_state(layout, state)
+    again = read_state(layout.alert_state)
 
     assert again is not None
     assert (again.judged, again.version, again.positions) == (5, 7, state.positions)
