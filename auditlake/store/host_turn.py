@@ -26,6 +26,7 @@ from auditlake.storage.hosts import settle_number
 from auditlake.storage.inbox import Inbox
 from auditlake.storage.lake import mirror_of
 from auditlake.storage.lease import Lease
+from auditlake.storage.names import actions
 from auditlake.store.batches import counted_by, reached_by_host
 from auditlake.store.bookkeeping import complete_parts, settle_ledger
 from auditlake.store.deltalog import additions, commit_metadata, transactions_at, transactions_in
@@ -146,6 +147,7 @@ class HostTurn(Turn):
             if (entry := self._mirror.objects.found(name)) is not None:
                 version, looks = version + 1, 0
                 if reached_by_host(transactions_in(entry)).get(own.host, 0) >= own.number:
+                    _require_own(own, (name for name, is_added in actions(entry) if is_added))
                     return version
                 continue
             if looks % _LOOKS == 0:
@@ -194,7 +196,11 @@ class HostTurn(Turn):
             reached = reached_by_host(turn.snapshot.transactions)
             waiting = self._inbox.waiting(reached) if with_others else {}
             found = {place: data for place, data in waiting.items() if place[0] != own.host}
-            proposals = [own] if reached.get(own.host, 0) < own.number else []
+            proposals = [own]
+            if reached.get(own.host, 0) >= own.number:
+                since = range(own.base + 1, turn.snapshot.version + 1)
+                _require_own(own, (f"events/{path}" for each in since for path in additions(self.layout, each)))
+                proposals = []
             for place, data in found.items():
                 try:
                     proposals.append(parsed(self.layout, place, data))
@@ -290,6 +296,16 @@ class _Ids:
         import numpy as np
 
         return any(len(some) and bool(np.isin(self.of(proposal), some).any()) for some in others)
+
+
+def _require_own(own: Proposal, added: Iterable[str]) -> None:
+    """Refuse commits that have the number of a proposal and not its files: a copy of this host's folder made them.
+
+    Raises:
+        OvertakenError: They do; what is made again gets another number.
+    """
+    if not {f"events/{path}" for path in _paths(own)}.issubset(added):
+        raise OvertakenError("another host writes with the number of this one: its folder is a copy")
 
 
 def _paths(proposal: Proposal) -> list[str]:

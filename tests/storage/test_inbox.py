@@ -24,6 +24,8 @@ from auditlake.storage import objects as objects_room
 from auditlake.storage.lease import LEASE, Lease
 from auditlake.store import host_turn
 from auditlake.store.deltalog import commit_metadata, ingests_of, newest_version
+from auditlake.store.host_turn import HostTurn
+from tests.soak import mostly
 from tests.storage.programme import Deadly, Killed, Memory
 from tests.storage.test_hosts import host
 from tests.storage.test_lake import NOW, bucket, ids, lines, made, mirror, opened, url
@@ -164,6 +166,31 @@ def test_a_proposal_that_waits_too_long(hosts: Any, tmp_path: Path, monkeypatch:
     assert lake.ingest(path).landed == 1
     assert not [name for name in bucket(lake) if name.startswith("inbox")]
     assert lake.ledger.verify().ok
+
+
+@pytest.mark.parametrize("is_held", mostly([False, True], always=[True]))
+def test_copies_of_the_folder_of_a_host(
+    hosts: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_held: bool
+) -> None:
+    """Of two hosts with one number, as after a copy of a machine, none takes the other's commit for its own."""
+    monkeypatch.setattr(host_turn, "_POLL_SECONDS", 0.05)
+    one, two = hosts(2)
+    one.ingest(lines(tmp_path / "a.jsonl", "a"))
+    two.layout.host.write_bytes(one.layout.host.read_bytes())
+    commit = HostTurn.commit
+
+    def overtaken(turn: HostTurn, *how: Any) -> int:
+        monkeypatch.setattr(HostTurn, "commit", commit)
+        one.ingest(lines(tmp_path / "b.jsonl", "b"))
+        if is_held:
+            held(one)
+        return turn.commit(*how)
+
+    monkeypatch.setattr(HostTurn, "commit", overtaken)
+    assert two.ingest(lines(tmp_path / "c.jsonl", "c")).landed == 1
+
+    assert ids(opened(mirror(one).objects.url)) == ["a", "b", "c"]
+    assert one.ledger.verify().ok
 
 
 @pytest.mark.soak
