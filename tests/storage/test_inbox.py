@@ -168,7 +168,7 @@ def test_a_proposal_that_waits_too_long(hosts: Any, tmp_path: Path, monkeypatch:
     assert lake.ledger.verify().ok
 
 
-@pytest.mark.parametrize("is_held", mostly([False, True], always=[True]))
+@pytest.mark.parametrize("is_held", mostly([False, True], always=[False]))
 def test_copies_of_the_folder_of_a_host(
     hosts: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_held: bool
 ) -> None:
