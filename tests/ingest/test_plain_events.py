@@ -59,7 +59,7 @@ def mapped(buffer: RecordBuffer) -> Any:
     with connect(exact_try=False) as connection:
         found = mapping.map_records(connection, buffer, BUILT_IN_TYPES)
     refused = sorted((each.record, each.reason, each.field, each.value) for each in found.refused)
-    return found.rows.sort_by("seq").to_pylist(), refused, found.earlier.to_pylist()
+    return found.rows.sort_by("seq").to_pylist(), refused, found.earlier.sort_by("seq").to_pylist()
 
 
 def agree(lines: list[str]) -> None:
