@@ -28,7 +28,7 @@ from auditlake.events.schema import FILE_COLUMNS
 from auditlake.events.times import day_of
 from auditlake.ingest.day_buffer import DayBuffer, Piece, landing
 from auditlake.ledger import hashing
-from auditlake.ledger.leaves import Part, Stretch, grown, order_of, stretches
+from auditlake.ledger.leaves import Part, Stretch, grown, order_of, stretches, stretches_of
 from auditlake.store.dayfile import class_numbers, put_in_place, write_classes
 from auditlake.store.model import DataFile
 
@@ -115,10 +115,11 @@ class DayFiles:
         return written, self._leaves(pa.concat_tables(hashed), landed) if hashed else []
 
     def _leaves(self, rows: pa.Table, landed: int) -> list[Stretch]:
-        many = hashing.expect(landed) and rows.nbytes <= _LONG * len(rows)
+        if hashing.expect(landed) and rows.nbytes <= _LONG * len(rows):
+            return list(stretches_of(rows.to_batches(), self.classes))
         with beside(self.connection, exact_try=False) as own:
             own.register("events", rows)
-            return list(stretches(own, order_of(self.classes), many=many))
+            return list(stretches(own, order_of(self.classes)))
 
     def _rows(self, piece: Piece) -> pa.Table:
         """Return the rows of a piece that land, those of each retention class in the order of time."""

@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from itertools import groupby, pairwise
 from operator import attrgetter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from auditlake.engine.statements import statement
 from auditlake.ledger.hashing import digests
@@ -44,10 +44,8 @@ MARK = 2
 """How many bytes of each leaf are kept, so that a verification can say which row of a part is another one."""
 _ROWS = 122_880
 _PIECE = 8_192
-"""How many events' bytes are hashed at a time."""
-_NUMBERS = ("batch", "day", "rank", "seq")
-"""What leaves are ordered by."""
-_SORTED = ", ".join(f'"{name}"' for name in _NUMBERS)
+"""How many events are fetched at a time."""
+_SORTED = 'batch, day, "rank", seq'
 _EPOCH = date(1970, 1, 1)
 _FILE = "ledger/leaves.sql"
 
@@ -146,9 +144,15 @@ def hash_events(
     Args:
         connection: Where.
         classes: The retention class of each event type that may come; without any, a part is all of a day.
-        many: As for :func:`stretches`.
+        many: Whether :func:`auditlake.ledger.hashing.expect` said that it is worth it to be quicker; some 60 bytes of
+            each event must then find room in memory, and eight thousand events whole.
     """
-    yield from grown(stretches(connection, order_of(classes or {}), many=many), classes or {})
+    known = classes or {}
+    if many:
+        hashed: Iterable[Stretch] = stretches_of(connection.table("events").to_arrow_reader(_PIECE), known)
+    else:
+        hashed = stretches(connection, order_of(known))
+    yield from grown(hashed, known)
 
 
 def order_of(classes: Mapping[str, str]) -> Order | None:
@@ -181,9 +185,7 @@ def grown(hashed: Iterable[Stretch], classes: Mapping[str, str]) -> Iterator[tup
         yield Part(batch, day, tree.size, tree.root(), name, of_types), bytes(marks)
 
 
-def stretches(
-    connection: duckdb.DuckDBPyConnection, order: Order | None = None, *, many: bool = False
-) -> Iterator[Stretch]:
+def stretches(connection: duckdb.DuckDBPyConnection, order: Order | None = None) -> Iterator[Stretch]:
     """Yield the leaves of the view ``events`` of a connection by batch, day, type and ``seq``.
 
     DuckDB hashes, and sorts 32 bytes and a few numbers of each event, and spills; beside that, memory does not grow
@@ -192,45 +194,49 @@ def stretches(
     Args:
         connection: Where.
         order: Which types leaves are ordered by; by ``seq`` alone if None.
-        many: Whether :func:`auditlake.ledger.hashing.expect` said that it is worth it to be quicker; some 60 bytes of
-            each event must then find room in memory, and eight thousand events whole.
     """
-    ordered = _many(connection, order) if many else leaves(connection, order).order(_SORTED).to_arrow_reader(_ROWS)
-    for rows in ordered:
-        yield from _stretches(rows)
-
-
-def _many(connection: duckdb.DuckDBPyConnection, order: Order | None) -> Iterable[pa.RecordBatch]:
-    """Return the leaves in their order, quicker than DuckDB makes them (:mod:`auditlake.ledger.hashing`)."""
-    import numpy as np
     import pyarrow as pa
 
-    pieces = []
-    for piece in leaves(connection, order, hashed=False).to_arrow_reader(_PIECE):
-        buffers = [None, pa.py_buffer(digests(piece["leaf"]))]
-        hashes = pa.FixedSizeBinaryArray.from_buffers(pa.binary(HASH_SIZE), len(piece), buffers)
-        # Copies, for what DuckDB gives out is one piece of memory, the bytes that were hashed among it.
-        numbers = [pa.array(piece[name].to_numpy().copy()) for name in _NUMBERS]
-        pieces.append(pa.RecordBatch.from_arrays([*numbers, hashes], [*_NUMBERS, "leaf"]))
-    if not pieces:
-        return []
-    table = pa.Table.from_batches(pieces)
-    places = np.lexsort([table[name].to_numpy() for name in reversed(_NUMBERS)])
-    ordered: list[pa.RecordBatch] = table.take(pa.array(places)).to_batches(max_chunksize=_ROWS)
-    return ordered
+    for rows in leaves(connection, order).order(_SORTED).to_arrow_reader(_ROWS):
+        hashes = rows.column("leaf").cast(pa.binary(HASH_SIZE))
+        batch, day, rank = (rows.column(name).to_numpy(zero_copy_only=False) for name in ("batch", "day", "rank"))
+        yield from _cut(batch, day, rank, memoryview(hashes.buffers()[1])[hashes.offset * HASH_SIZE :])
 
 
-def _stretches(rows: pa.RecordBatch) -> Iterator[Stretch]:
+def stretches_of(pieces: Iterable[pa.RecordBatch], classes: Mapping[str, str]) -> Iterator[Stretch]:
+    """Yield the leaves of events in memory in the same order, quicker than DuckDB makes them.
+
+    Args:
+        pieces: The events; some 60 bytes of each are kept, and thousands whole.
+        classes: The retention class of each event type; without any, leaves are ordered by ``seq`` alone.
+    """
+    import numpy as np
+
+    from auditlake.ledger.event_bytes import event_bytes
+
+    ranks = {name: rank for rank, name in enumerate(_ranked(classes), 1)}
+    hashes, numbers = bytearray(), [np.empty((4, 0), np.int64)]
+    for piece in pieces:
+        if not piece.num_rows:
+            continue
+        for some in event_bytes(piece):
+            hashes += digests(some)
+        types = piece["event_type"].dictionary_encode("encode")
+        rank = np.array([ranks.get(name, 0) for name in types.dictionary.to_pylist()])[types.indices.to_numpy()]
+        day = piece["timestamp"].to_numpy(zero_copy_only=False).astype("M8[D]").astype(np.int64)
+        # One array more, for what DuckDB gives out is one piece of memory, the bytes that were hashed among it.
+        numbers.append(np.stack([piece["seq"].to_numpy(), rank, day, piece["batch"].to_numpy()]))
+    keys = np.concatenate(numbers, axis=1)
+    keys = keys[:, places := np.lexsort(keys)]
+    leaves = np.frombuffer(hashes, f"V{HASH_SIZE}")[places]
+    yield from _cut(keys[3], keys[2], keys[1], memoryview(leaves.tobytes()))
+
+
+def _cut(batches: Any, days: Any, ranks: Any, hashes: memoryview) -> Iterator[Stretch]:
     """Yield the leaves of every stretch of rows that have the same batch, day and rank."""
     import numpy as np
-    import pyarrow as pa
 
-    if not rows.num_rows:
-        return
-    batches, days, ranks = (rows.column(name).to_numpy(zero_copy_only=False) for name in ("batch", "day", "rank"))
-    fixed = rows.column("leaf").cast(pa.binary(HASH_SIZE))
-    hashes = memoryview(fixed.buffers()[1])[fixed.offset * HASH_SIZE :]
     changes = np.flatnonzero((np.diff(batches) != 0) | (np.diff(days) != 0) | (np.diff(ranks) != 0)) + 1
-    for begin, end in pairwise([0, *changes.tolist(), len(batches)]):
+    for begin, end in pairwise([0, *changes.tolist(), len(batches)]) if len(batches) else ():
         day = _EPOCH + timedelta(days=int(days[begin]))
         yield Stretch(int(batches[begin]), day, int(ranks[begin]), bytes(hashes[begin * HASH_SIZE : end * HASH_SIZE]))

@@ -141,6 +141,7 @@ def test_many_events(connection: duckdb.DuckDBPyConnection) -> None:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("auditlake.ledger.leaves._PIECE", 2_048)
+        patch.setattr("auditlake.ledger.event_bytes._PIECE", 1_000)
         patch.setattr("auditlake.ledger.leaves._ROWS", 3_000)
         found = list(hash_events(connection, many=True))
 
