@@ -90,9 +90,9 @@ class Order:
     types: Sequence[str]
     """The types in their order; all others come first, in the order of ``seq`` alone."""
     since: int = -(2**63)
-    """The first batch that is ordered so."""
+    """No batch of a lower number is ordered so; that says nothing of which is older."""
     plain: Sequence[int] = ()
-    """Later batches that are in the order of ``seq`` alone."""
+    """All batches of higher numbers that are in the order of ``seq`` alone."""
 
     @property
     def settings(self) -> dict[str, object]:

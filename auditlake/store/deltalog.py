@@ -31,8 +31,9 @@ from auditlake.storage.lake import storage_of
 from auditlake.storage.model import found
 
 EXACT = "auditlake-exact"
-"""The application whose version is the first batch of a lake in which every number is as it came. Earlier batches are
-compared also with what the versions that made them would have made of a record."""
+"""The application whose version is the first batch of a folder in which every number is as it came, and less than the
+number of any batch of a host. Earlier batches of the folder, which have lower numbers, are compared also with what the
+versions that made them would have made of a record."""
 METADATA_KEY = "auditlake"
 """The key of a commit's custom metadata that holds what auditlake says about it."""
 RECORD = "record"

@@ -105,8 +105,8 @@ left join rekeyed on sought.seq = rekeyed.seq and sought.was_spelled_so = rekeye
 -- name: renamed($inner_key, $outer_key, $check_key, $own, $exact_since)
 -- Those that are the event in the lake but perhaps for the JSON: each personal field is the same, or what is there is its
 -- pseudonym (see sql/retention/day.sql). Of sources that are mapped ($own are the others) the vendor's event alone counts,
--- which is in details. Only batches before $exact_since hold what an earlier version spelled. `events` shows the days on
--- which the ids are known.
+-- which is in details. Only batches of a folder below $exact_since hold what an earlier version spelled. `events` shows the
+-- days on which the ids are known.
 create or replace temp table renamed as
 with pairs as (
   select

@@ -146,7 +146,7 @@ order by event_date;
 -- name: matches($exact_since, $own)
 -- Candidates beside what the lake has under their id: the same event again, or another one. Of sources that are mapped
 -- ($own are the others) the vendor's record alone counts, which is in details. `events` shows only the days
--- that `known_days` gave. Only batches before $exact_since hold what an earlier version made.
+-- that `known_days` gave. Only batches of a folder below $exact_since hold what an earlier version made.
 create or replace temp table matches as
 select
   looked_for.seq,

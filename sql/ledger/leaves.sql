@@ -39,11 +39,11 @@ create or replace temp macro event_bytes(
 set variable ranked_types = $value;
 
 -- name: ranked_since($value)
--- The first batch of which leaves are ordered by type.
+-- The lowest number of a batch of which leaves are ordered by type.
 set variable ranked_since = $value;
 
 -- name: unranked_batches($value)
--- Later batches of which they are not.
+-- The batches of higher numbers of which they are not.
 set variable unranked_batches = cast($value as bigint[]);
 
 -- name: ranked()
