@@ -52,7 +52,10 @@ OLD, NEW = "2026-05-01T10:00:00Z", "2026-05-18T10:00:00Z"
 """Times of events that are due, and that are not."""
 _DEATHS = 96
 """No verb here makes half as many requests."""
-_FEW = dict.fromkeys(("ingest", "flush", "apply", "erase", "hold", "compact", "verify", "backup", "move"), 400)
+_FEW = {
+    "ingest": 80, "flush": 80, "apply": 80, "erase": 80, "hold": 40, "compact": 40, "verify": 30, "backup": 20,
+    "move": 30,
+}  # fmt: skip
 _EACH = 4
 """Requests of a verb at most: some, one for each object, and so many more for each that was spoilt."""
 _COMMIT = re.compile(r"events/_delta_log/\d{20}\.json\Z")
