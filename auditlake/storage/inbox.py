@@ -53,7 +53,6 @@ class Inbox:
         listed = [(match, name) for name in self._objects.names(_FOLDER) if (match := _NAME.match(name))]
         places = {name: (int(match[1]), int(match[2])) for match, name in listed}
         passed = [name for name, (host, number) in places.items() if number <= reached.get(host, 0)]
-        self._objects.remove(passed)
         refused = {_name(place) for name, place in places.items() if name.endswith(".refused")}
         following: dict[int, str] = {}
         for name in sorted(places.keys() - passed - refused):
@@ -61,8 +60,11 @@ class Inbox:
                 following.setdefault(places[name][0], name)
         wanted = list(following.values())[:_MOST]
         with ThreadPoolExecutor(AT_ONCE, "auditlake-get") as pool:
+            removed = pool.submit(self._objects.remove, passed)
             found = zip(wanted, pool.map(self._objects.found, wanted), strict=True)
-            return {places[name]: data for name, data in found if data is not None}
+            there = {places[name]: data for name, data in found if data is not None}
+        removed.result()
+        return there
 
     def refuse(self, place: Place, why: str) -> None:
         """Answer a proposal that cannot be committed."""
