@@ -133,10 +133,9 @@ class HostTurn(Turn):
         self._stack.enter_context(lease.renewed())
         try:
             self._lead(own, connection)
-        except OvertakenError:
+        finally:
             if is_put:
                 self._inbox.remove([own.place])
-            raise
         return self.snapshot.version
 
     def _committed_at(self, own: Proposal, lease: Lease) -> int | None:
