@@ -7,7 +7,7 @@ is of no more use to anyone. A proposal that cannot be committed gets an answer 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 from auditlake.errors import StorageError
@@ -74,12 +74,12 @@ class Inbox:
         """Return why a proposal was refused, and take it away with its answer; None if it was not."""
         if (why := self._objects.found(_name(place, "refused"))) is None:
             return None
-        self._objects.remove([_name(place), _name(place, "refused")])
+        self.remove(place)
         return why.decode(errors="replace")
 
-    def remove(self, places: Iterable[Place]) -> None:
-        """Remove proposals."""
-        self._objects.remove(map(_name, places))
+    def remove(self, place: Place) -> None:
+        """Remove a proposal, and the answer to it."""
+        self._objects.remove([_name(place), _name(place, "refused")])
 
 
 def _name(place: Place, ending: str = "json") -> str:

@@ -135,7 +135,7 @@ class HostTurn(Turn):
             self._lead(own, connection)
         finally:
             if is_put:
-                self._inbox.remove([own.place])
+                self._inbox.remove(own.place)
         return self.snapshot.version
 
     def _committed_at(self, own: Proposal, lease: Lease) -> int | None:
@@ -161,7 +161,7 @@ class HostTurn(Turn):
                 if (why := self._inbox.refusal(own.place)) is not None:
                     raise OvertakenError(why)
             if now - began >= _WAIT_SECONDS:
-                self._inbox.remove([own.place])
+                self._inbox.remove(own.place)
                 host, _ = lease.holder
                 message = f"what this host proposes was not committed for {_WAIT_SECONDS:g} s; the host {host} writes"
                 raise CommitError(message, hint="run it again: what has landed does not land twice")
