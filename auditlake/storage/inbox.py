@@ -7,7 +7,7 @@ is of no more use to anyone. A proposal that cannot be committed gets an answer 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 from auditlake.errors import StorageError
@@ -53,7 +53,6 @@ class Inbox:
         listed = [(match, name) for name in self._objects.names(_FOLDER) if (match := _NAME.match(name))]
         places = {name: (int(match[1]), int(match[2])) for match, name in listed}
         passed = [name for name, (host, number) in places.items() if number <= reached.get(host, 0)]
-        self._objects.remove(passed)
         refused = {_name(place) for name, place in places.items() if name.endswith(".refused")}
         following: dict[int, str] = {}
         for name in sorted(places.keys() - passed - refused):
@@ -61,8 +60,11 @@ class Inbox:
                 following.setdefault(places[name][0], name)
         wanted = list(following.values())[:_MOST]
         with ThreadPoolExecutor(AT_ONCE, "auditlake-get") as pool:
+            removed = pool.submit(self._objects.remove, passed)
             found = zip(wanted, pool.map(self._objects.found, wanted), strict=True)
-            return {places[name]: data for name, data in found if data is not None}
+            there = {places[name]: data for name, data in found if data is not None}
+        removed.result()
+        return there
 
     def refuse(self, place: Place, why: str) -> None:
         """Answer a proposal that cannot be committed."""
@@ -72,12 +74,12 @@ class Inbox:
         """Return why a proposal was refused, and take it away with its answer; None if it was not."""
         if (why := self._objects.found(_name(place, "refused"))) is None:
             return None
-        self._objects.remove([_name(place), _name(place, "refused")])
+        self.remove(place)
         return why.decode(errors="replace")
 
-    def remove(self, places: Iterable[Place]) -> None:
-        """Remove proposals."""
-        self._objects.remove(map(_name, places))
+    def remove(self, place: Place) -> None:
+        """Remove a proposal, and the answer to it."""
+        self._objects.remove([_name(place), _name(place, "refused")])
 
 
 def _name(place: Place, ending: str = "json") -> str:

@@ -150,6 +150,15 @@ class Mirror:
         if self.objects.create({line_name(name.removesuffix(".jsonl"), number): line}):
             raise StorageError(name, f"another host has written entry {number} meanwhile", hint="run it again")
 
+    def keep_entry(self, path: Path, data: bytes) -> None:
+        """Put an entry of the log that the bucket has into the copy, if that has the one before it.
+
+        Raises:
+            StorageError: The disk refused.
+        """
+        if int(path.stem) and path.with_name(f"{int(path.stem) - 1:020d}.json").exists():
+            self._copy({self._layout.name(path): data})
+
     def follow(self, name: str) -> None:
         """Bring the copy of a journal up to date.
 

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 from auditlake.context import LakeContext
 from auditlake.disk.lock import exclusive, workspace
 from auditlake.errors import CommitError, LakeFormatError, LedgerError, OvertakenError, StorageError
+from auditlake.ledger.book import read_head
 from auditlake.ledger.keys import read_settings, read_signer
 from auditlake.storage.hosts import settle_number
 from auditlake.storage.inbox import Inbox
@@ -29,7 +30,7 @@ from auditlake.storage.lease import Lease
 from auditlake.storage.names import actions
 from auditlake.store.batches import counted_by, reached_by_host
 from auditlake.store.bookkeeping import complete_parts, settle_ledger
-from auditlake.store.deltalog import additions, commit_metadata, transactions_at, transactions_in
+from auditlake.store.deltalog import additions, commit_metadata, newest_version, transactions_at, transactions_in
 from auditlake.store.model import Change
 from auditlake.store.proposals import Proposal, dumped, merged, parsed, proposed
 from auditlake.store.snapshot import read_snapshot
@@ -49,8 +50,9 @@ _ROUNDS = 8
 _WAIT_SECONDS = 60.0
 """How long a host waits for its proposal to be committed."""
 _POLL_SECONDS = 0.25
-_LOOKS = 4
-"""At every so many looks at the log, the lease and the answers are looked at too."""
+"""How long after a look at the log it is looked at again; longer where nothing has come for some time."""
+_ASK_SECONDS = 1.0
+"""How often the lease and the answers are looked at; no pause is longer."""
 
 
 @contextmanager
@@ -127,8 +129,6 @@ class HostTurn(Turn):
             self._inbox.put(own.place, dumped(self.layout, own))
             is_put = True
             if (version := self._committed_at(own, lease)) is not None:
-                with suppress(StorageError):  # it is committed, whatever this host has of it
-                    self._mirror.update()
                 self.snapshot = replace(self.snapshot, version=version)
                 return version
         self._stack.enter_context(lease.renewed())
@@ -136,37 +136,51 @@ class HostTurn(Turn):
             self._lead(own, connection)
         finally:
             if is_put:
-                self._inbox.remove([own.place])
+                self._inbox.remove(own.place)
         return self.snapshot.version
 
     def _committed_at(self, own: Proposal, lease: Lease) -> int | None:
-        """Return the version with which another host has committed a proposal; None once this one has the lease."""
-        version, began, looks = self.snapshot.version, time.monotonic(), 0
+        """Return the version with which another host has committed a proposal; None once this one has the lease.
+
+        The copy gets the entries of the log that are read on the way, and nothing else.
+        """
+        version, began = self.snapshot.version, time.monotonic()
+        moved = asked = began
         while True:
-            name = self.layout.name(self.layout.commit(version + 1))
-            if (entry := self._mirror.objects.found(name)) is not None:
-                version, looks = version + 1, 0
+            now = time.monotonic()
+            if (entry := self._entry(version + 1)) is not None:
+                version, moved = version + 1, now
+                with suppress(StorageError):  # it is in the log, whatever this host has of it
+                    self._mirror.keep_entry(self.layout.commit(version), entry)
                 if reached_by_host(transactions_in(entry)).get(own.host, 0) >= own.number:
                     _require_own(own, (name for name, is_added in actions(entry) if is_added))
                     return version
                 continue
-            if looks % _LOOKS == 0:
+            if now - asked >= _ASK_SECONDS:
+                asked = now
                 if lease.take():
                     return None
                 if (why := self._inbox.refusal(own.place)) is not None:
                     raise OvertakenError(why)
-            if time.monotonic() - began >= _WAIT_SECONDS:
-                self._inbox.remove([own.place])
+            if now - began >= _WAIT_SECONDS:
+                self._inbox.remove(own.place)
                 host, _ = lease.holder
                 message = f"what this host proposes was not committed for {_WAIT_SECONDS:g} s; the host {host} writes"
                 raise CommitError(message, hint="run it again: what has landed does not land twice")
-            looks += 1
-            time.sleep(_POLL_SECONDS)
+            time.sleep(min(max(_POLL_SECONDS, (now - moved) / 8), _ASK_SECONDS))
+
+    def _entry(self, version: int) -> bytes | None:
+        """Return the entry of the log of a version; None if that is not committed."""
+        return self._mirror.objects.found(self.layout.name(self.layout.commit(version)))
+
+    def _is_behind(self) -> bool:
+        """Return whether there is a newer version than the copy has, or the copy lacks what is about its newest one."""
+        version, head = newest_version(self.layout), read_head(self.layout)
+        return head is None or head.version < version or self._entry(version + 1) is not None
 
     def _lead(self, own: Proposal, connection: duckdb.DuckDBPyConnection | None) -> None:
         """Commit a proposal, and what other hosts propose meanwhile, while this host has the lease."""
-        following = self.layout.name(self.layout.commit(self.snapshot.version + 1))
-        if self._mirror.objects.found(following) is not None:
+        if self._is_behind():
             self._mirror.update()
         for left in range(_TRIES - 1, -1, -1):
             folder = self.folder / f"lead-{left}"
@@ -191,8 +205,8 @@ class HostTurn(Turn):
     def _fold(
         self, turn: Turn, own: Proposal, connection: duckdb.DuckDBPyConnection | None, *, with_others: bool
     ) -> None:
+        turn.snapshot = replace(turn.snapshot, transactions=transactions_at(self.layout, turn.snapshot.version))
         for _ in range(_ROUNDS):
-            turn.snapshot = replace(turn.snapshot, transactions=transactions_at(self.layout, turn.snapshot.version))
             reached = reached_by_host(turn.snapshot.transactions)
             waiting = self._inbox.waiting(reached) if with_others else {}
             found = {place: data for place, data in waiting.items() if place[0] != own.host}
@@ -207,8 +221,7 @@ class HostTurn(Turn):
                 except LedgerError as error:
                     self._inbox.refuse(place, str(error))
             if chosen := self._chosen(turn, own, proposals, connection):
-                turn.commit(merged(self.layout, turn.snapshot, chosen, self._context.now), connection)
-                self._inbox.remove([each.place for each in chosen if each is not own])
+                turn.append(merged(self.layout, turn.snapshot, chosen, self._context.now), connection)
             if not found:
                 return
 

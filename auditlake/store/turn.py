@@ -66,18 +66,22 @@ class Turn:
         Raises:
             CommitError: Another program has changed the table, a file is not there, or the disk refused.
         """
-        head = self._begun()
-        rules = self._rules if head.is_inside else None
-        if rules and change.metadata.get("kind") == "hold":  # whose file was written in this turn
-            rules = replace(rules, holds=read_rules(self.layout, rules.settings).holds)
-        self._head = commit(self.layout, self.folder, self.snapshot, change, head, rules, connection)
-        self._follow(change)
+        self.append(change, connection)
         if change.adds:
             from auditlake.engine.duck import connect  # which is slow to import
 
             with connect(exact_try=False) if connection is None else nullcontext(connection) as own:
                 self.id_index(own).keep()
         return self.snapshot.version
+
+    def append(self, change: Change, connection: duckdb.DuckDBPyConnection | None) -> None:
+        """Make a commit as :meth:`commit` does, but for the index of ids: the next turn that asks it brings that in."""
+        head = self._begun()
+        rules = self._rules if head.is_inside else None
+        if rules and change.metadata.get("kind") == "hold":  # whose file was written in this turn
+            rules = replace(rules, holds=read_rules(self.layout, rules.settings).holds)
+        self._head = commit(self.layout, self.folder, self.snapshot, change, head, rules, connection)
+        self._follow(change)
 
     def begin(self, now: datetime) -> None:
         """Finish an upgrade whose writer died, and read what is in force, where that goes into each commit."""

@@ -130,7 +130,7 @@ def _logging_rows(scale: float) -> tuple[Asked, ...]:
     synced, unsynced, crowded, followed = (f"{n * scale:,.0f} events" for n in (SYNCED, UNSYNCED, CROWDED, FOLLOWED))
     per_second, per_sync = "events/s", "events a sync"
     threads = f"log, sync, {THREADS} threads, {crowded}"
-    proposed = f"from a proposal to its commit, {HOSTS} hosts, a bucket that answers 40 ms late"
+    proposed = f"from a proposal to its commit, {HOSTS} hosts, a bucket in memory that answers 40 ms late"
     return (
         Asked("log-sync", f"log, sync, one thread, {synced}", 1.3, figure=per_second),
         Asked("log-interval", f"log, interval, one thread, {unsynced}", figure=per_second, least=100_000),

@@ -1,27 +1,26 @@
 """Many hosts of one bucket: ours is what each proposes, committed together; of the rival, each commits for itself.
 
-Each host is a process, and each request is answered 40 ms late. What a host brings is in its files before the time is
-taken; what it acknowledges is in the log. The copy of a host that does not commit is not brought up to date meanwhile.
+Each host is a process, and each request is answered 40 ms late, by a server of both sides that leaves the processor to
+the hosts (:mod:`tests.bench.bucket`). What a host brings is in its files before the time is
+taken; what it acknowledges is in the log. The copy of a host that does not commit gets the log's entries meanwhile.
 """
 
 from __future__ import annotations
 
 import json
-import logging
 import os
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from functools import partial
-from http.server import ThreadingHTTPServer
 from pathlib import Path
 from statistics import median
-from threading import Thread
 from typing import Any
 
+from tests.bench.bucket import Bucket, served
 from tests.bench.data import EVENTS, Place
 from tests.bench.measure import ROOT
 from tests.bench.work import Work
@@ -67,7 +66,7 @@ def _p95(done: Acknowledged) -> float:
 def _run(side: str, place: Place, folder: Path) -> Acknowledged:
     hosts = max(2, min(HOSTS, round(HOSTS * place.events / EVENTS)))
     url = f"s3://{_BUCKET}/{folder.name}"
-    with _bucket() as environment:
+    with served(Bucket(DELAY_SECONDS)) as environment:
         os.environ.update(environment)
         _made(side, url, folder)
         command = [sys.executable, "-m", "tests.bench.hosts", side, url, f"{EACH}"]
@@ -82,35 +81,11 @@ def _run(side: str, place: Place, folder: Path) -> Acknowledged:
         for process in started:
             process.stdin.write("go\n")
             process.stdin.flush()
-        each = [seconds for process in started for seconds in json.loads(process.communicate()[0])]
+        each = [seconds for process in started for seconds in json.loads(process.stdout.readline())]
         taken = time.perf_counter() - begun
+        for process in started:
+            process.communicate()  # none ends before all are done
         return Acknowledged(_there(side, url), taken, tuple(each))
-
-
-@contextmanager
-def _bucket() -> Iterator[dict[str, str]]:
-    """Give the environment that leads to a bucket which answers late."""
-    from moto.s3.models import s3_backends
-    from moto.server import ThreadedMotoServer
-
-    from tests.storage.conftest import Handler, Proxy
-
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    moto = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    moto.start()
-    s3_backends["123456789012"]["aws"].create_bucket(_BUCKET, "us-east-1")
-    proxy = Proxy(moto.get_host_and_port(), meanwhile=lambda _: time.sleep(DELAY_SECONDS))
-    late = type("Late", (ThreadingHTTPServer,), {"request_queue_size": 256, "daemon_threads": True})
-    server = late(("127.0.0.1", 0), type("LateHandler", (Handler,), {"proxy": proxy}))
-    Thread(target=server.serve_forever, daemon=True).start()
-    yield {
-        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{server.server_address[1]}", "AWS_ACCESS_KEY_ID": "AKIATHEKEYID",
-        "AWS_SECRET_ACCESS_KEY": "the-secret-key", "AWS_REGION": "us-east-1", "AWS_ALLOW_HTTP": "true",
-        "AWS_CHECKSUM_ALGORITHM": "SHA256",
-    }  # fmt: skip
-    server.shutdown()
-    server.server_close()
-    moto.stop()
 
 
 def _made(side: str, url: str, folder: Path) -> None:
@@ -157,17 +132,18 @@ def _append(url: str, each: int, host: str) -> Iterator[Callable[[], object]]:
 def _propose(url: str, each: int, host: str) -> Iterator[Callable[[], object]]:
     """Yield what proposes changes that are prepared, and has them committed."""
     import auditlake
+    from auditlake.engine.duck import connect
     from auditlake.sources.in_memory import MemoryLines  # noqa: F401 - loaded before the time is taken
     from auditlake.store.host_turn import HostTurn
-    from auditlake.store.model import Change, Snapshot
+    from auditlake.store.model import Change
 
-    lake, prepared = auditlake.open(url), list[tuple[Snapshot, Change]]()
+    lake, prepared = auditlake.open(url), list[Change]()
 
     class Prepared(Exception):
         pass
 
-    def prepare(turn: HostTurn, change: Change, _: object = None) -> int:
-        prepared.append((turn.snapshot, change))
+    def prepare(_: HostTurn, change: Change, __: object = None) -> int:
+        prepared.append(change)
         raise Prepared
 
     real, HostTurn.commit = HostTurn.commit, prepare  # type: ignore[method-assign]
@@ -178,35 +154,21 @@ def _propose(url: str, each: int, host: str) -> Iterator[Callable[[], object]]:
         with suppress(Prepared):
             lake.ingest(path)
     HostTurn.commit = real  # type: ignore[method-assign]
-    known = [0]
-    for snapshot, change in prepared:
-        yield partial(_committed, lake, snapshot, change, known)
+    connection = ExitStack().enter_context(connect(exact_try=False))  # as an ingest has one
+    for change in prepared:
+        yield partial(_committed, lake, change, connection)
 
 
-def _committed(lake: Any, seen: Any, change: Any, known: list[int]) -> None:
+def _committed(lake: Any, change: Any, connection: Any) -> None:
     from auditlake.disk.lock import workspace
-    from auditlake.engine.duck import connect
     from auditlake.storage.lake import mirror_of
+    from auditlake.store.batches import counted_by
     from auditlake.store.host_turn import HostTurn
 
-    class Done(Exception):
-        pass
-
-    class Turn(HostTurn):
-        def _committed_at(self, *given: Any) -> int | None:
-            if (version := super()._committed_at(*given)) is None:
-                return None
-            known.append(version)
-            raise Done
-
-    ((name, number),) = [each for each in change.transactions.items() if "batches" in each[0] and each[1]]
-    moved = {name: number - 1} if number > 1 else {}
-    with ExitStack() as stack, suppress(Done):
+    with ExitStack() as stack:
         folder = stack.enter_context(workspace(lake.layout.staging))
-        connection = stack.enter_context(connect(exact_try=False))
-        turn = Turn(lake._context, mirror_of(lake.layout), folder, (), stack)
-        turn.snapshot = replace(seen, version=max(seen.version, known[-1]), transactions=moved)
-        known.append(turn.commit(change, connection))
+        turn = HostTurn(lake._context, mirror_of(lake.layout), folder, counted_by(lake.layout), stack)
+        turn.commit(change, connection)
 
 
 def _main(side: str, url: str, each: str, host: str) -> None:
@@ -218,7 +180,8 @@ def _main(side: str, url: str, each: str, host: str) -> None:
         begun = time.perf_counter()
         step()
         taken.append(time.perf_counter() - begun)
-    print(json.dumps(taken))
+    print(json.dumps(taken), flush=True)
+    sys.stdin.read()
 
 
 if __name__ == "__main__":

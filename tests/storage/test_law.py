@@ -16,6 +16,7 @@ from auditlake.storage.disk import Disk
 from auditlake.storage.mirror import Mirror
 from auditlake.storage.model import Storage
 from auditlake.storage.objects import ObjectStore
+from tests.bench.bucket import Bucket, served
 from tests.soak import mostly
 from tests.storage.conftest import TRIES, Proxy, Time, object_store
 from tests.storage.law import Law
@@ -59,6 +60,15 @@ def obey(make: Callable[[Path], Law], examples: int, steps: int) -> None:
 def test_every_storage_obeys(make: Make, examples: int) -> None:
     """Every storage gives the same answers: nothing is made over another file, or replaced unseen, or lost."""
     obey(lambda folder: Law(make(folder), folder, can_swap=make is not in_folder), examples, 25)
+
+
+@pytest.mark.parametrize("examples", mostly([6, 500], always=[6]))
+def test_the_server_of_the_bench_obeys(monkeypatch: pytest.MonkeyPatch, examples: int) -> None:
+    """The server of S3 by which hosts are measured answers as any other."""
+    with served(Bucket()) as environment:
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        obey(lambda folder: Law(object_store(Time()), folder), examples, 25)
 
 
 @pytest.mark.parametrize("examples", mostly([2, 500], always=[2]))
