@@ -114,7 +114,8 @@ class ObjectStore:
 
         def attempt() -> dict[str, Listed]:
             pages = self._client.list(self._store, folder or None, offset=after or None, chunk_size=_PAGE)
-            return {str(each["path"]): _listed(each) for page in pages for each in page}
+            # Not every server of Azure's protocol begins after a name.
+            return {str(each["path"]): _listed(each) for page in pages for each in page if str(each["path"]) > after}
 
         return self._until_answered(folder, attempt)
 

@@ -7,7 +7,6 @@ taken; what it acknowledges is in the log. The copy of a host that does not comm
 from __future__ import annotations
 
 import json
-import logging
 import os
 import subprocess
 import sys
@@ -29,7 +28,6 @@ from tests.bench.work import Work
 HOSTS, EACH = 32, 8
 """How many hosts there are at the full scale, and how often each proposes."""
 DELAY_SECONDS = 0.04
-_BUCKET = "lakes"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +64,9 @@ def _p95(done: Acknowledged) -> float:
 
 def _run(side: str, place: Place, folder: Path) -> Acknowledged:
     hosts = max(2, min(HOSTS, round(HOSTS * place.events / EVENTS)))
-    url = f"s3://{_BUCKET}/{folder.name}"
+    from tests.storage.servers import BUCKET
+
+    url = f"s3://{BUCKET}/{folder.name}"
     with _bucket() as environment:
         os.environ.update(environment)
         _made(side, url, folder)
@@ -90,27 +90,17 @@ def _run(side: str, place: Place, folder: Path) -> Acknowledged:
 @contextmanager
 def _bucket() -> Iterator[dict[str, str]]:
     """Give the environment that leads to a bucket which answers late."""
-    from moto.s3.models import s3_backends
-    from moto.server import ThreadedMotoServer
-
     from tests.storage.conftest import Handler, Proxy
+    from tests.storage.servers import s3
 
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    moto = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    moto.start()
-    s3_backends["123456789012"]["aws"].create_bucket(_BUCKET, "us-east-1")
-    proxy = Proxy(moto.get_host_and_port(), meanwhile=lambda _: time.sleep(DELAY_SECONDS))
-    late = type("Late", (ThreadingHTTPServer,), {"request_queue_size": 256, "daemon_threads": True})
-    server = late(("127.0.0.1", 0), type("LateHandler", (Handler,), {"proxy": proxy}))
-    Thread(target=server.serve_forever, daemon=True).start()
-    yield {
-        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{server.server_address[1]}", "AWS_ACCESS_KEY_ID": "AKIATHEKEYID",
-        "AWS_SECRET_ACCESS_KEY": "the-secret-key", "AWS_REGION": "us-east-1", "AWS_ALLOW_HTTP": "true",
-        "AWS_CHECKSUM_ALGORITHM": "SHA256",
-    }  # fmt: skip
-    server.shutdown()
-    server.server_close()
-    moto.stop()
+    with s3() as store:
+        proxy = Proxy(store.scheme, store.secrets, store.forward, meanwhile=lambda _: time.sleep(DELAY_SECONDS))
+        late = type("Late", (ThreadingHTTPServer,), {"request_queue_size": 256, "daemon_threads": True})
+        server = late(("127.0.0.1", 0), type("LateHandler", (Handler,), {"proxy": proxy}))
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield store.environment(f"http://127.0.0.1:{server.server_address[1]}") | {"AWS_CHECKSUM_ALGORITHM": "SHA256"}
+        server.shutdown()
+        server.server_close()
 
 
 def _made(side: str, url: str, folder: Path) -> None:

@@ -45,6 +45,8 @@ _DEATHS = 96
 """No verb here makes half as many requests."""
 _FEW, _EACH = 90, 4
 """Requests of a step at most: some, and so many more for each that was spoilt."""
+_CREDENTIALS = ("AWS_", "AZURE_", "GOOGLE_")
+"""How variables begin that lead to a store."""
 _GONE = 9
 """How a process ends that is killed."""
 
@@ -351,7 +353,7 @@ class Programme:
         """Return whether a verb was acknowledged, and whether its process has died."""
         lake = str(self._disk.layout.root) if verb == "move" else self._url
         if last and self._real and self.deaths % self._real == 0:
-            environment = {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
+            environment = {name: value for name, value in os.environ.items() if name.startswith(_CREDENTIALS)}
             environment["XDG_DATA_HOME"] = str(self._folder / host)
             context = multiprocessing.get_context("forkserver")
             context.set_forkserver_preload(["tests.storage.programme", "deltalake", "duckdb", "auditlake.ingest.bring"])

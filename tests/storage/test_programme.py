@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from auditlake.storage import objects
-from tests.storage.conftest import BUCKET, Proxy
+from tests.storage.conftest import Proxy
 from tests.storage.programme import Memory, Programme
 
 _NUMBERS = count()
@@ -33,8 +33,8 @@ def test_fifty_deaths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.soak
 @pytest.mark.parametrize("seed", range(20))
 def test_a_thousand_deaths(seed: int, proxy: Proxy, tmp_path: Path) -> None:
-    """So many die on two hosts of a server of S3, fifty for each seed; every fifth is a process that is killed."""
-    programme = Programme(f"s3://{BUCKET}/programme-{next(_NUMBERS)}", tmp_path, proxy, seed, real=5)
+    """So many die on two hosts of a server, fifty for each seed; every fifth is a process that is killed."""
+    programme = Programme(proxy.address(f"programme-{next(_NUMBERS)}"), tmp_path, proxy, seed, real=5)
     try:
         follow(programme, 50)
     finally:
