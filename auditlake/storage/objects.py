@@ -32,7 +32,7 @@ T = TypeVar("T")
 Version = Mapping[str, Any]
 """What the client says of the version of an object: ``e_tag``, and ``version`` where the store has such."""
 
-_DIGEST = re.compile(r"(?:\A|/|/part-)([0-9a-f]{64})(?:\.(?:parquet|yaml|json))?\Z")
+_DIGEST = re.compile(r"(?:\A|/|/part-|/records-)([0-9a-f]{64})(?:\.(?:parquet|yaml|jsonl?))?\Z")
 _PAGE = 1000
 PIECE = 8 << 20
 """Bytes of one request, so that the time for each is enough however large an object is."""

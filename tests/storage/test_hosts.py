@@ -363,12 +363,14 @@ def test_persons_leave_all_hosts(url: str, host: Any, tmp_path: Path) -> None:
     lake = made(url, policies="none", unsigned=True)
     lake.ingest(lines(tmp_path / "a.jsonl", "a", user="mallory"), lines(tmp_path / "b.jsonl", "b"))
     host("two")
+    ids(opened(url))
     before = set(opened(url).layout.root.rglob("*.parquet"))
     host("one")
     lake = opened(url)
     lake.retention.erase("mallory", reason="r", ticket="t")
     lake.compact(grace_seconds=0)
     host("two")
+    ids(opened(url))
     after = set(opened(url).layout.root.rglob("*.parquet"))
 
     assert not before & after

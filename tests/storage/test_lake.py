@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from hashlib import sha256
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -217,6 +218,25 @@ def test_no_key_gets_there(url: str, tmp_path: Path) -> None:
     moved.ingest(lines(tmp_path / "in.jsonl", "a"))
 
     assert not any(secret.strip() in data for data in bucket(moved).values())
+
+
+def test_a_large_file_moves_in_pieces(
+    url: str, proxy: Proxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, elsewhere: Any
+) -> None:  # fmt: skip
+    """A lake gets into its bucket with no file in memory that is larger than a piece, and stays what it is on disk."""
+    if proxy.scheme == "gs":
+        pytest.skip("the server does not know Google's uploads in parts")
+    monkeypatch.setattr("auditlake.storage.objects.PIECE", 5 << 20)
+    lake = on_disk(tmp_path / "disk")
+    data = bytes(range(256)) * (11 << 12)
+    large = lake.layout.quarantine / f"records-{sha256(data).hexdigest()}.jsonl"
+    large.write_bytes(data)
+    proxy.requests = []
+    lake.backup(url)
+
+    assert sum("partNumber=" in line or "comp=block&" in line for line in proxy.requests) == 3
+    assert large.read_bytes() == data
+    assert (elsewhere().layout.quarantine / large.name).read_bytes() == data
 
 
 @pytest.mark.soak
