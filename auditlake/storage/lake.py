@@ -26,7 +26,7 @@ from auditlake.storage.client import scheme_of
 from auditlake.storage.disk import Disk
 from auditlake.storage.hosts import host_number, settle_number
 from auditlake.storage.model import Storage, replace
-from auditlake.storage.names import CONFIG, LOG, has_key
+from auditlake.storage.names import ASKED, CONFIG, LOG, has_key, is_kept
 from auditlake.storage.ranges import BUCKETS
 
 if TYPE_CHECKING:
@@ -286,9 +286,23 @@ def compared(layout: Layout, *, wait_seconds: float) -> list[str]:
         return mirror.compare()
 
 
+def bring_beside(layout: Layout, folders: Collection[str] = ASKED) -> None:
+    """Fetch what a bucket has beside the entries of the ledger, and this host has not.
+
+    Args:
+        layout: The lake; one that is its folder has all of it.
+        folders: Those of :data:`auditlake.storage.names.ASKED` that are wanted.
+
+    Raises:
+        OSError: The bucket cannot be read.
+    """
+    if (mirror := mirror_of(layout)) is not None:
+        mirror.bring(name for folder in folders for name in mirror.objects.names(folder) if is_kept(name))
+
+
 def brought(layout: Layout, days: Collection[date]) -> Mapping[str, int]:
     """Fetch the data files of some days, but those that are not what their names say; return the bytes of all others
-    that only the bucket has, by path.
+    that only the bucket has, and of the ledger's marks that only it has, by name.
 
     Raises:
         OSError: The bucket cannot be read.
@@ -301,7 +315,9 @@ def brought(layout: Layout, days: Collection[date]) -> Mapping[str, int]:
     folders = {f"events/event_date={day}" for day in days}
     wanted = [name for name in stored.keys() - here if name.rpartition("/")[0] in folders]
     mirror.fetch(wanted)
-    return {name.removeprefix("events/"): stored[name].size for name in stored.keys() - here - {*wanted}}
+    away = {name: stored[name].size for name in stored.keys() - here - {*wanted}}
+    marks = mirror.objects.listed("ledger/marks")
+    return away | {name: each.size for name, each in marks.items() if not (layout.root / name).exists()}
 
 
 def fetched_again(layout: Layout, paths: Iterable[Path]) -> bool:

@@ -36,12 +36,14 @@ from auditlake.storage.model import found
 from auditlake.storage.names import (
     AFTER_COMMITS,
     ALWAYS,
+    ASKED,
     CHANGES,
     CONFIG,
     DATA,
     EDITED,
     HEADS,
     JOURNALS,
+    KEY,
     LINE,
     LOG,
     MADE,
@@ -95,7 +97,13 @@ class Mirror:
         return self._disk.names(folder, after)
 
     def read(self, name: str, part: tuple[int, int] | None = None) -> bytes:
-        """Return the bytes of a file of the copy."""
+        """Return the bytes of a file of the copy; one of the ledger's that only the bucket has is fetched."""
+        if name.rpartition("/")[0] in ASKED and not (self._layout.root / name).exists():
+            data = self.objects.read(name)
+            if digest_in(name) == digest_of(data):
+                with suppress(StorageError):  # who may only read the copy
+                    self._copy({name: data})
+            return data
         return self._disk.read(name, part)
 
     def local(self, names: Sequence[str]) -> list[str]:
@@ -218,6 +226,8 @@ class Mirror:
         if any(name.startswith("certificates/") for name in brought):
             self._forget()
             self.drop_replaced()
+            if asked := {name for name in here if name.rpartition("/")[0] in ASKED}:
+                self._disk.remove(sorted(asked - self._lists(dict.fromkeys(ASKED, "")).keys()))
         tags = {name: tag for name, tag in known.tags.items() if name not in gone}
         tags |= {name: tag for name, (_, tag) in got.items()}
         digests = {name: digest_of(data) for name, (data, _) in got.items() if is_edited(name)}
@@ -334,7 +344,9 @@ class Mirror:
         is_new = any(known.tags.get(name) != tag for name, (_, tag) in heads.items())
         if is_new or any(name not in here and not CHANGES.match(name) and is_ours(name) for name in listed):
             listed |= self._lists(dict.fromkeys(AFTER_COMMITS, ""))
-            whole += AFTER_COMMITS
+            with suppress(FileNotFoundError):
+                listed[KEY] = self.objects.about(KEY)
+            whole += (*AFTER_COMMITS, KEY)
         return listed, whole
 
     def _lists(self, folders: Mapping[str, str]) -> dict[str, Listed]:

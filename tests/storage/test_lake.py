@@ -20,7 +20,7 @@ from auditlake.policies.files import READY
 from auditlake.storage import lake as room
 from auditlake.storage.lease import LEASE
 from auditlake.storage.mirror import Mirror
-from auditlake.storage.names import is_kept
+from auditlake.storage.names import ASKED, is_kept
 from auditlake.upkeep.doctor import repair
 from tests import lakes
 from tests.storage.conftest import Proxy
@@ -149,12 +149,49 @@ def test_data_files_come_when_asked_for(
     assert here(there) == []
     quick = there.ledger.verify(full=False)
     assert quick.ok
-    assert any("3 data files lie in the bucket alone" in each.what for each in quick.notices)
+    assert any("3 files lie in the bucket alone" in each.what for each in quick.notices)
     query = "select event_id from events where timestamp < $until"
     assert there.sql(query, {"until": datetime(2026, 5, 2, tzinfo=UTC)}).fetchall() == [("1",)]
     assert here(there) == ["01"]
     assert there.ledger.verify().ok
     assert here(there) == ["01", "02", "03"]
+
+
+def beside(lake: auditlake.AuditLake) -> dict[str, int]:
+    """How many files a host has beside the entries of the ledger."""
+    return {name: len([*(lake.layout.root / name).glob("*")]) for name in ASKED}
+
+
+def test_what_lies_beside_entries_comes_when_asked_for(
+    url: str, tmp_path: Path, elsewhere: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:  # fmt: skip
+    """A host that opens the lake gets nothing of what lies beside the entries. A proof gets what it needs, though the
+    host has no event; a quick verification compares the sizes of marks; a copy has all; what an erasure replaced goes.
+    """
+    lake = made(url, policies="none", unsigned=True)
+    monkeypatch.setattr("auditlake.ledger.entry._SHORT", 300)
+    lake.ingest(*(lines(tmp_path / f"{day}.jsonl", f"{day}", f"{day}e", day=day) for day in range(1, 6)))
+    lake.ingest(lines(tmp_path / "eve.jsonl", "eve", user="eve"), lines(tmp_path / "bea.jsonl", "bea", user="bea"))
+    lake.retention.erase("eve", reason="r", ticket="t")
+    whole = beside(lake)
+    there = elsewhere()
+    monkeypatch.setenv("XDG_DATA_HOME", str(there.layout.root.parents[1]))
+
+    assert min(whole.values()) > 0
+    assert set(beside(there).values()) == {0}
+    assert there.ledger.prove("3") == lake.ledger.prove("3")
+    quick = there.ledger.verify(full=False)
+    assert quick.ok
+    assert {each.where: each.what.split()[0] for each in quick.notices}["ledger/marks"] == str(whole["ledger/marks"])
+    assert beside(there) == whole | {"ledger/marks": 0}
+    there.backup(tmp_path / "copy")
+    assert beside(auditlake.open(tmp_path / "copy")) == whole
+    (gone,) = {*(there.layout.ledger / "kept").iterdir()}
+    lake.retention.erase("bea", reason="r", ticket="t")
+    there = opened(url)
+    assert not gone.exists()
+    assert there.ledger.verify().ok
+    assert beside(there) == beside(lake)
 
 
 def test_two_hosts_write(url: str, tmp_path: Path, elsewhere: Any) -> None:
