@@ -30,6 +30,8 @@ from auditlake.reports.compliance import ComplianceReport
 from auditlake.reports.evidence import query_files, write_report, zip_folder
 from auditlake.reports.statement import public_pem, statement_files
 from auditlake.runs.recorder import record_evidence
+from auditlake.storage.lake import bring_beside
+from auditlake.storage.names import NEEDED
 from auditlake.store.bookkeeping import newest_checkpoint
 from auditlake.store.failures import explained
 from auditlake.verify.prove import Prover
@@ -136,9 +138,11 @@ class _Packing:
             self._made.again(report)
             events |= write_report(folders[report.policy_id], report, judged.policies, judged.engine.connection)
         if self._checkpoint is not None:
-            with explained(self._context.layout, "the proofs"), Prover(self._context.layout) as prover:
-                for folder in folders.values():
-                    proofs |= write_proofs(prover, folder)
+            with explained(self._context.layout, "the proofs"):
+                bring_beside(self._context.layout, NEEDED)
+                with Prover(self._context.layout) as prover:
+                    for folder in folders.values():
+                        proofs |= write_proofs(prover, folder)
         for framework in self._made.frameworks:
             self._put(f"frameworks/{framework.pack_id}/", _of_framework(framework))
         return events, proofs

@@ -50,7 +50,8 @@ class Ledger(Facet):
         from auditlake.runs.journal import append, rows_read
         from auditlake.runs.model import RowsRead, Verification
         from auditlake.site.index import write_index
-        from auditlake.storage.lake import brought, compared
+        from auditlake.storage.lake import bring_beside, brought, compared
+        from auditlake.storage.names import NEEDED
         from auditlake.verify.check import verify
         from auditlake.verify.model import Problem
 
@@ -60,6 +61,7 @@ class Ledger(Facet):
         report = verify(
             layout, now=now, full=full, since=known.entries if new else None, again=known.damaged,
             checkpoint=checkpoint, public_key=public_key, tsa_roots=tsa_roots, elsewhere=partial(brought, layout),
+            bring=partial(bring_beside, layout, NEEDED),
         )  # fmt: skip
         wrong = (Problem(name, "the bucket has not what this host has, or not what its name says") for name in spoilt)
         report = replace(report, problems=(*report.problems, *wrong))
@@ -134,8 +136,11 @@ class Ledger(Facet):
             LedgerError: There is no such event, or it is not what was recorded.
             LakeFormatError: A file of the lake is damaged.
         """
+        from auditlake.storage.lake import bring_beside
+        from auditlake.storage.names import NEEDED
         from auditlake.store.failures import explained
         from auditlake.verify.prove import prove
 
         with explained(self._context.layout, "the proof"):
+            bring_beside(self._context.layout, NEEDED)
             return prove(self._context.layout, event_id, source=source)

@@ -64,7 +64,7 @@ from auditlake.ledger.rules import (
     read_rules,
     unrecorded,
 )
-from auditlake.ledger.sidecars import keep
+from auditlake.ledger.sidecars import keep, kept_path
 from auditlake.ledger.tiles import WIDTH, Tiles
 from auditlake.storage.lake import storage_of, write
 
@@ -198,7 +198,7 @@ def read_entry(layout: Layout, index: int) -> Entry:
 
 def parse_entry(layout: Layout, data: bytes) -> Entry:
     """Read an entry from its bytes."""
-    return parse(data, lambda digest: read_file(layout.ledger / "aside" / digest, within=layout.root))
+    return parse(data, lambda digest: storage_of(layout).read(layout.name(kept_path(layout, "aside", digest))))
 
 
 def _signers(layout: Layout, settings: LedgerSettings) -> tuple[Signer, ...]:

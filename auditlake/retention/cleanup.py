@@ -148,7 +148,7 @@ def _remove_superseded(layout: Layout, own: Mapping[str, Any]) -> None:
     """Remove what the ledger kept of parts until a commit, and nothing needs any more."""
     for folder in ("kept", "marks"):
         paths = [kept_path(layout, folder, name) for name in own.get("superseded", {}).get(folder, ())]
-        remove(layout, (path for path in paths if path.parent == layout.ledger / folder and path.exists()))
+        remove(layout, (path for path in paths if path.parent == layout.ledger / folder))
 
 
 def _removed(commits: Commits, finished: int | None, *, is_new: bool) -> dict[str, float]:

@@ -38,7 +38,7 @@ from auditlake.sandbox.query_log import QueryLog
 from auditlake.sandbox.received import Received
 from auditlake.sandbox.values import is_text, sent
 from auditlake.sandbox.views import SHAPES, Sight, Tables, TooMuch
-from auditlake.storage.lake import mirror_of
+from auditlake.storage.lake import fetched_again, mirror_of
 from auditlake.store.model import Snapshot
 from auditlake.store.narrowed import Chooser, Contents, contents_of
 from auditlake.store.snapshot import read_snapshot, readable, whole_files
@@ -114,8 +114,8 @@ class AuditSession:
             """The version of the lake that is read."""
             can_read = readable(layout, snapshot_read)
             files = can_read.files.paths
-            if mirror_of(layout):
-                whole_files(layout, can_read.files)  # its process has no way to a bucket
+            # The child has no way to a bucket.
+            self._paths = whole_files(layout, can_read.files) if mirror_of(layout) else []
             if engine_reads is None:
                 engine_reads = landlock_version() > 0 and not any(map(has_pattern, files))
             reading = _reading(contents_of(layout, self.snapshot, can_read.files), can_read.batches)
@@ -210,6 +210,8 @@ class AuditSession:
             return _ended("refused", "a statement is text"), None
         try:
             values = sent(params)
+            if fetched_again(self._layout, self._paths):
+                self._end_child()  # which may open no others than were there
         except QueryError as error:
             return _ended("refused", str(error)), error
         except BaseException as error:  # noqa: BLE001 - a parameter is whatever the asker made; no child was asked

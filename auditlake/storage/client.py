@@ -31,8 +31,9 @@ _PLAIN = {"s3": "AWS_ALLOW_HTTP", "gs": "GOOGLE_ALLOW_HTTP", "az": "AZURE_ALLOW_
 """The variables that allow a server without TLS."""
 _NO_CREDENTIALS = re.compile(
     r"169\.254\.169\.254|metadata\.google|Error performing token request|Account must be specified|[Cc]redential"
+    r"|Invalid Access Key|SAS query|service account"
 )
-"""How the client says that it found no credentials: it then asks the machine that it runs on, in vain."""
+"""How the client says that it cannot read credentials, or found none: it then asks the machine that it runs on."""
 
 _users: dict[str, int] = {}
 
@@ -96,7 +97,7 @@ def refusal(scheme: str, error: Exception) -> tuple[str, str]:
     status, code = status_of(error), re.search(r"<Code>(\w{1,60})</Code>", text)
     hint = f"Set in the environment: {VARIABLES.get(scheme)}."
     if _NO_CREDENTIALS.search(text):
-        return "the environment has no credentials for it", hint
+        return "the environment has no credentials for it that are of use", hint
     if status or code:
         answer = " ".join([*([str(status)] if status else []), *([code[1]] if code else [])])
         is_allowed = status not in {400, 401, 403}

@@ -21,10 +21,12 @@ from auditlake.disk.layout import Layout
 from auditlake.disk.lock import LOCK_SECONDS, exclusive, undisturbed
 from auditlake.disk.rights import make_folder
 from auditlake.errors import LakeBusyError, LakeError, LakeExistsError, LakeFormatError, LakeNotFoundError
+from auditlake.storage.bound import most_bytes
 from auditlake.storage.client import scheme_of
 from auditlake.storage.disk import Disk
 from auditlake.storage.hosts import host_number, settle_number
 from auditlake.storage.model import Storage, replace
+from auditlake.storage.names import ASKED, CONFIG, LOG, has_key, is_kept
 from auditlake.storage.ranges import BUCKETS
 
 if TYPE_CHECKING:
@@ -63,7 +65,7 @@ def _mirror(root: Path, url: str) -> Mirror:
     from auditlake.storage.mirror import Mirror  # which is slow to import
     from auditlake.storage.objects import open_objects
 
-    mirror = Mirror(Layout(root), open_objects(url))
+    mirror = Mirror(Layout(root), open_objects(url), most=most_bytes())
     BUCKETS[root] = mirror.bucket
     return mirror
 
@@ -122,17 +124,35 @@ def put_into_bucket(layout: Layout, url: str) -> None:
     Raises:
         LakeError: The lake has its ledger beside its commits; or it may lie there in part.
     """
-    from auditlake.storage.mirror import publish
-
     _check_format(layout)
     write_whole(layout.bucket, json.dumps({"url": url.rstrip("/")}).encode())
     try:
-        taken = publish(_mirror(layout.root, url.rstrip("/")))
+        taken = _publish(layout, _mirror(layout.root, url.rstrip("/")))
     except OSError as error:
         raise LakeError(f"the lake at {url} was not made whole: {error}", hint="run it again") from error
     if taken:
         message = f"there is something else at {url}: {min(taken)}"
         raise LakeExistsError(message, hint=f"name another folder of the bucket, and remove {layout.root}")
+
+
+def _publish(layout: Layout, mirror: Mirror) -> Collection[str]:
+    """Put a lake of this host's folder into its bucket, and return the names that are taken; again, it is finished.
+
+    The first log entry comes first, which only one of two writers gets, and ``lake.toml`` last.
+
+    Raises:
+        OSError: It may lie there in part.
+    """
+    first = f"{LOG}{0:020d}.json"
+    files = {name: layout.root / name for name in (*mirror.kept(), *mirror.data())}
+    names = {name for name, path in files.items() if not has_key(name, path)}
+    for some in ({first}, names - {first, CONFIG}, {CONFIG}):
+        if taken := mirror.offer({name: files[name] for name in sorted(some)}):
+            return taken
+        if first in some and (taken := mirror.objects.create(dict(mirror.lines()))):
+            return taken
+    mirror.keep_tags()
+    return ()
 
 
 def _check_format(layout: Layout) -> None:
@@ -290,9 +310,23 @@ def compared(layout: Layout, *, wait_seconds: float) -> list[str]:
         return mirror.compare()
 
 
+def bring_beside(layout: Layout, folders: Collection[str] = ASKED) -> None:
+    """Fetch what a bucket has beside the entries of the ledger, and this host has not.
+
+    Args:
+        layout: The lake; one that is its folder has all of it.
+        folders: Those of :data:`auditlake.storage.names.ASKED` that are wanted.
+
+    Raises:
+        OSError: The bucket cannot be read.
+    """
+    if (mirror := mirror_of(layout)) is not None:
+        mirror.bring(name for folder in folders for name in mirror.objects.names(folder) if is_kept(name))
+
+
 def brought(layout: Layout, days: Collection[date]) -> Mapping[str, int]:
     """Fetch the data files of some days, but those that are not what their names say; return the bytes of all others
-    that only the bucket has, by path.
+    that only the bucket has, and of the ledger's marks that only it has, by name.
 
     Raises:
         OSError: The bucket cannot be read.
@@ -305,7 +339,19 @@ def brought(layout: Layout, days: Collection[date]) -> Mapping[str, int]:
     folders = {f"events/event_date={day}" for day in days}
     wanted = [name for name in stored.keys() - here if name.rpartition("/")[0] in folders]
     mirror.fetch(wanted)
-    return {name.removeprefix("events/"): stored[name].size for name in stored.keys() - here - {*wanted}}
+    away = {name: stored[name].size for name in stored.keys() - here - {*wanted}}
+    marks = mirror.objects.listed("ledger/marks")
+    return away | {name: each.size for name, each in marks.items() if not (layout.root / name).exists()}
+
+
+def fetched_again(layout: Layout, paths: Iterable[Path]) -> bool:
+    """Fetch data files that this host has let go since it had them; return whether there were any.
+
+    Raises:
+        OSError: One is not there any more, or not what its name says.
+    """
+    mirror = mirror_of(layout)
+    return mirror is not None and bool(mirror.local_again([layout.name(path) for path in paths]))
 
 
 def data_files(layout: Layout, days: Collection[str] | None = None) -> Mapping[str, float]:

@@ -32,17 +32,20 @@ from auditlake.disk.files import check_folder, remove_any
 from auditlake.disk.layout import Layout
 from auditlake.disk.lock import LOCK_SECONDS, exclusive, workspace
 from auditlake.errors import LakeFormatError, StorageError
+from auditlake.storage.bound import Bound
 from auditlake.storage.disk import Disk
 from auditlake.storage.model import found
 from auditlake.storage.names import (
     AFTER_COMMITS,
     ALWAYS,
+    ASKED,
     CHANGES,
     CONFIG,
     DATA,
     EDITED,
     HEADS,
     JOURNALS,
+    KEY,
     LINE,
     LOG,
     MADE,
@@ -78,13 +81,15 @@ class Mirror:
     Args:
         layout: The folder of this host.
         objects: The bucket.
+        most: How many bytes of data files the copy keeps; any number if None.
     """
 
-    def __init__(self, layout: Layout, objects: ObjectStore) -> None:
+    def __init__(self, layout: Layout, objects: ObjectStore, *, most: int | None = None) -> None:
         self.objects = objects
         self._layout = layout
         self._disk = Disk(layout.root)
-        self.bucket = Bucket(layout.root, objects, self.local)
+        self._bound = Bound(layout.root, self.stored, most)
+        self.bucket = Bucket(layout.root, objects, self.local, self._bound.missing)
         """Its data files, for DuckDB."""
         self._published: dict[str, str] = {}
         """The SHA-256 of each file that people edit which was written since the tags were written down."""
@@ -94,7 +99,13 @@ class Mirror:
         return self._disk.names(folder, after)
 
     def read(self, name: str, part: tuple[int, int] | None = None) -> bytes:
-        """Return the bytes of a file of the copy."""
+        """Return the bytes of a file of the copy; one of the ledger's that only the bucket has is fetched."""
+        if name.rpartition("/")[0] in ASKED and not (self._layout.root / name).exists():
+            data = self.objects.read(name)
+            if digest_in(name) == digest_of(data):
+                with suppress(StorageError):  # who may only read the copy
+                    self._copy({name: data})
+            return data
         return self._disk.read(name, part)
 
     def local(self, names: Sequence[str]) -> list[str]:
@@ -104,12 +115,17 @@ class Mirror:
             FileNotFoundError: The bucket has none of a name.
             StorageError: One is not what its name says.
         """
-        away = [name for name in names if not (self._layout.root / name).exists()]
+        self.local_again(names)
+        return self._disk.local(names)
+
+    def local_again(self, names: Sequence[str]) -> Sequence[str]:
+        """Fetch those of some files that the copy has not, and return their names; see :meth:`local`."""
+        away = self._bound.missing(names)
         if wrong := {*away}.difference(self.fetch(away)):
             self.objects.about(name := min(wrong))
             why = "its bytes are not those that its name says"
             raise StorageError(f"{self.objects.url}/{name}", why, hint="restore it from a backup")
-        return self._disk.local(names)
+        return away
 
     def create(self, files: Mapping[str, bytes | Path]) -> Collection[str]:
         """Make files, in the bucket first."""
@@ -168,6 +184,12 @@ class Mirror:
         journal = name.removesuffix(".jsonl")
         self._follow(journal, self.objects.names(journal, self._last_line(journal)))
 
+    def offer(self, files: Mapping[str, Path]) -> Collection[str]:
+        """Put files of the copy into the bucket as :meth:`create` does; they stay where they are."""
+        taken = self.objects.make(files)
+        self._published |= {name: digest_of(path) for name, path in files.items() if is_edited(name)}
+        return taken
+
     def push(self) -> None:
         """Put what people have edited in the copy into the bucket. The caller holds the lock of this host's folder.
 
@@ -217,6 +239,8 @@ class Mirror:
         if any(name.startswith("certificates/") for name in brought):
             self._forget()
             self.drop_replaced()
+            if asked := {name for name in here if name.rpartition("/")[0] in ASKED}:
+                self._disk.remove(sorted(asked - self._lists(dict.fromkeys(ASKED, "")).keys()))
         tags = {name: tag for name, tag in known.tags.items() if name not in gone}
         tags |= {name: tag for name, (_, tag) in got.items()}
         digests = {name: digest_of(data) for name, (data, _) in got.items() if is_edited(name)}
@@ -236,8 +260,8 @@ class Mirror:
             OSError: The bucket cannot be read, or the disk refused.
         """
         asked = {*names}
-        there = {name for name in asked if (self._layout.root / name).is_file()}
-        return there | {*self.fetch([*asked - there])}
+        missing = self._bound.missing(asked)
+        return asked.difference(missing) | {*self.fetch(missing)}
 
     def compare(self) -> list[str]:
         """Fetch every object, and return the names of those that are not what the copy has; nothing of them is kept.
@@ -333,7 +357,9 @@ class Mirror:
         is_new = any(known.tags.get(name) != tag for name, (_, tag) in heads.items())
         if is_new or any(name not in here and not CHANGES.match(name) and is_ours(name) for name in listed):
             listed |= self._lists(dict.fromkeys(AFTER_COMMITS, ""))
-            whole += AFTER_COMMITS
+            with suppress(FileNotFoundError):
+                listed[KEY] = self.objects.about(KEY)
+            whole += (*AFTER_COMMITS, KEY)
         return listed, whole
 
     def _lists(self, folders: Mapping[str, str]) -> dict[str, Listed]:
@@ -465,6 +491,7 @@ class Mirror:
                 self.objects.tags.pop(name, None)  # so that it is fetched
             why = f"the bucket has it, and the copy in {self._layout.root} has not: {error.strerror or error}"
             raise StorageError(next(iter(files)), why, hint="see to the disk; opening the lake fetches it") from error
+        self._bound.hold(files)
 
     def _known(self) -> _Known:
         with suppress(OSError, ValueError, KeyError, TypeError):
@@ -476,22 +503,3 @@ class Mirror:
         published = {name: digest for name, digest in known.published.items() if name in known.tags}
         fields = {"tags": known.tags, "published": published}
         write_whole(self._layout.fetched, json.dumps(fields).encode(), synced=False)
-
-
-def publish(mirror: Mirror) -> Collection[str]:
-    """Put a lake of this host's folder into its bucket, and return the names that are taken; again, it is finished.
-
-    The first log entry comes first, which only one of two writers gets, and ``lake.toml`` last.
-
-    Raises:
-        OSError: It may lie there in part.
-    """
-    first = f"{LOG}{0:020d}.json"
-    files = {name: data for name in (*mirror.kept(), *mirror.data()) if not has_key(name, data := mirror.read(name))}
-    for some in ({first}, files.keys() - {first, CONFIG}, {CONFIG}):
-        if taken := mirror.create({name: files[name] for name in sorted(some)}):
-            return taken
-        if first in some and (taken := mirror.objects.create(dict(mirror.lines()))):
-            return taken
-    mirror.keep_tags()
-    return ()

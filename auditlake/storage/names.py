@@ -16,11 +16,17 @@ HEADS = ("ledger/checkpoint", f"{LOG}_last_checkpoint", ".history")
 """What says how far the lake has come: never in the copy before what it speaks of."""
 EDITED = ("policies", "holds", "packs", "sources", "queries", "templates", CONFIG, "frameworks.yaml", "auditor.yaml")
 """The folders and files of a lake that people edit, in the copy."""
-AFTER_COMMITS = ("ledger", "quarantine", "runs/by")
+KEY = "ledger/key.pub"
+ASKED = ("ledger/aside", "ledger/kept", "ledger/marks")
+"""The folders of what lies beside the ledger's entries: a file comes when it is asked for."""
+NEEDED = ASKED[:2]
+"""Those without which no entry and no part is known: marks only say where rows differ."""
+AFTER_COMMITS = ("ledger/holds", "ledger/packs", "ledger/policies", "ledger/sources", "ledger/tile", "quarantine",
+                 "runs/by")  # fmt: skip
 """The folders of files that auditlake makes: where no commit, certificate or run came, there is nothing new in them."""
 ALWAYS = ("certificates", "ledger/anchors")
 """Those of which it makes one without a commit, or after it."""
-MADE = (LOG.rstrip("/"), *AFTER_COMMITS, "certificates")
+MADE = (LOG.rstrip("/"), "ledger", "quarantine", "runs/by", "certificates")
 """All of them but those of data files."""
 DATA = re.compile(r"events/event_date=[\d-]+/[^/.#][^/]*\Z")
 """The names of data files."""

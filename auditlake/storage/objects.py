@@ -32,7 +32,7 @@ T = TypeVar("T")
 Version = Mapping[str, Any]
 """What the client says of the version of an object: ``e_tag``, and ``version`` where the store has such."""
 
-_DIGEST = re.compile(r"(?:\A|/|/part-)([0-9a-f]{64})(?:\.(?:parquet|yaml|json))?\Z")
+_DIGEST = re.compile(r"(?:\A|/|/part-|/records-)([0-9a-f]{64})(?:\.(?:parquet|yaml|jsonl?))?\Z")
 _PAGE = 1000
 PIECE = 8 << 20
 """Bytes of one request, so that the time for each is enough however large an object is."""
@@ -114,7 +114,8 @@ class ObjectStore:
 
         def attempt() -> dict[str, Listed]:
             pages = self._client.list(self._store, folder or None, offset=after or None, chunk_size=_PAGE)
-            return {str(each["path"]): _listed(each) for page in pages for each in page}
+            # Not every server of Azure's protocol begins after a name.
+            return {str(each["path"]): _listed(each) for page in pages for each in page if str(each["path"]) > after}
 
         return self._until_answered(folder, attempt)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cache, lru_cache
@@ -36,12 +36,19 @@ class Bucket:
         root: The folder of the host's copy.
         objects: The bucket.
         local: Fetches files into the copy.
+        missing: Says which files the copy has not.
     """
 
-    def __init__(self, root: Path, objects: ObjectStore, local: Callable[[Sequence[str]], object]) -> None:
+    def __init__(
+        self,
+        root: Path,
+        objects: ObjectStore,
+        local: Callable[[Sequence[str]], object],
+        missing: Callable[[Iterable[str]], Sequence[str]],
+    ) -> None:
         self.url = objects.url
         """The address of the lake."""
-        self._root, self._objects, self._local = root, objects, local
+        self._root, self._objects, self._local, self._missing = root, objects, local, missing
         self.expected: dict[str, tuple[int, int]] = {}
         """The bytes and rows that the log says of files that are not in the copy, by name."""
         self.refused: StorageError | None = None
@@ -56,7 +63,8 @@ class Bucket:
             OSError: One is not there, or not what its name says.
         """
         self.refused = None
-        away = {file: file.relative_to(self._root).as_posix() for file in files if not file.exists()}
+        names = (file.relative_to(self._root).as_posix() for file in files)
+        away = {self._root / name: name for name in self._missing(names)}
         least = PIECE if away and os.access(self._root, os.W_OK) else -1  # who may only read the copy fetches nothing
         large = {file for file, name in away.items() if name in self.expected and self.expected[name][0] > least}
         self._local([name for file, name in away.items() if file not in large])

@@ -24,7 +24,7 @@ from auditlake.disk.lock import undisturbed
 from auditlake.disk.rights import FILE_MODE, Rights, give, keep
 from auditlake.errors import LakeError
 from auditlake.ledger.keys import read_settings
-from auditlake.storage.lake import folder_of, is_begun, is_url, put_into_bucket
+from auditlake.storage.lake import bring_beside, folder_of, is_begun, is_url, put_into_bucket
 from auditlake.store.bookkeeping import settle_ledger
 from auditlake.store.failures import explained
 from auditlake.store.model import Snapshot
@@ -84,6 +84,7 @@ def _backup(context: LakeContext, destination: Path, *, key: bool) -> BackupSumm
         try:
             copy = _Copy(layout, draft)
             copy.data(read_snapshot(layout))
+            bring_beside(layout)
             with undisturbed(layout.lock, wait_seconds=context.wait_seconds) as is_writable:
                 # What cannot be finished here, the next writer of the copy finishes.
                 snapshot = settle_ledger(layout)[0] if is_writable else read_snapshot(layout)

@@ -35,7 +35,8 @@ from auditlake.ledger.merkle import root
 from auditlake.packs.effective import lake_policies
 from auditlake.runs.journal import read as read_runs
 from auditlake.runs.recorder import unfinished
-from auditlake.storage.lake import brought, mirror_of
+from auditlake.storage.lake import bring_beside, brought, mirror_of
+from auditlake.storage.names import NEEDED
 from auditlake.store.bookkeeping import settle_ledger
 from auditlake.store.commit import says_columns
 from auditlake.store.deltalog import ENTRY, OTHER
@@ -108,7 +109,10 @@ def examine(layout: Layout, *, now: datetime) -> Diagnosis:
             lake_policies(layout, read_config(layout).event_types, in_use=False)
         except PolicyError as error:
             problems += [Problem("policies", text) for text in error.problems]
-    report = verify(layout, now=now, full=False, elsewhere=partial(brought, layout))
+    report = verify(
+        layout, now=now, full=False, elsewhere=partial(brought, layout),
+        bring=partial(bring_beside, layout, NEEDED),
+    )  # fmt: skip
     notices, changes = list(report.notices), tuple[Repair, ...]()
     with suppress(AuditLakeError):
         notices += [Problem("alerts", what) for what in readable_on_the_way(read_config(layout).alerts)]

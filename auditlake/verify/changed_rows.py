@@ -162,6 +162,18 @@ def marked(entry: LedgerEntry) -> Iterator[tuple[str, list[Part]]]:
             taken[name] += number
 
 
+def marks_needed(entries: Sequence[LedgerEntry]) -> Iterator[tuple[LedgerEntry, str, int]]:
+    """Yield the files of marks that are to be there, each with its entry and bytes: one goes with its last part."""
+    gone = {
+        (int(batch), date.fromisoformat(day), more[0] if more else "")
+        for entry in entries for batch, day, _, kept, *more in entry.fields["taken"] if not kept
+    }  # fmt: skip
+    for entry in entries:
+        for digest, parts in marked(entry):
+            if not all(part.key in gone for part in parts):
+                yield entry, digest, MARK * sum(part.rows for part in parts)
+
+
 def _marks(layout: Layout, part: Part, entries: Sequence[LedgerEntry]) -> list[bytes] | None:
     files = (each for entry in entries if part in entry.parts for each in marked(entry) if part in each[1])
     for digest, parts in files:

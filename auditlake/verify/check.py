@@ -23,7 +23,7 @@ from auditlake.errors import LedgerError
 from auditlake.ledger.leaves import Key, Part
 from auditlake.ledger.merkle import HASH_SIZE, leaf_hash, root
 from auditlake.verify.anchors import Anchors, read_anchors
-from auditlake.verify.changed_rows import Rows, marked, marks_path
+from auditlake.verify.changed_rows import Rows, marks_needed, marks_path
 from auditlake.verify.checkpoints import SignedCheckpoint, key_chain, read_checkpoint, read_key
 from auditlake.verify.deletions import NOT_YET, Deletions, read_deletions
 from auditlake.verify.deltalog import DeltaLog, read_log
@@ -61,6 +61,7 @@ def verify(
     tsa_roots: bytes | None = None,
     grace: timedelta = GRACE,
     elsewhere: Elsewhere = lambda _: {},
+    bring: Callable[[], object] = lambda: None,
 ) -> VerifyReport:
     """Compare everything in a lake with its ledger.
 
@@ -76,13 +77,15 @@ def verify(
         public_key: The key that was kept elsewhere (``NAME+ID+BASE64``); that of the lake if None.
         tsa_roots: Certificates (PEM) that time stamps must lead to; without them, stamps anchor nothing.
         grace: How long files may lie there that a deletion removed.
-        elsewhere: Brings the data files of some days to this host, and returns the sizes of those that lie elsewhere
-            alone, by path; it is not asked where all is hashed.
+        elsewhere: Brings the data files of some days to this host, and returns the sizes of those and of the ledger's
+            marks that lie elsewhere alone, by name; it is not asked where all is hashed.
+        bring: Brings what lies beside the ledger's entries to this host, but for marks; called before each try.
 
     Raises:
         LedgerError: The kept checkpoint or public key is not one.
     """
     for _ in range(_TRIES):
+        bring()
         before = _state(layout)
         check = _Check(layout, now, grace, elsewhere, full=full, since=since, again=again)
         report = check.run(checkpoint, public_key, tsa_roots)
@@ -122,6 +125,8 @@ class _Check:
         self._since = since
         self._again = again
         self._elsewhere = elsewhere
+        self._away: Mapping[str, int] = {}
+        """The bytes of files that lie elsewhere alone, by name."""
         self._read: frozenset[date] = frozenset()
         """The days of which every row is hashed, beside those of ``full``."""
         self._problems: list[Problem] = []
@@ -346,16 +351,14 @@ class _Check:
             self._wrong(f"events/{path}", "is in the ledger and not part of the lake")
         days: dict[date, list[tuple[Path, int]]] = defaultdict(list)
         self._read = frozenset() if self._since is None else days_added(entries, self._since).union(self._again)
-        away = {} if self._full else self._elsewhere(self._read)
-        if unread := away.keys() & {*recorded, *log.live}:
-            what = f"{len(unread):,} data files lie in the bucket alone, and of these only the sizes were compared"
-            self._notices.append(Problem("events", what))
+        self._away = {} if self._full else self._elsewhere(self._read)
+        self._unread("events", sum(f"events/{path}" in self._away for path in {*recorded, *log.live}))
         for path in sorted({*recorded, *log.live}):
             size, rows = recorded.get(path, (log.live.get(path, 0), 0))
-            if path not in away:
+            if (there := self._away.get(f"events/{path}")) is None:
                 self._file(path, size)
-            elif away[path] != size:
-                self._wrong(f"events/{path}", f"has {away[path]} bytes instead of {size}")
+            elif there != size:
+                self._wrong(f"events/{path}", f"has {there} bytes instead of {size}")
             named, file = part_day_and_digest(path), self._layout.events / path
             if named is not None and is_file(file, within=self._layout.root):
                 days[named[0]].append((file, rows))
@@ -367,6 +370,11 @@ class _Check:
         if what := damage(self._layout.events / path, path, size, within=self._layout.root):
             self._damaged[path] = what
             self._wrong(f"events/{path}", what)
+
+    def _unread(self, where: str, number: int) -> None:
+        if number:
+            what = f"{number:,} files lie in the bucket alone, and of these only the sizes were compared"
+            self._notices.append(Problem(where, what))
 
     def _claims(self, log: DeltaLog) -> None:
         """Check that what the log claims of the rows of files is so: readers pass over files by that."""
@@ -413,14 +421,13 @@ class _Check:
                 self._notices.append(Problem(path.relative_to(self._layout.root).as_posix(), NOT_YET))
             else:
                 self._named(path, entry.fields["details"]["certificate"], f"entry {entry.index} names it")
-        gone = {
-            (int(batch), date.fromisoformat(day), more[0] if more else "")
-            for entry in entries for batch, day, _, kept, *more in entry.fields["taken"] if not kept
-        }  # fmt: skip
-        for entry in entries:
-            for marks, parts in marked(entry):
-                if not all(part.key in gone for part in parts):  # they go with the last of their parts
-                    self._named(marks_path(self._layout, marks), marks, f"entry {entry.index} names it")
+        unread = 0
+        for entry, marks, size in marks_needed(entries):
+            if self._away.get(f"ledger/marks/{marks}") == size:
+                unread += 1
+            else:
+                self._named(marks_path(self._layout, marks), marks, f"entry {entry.index} names it")
+        self._unread("ledger/marks", unread)
         self._problems += lost_lists(self._layout, entries)
         self._problems += changed_policies(self._layout)
         if entries:

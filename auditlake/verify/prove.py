@@ -28,6 +28,7 @@ from auditlake.errors import LedgerError
 from auditlake.events.schema import FILE_COLUMNS
 from auditlake.ledger.leaves import COLUMNS, Key, Part
 from auditlake.ledger.merkle import inclusion_proof, leaf_hash, levels, root_from_inclusion
+from auditlake.storage.ranges import BUCKETS
 from auditlake.verify.checkpoints import SignedCheckpoint, read_checkpoint, vouched
 from auditlake.verify.deltalog import read_log
 from auditlake.verify.kept_hashes import KeptHashes
@@ -128,7 +129,8 @@ class Prover:
     def __init__(self, layout: Layout) -> None:
         log = read_log(layout)
         files = [layout.events / path for path in sorted(log.live) if part_day_and_digest(path)]
-        self._files = [file for file in files if is_file(file, within=layout.root)]
+        is_away = layout.root in BUCKETS  # a file that this host has not is read where it is
+        self._files = [file for file in files if is_file(file, within=layout.root) or (is_away and not file.exists())]
         try:
             self._note = read_file(layout.ledger / "checkpoint", within=layout.root)
         except OSError as error:

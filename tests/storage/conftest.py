@@ -1,11 +1,7 @@
-"""A server of S3 on loopback, and one of the tests' own before it that loses, spoils and delays."""
+"""Servers of object stores, and one of the tests' own before them that loses, spoils and delays."""
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import http.client
-import logging
 import socket
 import struct
 import threading
@@ -22,9 +18,9 @@ import pytest
 
 from auditlake.storage import client
 from auditlake.storage.objects import ObjectStore, Patience, open_objects
+from tests.soak import mostly
+from tests.storage.servers import BUCKET, OWNER, SERVERS, Forward
 
-BUCKET = "lakes"
-_ACCOUNT = "123456789012"
 TRIES = 3
 FAULTS = ("unsent", "lost", "reset", "late", "500 before", "500 after", "503 before", "429 before", "409 before",
           "truncated")  # fmt: skip
@@ -34,9 +30,14 @@ carried out only before a later one, a status stands in place of both or of the 
 
 @dataclass
 class Proxy:
-    """What the server before that of S3 does, and what it saw."""
+    """What the server before that of a store does, and what it saw."""
 
-    target: tuple[str, int]
+    scheme: str
+    """That of the store's addresses."""
+    secrets: tuple[str, ...]
+    """What no message may tell."""
+    pass_on: Forward
+    """Asks the store."""
     faults: list[str] = field(default_factory=list)
     """What becomes of the next requests, in order."""
     requests: list[str] = field(default_factory=list)
@@ -52,17 +53,9 @@ class Proxy:
             self.requests.append(line)
             return self.faults.pop(0) if self.faults else ""
 
-    def pass_on(self, method: str, path: str, headers: dict[str, str], body: bytes) -> tuple[int, list[Any], bytes]:
-        if method == "PUT":  # as the store itself does
-            digest = base64.b64encode(hashlib.sha256(body).digest()).decode()
-            assert headers.get("x-amz-checksum-sha256") == digest
-        connection = http.client.HTTPConnection(*self.target)
-        try:
-            connection.request(method, path, body, headers)
-            answer = connection.getresponse()
-            return answer.status, answer.getheaders(), answer.read()
-        finally:
-            connection.close()
+    def address(self, name: str) -> str:
+        """Where a lake of this name lies."""
+        return f"{self.scheme}://{BUCKET}/{name}"
 
     def settle(self) -> None:
         """Carry out what was answered and is not carried out yet."""
@@ -74,7 +67,7 @@ class Proxy:
         from moto.s3.models import s3_backends
 
         folder = url.removeprefix(f"s3://{BUCKET}/") + "/"
-        keys = s3_backends[_ACCOUNT]["aws"].buckets[BUCKET].keys
+        keys = s3_backends[OWNER]["aws"].buckets[BUCKET].keys
         return {name.removeprefix(folder): key.value for name, key in [*keys.items()] if name.startswith(folder)}
 
     @contextmanager
@@ -156,26 +149,15 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
 
-@pytest.fixture(scope="module")
-def proxy() -> Iterator[Proxy]:
-    """A server before a server of S3 that has a bucket, with the environment leading to it."""
-    server_module = pytest.importorskip("moto.server")
-    from moto.s3.models import s3_backends
-
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    moto = server_module.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    moto.start()
-    if BUCKET not in s3_backends[_ACCOUNT]["aws"].buckets:
-        s3_backends[_ACCOUNT]["aws"].create_bucket(BUCKET, "us-east-1")
-    state = Proxy(moto.get_host_and_port())
-    with state.server(daemon_threads=True) as address, pytest.MonkeyPatch.context() as patch:
-        for name, value in {
-            "AWS_ENDPOINT_URL": address, "AWS_ACCESS_KEY_ID": "AKIATHEKEYID",
-            "AWS_SECRET_ACCESS_KEY": "the-secret-key", "AWS_REGION": "us-east-1", "AWS_ALLOW_HTTP": "true",
-        }.items():  # fmt: skip
-            patch.setenv(name, value)
-        yield state
-    moto.stop()
+@pytest.fixture(scope="module", params=mostly(SERVERS, always=["s3"]))
+def proxy(request: pytest.FixtureRequest) -> Iterator[Proxy]:
+    """A server before one of a store that has a bucket, with the environment leading to it."""
+    with SERVERS[request.param]() as store, pytest.MonkeyPatch.context() as patch:
+        state = Proxy(store.scheme, store.secrets, store.forward)
+        with state.server(daemon_threads=True) as address:
+            for name, value in store.environment(address).items():
+                patch.setenv(name, value)
+            yield state
 
 
 @dataclass
@@ -196,9 +178,9 @@ class Time:
 _FOLDERS = count()
 
 
-def object_store(time: Time, *, url: str = "", patience: Patience | None = None) -> ObjectStore:
+def object_store(time: Time, where: Proxy | str, *, patience: Patience | None = None) -> ObjectStore:
     """An empty folder of the bucket, or the one at a URL, whose clock is that of the test."""
-    url = url or f"s3://{BUCKET}/lake-{next(_FOLDERS)}"
+    url = where if isinstance(where, str) else where.address(f"lake-{next(_FOLDERS)}")
     store = open_objects(url)._store
     return ObjectStore(store, url, clock=time, sleep=time.sleep, patience=patience or Patience(tries=TRIES))
 

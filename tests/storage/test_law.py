@@ -1,4 +1,4 @@
-"""One law for all: a folder, stores in memory and in a folder, and S3 behind a server that spoils requests."""
+"""One law for all: a folder, stores in memory and in a folder, and servers behind one that spoils requests."""
 
 from __future__ import annotations
 
@@ -86,4 +86,4 @@ def test_lost_answers_change_nothing(proxy: Proxy, examples: int) -> None:
 
         return check
 
-    obey(lambda folder: Law(object_store(Time()), folder, spoil), examples, 12)
+    obey(lambda folder: Law(object_store(Time(), proxy), folder, spoil), examples, 12)

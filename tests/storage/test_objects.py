@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
@@ -30,13 +31,13 @@ def time() -> Time:
 @pytest.fixture
 def store(proxy: Proxy, tmp_path: Path, time: Time) -> Iterator[ObjectStore]:
     """An empty folder of the bucket, behind the proxy."""
-    yield object_store(time)
+    yield object_store(time, proxy)
     proxy.faults, proxy.meanwhile = [], lambda _: None
 
 
 def other(store: ObjectStore, tmp_path: Path) -> ObjectStore:
     """The same folder as another writer has it."""
-    return object_store(Time(), url=store._name)
+    return object_store(Time(), store._name)
 
 
 @pytest.mark.parametrize("fault", AFTER)
@@ -102,22 +103,22 @@ def test_a_request_that_comes_late(store: ObjectStore, proxy: Proxy, tmp_path: P
     """A request that the store carries out after it was made again changes nothing."""
     rival = other(store, tmp_path)
     store.create({"state": b"1"})
-    late = proxy.pass_on
+    pass_on = proxy.pass_on
     waiting: list[tuple[str, str, dict[str, str], bytes]] = []
 
     def keep(method: str, path: str, headers: dict[str, str], body: bytes) -> tuple[int, list[object], bytes]:
         if method == "PUT" and not waiting:
             waiting.append((method, path, headers, body))
             return 503, [], b""
-        return late(method, path, headers, body)
+        return pass_on(method, path, headers, body)
 
-    proxy.pass_on = keep  # type: ignore[method-assign]
+    proxy.pass_on = keep
     try:
         assert store.swap("state", b"2", b"1")
         assert rival.swap("state", b"3", b"2")
     finally:
-        del proxy.pass_on  # type: ignore[misc]
-    status, _, _ = late(*waiting[0])
+        proxy.pass_on = pass_on
+    status, _, _ = pass_on(*waiting[0])
 
     assert status == 412
     assert store.read("state") == b"3"
@@ -165,12 +166,12 @@ def test_patience_ends(store: ObjectStore, proxy: Proxy, time: Time) -> None:
     with pytest.raises(StorageError, match="the store answered 403") as refused:
         store.create({"entry": b"x"})
     assert len(proxy.requests) == 1
-    assert "AWS_ACCESS_KEY_ID" in refused.value.hint
+    assert client.VARIABLES[proxy.scheme] in refused.value.hint
 
 
 def test_a_client_that_waits_no_longer(impatient: None, proxy: Proxy, tmp_path: Path, time: Time) -> None:
     """A request that is not answered in time is made again."""
-    store = object_store(time)
+    store = object_store(time, proxy)
     store.create({"entry": b"x"})
     asked: list[str] = []
 
@@ -192,6 +193,8 @@ def test_what_is_large(store: ObjectStore, proxy: Proxy, tmp_path: Path, monkeyp
     """What is named by its content goes and comes in pieces, each in time by itself; one that ends early is fetched
     again.
     """
+    if proxy.scheme == "gs":
+        pytest.skip("the server does not know Google's uploads in parts")
     monkeypatch.setattr("auditlake.storage.objects.PIECE", 5 << 20)
     data = bytes(range(256)) * (11 << 12)
     digest = sha256(data).hexdigest()
@@ -200,8 +203,7 @@ def test_what_is_large(store: ObjectStore, proxy: Proxy, tmp_path: Path, monkeyp
     proxy.requests = []
 
     assert not store.create({f"days/part-{digest}.parquet": draft})
-    sent = [line.partition("?")[2].partition("&")[0] for line in proxy.requests]
-    assert sorted(sent) == ["partNumber=1", "partNumber=2", "partNumber=3", "uploadId", "uploads"] or len(sent) == 5
+    assert sum("partNumber=" in line or "comp=block&" in line for line in proxy.requests) == 3
     proxy.faults, proxy.requests = ["truncated"], []
     assert store.fetch(f"days/part-{digest}.parquet", tmp_path / "copy", len(data)) == digest
     assert (tmp_path / "copy").read_bytes() == data
@@ -247,11 +249,30 @@ def test_no_credential_is_told(store: ObjectStore, proxy: Proxy, tmp_path: Path,
     assert isinstance(error, LakeError)
     assert isinstance(error, OSError)
     assert (str(error), error.filename) == (f"{store._name}/state: the store answered 403", f"{store._name}/state")
-    assert "AKIATHEKEYID" not in told
-    assert "the-secret-key" not in told
-    gone = object_store(time, url="s3://no-such-bucket/lake")
+    assert not any(secret in told for secret in proxy.secrets)
+    gone = object_store(time, f"{proxy.scheme}://no-such-bucket/lake")
     with pytest.raises(StorageError, match="there is no such bucket"):
         gone.create({"entry": b"x"})
+
+
+@pytest.mark.parametrize(("url", "name", "value"), [
+    ("az://bucket/lake", "AZURE_STORAGE_ACCOUNT_KEY", "hidden!"),
+    ("az://bucket/lake", "AZURE_STORAGE_SAS_KEY", "hidden"),
+    ("gs://bucket/lake", "GOOGLE_SERVICE_ACCOUNT_KEY", "hidden"),
+    ("gs://bucket/lake", "GOOGLE_APPLICATION_CREDENTIALS", "/hidden"),
+])  # fmt: skip
+def test_credentials_of_no_use(url: str, name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the environment has and the client cannot read is told by the names of the variables, and not repeated."""
+    for each in [each for each in os.environ if each.startswith(("AZURE_", "GOOGLE_"))]:
+        monkeypatch.delenv(each)
+    monkeypatch.setenv("AZURE_STORAGE_ACCOUNT_NAME", "account")
+    monkeypatch.setenv(name, value)
+
+    with pytest.raises(StorageError, match="has no credentials") as refused:
+        open_objects(url)
+    error = refused.value
+    assert error.hint == f"Set in the environment: {client.VARIABLES[url[:2]]}."
+    assert "hidden" not in f"{error} {error!r} {error.__cause__}"
 
 
 def test_a_forked_process(store: ObjectStore, proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:

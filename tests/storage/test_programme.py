@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from auditlake.storage import objects
-from tests.storage.conftest import BUCKET, Proxy
+from tests.storage.conftest import Proxy
 from tests.storage.programme import Memory, Programme
 
 _NUMBERS = count()
@@ -34,7 +34,9 @@ def test_fifty_deaths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("seed", range(50))
 def test_a_thousand_deaths(seed: int, proxy: Proxy, tmp_path: Path) -> None:
     """So many processes are killed on two hosts of a server of S3, twenty for each seed."""
-    url = f"s3://{BUCKET}/programme-{next(_NUMBERS)}"
+    if proxy.scheme != "s3":
+        pytest.skip("what the bucket has is read in the server of S3")
+    url = proxy.address(f"programme-{next(_NUMBERS)}")
     programme = Programme(url, tmp_path, proxy, seed, stride=5, often=10, deadly=0.9)
     try:
         follow(programme, 20)
