@@ -28,6 +28,7 @@ from auditlake.store.deltalog import EXACT, commit_metadata, ingests_of, newest_
 from auditlake.store.host_turn import HostTurn
 from tests.lakes import FOUR, before_classes
 from tests.soak import mostly
+from tests.storage.conftest import Proxy
 from tests.storage.programme import Deadly, Killed, Memory
 from tests.storage.test_hosts import host
 from tests.storage.test_lake import NOW, bucket, ids, lines, made, mirror, opened, url
@@ -151,6 +152,17 @@ def test_committed_together(hosts: Any, tmp_path: Path, monkeypatch: pytest.Monk
     assert not [name for name in bucket(lake) if name.startswith("inbox")]
     assert lake.ledger.verify().ok
     assert lake.sql("select count(*) from events", snapshot=summaries[2].snapshot).fetchall()[0][0] >= 4
+
+
+def test_requests_of_a_commit(hosts: Any, tmp_path: Path, proxy: Proxy) -> None:
+    """A commit asks the bucket as often, however many versions there are since the last checkpoint of the log."""
+    (lake,), asked = hosts(1), list[int]()
+    for number in range(3):
+        proxy.requests.clear()
+        lake.ingest(lines(tmp_path / f"{number}.jsonl", f"{number}"))
+        asked.append(len(proxy.requests))
+
+    assert asked[1] == asked[2] < 25
 
 
 def test_a_proposal_that_waits_too_long(hosts: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -68,7 +68,7 @@ def test_the_server_of_the_bench_obeys(monkeypatch: pytest.MonkeyPatch, examples
     with served(Bucket()) as environment:
         for name, value in environment.items():
             monkeypatch.setenv(name, value)
-        obey(lambda folder: Law(object_store(Time()), folder), examples, 25)
+        obey(lambda folder: Law(object_store(Time(), f"s3://lakes/{folder.name}"), folder), examples, 25)
 
 
 @pytest.mark.parametrize("examples", mostly([2, 500], always=[2]))
