@@ -53,7 +53,7 @@ OLD, NEW = "2026-05-01T10:00:00Z", "2026-05-18T10:00:00Z"
 _DEATHS = 96
 """No verb here makes half as many requests."""
 _FEW = {
-    "ingest": 80, "flush": 80, "apply": 80, "erase": 80, "hold": 40, "compact": 40, "verify": 30, "backup": 20,
+    "ingest": 160, "flush": 160, "apply": 160, "erase": 160, "hold": 40, "compact": 40, "verify": 30, "backup": 20,
     "move": 30,
 }  # fmt: skip
 _EACH = 4
