@@ -16,12 +16,10 @@ Any host may write, one at a time by a lease. That is for speed: a commit is a P
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
 from hashlib import sha256
 from itertools import count
 from pathlib import Path
@@ -34,6 +32,7 @@ from auditlake.disk.lock import LOCK_SECONDS, exclusive, workspace
 from auditlake.errors import LakeFormatError, StorageError
 from auditlake.storage.bound import Bound
 from auditlake.storage.disk import Disk
+from auditlake.storage.known import Known
 from auditlake.storage.model import found
 from auditlake.storage.names import (
     AFTER_COMMITS,
@@ -63,16 +62,6 @@ from auditlake.storage.ranges import Bucket
 
 _SECONDS = 60.0
 """How long a bucket is looked at again whose ledger moves on meanwhile."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Known:
-    """What is known of the copy; nothing where that was lost."""
-
-    tags: dict[str, str]
-    """The tag of each object that changes, as the copy has it."""
-    published: dict[str, str]
-    """The SHA-256 of each file that people edit, as the bucket has it."""
 
 
 class Mirror:
@@ -196,7 +185,7 @@ class Mirror:
         Raises:
             OSError: The bucket or the copy cannot be read, or the bucket refused.
         """
-        for name in self._edits(self._known()):
+        for name in self._edits(Known.read(self._layout)):
             data = self._disk.read(name)
             if not (has_key(name, data) or self.swap(name, data, self.objects.found(name))):
                 raise StorageError(name, "another host has replaced it meanwhile", hint="run it again")
@@ -209,7 +198,7 @@ class Mirror:
             StorageError: Its ledger moved on for a minute while this host looked, however often.
             OSError: The bucket cannot be read, or the disk refused.
         """
-        known, brought, began = self._known(), list[str](), time.monotonic()
+        known, brought, began = Known.read(self._layout), list[str](), time.monotonic()
         for looks in count(1):
             heads, here = self._get(HEADS), set(self.kept())
             listed, folders = self._news(known, heads, here)
@@ -245,7 +234,7 @@ class Mirror:
         tags |= {name: tag for name, (_, tag) in got.items()}
         digests = {name: digest_of(data) for name, (data, _) in got.items() if is_edited(name)}
         if tags != known.tags or digests:
-            self._keep(_Known(tags, known.published | digests))
+            Known(tags, known.published | digests).write(self._layout)
         if kept:
             message = f"{kept} was changed here and by another host: that one's is in force"
             raise LakeFormatError(message, hint="bring what you want of it into the lake's file, and try again")
@@ -292,8 +281,8 @@ class Mirror:
         """Write down what this process wrote, so that no process fetches it; if that fails, one does."""
         written = {name: tag for name, tag in self.objects.tags.items() if is_kept(name) and CHANGES.match(name)}
         if written or self._published:
-            known = self._known()
-            self._keep(_Known(known.tags | written, known.published | self._published))
+            known = Known.read(self._layout)
+            Known(known.tags | written, known.published | self._published).write(self._layout)
         self.objects.tags.clear()
         self._published.clear()
 
@@ -334,7 +323,7 @@ class Mirror:
         return filter(DATA.match, self._disk.names("events"))
 
     def _news(
-        self, known: _Known, heads: Mapping[str, tuple[bytes, str]], here: Collection[str]
+        self, known: Known, heads: Mapping[str, tuple[bytes, str]], here: Collection[str]
     ) -> tuple[dict[str, Listed], list[str]]:
         """Return the objects that the copy may not have, or not as they are, and the folders that it has all of.
 
@@ -465,7 +454,7 @@ class Mirror:
                     for path in {*lock.parent.iterdir()} - {lock}:
                         remove_any(path, within=root)
 
-    def _edits(self, known: _Known) -> Iterator[str]:
+    def _edits(self, known: Known) -> Iterator[str]:
         """Yield the names of files that were edited in the copy since the bucket had them."""
         published = known.published | self._published
         for name in filter(is_edited, self.kept()):
@@ -492,14 +481,3 @@ class Mirror:
             why = f"the bucket has it, and the copy in {self._layout.root} has not: {error.strerror or error}"
             raise StorageError(next(iter(files)), why, hint="see to the disk; opening the lake fetches it") from error
         self._bound.hold(files)
-
-    def _known(self) -> _Known:
-        with suppress(OSError, ValueError, KeyError, TypeError):
-            fields = json.loads(self._disk.read(self._layout.name(self._layout.fetched)))
-            return _Known(dict(fields["tags"]), dict(fields["published"]))
-        return _Known({}, {})
-
-    def _keep(self, known: _Known) -> None:
-        published = {name: digest for name, digest in known.published.items() if name in known.tags}
-        fields = {"tags": known.tags, "published": published}
-        write_whole(self._layout.fetched, json.dumps(fields).encode(), synced=False)
