@@ -546,7 +546,7 @@ def test_no_events_are_brought(lake: AuditLake) -> None:
     """The evaluator of alerts takes no remapped event for one that has just come."""
     version = lake.snapshot().version
     done = lake.sources.remap("doors")
-    assert brought(lake.layout, version, done.snapshot) == ([], [])
+    assert brought(lake.layout, version, done.snapshot) == ([], [], [])
 
 
 def test_the_key_stays_recorded(lake: AuditLake) -> None:
