@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
+@click.argument("place", required=False, metavar="[LAKE]")
 @option("--event-type", "event_types", multiple=True, metavar="TYPE", help="A type of your own; repeatable.")
 @click.option("--default-retention", metavar="DURATION", help="Keep events that no policy keeps this long, e.g. 365d.")
 @click.option("--policies", type=click.Choice(("starter", "llmguardian", "none")), default="starter", show_default=True,
@@ -29,10 +30,12 @@ if TYPE_CHECKING:
 @json_option("lake", "id", "policies", "packs")
 @click.pass_obj
 def init(
-    path: str, event_types: tuple[str, ...], default_retention: str | None, policies: PolicySet, packs: tuple[str, ...],
-    *, unsigned: bool,
+    path: str, place: str | None, event_types: tuple[str, ...], default_retention: str | None, policies: PolicySet,
+    packs: tuple[str, ...], *, unsigned: bool,
 ) -> None:  # fmt: skip
     """Make a lake, with a first set of policies in it.
+
+    LAKE is where, a folder or an address such as s3://bucket/lake; without it, where --lake says.
 
     The starter set has a few detections of general use. They find nothing on an ordinary day, and keep no event.
     llmguardian has the three policies of LLMGuardian, which count all users together, ask that each of their types
@@ -40,6 +43,7 @@ def init(
     """
     from auditlake.policies.files import SETS
 
+    path = place or path
     lake = auditlake.create(
         path,
         event_types=event_types,

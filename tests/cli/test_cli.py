@@ -40,6 +40,13 @@ def test_from_nothing_to_a_report(run: Run, events: Path, tmp_path: Path) -> Non
     assert "compliance_failed_logins_20261124T120000Z_v1.json" in names
 
 
+def test_a_lake_is_made_where_it_is_named(run: Run, tmp_path: Path) -> None:
+    """The place after ``init`` goes before that of ``--lake``."""
+    assert "elsewhere" in run("--lake", "lake", "init", str(tmp_path / "elsewhere")).out
+    assert (tmp_path / "elsewhere" / "lake.toml").exists()
+    assert not (tmp_path / "lake").exists()
+
+
 def test_quarantine_is_no_failure_unless_strict(run: Run, events: Path) -> None:
     """A bad record leaves exit code 0 and is counted; under --strict it is 3, and nothing lands."""
     events.write_text(events.read_text() + "no json\n")
