@@ -89,7 +89,7 @@ class Layout:
 
     @property
     def alert_state(self) -> Path:
-        """Where the evaluator of alerts stood, and what it told."""
+        """Return the file that says where the evaluator of alerts stood, and what it told."""
         return self.alerts / "state.json"
 
     @property

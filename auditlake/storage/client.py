@@ -97,7 +97,7 @@ def refusal(scheme: str, error: Exception) -> tuple[str, str]:
     status, code = status_of(error), re.search(r"<Code>(\w{1,60})</Code>", text)
     hint = f"Set in the environment: {VARIABLES.get(scheme)}."
     if _NO_CREDENTIALS.search(text):
-        return "the environment has no credentials for it that are of use", hint
+        return "the environment has no credentials for it that can be used", hint
     if status or code:
         answer = " ".join([*([str(status)] if status else []), *([code[1]] if code else [])])
         is_allowed = status not in {400, 401, 403}

@@ -82,7 +82,7 @@ class Lease:
 
     @property
     def is_held(self) -> bool:
-        """Whether it was taken or renewed so short a time ago that no other host can have it."""
+        """Return whether this host took or renewed it so short a time ago that no other host can have it."""
         return time.monotonic() < self._until
 
     @property

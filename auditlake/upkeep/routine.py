@@ -220,7 +220,7 @@ def run_schedule(
         for step_name, step in run.steps.items():
             try:
                 with elected(context.layout) if step_name in _BY_ONE else nullcontext(None) as other:
-                    said = "" if other is None else f"the host {other} does it for all, nothing need be run again"
+                    said = "" if other is None else f"the host {other} does it for all; nothing has to be run again"
                     steps.append(Step(step_name, "skipped", said) if said else step())
             except AuditLakeError as error:
                 hint = (visible(error.hint),) if error.hint else ()

@@ -227,7 +227,7 @@ def test_one_host_does_what_is_done_for_all(hosts: Any, monkeypatch: pytest.Monk
     stop.set()
     renewing.join()
 
-    said = "the host alpha does it for all, nothing need be run again"
+    said = "the host alpha does it for all; nothing has to be run again"
     assert {each.name for each in night.steps if (each.outcome, each.said) == ("skipped", said)} == {
         "compact", "retention",
     }  # fmt: skip

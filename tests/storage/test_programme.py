@@ -21,6 +21,8 @@ def follow(programme: Programme, deaths: int) -> None:
     while programme.deaths < deaths:
         programme.step()
     programme.end()
+    assert programme.rows, "something was acknowledged"
+    assert programme.faults, "requests were spoilt"
 
 
 def test_fifty_deaths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
