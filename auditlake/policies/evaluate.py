@@ -344,10 +344,10 @@ class Runner:
 
     def _on_last_day(self, step: Step) -> Sequence[Row]:
         """Return whether anything was received in a period where the files of its last day say so, else nothing."""
-        if step.name != "presence":
+        last_day = step.name == "presence" and step.parameters["until"] - timedelta(days=1)
+        if not last_day or last_day <= step.parameters["since"]:
             return []
-        last_day = {"since": max(step.parameters["since"], step.parameters["until"] - timedelta(days=1))}
-        found = run_step(self.engine, replace(step, parameters={**step.parameters, **last_day}))
+        found = run_step(self.engine, replace(step, parameters={**step.parameters, "since": last_day}))
         return found if [*found] == [(True,)] else []
 
 

@@ -7,6 +7,7 @@ host whose folder is lost gets another number.
 from __future__ import annotations
 
 import json
+import re
 import secrets
 import socket
 from contextlib import suppress
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from auditlake.storage.objects import ObjectStore
 
 _FOLDER = "hosts"
+_NUMBER = re.compile(r"[1-9]\d{0,6}")
 
 
 def host_number(layout: Layout) -> int | None:
@@ -39,7 +41,8 @@ def settle_number(layout: Layout, objects: ObjectStore) -> int:
     if (number := host_number(layout)) is not None:
         return number
     own = json.dumps({"host": socket.gethostname(), "token": secrets.token_hex(16)}).encode()
-    number = 1 + max((int(name.rpartition("/")[2]) for name in objects.names(_FOLDER)), default=0)
+    numbers = [name.rpartition("/")[2] for name in objects.names(_FOLDER)]
+    number = 1 + max((int(each) for each in numbers if _NUMBER.fullmatch(each)), default=0)
     while objects.create({f"{_FOLDER}/{number}": own}):
         number += 1
     write_whole(layout.host, b"%d 0\n" % number)

@@ -83,3 +83,24 @@ def test_steps_told_apart_by_their_types(until: dict[str, str]) -> None:
     }
     assert len(found["types"]) > 1
     assert found["types"] == found["where"]
+
+
+@pytest.mark.parametrize(("days", "asked"), [(1, 1), (3, 2)])
+def test_whether_anything_came_is_asked_of_the_last_day_first(days: int, asked: int) -> None:
+    """Where nothing came, a longer period is asked about as a whole after its last day, and a day or less once."""
+    steps: list[str] = []
+
+    class Listening(DuckEngine):
+        def step(self, name: str, sql: str, parameters: Mapping[str, object]) -> Any:
+            steps.append(name)
+            return super().step(name, sql, parameters)
+
+    table = {name: pa.array([], pa.string()) for name in COLUMNS}
+    table["timestamp"] = pa.array([], pa.timestamp("us", "UTC"))
+    head = {"name": "n", "description": "d", "required_events": ["login"]}
+    policy = load_policy(json.dumps(head), file="p.yaml", policy_id="p", event_types=frozenset(TYPES))
+    with connect(threads=1) as connection:
+        connection.register("events", pa.table(table))
+        [*evaluate(Listening(connection), [(policy, Question(NOW, NOW - timedelta(days=days), NOW))], [policy])]
+
+    assert steps.count("presence") == asked

@@ -407,11 +407,12 @@ def test_persons_leave_all_hosts(url: str, host: Any, tmp_path: Path) -> None:
     assert {each.name for each in after} == {each.name for each in lake.layout.root.rglob("*.parquet")}
 
 
-def test_names_of_strangers(url: str, host: Any) -> None:
-    """Whatever else lies in the bucket, the lake opens, and the copy has none of it."""
+def test_names_of_strangers(url: str, host: Any, tmp_path: Path) -> None:
+    """Whatever else lies in the bucket, the lake opens and takes events, and the copy has none of it."""
     store = mirror(made(url, policies="none", unsigned=True)).objects._store
     names = ["events/x", "events/x/y", "certificates/d/e", "policies/" + "x" * 900, "packs/old",
-             "policies/.#x.yaml", "policies/a\u202eb.yaml", "ledger/tile/0/000/x"]  # fmt: skip
+             "policies/.#x.yaml", "policies/a\u202eb.yaml", "ledger/tile/0/000/x", "hosts/x",
+             f"hosts/{1 << 40}", "inbox/x"]  # fmt: skip
     for name in [*names, "certificates/d"]:
         obstore.put(store, name, b"x")
     host("two")
@@ -419,6 +420,8 @@ def test_names_of_strangers(url: str, host: Any) -> None:
 
     assert reader.ledger.verify().ok
     assert not any((reader.layout.root / name).is_file() for name in names if len(name) < 200)
+    assert reader.ingest(lines(tmp_path / "a.jsonl", "a")).landed == 1
+    assert reader.layout.host.read_bytes() == b"1 1\n"
 
 
 @pytest.mark.soak

@@ -17,10 +17,11 @@ from unittest.mock import Mock
 import pytest
 
 import auditlake
-from auditlake.errors import CommitError
+from auditlake.errors import CommitError, StorageError
 from auditlake.policies.files import READY
 from auditlake.storage import lease
 from auditlake.storage import objects as objects_room
+from auditlake.storage.inbox import Inbox
 from auditlake.storage.lease import LEASE, Lease
 from auditlake.store import host_turn
 from auditlake.store.batches import OF_HOSTS
@@ -180,6 +181,27 @@ def test_a_proposal_that_waits_too_long(hosts: Any, tmp_path: Path, monkeypatch:
     assert lake.ingest(path).landed == 1
     assert not [name for name in bucket(lake) if name.startswith("inbox")]
     assert lake.ledger.verify().ok
+
+
+def test_a_proposal_that_cannot_be_removed(hosts: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was committed is told as committed though its proposal stays, which who looks next removes."""
+    (lake,) = hosts(1)
+    give_back = held(lake)
+
+    def put(inbox: Inbox, *proposal: Any) -> None:
+        real(inbox, *proposal)
+        give_back()
+
+    with pytest.MonkeyPatch.context() as patch:
+        real = Inbox.put
+        patch.setattr(Inbox, "put", put)
+        patch.setattr(Inbox, "remove", Mock(side_effect=StorageError("inbox", "the store answered 503")))
+        assert lake.ingest(lines(tmp_path / "a.jsonl", "a")).landed == 1
+    assert [name for name in bucket(lake) if name.startswith("inbox")]
+    assert lake.ingest(lines(tmp_path / "b.jsonl", "b")).landed == 1
+
+    assert not [name for name in bucket(lake) if name.startswith("inbox")]
+    assert ids(lake) == ["a", "b"]
 
 
 @pytest.mark.parametrize("is_held", mostly([False, True], always=[False]))
