@@ -333,8 +333,9 @@ def brought(layout: Layout, days: Collection[date]) -> Mapping[str, int]:
     """
     if (mirror := mirror_of(layout)) is None:
         return {}
+    before = {*mirror.data()}  # first: another process puts what it writes into the bucket, then here, and then commits
     stored = mirror.stored()
-    mirror.drop_replaced(stored)
+    mirror.drop_replaced(before.difference(stored))
     here = {*mirror.data()}
     folders = {f"events/event_date={day}" for day in days}
     wanted = [name for name in stored.keys() - here if name.rpartition("/")[0] in folders]

@@ -227,7 +227,7 @@ class Mirror:
         self._disk.remove(sorted(n for n in gone if n not in edits and (not is_edited(n) or n in known.tags)))
         if any(name.startswith("certificates/") for name in brought):
             self._forget()
-            self.drop_replaced()
+            self.drop_replaced([*self.data()])
             if asked := {name for name in here if name.rpartition("/")[0] in ASKED}:
                 self._disk.remove(sorted(asked - self._lists(dict.fromkeys(ASKED, "")).keys()))
         tags = {name: tag for name, tag in known.tags.items() if name not in gone}
@@ -262,7 +262,7 @@ class Mirror:
         """
         listed = self.objects.listed()
         data = [name for name in listed if DATA.match(name)]
-        self.drop_replaced(data)
+        self.drop_replaced({*self.data()}.difference(data))
         live = self._live({*data, *self.data()})
         names = [name for name in listed if is_kept(name) and not CHANGES.match(name)]
         names = [name for name in names if name in live or not DATA.match(name)]
@@ -439,10 +439,9 @@ class Mirror:
                 live.update(name for name, is_add in found_here if is_add)
         return live
 
-    def drop_replaced(self, stored: Collection[str] = ()) -> None:
-        """Remove data files of the copy that the newest version has not, but those that the bucket still has stored."""
-        here = {*self.data()}.difference(stored)
-        self._disk.remove(sorted(here - self._live(here)))
+    def drop_replaced(self, names: Collection[str]) -> None:
+        """Remove those of some data files of the copy that the newest version has not."""
+        self._disk.remove(sorted({*names} - self._live(names)))
 
     def _forget(self) -> None:
         """Remove what this host counted and remembered: a deletion elsewhere may have taken events of it."""

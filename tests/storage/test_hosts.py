@@ -30,8 +30,9 @@ from auditlake.policies.files import READY
 from auditlake.storage import lease
 from auditlake.storage import mirror as storage_mirror
 from auditlake.storage.disk import Disk
+from auditlake.storage.mirror import Mirror
 from auditlake.storage.objects import ObjectStore
-from auditlake.store import turn
+from auditlake.store import compact, turn
 from tests.soak import mostly
 from tests.storage.conftest import Proxy
 from tests.storage.programme import Deadly, Killed
@@ -352,6 +353,27 @@ def test_each_host_logs(url: str, host: Any) -> None:
     log("one", "d")
     assert opened(url).flush().landed == 1
     assert ids(opened(url)) == ["a", "b", "c", "d"]
+
+
+def test_a_verification_beside_a_writer(url: str, host: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What another process of the host has written and not committed yet stays, whenever the bucket was listed."""
+    lake = made(url, policies="none", unsigned=True)
+    for name in "ab":
+        lake.ingest(lines(tmp_path / f"{name}.jsonl", name))
+    put, listed = compact.put_in_place, Mirror.stored
+
+    def put_meanwhile(*files: Any) -> None:
+        def stored(own: Mirror, *folders: Any) -> Any:
+            before = listed(own, *folders)
+            monkeypatch.setattr(Mirror, "stored", listed)
+            put(*files)
+            return before
+
+        monkeypatch.setattr(Mirror, "stored", stored)
+        lake.ledger.verify(full=False)
+
+    monkeypatch.setattr(compact, "put_in_place", put_meanwhile)
+    assert lake.compact().files_after == 1
 
 
 @pytest.mark.soak
