@@ -7,7 +7,7 @@ from typing import Any
 
 
 class Number(str):
-    """A number as it is written."""
+    """A number as it came, or another text that is written as it is."""
 
     __slots__ = ()
 
@@ -23,12 +23,24 @@ def parse(text: str | bytes) -> Any:
 
 
 def write(value: Any) -> str:
-    """Return the JSON text of a value from :func:`parse`, or of texts put into it, without white space."""
-    if isinstance(value, Number):
-        return str(value)
-    if isinstance(value, dict):
-        items = (f"{json.dumps(key, ensure_ascii=False)}:{write(each)}" for key, each in value.items())
-        return "{" + ",".join(items) + "}"
-    if isinstance(value, list):
-        return "[" + ",".join(map(write, value)) + "]"
-    return json.dumps(value, ensure_ascii=False)
+    """Return the JSON text of a value from :func:`parse`, or of texts put into it, without white space.
+
+    Nothing is called for each level: a record may have more than Python has calls for.
+    """
+    texts, left = list[str](), [value]
+    while left:
+        each = left.pop()
+        if isinstance(each, dict):
+            begin, end = "{}"
+            items: list[tuple[Any, ...]] = [
+                (Number(f"{json.dumps(key, ensure_ascii=False)}:"), own) for key, own in each.items()
+            ]
+        elif isinstance(each, list):
+            begin, end = "[]"
+            items = [(own,) for own in each]
+        else:
+            texts.append(each if isinstance(each, Number) else json.dumps(each, ensure_ascii=False))
+            continue
+        parts = [part for item in items for part in (Number(","), *item)][1:]
+        left += [Number(end), *reversed(parts), Number(begin)]
+    return "".join(texts)

@@ -65,6 +65,16 @@ def test_deep_nesting(tmp_path: Path, name: str) -> None:
     assert kept(summary)[0].data == line.encode()
 
 
+@pytest.mark.parametrize(("begin", "end", "levels"), [("[", "]", 511), ('{"a":', "}", 511), ("[", "]", 970)])
+def test_deep_where_text_belongs(tmp_path: Path, begin: str, end: str, levels: int) -> None:
+    """It is quarantined, though there may be more levels than Python has calls, and it is what an input begins with."""
+    lake, value = made(tmp_path / "lake"), f"{begin * levels}1{end * levels}"
+    summary = lake.ingest(put(tmp_path / "x.jsonl", f'{{{BARE},"action":{value}}}', GOOD[0]))
+    (reason,) = checked(lake, summary).reasons
+    assert (summary.landed, reason) == (1, "nested too deeply" if levels > 511 else kept(summary)[0].reason)
+    assert kept(summary)[0].value in ("", f"{value[:199]}…")
+
+
 def test_as_deep_as_allowed(tmp_path: Path) -> None:
     """512 levels, the event's own among them, land and read back."""
     lake, value = made(tmp_path / "lake"), "[" * 511 + "]" * 511

@@ -36,10 +36,18 @@ def matches(outline: Outline, records: Sequence[Mapping[str, Any]]) -> list[bool
     near = [any(named.intersection(_words(key) or named) for key in record) for record in records]
     if not any(near):
         return near  # to compile a condition and to ask it takes longer than all else in the ingest of a small file
-    texts = [json.dumps(record, ensure_ascii=False, default=str) for record in records]
+    texts = [_text(record) for record in records]
     with closed_connection(functions()).cursor() as cursor:
         met = cursor.execute(_statement(outline.match), {"texts": texts}).fetchall()
     return [is_near and bool(has_met) for is_near, (has_met,) in zip(near, met, strict=True)]
+
+
+def _text(record: Mapping[str, Any]) -> str:
+    """Return a record as JSON; one that has none of its fields where it is nested too deeply to be taken."""
+    try:
+        return json.dumps(record, ensure_ascii=False, default=str)
+    except RecursionError:
+        return "{}"
 
 
 @lru_cache(maxsize=1024)
