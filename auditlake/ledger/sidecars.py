@@ -17,13 +17,13 @@ in its place now: zeros where there is none.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import Literal
 
 from auditlake.disk.layout import Layout
+from auditlake.errors import StorageError
 from auditlake.ledger.merkle import HASH_SIZE
 from auditlake.storage.lake import storage_of, write
 
@@ -65,11 +65,18 @@ def keep(layout: Layout, folder: Folder, data: bytes) -> str:
 
 
 def read_kept(layout: Layout, folder: Folder, digest: str) -> bytes | None:
-    """Return the bytes of the file of this name; None if it is not there, or has others."""
-    with suppress(OSError):
+    """Return the bytes of the file of this name; None if it is not there, or has others.
+
+    Raises:
+        StorageError: The bucket has not said whether it is there.
+    """
+    try:
         data = storage_of(layout).read(layout.name(kept_path(layout, folder, digest)))
-        return data if sha256(data).hexdigest() == digest else None
-    return None
+    except StorageError:
+        raise
+    except OSError:
+        return None
+    return data if sha256(data).hexdigest() == digest else None
 
 
 def kept_path(layout: Layout, folder: Folder, digest: str) -> Path:

@@ -16,12 +16,13 @@ import obstore
 import pytest
 
 import auditlake
-from auditlake.errors import LakeError, LakeExistsError, LakeFormatError, LakeNotFoundError, LedgerError
+from auditlake.errors import LakeError, LakeExistsError, LakeFormatError, LakeNotFoundError, LedgerError, StorageError
 from auditlake.policies.files import READY
 from auditlake.storage import lake as room
 from auditlake.storage.lease import LEASE
 from auditlake.storage.mirror import Mirror
 from auditlake.storage.names import ASKED, is_kept
+from auditlake.storage.objects import ObjectStore
 from auditlake.upkeep.doctor import repair
 from tests import lakes
 from tests.storage.conftest import Proxy
@@ -193,6 +194,31 @@ def test_what_lies_beside_entries_comes_when_asked_for(
     assert not gone.exists()
     assert there.ledger.verify().ok
     assert beside(there) == beside(lake)
+
+
+def test_a_store_that_does_not_answer_is_no_damage(
+    url: str, tmp_path: Path, elsewhere: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A deletion that needs what lies beside the ledger's entries says that the bucket cannot be read."""
+    lake = made(url, policies="none", unsigned=True)
+    lake.ingest(lines(tmp_path / "in.jsonl", "a", user="ada"), lines(tmp_path / "more.jsonl", "b", user="bea"))
+    lake.retention.erase("ada", reason="r", ticket="t")
+    there = elsewhere()
+    monkeypatch.setenv("XDG_DATA_HOME", str(there.layout.root.parents[1]))
+    there.layout.pseudonyms.write_bytes(lake.layout.pseudonyms.read_bytes())
+    read = ObjectStore.read
+
+    def unanswered(store: ObjectStore, name: str, *part: Any) -> bytes:
+        if name.startswith("ledger/kept"):
+            raise StorageError(name, "the store did not answer in time")
+        return read(store, name, *part)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ObjectStore, "read", unanswered)
+        with pytest.raises(LakeError, match="did not answer"):
+            there.retention.erase("bea", reason="r", ticket="t")
+    there.retention.erase("bea", reason="r", ticket="t")
+    assert there.ledger.verify().ok
 
 
 def test_two_hosts_write(url: str, tmp_path: Path, elsewhere: Any) -> None:
