@@ -20,7 +20,7 @@ from auditlake.disk.files import read_text
 from auditlake.disk.layout import Layout
 from auditlake.disk.lock import LOCK_SECONDS, exclusive, undisturbed
 from auditlake.disk.rights import make_folder
-from auditlake.errors import LakeBusyError, LakeError, LakeExistsError, LakeFormatError, LakeNotFoundError
+from auditlake.errors import LakeBusyError, LakeError, LakeExistsError, LakeFormatError, LakeNotFoundError, StorageError
 from auditlake.storage.bound import most_bytes
 from auditlake.storage.client import scheme_of
 from auditlake.storage.disk import Disk
@@ -129,7 +129,8 @@ def put_into_bucket(layout: Layout, url: str) -> None:
     try:
         taken = _publish(layout, _mirror(layout.root, url.rstrip("/")))
     except OSError as error:
-        raise LakeError(f"the lake at {url} was not made whole: {error}", hint="run it again") from error
+        first = f"{error.hint} Then run" if isinstance(error, StorageError) and error.hint else "run"
+        raise LakeError(f"the lake at {url} was not made whole: {error}", hint=f"{first} it again") from error
     if taken:
         message = f"there is something else at {url}: {min(taken)}"
         raise LakeExistsError(message, hint=f"name another folder of the bucket, and remove {layout.root}")

@@ -65,6 +65,13 @@ def clients(monkeypatch: pytest.MonkeyPatch, wrapped: Any) -> None:
     monkeypatch.setattr(ObjectStore, "__init__", init)
 
 
+def test_an_init_where_there_is_no_bucket(proxy: Proxy, host: Any) -> None:
+    """It says to make the bucket, and to do the same again."""
+    with pytest.raises(LakeError, match="there is no such bucket") as refused:
+        made(f"{proxy.scheme}://no-such-bucket/lake", policies="none", unsigned=True)
+    assert refused.value.hint.endswith("make the bucket. Then run it again")
+
+
 @pytest.mark.parametrize("requests", mostly([2, 4], always=[4]))
 def test_an_init_that_died(url: str, host: Any, requests: int) -> None:
     """A lake that did not get whole into its bucket takes nothing, and the same init goes on; no other gets there."""
