@@ -16,6 +16,7 @@ Any host may write, one at a time by a lease. That is for speed: a commit is a P
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -51,6 +52,7 @@ from auditlake.storage.names import (
     actions,
     digest_of,
     has_key,
+    has_longer,
     is_edited,
     is_kept,
     is_ours,
@@ -265,12 +267,15 @@ class Mirror:
         self.drop_replaced({*self.data()}.difference(data))
         live = self._live({*data, *self.data()})
         names = [name for name in listed if is_kept(name) and not CHANGES.match(name)]
-        names = [name for name in names if name in live or not DATA.match(name)]
+        here = {*self.kept()}
+        # Of what has come since, no copy: this one is a version, and all that its log speaks of.
+        names = [n for n in names if n in live or (not DATA.match(n) and (n in here or digest_in(n) is not None))]
         with workspace(self._layout.staging) as folder, ThreadPoolExecutor(AT_ONCE, "auditlake-get") as pool:
             drafts = [folder / str(number) for number in range(len(names))]
             same = list(pool.map(self._is_same, names, drafts, [listed[name].size for name in names]))
         wrong = [name for name, is_same in zip(names, same, strict=True) if not is_same]
-        wrong += [name for name in (*self.kept(), *sorted(live)) if name not in listed and not is_edited(name)]
+        lost = [name for name in (*here, *live) if name not in listed and not is_edited(name)]
+        wrong += sorted(name for name in lost if not has_longer(name, listed))
         for journal in JOURNALS:
             for number, line in enumerate(self._lines(journal), 1):
                 if self.objects.found(name := line_name(journal, number)) != line:
@@ -340,7 +345,10 @@ class Mirror:
             )
         whole = ["", *EDITED, *ALWAYS]
         last = max((name for name in here if name.startswith(LOG) and name.endswith(".json")), default="")
-        some = {LOG.rstrip("/"): last.removesuffix("json")} | {each: self._last_line(each) for each in JOURNALS}
+        after = last.removesuffix("json")
+        with suppress(LookupError, ValueError, TypeError):  # the copy may have entries of after it, and not its file
+            after = min(after, f"{LOG}{json.loads(heads[HEADS[1]][0])['version']:020d}.")
+        some = {LOG.rstrip("/"): after} | {each: self._last_line(each) for each in JOURNALS}
         some |= dict.fromkeys(whole, "")
         listed |= self._lists({name: after for name, after in some.items() if name.partition("/")[0] in folders})
         is_new = any(known.tags.get(name) != tag for name, (_, tag) in heads.items())

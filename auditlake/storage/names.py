@@ -79,6 +79,13 @@ def is_edited(name: str) -> bool:
     return name.partition("/")[0] in EDITED
 
 
+def has_longer(name: str, names: Collection[str]) -> bool:
+    """Return whether a name is of a part of a tile, and one of some others of more of it, which stands in its place."""
+    tile, _, size = name.rpartition(".p/")
+    longer = (each.removeprefix(f"{tile}.p/") for each in names if each.startswith(f"{tile}.p/"))
+    return size != name and (tile in names or any(int(each) > int(size) for each in longer))
+
+
 def line_name(journal: str, number: int) -> str:
     """Return the name of the object that has a line of a journal; lines are counted from 1."""
     return f"{journal}/{number:010d}.json"

@@ -23,7 +23,8 @@ from auditlake.storage import lease
 from auditlake.storage import objects as objects_room
 from auditlake.storage.inbox import Inbox
 from auditlake.storage.lease import LEASE, Lease
-from auditlake.store import host_turn
+from auditlake.storage.objects import ObjectStore
+from auditlake.store import host_turn, log_checkpoint
 from auditlake.store.batches import OF_HOSTS
 from auditlake.store.deltalog import EXACT, commit_metadata, ingests_of, newest_version, transactions_at
 from auditlake.store.host_turn import HostTurn
@@ -202,6 +203,42 @@ def test_a_proposal_that_cannot_be_removed(hosts: Any, tmp_path: Path, monkeypat
 
     assert not [name for name in bucket(lake) if name.startswith("inbox")]
     assert ids(lake) == ["a", "b"]
+
+
+def test_a_checkpoint_of_before_what_the_copy_has(hosts: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A host whose copy got entries of the log while it waited gets the checkpoint of the log that lies behind them."""
+    monkeypatch.setattr(log_checkpoint, "EVERY", 2)
+    one, two = hosts(2)
+    for name in "abc":
+        one.ingest(lines(tmp_path / f"{name}.jsonl", name))
+    for version in range(1, 4):
+        entry = one.layout.commit(version)
+        mirror(two).keep_entry(two.layout.commit(version), entry.read_bytes())
+    assert [each.name for each in one.layout.log.glob("*.parquet")]
+    mirror(two).update()
+
+    assert {each.name for each in two.layout.log.iterdir()} == {each.name for each in one.layout.log.iterdir()}
+    assert ids(two) == ["a", "b", "c"]
+
+
+def test_a_verification_beside_other_hosts(hosts: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What another host commits while one compares the bucket with its copy, which has the version before, is none."""
+    one, two = hosts(2)
+    for name in "ab":
+        one.ingest(lines(tmp_path / f"{name}.jsonl", name))
+    listed = ObjectStore.listed
+
+    def listed_later(objects: ObjectStore, folder: str = "", after: str = "") -> Any:
+        if not folder:
+            monkeypatch.setattr(ObjectStore, "listed", listed)
+            two.ingest(lines(tmp_path / "c.jsonl", "c"))
+        return listed(objects, folder, after)
+
+    monkeypatch.setattr(ObjectStore, "listed", listed_later)
+    report = one.ledger.verify()
+
+    assert (report.problems, report.version) == ((), 2)
+    assert opened(mirror(one).objects.url).ledger.verify().version == 3
 
 
 @pytest.mark.parametrize("is_held", mostly([False, True], always=[False]))
