@@ -78,7 +78,7 @@ def verify(
         tsa_roots: Certificates (PEM) that time stamps must lead to; without them, stamps anchor nothing.
         grace: How long files may lie there that a deletion removed.
         elsewhere: Brings the data files of some days to this host, and returns the sizes of those and of the ledger's
-            marks that lie elsewhere alone, by name; it is not asked where all is hashed.
+            marks that lie elsewhere alone, by name.
         bring: Brings what lies beside the ledger's entries to this host, but for marks; called before each try.
 
     Raises:
@@ -351,7 +351,8 @@ class _Check:
             self._wrong(f"events/{path}", "is in the ledger and not part of the lake")
         days: dict[date, list[tuple[Path, int]]] = defaultdict(list)
         self._read = frozenset() if self._since is None else days_added(entries, self._since).union(self._again)
-        self._away = {} if self._full else self._elsewhere(self._read)
+        every = (named[0] for path in log.live if self._full and (named := part_day_and_digest(path)))
+        self._away = self._elsewhere(self._read.union(every))
         self._unread("events", sum(f"events/{path}" in self._away for path in {*recorded, *log.live}))
         for path in sorted({*recorded, *log.live}):
             size, rows = recorded.get(path, (log.live.get(path, 0), 0))

@@ -19,6 +19,7 @@ import pytest
 import auditlake
 from auditlake.errors import CommitError, StorageError
 from auditlake.policies.files import READY
+from auditlake.storage import lake as room
 from auditlake.storage import lease
 from auditlake.storage import objects as objects_room
 from auditlake.storage.inbox import Inbox
@@ -239,6 +240,18 @@ def test_a_verification_beside_other_hosts(hosts: Any, tmp_path: Path, monkeypat
 
     assert (report.problems, report.version) == ((), 2)
     assert opened(mirror(one).objects.url).ledger.verify().version == 3
+
+    def compared(*how: Any, **more: Any) -> Any:
+        monkeypatch.setattr(room, "compared", real)
+        found = real(*how, **more)
+        two.ingest(lines(tmp_path / "d.jsonl", "d"))
+        mirror(one).update()
+        return found
+
+    real = room.compared
+    monkeypatch.setattr(room, "compared", compared)
+    report = one.ledger.verify()
+    assert (report.problems, report.version, report.ok) == ((), 4, True)
 
 
 @pytest.mark.parametrize("is_held", mostly([False, True], always=[False]))
