@@ -362,6 +362,7 @@ def test_each_host_logs(url: str, host: Any) -> None:
     assert ids(opened(url)) == ["a", "b", "c", "d"]
 
 
+@pytest.mark.soak
 def test_a_verification_beside_a_writer(url: str, host: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What another process of the host has written and not committed yet stays, whenever the bucket was listed."""
     lake = made(url, policies="none", unsigned=True)

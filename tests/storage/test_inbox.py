@@ -185,6 +185,7 @@ def test_a_proposal_that_waits_too_long(hosts: Any, tmp_path: Path, monkeypatch:
     assert lake.ledger.verify().ok
 
 
+@pytest.mark.soak
 def test_a_proposal_that_cannot_be_removed(hosts: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What was committed is told as committed though its proposal stays, which who looks next removes."""
     (lake,) = hosts(1)
@@ -222,6 +223,7 @@ def test_a_checkpoint_of_before_what_the_copy_has(hosts: Any, tmp_path: Path, mo
     assert ids(two) == ["a", "b", "c"]
 
 
+@pytest.mark.soak
 def test_a_verification_beside_other_hosts(hosts: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What another host commits while one compares the bucket with its copy, which has the version before, is none."""
     one, two = hosts(2)

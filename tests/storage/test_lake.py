@@ -196,6 +196,7 @@ def test_what_lies_beside_entries_comes_when_asked_for(
     assert beside(there) == beside(lake)
 
 
+@pytest.mark.soak
 def test_a_store_that_does_not_answer_is_no_damage(
     url: str, tmp_path: Path, elsewhere: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
