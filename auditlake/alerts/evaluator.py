@@ -95,7 +95,7 @@ class Evaluator:
         self._is_cold, self._was_warm = True, False
         self._ahead: int | None = None
         self._saved = time.monotonic()
-        self._unsaved = self._urgent = False
+        self._unsaved = self._urgent = self._is_owed = False
 
     def cycle(self, *, at_once: bool = False) -> bool:
         """Do everything that there is to do now; whether there is more to read already.
@@ -134,7 +134,7 @@ class Evaluator:
         except OSError as error:
             _LOG.error("%s cannot be written, so alerts may come again: %s", self._layout.alert_state, error)
         self._saved = time.monotonic()
-        self._unsaved, self._urgent = bool(outbox), False
+        self._unsaved, self._urgent, self._is_owed = bool(outbox), False, bool(outbox)
 
     def close(self) -> None:
         """Let go of DuckDB."""
@@ -450,6 +450,7 @@ class Evaluator:
         self._unsaved = self._urgent = True
 
     def _save_if_due(self) -> None:
-        since = time.monotonic() - self._saved
-        if self._urgent or (self._unsaved and since > _SAVE_SECONDS):
+        is_due = self._unsaved and time.monotonic() - self._saved > _SAVE_SECONDS
+        # What was told since must not be told again by who goes on from here.
+        if self._urgent or is_due or (self._is_owed and not self._dispatch.outbox()):
             self.save()

@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from auditlake import AuditEvent, AuditLake
+from auditlake.alerts import evaluator
 from auditlake.alerts import watch as room
 from auditlake.alerts.model import Alert
 from auditlake.alerts.watch import Watch, elected, evaluate_once
@@ -336,6 +337,18 @@ def test_an_outbox_is_taken_up_by_the_next_process(lake: AuditLake, trail: Trail
 
     assert alerted(lake) == ["ann"]
     assert json.loads(state(lake))["outbox"] == []
+
+
+def test_what_was_told_is_written_down_at_once(
+    lake: AuditLake, trail: Trail, watch: Callable[..., Watch], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process that is killed long after its alert was taken leaves no alert to be told again."""
+    monkeypatch.setattr(evaluator, "_SAVE_SECONDS", 2 * HANG_SECONDS)
+    watch(lambda _: until(lambda: b'"outbox":[{' in state(lake)))
+    for _ in range(3):
+        trail.log(login("ann"))
+
+    until(lambda: b'"ann"' in state(lake) and b'"outbox":[]' in state(lake))
 
 
 def state(lake: AuditLake) -> bytes:

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,6 +22,7 @@ from auditlake.policies.files import READY
 from auditlake.storage import lease
 from tests.storage.test_hosts import host
 from tests.storage.test_lake import NOW, bucket, made, mirror, opened, url
+from tests.waiting import until
 
 __all__ = ["host", "url"]
 
@@ -113,6 +118,52 @@ def test_a_host_that_was_taken_for_dead(hosts: Any) -> None:
     session.round(is_last=True)
     session.end(5)
     assert [each.group["user_id"] for each in alerts] == ["ada"]
+
+
+@contextmanager
+def watching(folder: Path) -> Iterator[tuple[subprocess.Popen[bytes], Callable[[], list[str]]]]:
+    """Let a process watch, and give it with what returns whom it has told of."""
+    said = folder / "told"
+    with said.open("wb") as file:
+        process = subprocess.Popen([sys.executable, "-m", "auditlake", "watch", "--json"], stdout=file)
+    try:
+        yield process, lambda: [json.loads(line)["group"]["user_id"] for line in said.read_text().splitlines()]
+    finally:
+        process.kill()
+        process.wait()
+
+
+@pytest.mark.soak
+def test_the_host_that_evaluates_is_killed(url: str, host: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of two hosts that watch, the other goes on: it tells what was not told, and nothing that was."""
+    monkeypatch.setenv("AUDITLAKE_LAKE", url)
+    one = auditlake.create(url, policies="none", unsigned=True)
+    one.policies.add(READY / "failed_logins.yaml")
+
+    def fail(user: str) -> None:
+        for _ in range(6):
+            one.log(event_type="auth_failure", user_id=user)
+        one.flush()
+
+    def is_taken(user: str) -> bool:
+        state = json.loads(mirror(one).objects.found("alerts/state.json") or b"{}")
+        return user in str(state.get("policies")) and not state["outbox"]
+
+    with ExitStack() as stack:
+        process, told_here = stack.enter_context(watching(one.layout.root))
+        fail("ada")
+        until(lambda: is_taken("ada"))
+        host("two")
+        _, told_there = stack.enter_context(watching(auditlake.open(url).layout.root))
+        host("one")
+        fail("bea")
+        until(lambda: is_taken("bea"))
+        process.kill()
+        process.wait()
+        fail("cleo")
+        until(lambda: is_taken("cleo"))
+
+        assert (told_here(), told_there()) == (["ada", "bea"], ["cleo"])
 
 
 @pytest.mark.soak
