@@ -123,12 +123,13 @@ def _parsed(place: tuple[int, int], fields: Mapping[str, Any]) -> Proposal:
     )
     metadata, transactions = fields["metadata"], fields["transactions"]
     batches = {metadata["batch"], *(part.batch for part, _ in parts)}
-    landing, counter = f"auditlake.landing.{place[0]}.", f"auditlake.batches.{place[0]}"
+    counter = f"auditlake.batches.{place[0]}"
+    counted = (f"auditlake.landing.{place[0]}.", f"auditlake.tail.{place[0]}.")
     if (fields["host"], fields["number"]) != place or {place_of(batch) for batch in batches} != {place}:
         raise LedgerError("it is another one than its name says")
-    is_own = all(name == counter or name.startswith(landing) for name in transactions)
+    is_own = all(name == counter or name.startswith(counted) for name in transactions)
     if metadata["kind"] != "ingest" or transactions.get(counter) != place[1] or not is_own:
-        raise LedgerError("it is no ingest or flush of its host")
+        raise LedgerError("it brings no events of its host alone")
     change = Change(adds, (), metadata, transactions=transactions, parts=parts)
     return Proposal(*place, int(fields["base"]), fields["since"], change)
 

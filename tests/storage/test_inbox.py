@@ -29,12 +29,14 @@ from auditlake.store import host_turn, log_checkpoint
 from auditlake.store.batches import OF_HOSTS
 from auditlake.store.deltalog import EXACT, commit_metadata, ingests_of, newest_version, transactions_at
 from auditlake.store.host_turn import HostTurn
+from auditlake.tail.follow import tail
 from tests.lakes import FOUR, before_classes
 from tests.soak import mostly
 from tests.storage.conftest import Proxy
 from tests.storage.programme import Deadly, Killed, Memory
 from tests.storage.test_hosts import host
 from tests.storage.test_lake import NOW, bucket, ids, lines, made, mirror, opened, url
+from tests.tail.test_mapped import FIXTURES
 
 __all__ = ["host", "url"]
 
@@ -155,6 +157,21 @@ def test_committed_together(hosts: Any, tmp_path: Path, monkeypatch: pytest.Monk
     assert not [name for name in bucket(lake) if name.startswith("inbox")]
     assert lake.ledger.verify().ok
     assert lake.sql("select count(*) from events", snapshot=summaries[2].snapshot).fetchall()[0][0] >= 4
+
+
+def test_a_followed_log_that_another_host_commits(hosts: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lines of a mapped log that a host follows, and proposes while another has the lease, are committed by that one."""
+    one, two = hosts(2)
+    give_back = held(one)
+    with monkeypatch.context() as patch:
+        patch.setattr(HostTurn, "_committed_at", Mock(side_effect=Killed))
+        with pytest.raises(Killed):
+            tail(two, FIXTURES / "okta.jsonl", source="okta", once=True)
+    give_back()
+    one.ingest(lines(tmp_path / "a.jsonl", "a"))
+
+    assert one.sql("select count(*) from events where source = 'okta'").fetchall()[0][0] > 0
+    assert not [name for name in bucket(one) if name.startswith("inbox")]
 
 
 def test_requests_of_a_commit(hosts: Any, tmp_path: Path, proxy: Proxy) -> None:
