@@ -160,7 +160,7 @@ def test_committed_together(hosts: Any, tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def test_a_followed_log_that_another_host_commits(hosts: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Lines of a mapped log that a host follows, and proposes while another has the lease, are committed by that one."""
+    """Lines of a mapped log that a host follows, and has proposed when it dies, are committed by another host."""
     one, two = hosts(2)
     give_back = held(one)
     with monkeypatch.context() as patch:
