@@ -80,10 +80,10 @@ def is_edited(name: str) -> bool:
 
 
 def has_longer(name: str, names: Collection[str]) -> bool:
-    """Return whether a name is of a part of a tile, and one of some others of more of it, which stands in its place."""
+    """Return whether a name is of a part of a tile, and one of others is of the whole tile or of a longer part."""
     tile, _, size = name.rpartition(".p/")
-    longer = (each.removeprefix(f"{tile}.p/") for each in names if each.startswith(f"{tile}.p/"))
-    return size != name and (tile in names or any(int(each) > int(size) for each in longer))
+    parts = (each.rpartition(".p/") for each in names if is_kept(each))
+    return bool(tile) and (tile in names or any(of == tile and int(each) > int(size) for of, _, each in parts))
 
 
 def line_name(journal: str, number: int) -> str:

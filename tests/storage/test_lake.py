@@ -21,7 +21,7 @@ from auditlake.policies.files import READY
 from auditlake.storage import lake as room
 from auditlake.storage.lease import LEASE
 from auditlake.storage.mirror import Mirror
-from auditlake.storage.names import ASKED, is_kept
+from auditlake.storage.names import ASKED, has_longer, is_kept
 from auditlake.storage.objects import ObjectStore
 from auditlake.upkeep.doctor import repair
 from tests import lakes
@@ -194,6 +194,15 @@ def test_what_lies_beside_entries_comes_when_asked_for(
     assert not gone.exists()
     assert there.ledger.verify().ok
     assert beside(there) == beside(lake)
+
+
+@pytest.mark.parametrize(
+    ("others", "is_there"),
+    [(["000.p/12"], True), (["000"], True), (["000.p/2", "001.p/9"], False), (["000.p/x", "000.p/9/9"], False)],
+)
+def test_parts_of_tiles(others: list[str], is_there: bool) -> None:
+    """The whole tile or a longer part has what a part had; what another program calls so has not."""
+    assert has_longer("ledger/tile/0/000.p/3", [f"ledger/tile/0/{each}" for each in others]) is is_there
 
 
 @pytest.mark.soak
