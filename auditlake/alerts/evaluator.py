@@ -451,6 +451,6 @@ class Evaluator:
 
     def _save_if_due(self) -> None:
         is_due = self._unsaved and time.monotonic() - self._saved > _SAVE_SECONDS
-        # What was told since must not be told again by who goes on from here.
+        # The process that goes on from here must not tell again what was told since.
         if self._urgent or is_due or (self._is_owed and not self._dispatch.outbox()):
             self.save()

@@ -344,8 +344,9 @@ class Runner:
 
     def _on_last_day(self, step: Step) -> Sequence[Row]:
         """Return whether anything was received in a period where the files of its last day say so, else nothing."""
-        last_day = step.name == "presence" and step.parameters["until"] - timedelta(days=1)
-        if not last_day or last_day <= step.parameters["since"]:
+        if step.name != "presence":
+            return []
+        if (last_day := step.parameters["until"] - timedelta(days=1)) <= step.parameters["since"]:
             return []
         found = run_step(self.engine, replace(step, parameters={**step.parameters, "since": last_day}))
         return found if [*found] == [(True,)] else []
