@@ -304,12 +304,9 @@ class Evaluator:
 
     def _judge_late(self) -> None:
         """Judge what came late and is in the table now; for a moment, and the rest the next time."""
+        self._take_ready()
         if not self._judging:
-            committed = {slot: position.packed for slot, position in self._committed.items()}
-            lot = self._waiting.take_ready(committed)
-            if lot is None:
-                return
-            self._judging.extend(clusters(lot.stretches(), self._reach()))
+            return
         until = time.monotonic() + _LATE_SECONDS
         with the_table(self._layout) as table:
             while self._judging and time.monotonic() < until:
@@ -320,6 +317,13 @@ class Evaluator:
                     with self._by_itself(tally.policy):
                         self._raise(tally.policy, self._settle_late(table, tally, near))
         self._unsaved = True
+        self._take_ready()  # of several lots that one flush brought, the next one is more to do
+
+    def _take_ready(self) -> None:
+        if not self._judging:
+            committed = {slot: position.packed for slot, position in self._committed.items()}
+            if (lot := self._waiting.take_ready(committed)) is not None:
+                self._judging.extend(clusters(lot.stretches(), self._reach()))
 
     def _settle_late(self, table: LakeReader, tally: Tally, near: Sequence[Stretch]) -> list[Turn]:
         window = tally.policy.window.microseconds

@@ -243,7 +243,7 @@ class Watch:
                         return  # the interpreter ends, and some of it has; the next process goes on from here
                     self._troubles.tell(error)
                     has_more, wait = False, min(2 * wait, _LONGEST_WAIT)
-                if is_last or not self._layout.config.exists():
+                if (is_last and not has_more) or not self._layout.config.exists():
                     return
                 if not has_more:
                     self._stopping.wait(wait)

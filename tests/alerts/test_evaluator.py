@@ -145,6 +145,18 @@ def test_late_events_that_are_not_all_judged(make: Make, monkeypatch: pytest.Mon
     assert len(play.alerts) == 1
 
 
+def test_late_events_of_several_policies(make: Make) -> None:
+    """All that a flush brought is judged before there is nothing more to do, whichever policies wait for it."""
+    play = make({name: policy(3, window="24h") for name in ("one", "two")}, lateness=10 * MINUTE)
+    play.evaluate()
+    play.log(*(event(BASE - 30 * HOUR) for _ in range(3)))
+    play.evaluate()
+    play.flush()
+    play.evaluate()
+
+    assert sorted(alert.policy_id for alert in play.alerts) == ["one", "two"]
+
+
 def test_late_events_count_for_what_comes_after_them(make: Make) -> None:
     """An event that is too late to be judged at its time counts in windows that are not past yet."""
     play = make({"watched": policy(3, window="1h")}, lateness=10 * MINUTE)

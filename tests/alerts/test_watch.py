@@ -351,6 +351,22 @@ def test_what_was_told_is_written_down_at_once(
     until(lambda: b'"ann"' in state(lake) and b'"outbox":[]' in state(lake))
 
 
+def test_the_end_is_after_the_last_of_it(watch: Callable[..., Watch], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who is told to stop evaluates in as many rounds as there is more to do."""
+    rounds: list[bool] = []
+
+    def evaluate(_: object, *, is_last: bool) -> bool:
+        rounds.append(is_last)
+        return rounds.count(True) < 3
+
+    monkeypatch.setattr(room._Session, "round", evaluate)
+    watching = watch()
+    until(lambda: rounds)
+    watching.stop(wait_seconds=HANG_SECONDS)
+
+    assert rounds.count(True) == 3
+
+
 def state(lake: AuditLake) -> bytes:
     with suppress(FileNotFoundError):
         return (lake.layout.alerts / "state.json").read_bytes()
