@@ -14,6 +14,7 @@ import struct
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from stat import S_ISDIR
 
@@ -164,7 +165,9 @@ def address_space() -> int:
     return 0
 
 
+@cache
 def _libc() -> ctypes.CDLL:
+    """Return the C library, loaded once: for each rule of ten thousand files it would take two thirds of the time."""
     return ctypes.CDLL(None, use_errno=True)
 
 
