@@ -184,6 +184,12 @@ def _summary(layout: Layout, newest: int) -> History:
 
 
 def _digest(layout: Layout, version: int) -> str:
+    """Return the SHA-256 of an entry, which a process takes once: that of an ingest of many files has megabytes."""
+    return _digest_of(layout, version, layout.commit(version).stat().st_mtime_ns)
+
+
+@lru_cache(_REMEMBERED)
+def _digest_of(layout: Layout, version: int, _: int) -> str:
     return hashlib.sha256(_read(layout, layout.commit(version))).hexdigest()
 
 

@@ -26,6 +26,7 @@ from auditlake.storage.lake import changing
 from auditlake.store.bookkeeping import new_checkpoint, settle_ledger, settled
 from auditlake.store.commit import commit, commit_entry_alone
 from auditlake.store.deltalog import Commits
+from auditlake.store.last_seen import follow
 from auditlake.store.model import Change, Snapshot
 
 if TYPE_CHECKING:
@@ -91,6 +92,7 @@ class Turn:
             self.notice(now)
 
     def _follow(self, change: Change) -> None:
+        follow(self.layout, self.snapshot, change)
         self.snapshot, self.commits = self.snapshot.after(change), self.commits.following()
 
     def id_index(self, connection: duckdb.DuckDBPyConnection) -> IdIndex:
