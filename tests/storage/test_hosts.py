@@ -451,7 +451,7 @@ def test_names_of_strangers(url: str, host: Any, tmp_path: Path) -> None:
     assert reader.ledger.verify().ok
     assert not any((reader.layout.root / name).is_file() for name in names if len(name) < 200)
     assert reader.ingest(lines(tmp_path / "a.jsonl", "a")).landed == 1
-    assert reader.layout.host.read_bytes() == b"1 1\n"
+    assert reader.layout.host.read_bytes().startswith(b"1 1\n1 ")
 
 
 @pytest.mark.soak
