@@ -16,12 +16,12 @@ from auditlake.disk.durable import sync_folder
 from auditlake.disk.files import remove_file
 from auditlake.disk.layout import Layout
 from auditlake.disk.lock import exclusive
-from auditlake.errors import LakeError, LedgerError, LostKeyError, StorageError
+from auditlake.errors import CommitError, LakeError, LedgerError, LostKeyError, StorageError
 from auditlake.ingest.custody import IngestOptions
 from auditlake.landing.positions import held, numbered
 from auditlake.landing.segments import OWN, START, Piece, Position, Segment, application, pieces, segments, slots
 from auditlake.sources.in_memory import MemoryLines
-from auditlake.storage.hosts import host_number
+from auditlake.storage.hosts import host_number, read_as_host
 from auditlake.storage.lake import mirror_of, numbered_host
 from auditlake.store.deltalog import newest_version, sync_log, transaction_versions
 from auditlake.store.model import Advance
@@ -66,7 +66,7 @@ def flush(context: LakeContext, *, reading: bool = False) -> FlushSummary:
     nothing = FlushSummary(0, 0, 0, 0, newest_version(layout))
     if not (present := segments(layout)):
         return nothing
-    _, positions = _reached(layout)
+    _, _, positions = _reached(layout)
     behind = next(pieces(layout, positions), None) is not None
     if not behind and not any(_is_done(segment, positions) for segment in present):
         return nothing
@@ -101,14 +101,15 @@ def _are_questions(layout: Layout, positions: Mapping[int, Position], version: i
 def _flush(context: LakeContext, options: IngestOptions, now: datetime) -> FlushSummary:
     from auditlake.ingest.ingest import ingest  # with DuckDB
 
-    layout, host = context.layout, numbered_host(context.layout, wait_seconds=context.wait_seconds)
+    layout = context.layout
     # What is logged meanwhile is for the next flush: this one comes to an end.
     until = {segment.slot: Position(segment.number, segment.size) for segment in segments(layout)}
     stops: dict[int, Position] = {}
     lost: LostKeyError | None = None
     total = FlushSummary(0, 0, 0, 0, 0)
     # Read once: only this process moves the positions while it holds the lock, and a commit refuses if another did.
-    reached, positions = _reached(layout)
+    numbered_host(layout, wait_seconds=context.wait_seconds)
+    host, reached, positions = _reached(layout)
     version = newest_version(layout)
     while True:
         total = replace(total, removed=total.removed + _remove(layout, version, positions), snapshot=version)
@@ -128,6 +129,13 @@ def _flush(context: LakeContext, options: IngestOptions, now: datetime) -> Flush
                 place = Position(segment.number, offset)
                 stops[segment.slot] = min(place, stops.get(segment.slot, place))
             continue
+        except CommitError:
+            if host_number(layout) == host:
+                raise
+            # Of what lies here, the table has what its ids say: the number was another host's too.
+            numbered_host(layout, wait_seconds=context.wait_seconds)
+            host, reached, positions = _reached(layout)
+            continue
         version, reached, positions = done.snapshot, {**reached, **to}, {**positions, **ends}
         total = replace(
             total,
@@ -137,12 +145,15 @@ def _flush(context: LakeContext, options: IngestOptions, now: datetime) -> Flush
         )
 
 
-def _reached(layout: Layout) -> tuple[dict[str, int], dict[int, Position]]:
-    """Return how far the table has come, by application and by slot; the log alone says so."""
-    host = host_number(layout)
-    names = {application(slot, host): slot for slot in slots(layout)}
-    reached = transaction_versions(layout, names.keys())
-    return reached, {names[name]: Position.unpack(packed) for name, packed in reached.items()}
+def _reached(layout: Layout) -> tuple[int | None, dict[str, int], dict[int, Position]]:
+    """Return the number of this host, and how far the table has come, by application and by slot; the log says so."""
+
+    def read(host: int | None) -> tuple[int | None, dict[str, int], dict[int, Position]]:
+        names = {application(slot, host): slot for slot in slots(layout)}
+        reached = transaction_versions(layout, names.keys())
+        return host, reached, {names[name]: Position.unpack(packed) for name, packed in reached.items()}
+
+    return read_as_host(layout, read)
 
 
 def _choose(

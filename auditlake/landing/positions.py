@@ -12,7 +12,7 @@ from auditlake.disk.layout import Layout
 from auditlake.events.schema import CANONICAL, SELF
 from auditlake.landing.segments import OWN, START, Piece, Position, application, pieces, slots
 from auditlake.sources.in_memory import MemoryLines
-from auditlake.storage.hosts import host_number
+from auditlake.storage.hosts import read_as_host
 from auditlake.store.deltalog import EXACT
 from auditlake.store.model import Snapshot
 from auditlake.store.snapshot import read_snapshot
@@ -32,12 +32,16 @@ class Committed:
 
 def read_committed(layout: Layout, asked: Iterable[int]) -> Committed:
     """Return how far the table has come in these slots."""
-    host = host_number(layout)
-    names = {slot: application(slot, host) for slot in asked}
-    snapshot = read_snapshot(layout, applications={*names.values(), EXACT})
-    reached = snapshot.transactions
-    positions = {slot: Position.unpack(reached[name]) for slot, name in names.items() if name in reached}
-    return Committed(snapshot, positions)
+    slots_asked = {*asked}
+
+    def read(host: int | None) -> Committed:
+        names = {slot: application(slot, host) for slot in slots_asked}
+        snapshot = read_snapshot(layout, applications={*names.values(), EXACT})
+        reached = snapshot.transactions
+        positions = {slot: Position.unpack(reached[name]) for slot, name in names.items() if name in reached}
+        return Committed(snapshot, positions)
+
+    return read_as_host(layout, read)
 
 
 def read_unflushed(layout: Layout) -> tuple[Snapshot, list[MemoryLines]]:

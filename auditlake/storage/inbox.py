@@ -10,7 +10,6 @@ import re
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 
-from auditlake.errors import StorageError
 from auditlake.storage.objects import AT_ONCE, ObjectStore
 
 _FOLDER = "inbox"
@@ -34,15 +33,9 @@ class Inbox:
     def __init__(self, objects: ObjectStore) -> None:
         self._objects = objects
 
-    def put(self, place: Place, data: bytes) -> None:
-        """Put a proposal there.
-
-        Raises:
-            StorageError: Another one has this number.
-        """
-        if self._objects.create({_name(place): data}):
-            hint = "two folders are copies of one host's: remove one, and open the lake anew there"
-            raise StorageError(_name(place), "another process proposes as this host", hint=hint)
+    def put(self, place: Place, data: bytes) -> bool:
+        """Put a proposal there; return whether that could be done, since no other has this number."""
+        return not self._objects.create({_name(place): data})
 
     def waiting(self, reached: Mapping[int, int]) -> dict[Place, bytes]:
         """Return the next proposal of each host, and remove what the table has passed.

@@ -14,8 +14,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Event, Thread
+from typing import Any
 
+from auditlake.disk.layout import Layout
 from auditlake.errors import LakeBusyError, StorageError
+from auditlake.storage.hosts import host_number
 from auditlake.storage.objects import ObjectStore
 
 LEASE = ".lease"
@@ -41,7 +44,10 @@ class Lease:
     def __init__(self, objects: ObjectStore, folder: Path, name: str = LEASE) -> None:
         self._objects = objects
         self._name = name
-        self._own = {"host": socket.gethostname(), "folder": str(folder), "turn": secrets.token_hex(8)}
+        self._layout = Layout(folder)
+        self._own: dict[str, Any] = {
+            "host": socket.gethostname(), "folder": str(folder), "turn": secrets.token_hex(8)
+        }  # fmt: skip
         self._held = b""
         self._seen: bytes | None = b""
         self._since = time.monotonic()
@@ -55,10 +61,11 @@ class Lease:
         """
         if (there := self._objects.found(self._name)) != self._seen:
             self._seen, self._since = there, time.monotonic()
-        own = (self._own["host"], self._own["folder"])
-        if there and _place(there) != own and time.monotonic() - self._since < SECONDS:
+        self._own["number"] = host_number(self._layout)  # by it, clones of one name and folder are told apart
+        own = json.dumps(self._own).encode()
+        if there and _place(there) != _place(own) and time.monotonic() - self._since < SECONDS:
             return False
-        self._held, until = json.dumps(self._own).encode(), time.monotonic() + SECONDS
+        self._held, until = own, time.monotonic() + SECONDS
         is_taken = self._objects.swap(self._name, self._held, there)
         self._until = until if is_taken else self._until
         return is_taken
@@ -88,7 +95,8 @@ class Lease:
     @property
     def holder(self) -> tuple[str, str]:
         """The host that had it when it was looked at last, and the folder there."""
-        return _place(self._seen or b"")
+        host, folder, _ = _place(self._seen or b"")
+        return host, folder
 
     @contextmanager
     def renewed(self) -> Iterator[None]:
@@ -138,9 +146,9 @@ def leased(objects: ObjectStore, folder: Path, *, wait_seconds: float) -> Iterat
         yield
 
 
-def _place(lease: bytes) -> tuple[str, str]:
-    """Return the host and the folder of the holder of a lease."""
-    with suppress(ValueError, KeyError, TypeError):
+def _place(lease: bytes) -> tuple[str, str, object]:
+    """Return the host, the folder and the number of the holder of a lease."""
+    with suppress(ValueError, KeyError, TypeError, AttributeError):
         fields = json.loads(lease)
-        return str(fields["host"]), str(fields["folder"])
-    return "that no one knows", "a folder"
+        return str(fields["host"]), str(fields["folder"]), fields.get("number")
+    return "that no one knows", "a folder", None

@@ -33,6 +33,7 @@ from auditlake.disk.lock import LOCK_SECONDS, exclusive, workspace
 from auditlake.errors import LakeFormatError, StorageError
 from auditlake.storage.bound import Bound
 from auditlake.storage.disk import Disk
+from auditlake.storage.hosts import give_up_shared
 from auditlake.storage.known import Known
 from auditlake.storage.model import found
 from auditlake.storage.names import (
@@ -161,8 +162,9 @@ class Mirror:
         """Put an entry of the log that the bucket has into the copy, if that has the one before it.
 
         Raises:
-            StorageError: The disk refused.
+            OSError: The disk refused.
         """
+        give_up_shared(self._layout, [data])
         if int(path.stem) and path.with_name(f"{int(path.stem) - 1:020d}.json").exists():
             self._copy({self._layout.name(path): data})
 
@@ -399,6 +401,8 @@ class Mirror:
                 for name, draft, is_whole in zip(order, drafts, pool.map(one, order, drafts), strict=True)
                 if is_whole
             }
+            entries = (draft for name, draft in brought.items() if name.startswith(LOG) and name.endswith(".json"))
+            give_up_shared(self._layout, map(Path.read_bytes, entries))
             self._copy({name: draft for name, draft in brought.items() if not name.startswith(LOG)})
             for name, draft in brought.items():
                 if name.startswith(LOG):

@@ -7,7 +7,7 @@ the batches of a version are runs of numbers. How far the numbers of each host h
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 
 from auditlake.disk.layout import Layout
@@ -70,6 +70,26 @@ def moved_by(layout: Layout, seen: Snapshot, batch: int) -> dict[str, int]:
         return {_OF_FOLDER: number} if _OF_FOLDER in seen.transactions else {}
     before = {} if _OF_FOLDER in seen.transactions else {_OF_FOLDER: _last_of_folder(layout, seen.version)}
     return {**before, f"{_APPLICATION}{host}": number}
+
+
+def counts_of(host: int) -> tuple[str, str]:
+    """Return how the applications begin that say how far the table has come in what lies on a host."""
+    return f"auditlake.landing.{host}.", f"auditlake.tail.{host}."
+
+
+def refuse_of_others(applications: Iterable[str], host: int) -> None:
+    """Refuse applications that say so of another host.
+
+    Raises:
+        CommitError: One does.
+    """
+    if any(
+        name.startswith(("auditlake.landing.", "auditlake.tail."))
+        for name in applications
+        if not name.startswith(counts_of(host))
+    ):
+        message = f"this host has the number {host} since: another one writes with the one that it had"
+        raise CommitError(message, hint="nothing was landed; run it again")
 
 
 def allocate_batch(layout: Layout, version: int) -> int:

@@ -23,12 +23,11 @@ from auditlake.disk.lock import exclusive, workspace
 from auditlake.errors import CommitError, LakeFormatError, LedgerError, OvertakenError, StorageError
 from auditlake.ledger.book import read_head
 from auditlake.ledger.keys import read_settings, read_signer
-from auditlake.storage.hosts import settle_number
+from auditlake.storage.hosts import give_up, host_number, keep_said, settle_number
 from auditlake.storage.inbox import Inbox
 from auditlake.storage.lake import mirror_of
 from auditlake.storage.lease import Lease
-from auditlake.storage.names import actions
-from auditlake.store.batches import counted_by, reached_by_host
+from auditlake.store.batches import counted_by, reached_by_host, refuse_of_others
 from auditlake.store.bookkeeping import complete_parts, settle_ledger
 from auditlake.store.deltalog import additions, commit_metadata, newest_version, transactions_at, transactions_in
 from auditlake.store.model import Change
@@ -69,6 +68,7 @@ def ingest_turn(
     Raises:
         LakeBusyError: Another process of this host wrote for all of the time to wait.
         LedgerError: The lake is signed, and this host has no key of it.
+        CommitError: An application is of a number that this host has no more.
         OSError: The bucket cannot be read or written.
     """
     layout = context.layout
@@ -84,7 +84,7 @@ def ingest_turn(
             mirror.update()
         read_signer(layout, read_settings(layout))
         mirror.push()
-        settle_number(layout, mirror.objects)
+        refuse_of_others(applications, settle_number(layout, mirror.objects))
         yield HostTurn(context, mirror, own, {*applications, *counted_by(layout)}, stack)
 
 
@@ -124,9 +124,12 @@ class HostTurn(Turn):
             self.snapshot = self._leading.snapshot
             return self.snapshot.version
         own = proposed(self.snapshot, replace(change, parts=complete_parts(self.layout, change, connection)))
+        keep_said(self.layout, own.number, own.change.metadata)
         lease, is_put = Lease(self._mirror.objects, self.layout.root), False
         if not lease.take():
-            self._inbox.put(own.place, dumped(self.layout, own))
+            if not self._inbox.put(own.place, dumped(self.layout, own)):
+                give_up(self.layout)
+                self._require_number(own)
             is_put = True
             if (version := self._committed_at(own, lease)) is not None:
                 self.snapshot = replace(self.snapshot, version=version)
@@ -153,8 +156,8 @@ class HostTurn(Turn):
                 version, moved = version + 1, now
                 with suppress(StorageError):  # it is in the log, whatever this host has of it
                     self._mirror.keep_entry(self.layout.commit(version), entry)
+                self._require_number(own)
                 if reached_by_host(transactions_in(entry)).get(own.host, 0) >= own.number:
-                    _require_own(own, (name for name, is_added in actions(entry) if is_added))
                     return version
                 continue
             if now - asked >= _ASK_SECONDS:
@@ -169,6 +172,15 @@ class HostTurn(Turn):
                 message = f"what this host proposes was not committed for {_WAIT_SECONDS:g} s; the host {host} writes"
                 raise CommitError(message, hint="run it again: what has landed does not land twice")
             time.sleep(min(max(_POLL_SECONDS, (now - moved) / 8), _ASK_SECONDS))
+
+    def _require_number(self, own: Proposal) -> None:
+        """Refuse a proposal of a number that the host has given up; what is made again gets another one.
+
+        Raises:
+            OvertakenError: It has.
+        """
+        if host_number(self.layout) != own.host:
+            raise OvertakenError("another host writes with the number of this one: its folder is a copy")
 
     def _entry(self, version: int) -> bytes | None:
         """Return the entry of the log of a version; None if that is not committed."""
@@ -206,16 +218,13 @@ class HostTurn(Turn):
     def _fold(
         self, turn: Turn, own: Proposal, connection: duckdb.DuckDBPyConnection | None, *, with_others: bool
     ) -> None:
+        self._require_number(own)
         turn.snapshot = replace(turn.snapshot, transactions=transactions_at(self.layout, turn.snapshot.version))
         for _ in range(_ROUNDS):
             reached = reached_by_host(turn.snapshot.transactions)
             waiting = self._inbox.waiting(reached) if with_others else {}
             found = {place: data for place, data in waiting.items() if place[0] != own.host}
-            proposals = [own]
-            if reached.get(own.host, 0) >= own.number:
-                since = range(own.base + 1, turn.snapshot.version + 1)
-                _require_own(own, (f"events/{path}" for each in since for path in additions(self.layout, each)))
-                proposals = []
+            proposals = [] if reached.get(own.host, 0) >= own.number else [own]
             for place, data in found.items():
                 try:
                     proposals.append(parsed(self.layout, place, data))
@@ -310,16 +319,6 @@ class _Ids:
         import numpy as np
 
         return any(len(some) and bool(np.isin(self.of(proposal), some).any()) for some in others)
-
-
-def _require_own(own: Proposal, added: Iterable[str]) -> None:
-    """Refuse commits that have the number of a proposal and not its files: a copy of this host's folder made them.
-
-    Raises:
-        OvertakenError: They do; what is made again gets another number.
-    """
-    if not {f"events/{path}" for path in _paths(own)}.issubset(added):
-        raise OvertakenError("another host writes with the number of this one: its folder is a copy")
 
 
 def _paths(proposal: Proposal) -> list[str]:

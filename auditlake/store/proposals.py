@@ -18,7 +18,7 @@ from auditlake.disk.layout import Layout, part_day_and_digest
 from auditlake.errors import LedgerError
 from auditlake.ledger.keys import read_public_key, read_settings, read_signer
 from auditlake.ledger.leaves import Part
-from auditlake.store.batches import OF_HOSTS, moved_by, place_of
+from auditlake.store.batches import OF_HOSTS, counts_of, moved_by, place_of
 from auditlake.store.deltalog import EXACT
 from auditlake.store.model import Change, DataFile, Snapshot
 
@@ -124,10 +124,9 @@ def _parsed(place: tuple[int, int], fields: Mapping[str, Any]) -> Proposal:
     metadata, transactions = fields["metadata"], fields["transactions"]
     batches = {metadata["batch"], *(part.batch for part, _ in parts)}
     counter = f"auditlake.batches.{place[0]}"
-    counted = (f"auditlake.landing.{place[0]}.", f"auditlake.tail.{place[0]}.")
     if (fields["host"], fields["number"]) != place or {place_of(batch) for batch in batches} != {place}:
         raise LedgerError("it is another one than its name says")
-    is_own = all(name == counter or name.startswith(counted) for name in transactions)
+    is_own = all(name == counter or name.startswith(counts_of(place[0])) for name in transactions)
     if metadata["kind"] != "ingest" or transactions.get(counter) != place[1] or not is_own:
         raise LedgerError("it brings no events of its host alone")
     change = Change(adds, (), metadata, transactions=transactions, parts=parts)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from auditlake.disk.lock import workspace
-from auditlake.errors import LakeBusyError, SourceError, UnrecognisedInputError
+from auditlake.errors import CommitError, LakeBusyError, SourceError, UnrecognisedInputError
 from auditlake.ingest.custody import IngestOptions
 from auditlake.ingest.ingest import ingest
 from auditlake.ingest.quarantine import Quarantine
@@ -17,9 +17,9 @@ from auditlake.sources.cutters.frames import needs_no_lines
 from auditlake.sources.in_memory import MemoryLines
 from auditlake.sources.model import Rejected
 from auditlake.sources.recognise import recognise
-from auditlake.storage.lake import storage_of
+from auditlake.storage.hosts import host_number
+from auditlake.storage.lake import numbered_host, storage_of
 from auditlake.storage.model import put
-from auditlake.store.deltalog import transaction_version
 from auditlake.store.failures import explained
 from auditlake.store.model import STAY, Advance
 from auditlake.tail.identify import SOURCE, Occurrences, identified
@@ -298,16 +298,22 @@ class Destination:
             )
             for each in self._held
         ]  # fmt: skip
-        advance = STAY
-        if mark is not None:
-            reached = transaction_version(context.layout, mark.application)
-            known = replace(known, commits=reached or 0)
-            since = {} if reached is None else {mark.application: reached}
-            advance = Advance(since, {mark.application: known.commits + 1})
-            mark.write(known)
         options = replace(IngestOptions.of(context, known.source), timezone=self._timezone)
         with explained(context.layout, "the commit of what was followed"):
-            done = ingest(context, inputs, options, now=context.now, advance=advance)
+            while True:
+                host, advance = None, STAY
+                if mark is not None:
+                    numbered_host(context.layout, wait_seconds=context.wait_seconds)
+                    host, reached = mark.commits()
+                    known, name = replace(known, commits=reached or 0), mark.application(host)
+                    advance = Advance({} if reached is None else {name: reached}, {name: known.commits + 1})
+                    mark.write(known)
+                try:
+                    done = ingest(context, inputs, options, now=context.now, advance=advance)
+                    break
+                except CommitError:
+                    if mark is None or host_number(context.layout) == host:
+                        raise
         for skip in done.new_skips:
             if skip.rule not in self._told:  # one commit has few records: shares come and go
                 self._listen(str(skip))
@@ -320,7 +326,7 @@ class Destination:
             mark.write(known)
 
 
-def resumed(lake: AuditLake, mark: Bookmark) -> Known:
+def resumed(mark: Bookmark) -> Known:
     """Return what is known of a path, by its bookmark and by what the table has."""
     known = mark.read()
-    return known.after(transaction_version(lake.layout, mark.application) or 0) if known.source else known
+    return known.after(mark.commits()[1] or 0) if known.source else known

@@ -157,7 +157,7 @@ class Follower:
 
     def begin(self, *, from_end: bool) -> None:
         """Go on where the path was left; the first time, begin at the file's start or end."""
-        known = resumed(self._lake, self._mark)
+        known = resumed(self._mark)
         self._broken_off = self._sink.resume(known)
         if known.places:
             self._go_on(known.places)

@@ -12,9 +12,9 @@ from typing import Any
 from auditlake.disk.durable import make_folders, write_whole
 from auditlake.disk.files import read_file
 from auditlake.disk.layout import Layout
-from auditlake.disk.lock import LOCK_SECONDS
 from auditlake.errors import LakeFormatError
-from auditlake.storage.lake import numbered_host
+from auditlake.storage.hosts import read_as_host
+from auditlake.store.deltalog import transaction_version
 
 EDGE = 1024
 """How many bytes at the beginning of a file, and at the end of what was read of it, have to be the same."""
@@ -93,14 +93,23 @@ class Bookmark:
     """The followed path, absolute."""
     file: Path
     lock: Path
-    host: int
-    """The number of the host in a bucket, where others follow files of the same paths; 0 where the lake is a folder."""
+    layout: Layout
 
-    @property
-    def application(self) -> str:
-        """The Delta application whose transactions count the commits of its lines."""
-        own = f"{self.host}." if self.host else ""
+    def application(self, host: int | None) -> str:
+        """Return the Delta application whose transactions count the commits of its lines.
+
+        Args:
+            host: The number of the host in a bucket, where others follow files of the same paths; 0 where the lake is
+                a folder, and None for a host that never committed.
+        """
+        own = {0: "", None: "new."}.get(host, f"{host}.")
         return f"auditlake.tail.{own}{self.file.stem}"
+
+    def commits(self) -> tuple[int | None, int | None]:
+        """Return the number of this host, and how many commits brought lines of the path, which its copy has; None if
+        none did.
+        """
+        return read_as_host(self.layout, lambda host: (host, transaction_version(self.layout, self.application(host))))
 
     def read(self) -> Known:
         """Return what was written last.
@@ -144,6 +153,4 @@ def bookmark(layout: Layout, path: str) -> Bookmark:
     make_folders(folder, below=layout.root)
     name = hashlib.sha256(os.fsencode(path)).hexdigest()[:32]
     spelled = os.fsencode(path).decode("utf-8", "backslashreplace")
-    return Bookmark(
-        spelled, folder / f"{name}.json", folder / f"{name}.lock", numbered_host(layout, wait_seconds=LOCK_SECONDS)
-    )
+    return Bookmark(spelled, folder / f"{name}.json", folder / f"{name}.lock", layout)

@@ -17,6 +17,7 @@ from obstore.store import MemoryStore
 
 import auditlake
 from auditlake.cli import cli
+from auditlake.disk.layout import Layout
 from auditlake.errors import (
     CommitError,
     LakeBusyError,
@@ -451,7 +452,7 @@ def test_names_of_strangers(url: str, host: Any, tmp_path: Path) -> None:
     assert reader.ledger.verify().ok
     assert not any((reader.layout.root / name).is_file() for name in names if len(name) < 200)
     assert reader.ingest(lines(tmp_path / "a.jsonl", "a")).landed == 1
-    assert reader.layout.host.read_bytes() == b"1 1\n"
+    assert reader.layout.host.read_bytes().startswith(b"1 1\n1 ")
 
 
 @pytest.mark.soak
@@ -492,8 +493,10 @@ def objects(monkeypatch: pytest.MonkeyPatch) -> Iterator[ObjectStore]:
     yield ObjectStore(MemoryStore(), "memory://")
 
 
-def test_hosts_take_turns(objects: ObjectStore) -> None:
-    """A lease that is renewed is waited for, one that is not ends, and one of this folder's dead process is taken."""
+def test_hosts_take_turns(objects: ObjectStore, tmp_path: Path) -> None:
+    """A lease that is renewed is waited for, one that is not ends, and one of this folder's dead process is taken; not
+    one of a clone's, whose folder has the same name.
+    """
     one, two = Path("/one"), Path("/two")
     with lease.leased(objects, one, wait_seconds=0), pytest.raises(LakeBusyError, match="from /one"):  # noqa: SIM117
         with lease.leased(objects, two, wait_seconds=1):
@@ -504,3 +507,9 @@ def test_hosts_take_turns(objects: ObjectStore) -> None:
         raise Killed
     with lease.leased(objects, Path("/two"), wait_seconds=60), lease.leased(objects, Path("/two"), wait_seconds=0):
         pass
+    layout = Layout(tmp_path)
+    layout.bucket.touch()
+    layout.host.write_bytes(b"1 0\n")
+    assert lease.Lease(objects, tmp_path).take()
+    layout.host.write_bytes(b"2 0\n")
+    assert not lease.Lease(objects, tmp_path).take()
