@@ -220,7 +220,7 @@ def in_process(environment: dict[str, str], lake: str, verb: str, given: str) ->
     os._exit(0)
 
 
-def in_child(line: Proxy, home: Path, what: tuple[str, ...], last: int, made: bool) -> tuple[bool, bool]:
+def in_child(line: Proxy, home: Path, what: tuple[str, ...], last: int, fault: str) -> tuple[bool, bool]:
     """Carry out a verb in a child, which is killed at a request; return whether it ended well, and whether it died.
 
     Args:
@@ -228,7 +228,7 @@ def in_child(line: Proxy, home: Path, what: tuple[str, ...], last: int, made: bo
         home: The folder of its host.
         what: The lake, the verb and what that is given.
         last: The request's number, or 0 for none.
-        made: Whether the request is carried out after it.
+        fault: What becomes of the request.
     """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["tests.storage.programme", "deltalake", "duckdb", "auditlake.ingest.bring"])
@@ -239,7 +239,7 @@ def in_child(line: Proxy, home: Path, what: tuple[str, ...], last: int, made: bo
             child.kill()
 
     if last:
-        line.faults[last - 1 : last] = ["lost" if made else "unsent"]
+        line.faults[last - 1 : last] = [fault]
     with line.server() as address:
         environment |= {"XDG_DATA_HOME": str(home), "AWS_ENDPOINT_URL": address}
         child = context.Process(target=in_process, args=(environment, *what))
@@ -428,7 +428,8 @@ class Programme:
         """Return whether a verb was acknowledged, and whether its process has died."""
         lake = str(self._disk.layout.root) if verb == "move" else self._url
         if isinstance(self._line, Proxy):
-            return in_child(self._line, self._folder / host, (lake, verb, given), last, made)
+            fault = "lost" if made else "unsent"
+            return in_child(self._line, self._folder / host, (lake, verb, given), last, fault)
         clients: list[Deadly] = []
 
         def deadly(client: Any) -> Deadly:

@@ -5,7 +5,6 @@ there whole, or cannot be opened; whoever goes on ends it, or is refused in word
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from hashlib import sha256
@@ -108,14 +107,16 @@ class Moving:
         """Go on as a host on which nothing dies."""
         return process(str(self._folder / host), lambda own: self.line if isinstance(self.line, Memory) else own)
 
-    def copy(self, last: int, made: bool) -> bool:
-        """Copy the lake into the bucket; return whether the process died at its last request."""
+    def copy(self, last: int, fault: str) -> bool:
+        """Copy the lake into the bucket; return whether the process died at a request, which is spoilt so."""
         self.line.requests.clear()
         if isinstance(self.line, Proxy):
             self.line.faults[:] = [""] * last
             what = (str(self.laptop.lake.layout.root), "move", self.url)
-            return in_child(self.line, self._folder / "one", what, last, made)[1]
-        client = Deadly(self.line, last, made=made)
+            has_died = in_child(self.line, self._folder / "one", what, last, fault)[1]
+            self.line.faults.clear()
+            return has_died
+        client = Deadly(self.line, last, made=fault == "lost")
         with process(str(self._folder / "one"), lambda _: client), suppress(Killed):
             self.laptop.lake.backup(self.url)
             return False
@@ -172,10 +173,9 @@ def memory(monkeypatch: pytest.MonkeyPatch) -> Memory:
     return line
 
 
-def killed_at(moving: Moving, last: int, made: bool, way: str) -> bool:
+def killed_at(moving: Moving, last: int, fault: str, way: str) -> bool:
     """Let its writer die at a request, and another go on; return whether it died."""
-    has_died = moving.copy(last, made)
-    moving.line.settle()
+    has_died = moving.copy(last, fault)
     moving.check_hidden()
     moving.end(way)
     return has_died
@@ -186,37 +186,24 @@ def test_a_writer_that_dies(way: str, laptop: Laptop, memory: Memory, tmp_path: 
     """It is not there, and gets there in any way; what was logged on the laptop lands once."""
     moving = Moving(laptop, memory, "s3://lakes/moved", tmp_path)
 
-    assert killed_at(moving, 20, True, way)
+    assert killed_at(moving, 20, "lost", way)
     moving.check_goes_on()
 
 
-def at_every_request(moving: Callable[[str], Moving], *, made: bool) -> int:
-    """Let a writer die at each request in turn, and another go on in one way after the other; return how many died."""
-    for last in count(1):
-        if not killed_at(moving(f"{last}-{made}"), last, made, WAYS[last % len(WAYS)]):
-            return last - 1
-    raise AssertionError
-
-
 @pytest.mark.soak
-@pytest.mark.parametrize("made", [False, True])
-def test_dying_at_every_request(made: bool, laptop: Laptop, memory: Memory, tmp_path: Path) -> None:
-    """Wherever it dies, in memory, with the request carried out or not."""
-    assert at_every_request(lambda n: Moving(laptop, memory, f"s3://lakes/{n}", tmp_path / n), made=made) > 40
-
-
-@pytest.mark.soak
-@pytest.mark.parametrize("made", [False, True])
-def test_killed_at_every_request(made: bool, laptop: Laptop, proxy: Proxy, tmp_path: Path) -> None:
-    """Whenever its process is killed, before a server of S3."""
+@pytest.mark.parametrize("fault", ["unsent", "lost", "late"])
+def test_killed_at_every_request(fault: str, laptop: Laptop, proxy: Proxy, tmp_path: Path) -> None:
+    """Whenever its process is killed, before a server of S3: the request is not carried out, or is, or is when another
+    has gone on.
+    """
     if proxy.scheme != "s3":
         pytest.skip("a child gets the addresses of S3")
     number = next(_NUMBERS)
-
-    def moving(name: str) -> Moving:
-        return Moving(laptop, proxy, proxy.address(f"moving-{number}-{name}"), tmp_path / name)
-
-    assert at_every_request(moving, made=made) > 40
+    for last in count(1):
+        moving = Moving(laptop, proxy, proxy.address(f"moving-{number}-{last}"), tmp_path / str(last))
+        if not killed_at(moving, last, fault, WAYS[last % len(WAYS)]):
+            break
+    assert last > 20
 
 
 @pytest.mark.parametrize("is_first", mostly([False, True], always=[True]))
