@@ -124,7 +124,7 @@ def put_into_bucket(layout: Layout, url: str) -> None:
     Raises:
         LakeError: The lake has its ledger beside its commits; or it may lie there in part.
     """
-    _check_format(layout)
+    check_format(layout)
     write_whole(layout.bucket, json.dumps({"url": url.rstrip("/")}).encode())
     try:
         taken = _publish(layout, _mirror(layout.root, url.rstrip("/")))
@@ -156,7 +156,12 @@ def _publish(layout: Layout, mirror: Mirror) -> Collection[str]:
     return ()
 
 
-def _check_format(layout: Layout) -> None:
+def check_format(layout: Layout) -> None:
+    """Refuse a lake that cannot lie in a bucket.
+
+    Raises:
+        LakeFormatError: Its ledger lies beside its commits.
+    """
     if tomllib.loads(read_text(layout.config, within=layout.root)).get("format_version") == 1:
         message = f"{layout.root} is a lake of format 1, and those in buckets are of format 2"
         raise LakeFormatError(message, hint="a lake on a disk gets there by auditlake upgrade")
@@ -205,7 +210,7 @@ def bring_up_to_date(layout: Layout) -> None:
     ):
         if is_writable:  # who may only read the copy reads it as it is
             mirror.update()
-            _check_format(layout)
+            check_format(layout)
 
 
 @contextmanager

@@ -198,7 +198,7 @@ class Mirror:
         """Bring the copy up to date. The caller holds the lock of this host's folder.
 
         Raises:
-            LakeFormatError: The bucket has no lake; or a file was edited here and elsewhere.
+            LakeFormatError: The bucket has no lake, or another than the copy; or a file was edited here and elsewhere.
             StorageError: Its ledger moved on for a minute while this host looked, however often.
             OSError: The bucket cannot be read, or the disk refused.
         """
@@ -335,7 +335,7 @@ class Mirror:
         """Return the objects that the copy may not have, or not as they are, and the folders that it has all of.
 
         Raises:
-            LakeFormatError: The bucket has no lake.
+            LakeFormatError: The bucket has no lake, or another than the copy.
             OSError: It cannot be read.
         """
         listed, folders = self.objects.top()
@@ -347,6 +347,10 @@ class Mirror:
             )
         whole = ["", *EDITED, *ALWAYS]
         last = max((name for name in here if name.startswith(LOG) and name.endswith(".json")), default="")
+        if last and not known.tags and self.objects.found(last) != self._disk.read(last):
+            # Never a copy of this bucket: a lake that was to get there, or got there from elsewhere meanwhile.
+            message = f"the log in {self._layout.root} is another one than that of {self.objects.url}"
+            raise LakeFormatError(message, hint="move the folder away, and open the lake by its address")
         after = last.removesuffix("json")
         with suppress(LookupError, ValueError, TypeError):  # the copy may have entries of after it, and not its file
             after = min(after, f"{LOG}{json.loads(heads[HEADS[1]][0])['version']:020d}.")

@@ -24,7 +24,7 @@ from auditlake.disk.lock import undisturbed
 from auditlake.disk.rights import FILE_MODE, Rights, give, keep
 from auditlake.errors import LakeError
 from auditlake.ledger.keys import read_settings
-from auditlake.storage.lake import bring_beside, folder_of, is_begun, is_url, put_into_bucket
+from auditlake.storage.lake import bring_beside, check_format, folder_of, is_begun, is_url, put_into_bucket
 from auditlake.store.bookkeeping import settle_ledger
 from auditlake.store.failures import explained
 from auditlake.store.model import Snapshot
@@ -64,6 +64,7 @@ def backup(context: LakeContext, destination: str | Path, *, key: bool) -> Backu
     if not is_url(destination):
         return _backup(context, Path(destination).absolute(), key=key)
     url = str(destination)
+    check_format(context.layout)
     if is_begun(url):
         raise LakeError(f"a copy that did not get to {url} lies in {folder_of(url)}", hint="remove it, and try again")
     copied = _backup(context, folder_of(url), key=key)

@@ -11,7 +11,7 @@ import pytest
 
 from auditlake.disk.durable import sync_folder
 from tests.lakes import entries_in_commits, of_format_1
-from tests.ledger.lakes import check_ledger, make_old, says_its_format
+from tests.ledger.lakes import check_ledger, entries, make_old, says_its_format
 from tests.store import strace
 from tests.store.lakes import BEFORE, cli, copied, made, opened, words, write_events
 
@@ -45,6 +45,7 @@ def kill_at_calls(template: str, verb: str, files: Path, tmp_path: Path, most: i
     log = tmp_path / "trace"
     if template == "inside":
         make_inside(files)
+    kept = opened(files / template).ledger.checkpoint() if template == "lake" else None
     counted = copied(files / template, tmp_path / "counted")
     assert cli(counted, *words(verb, files), prefix=strace.traced(log, strace.CALLS)).returncode == 0
     points = strace.evenly(strace.places(log), most)
@@ -63,8 +64,14 @@ def kill_at_calls(template: str, verb: str, files: Path, tmp_path: Path, most: i
             check_ledger(lake)
             lake.ingest(write_events(root.parent / f"{root.name}.jsonl", range(20, 24)))
             check_ledger(lake)
+            if verb == "upgrade":
+                lake.ledger.upgrade()
+                assert lake.ledger.upgrade() is None
+                assert [entry.kind for entry in entries(lake)].count("upgrade") == 1
+                check_ledger(lake)
             assert says_its_format(lake)
-            assert lake.ledger.verify().ok, lake.ledger.verify().problems
+            report = lake.ledger.verify(checkpoint=kept)
+            assert report.ok, report.problems
     assert died >= max(len(points) - 3, 1)  # threads share work as they like, so a late call may not come
 
 

@@ -220,6 +220,37 @@ def in_process(environment: dict[str, str], lake: str, verb: str, given: str) ->
     os._exit(0)
 
 
+def in_child(line: Proxy, home: Path, what: tuple[str, ...], last: int, fault: str) -> tuple[bool, bool]:
+    """Carry out a verb in a child, which is killed at a request; return whether it ended well, and whether it died.
+
+    Args:
+        line: The server before that of the store.
+        home: The folder of its host.
+        what: The lake, the verb and what that is given.
+        last: The request's number, or 0 for none.
+        fault: What becomes of the request.
+    """
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["tests.storage.programme", "deltalake", "duckdb", "auditlake.ingest.bring"])
+    environment = {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
+
+    def kill(_: str) -> None:
+        if 0 < last <= len(line.requests):
+            child.kill()
+
+    if last:
+        line.faults[last - 1 : last] = [fault]
+    with line.server() as address:
+        environment |= {"XDG_DATA_HOME": str(home), "AWS_ENDPOINT_URL": address}
+        child = context.Process(target=in_process, args=(environment, *what))
+        line.meanwhile = kill
+        child.start()
+        child.join()
+        line.meanwhile = lambda _: None
+    assert child.exitcode in {0, 1, -signal.SIGKILL}
+    return child.exitcode == 0, child.exitcode == -signal.SIGKILL
+
+
 def _with(there: Rows, rows: Rows) -> Rows:
     """Return rows with others, of which one whose id is there changes nothing."""
     names = dict(there)
@@ -397,7 +428,8 @@ class Programme:
         """Return whether a verb was acknowledged, and whether its process has died."""
         lake = str(self._disk.layout.root) if verb == "move" else self._url
         if isinstance(self._line, Proxy):
-            return self._in_process(self._line, host, (lake, verb, given), last, made)
+            fault = "lost" if made else "unsent"
+            return in_child(self._line, self._folder / host, (lake, verb, given), last, fault)
         clients: list[Deadly] = []
 
         def deadly(client: Any) -> Deadly:
@@ -410,27 +442,6 @@ class Programme:
             except (AuditLakeError, Killed):
                 return False, any(each.has_died for each in clients)
         return True, False
-
-    def _in_process(self, line: Proxy, host: str, what: tuple[str, ...], last: int, made: bool) -> tuple[bool, bool]:
-        context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(["tests.storage.programme", "deltalake", "duckdb", "auditlake.ingest.bring"])
-        environment = {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
-
-        def kill(_: str) -> None:
-            if 0 < last <= len(line.requests):
-                child.kill()
-
-        if last:
-            line.faults[last - 1] = "lost" if made else "unsent"
-        with line.server() as address:
-            environment |= {"XDG_DATA_HOME": str(self._folder / host), "AWS_ENDPOINT_URL": address}
-            child = context.Process(target=in_process, args=(environment, *what))
-            line.meanwhile = kill
-            child.start()
-            child.join()
-            line.meanwhile = lambda _: None
-        assert child.exitcode in {0, 1, -signal.SIGKILL}
-        return child.exitcode == 0, child.exitcode == -signal.SIGKILL
 
     def _wrapped(self, client: Any) -> Any:
         return self._line if isinstance(self._line, Memory) else client
