@@ -17,6 +17,8 @@ from obstore.store import MemoryStore
 
 import auditlake
 from auditlake.cli import cli
+from auditlake.collect import lines as collected
+from auditlake.collect import taken
 from auditlake.errors import (
     CommitError,
     LakeBusyError,
@@ -504,3 +506,35 @@ def test_hosts_take_turns(objects: ObjectStore) -> None:
         raise Killed
     with lease.leased(objects, Path("/two"), wait_seconds=60), lease.leased(objects, Path("/two"), wait_seconds=0):
         pass
+
+
+def test_what_one_host_has_collected(url: str, host: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No host takes again what another has taken, also by an earlier version; each lets go of its own files alone."""
+    logs = tmp_path / "logs"
+    logs.mkdir()
+    monkeypatch.setattr(taken, "_LEAST", 0)
+    monkeypatch.setattr(collected, "_MOST", 1)
+    with made(url, policies="none", unsigned=True).layout.config.open("a") as config:
+        config.write(f"\n[[collect]]\npath = {str(logs)!r}\n")
+
+    def collect(name: str) -> tuple[int, int]:
+        host(name)
+        done = (lake := opened(url)).routine.collect()
+        assert not lake.layout.collected.exists()
+        return done.taken, done.known
+
+    for name in "ab":
+        lines(logs / f"{name}.jsonl", name)
+    assert [collect("one"), collect("two")] == [(2, 0), (0, 2)]
+    lines(logs / "c.jsonl", "c")
+    with monkeypatch.context() as patch, pytest.raises(AssertionError):
+        patch.setattr(collected, "mirror_of", lambda _: None)
+        collect("two")  # as an earlier version
+    assert [collect("two"), collect("one")] == [(0, 3), (0, 3)]
+
+    for name in "abc":
+        (logs / f"{name}.jsonl").unlink()
+    for name, left in (("two", [1, 1, 0]), ("one", [0])):
+        assert collect(name) == (0, 0)
+        there = bucket(opened(url))
+        assert [data.count(b"\n") for each, data in there.items() if each.startswith("collected/")] == left
