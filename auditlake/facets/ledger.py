@@ -51,7 +51,7 @@ class Ledger(Facet):
         from auditlake.runs.journal import append, rows_read
         from auditlake.runs.model import RowsRead, Verification
         from auditlake.site.index import write_index
-        from auditlake.storage.lake import bring_beside, brought, compared
+        from auditlake.storage.lake import bring_beside, bring_up_to_date, brought, compared
         from auditlake.storage.names import NEEDED
         from auditlake.store.failures import explained
         from auditlake.verify.check import verify
@@ -64,7 +64,7 @@ class Ledger(Facet):
             report = verify(
                 layout, now=now, full=full, since=known.entries if new else None, again=known.damaged,
                 checkpoint=checkpoint, public_key=public_key, tsa_roots=tsa_roots, elsewhere=partial(brought, layout),
-                bring=partial(bring_beside, layout, NEEDED),
+                bring=partial(bring_beside, layout, NEEDED), bring_log=partial(bring_up_to_date, layout),
             )  # fmt: skip
         wrong = (Problem(name, "the bucket has not what this host has, or not what its name says") for name in spoilt)
         report = replace(report, problems=(*report.problems, *wrong))

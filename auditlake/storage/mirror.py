@@ -265,7 +265,7 @@ class Mirror:
         listed = self.objects.listed()
         data = [name for name in listed if DATA.match(name)]
         self.drop_replaced({*self.data()}.difference(data))
-        live = self._live({*data, *self.data()})
+        live = self.live({*data, *self.data()})
         names = [name for name in listed if is_kept(name) and not CHANGES.match(name)]
         here = {*self.kept()}
         # Of what has come since, no copy: this one is a version, and all that its log speaks of.
@@ -439,7 +439,7 @@ class Mirror:
             if lines:
                 file.append(lines.removesuffix(b"\n"))
 
-    def _live(self, names: Iterable[str]) -> set[str]:
+    def live(self, names: Iterable[str]) -> set[str]:
         """Return those of some data files that the newest version of the copy has, by the log."""
         left, live = {*names}, set[str]()
         for entry in reversed(self._disk.names(LOG.rstrip("/")) if left else []):
@@ -451,7 +451,7 @@ class Mirror:
 
     def drop_replaced(self, names: Collection[str]) -> None:
         """Remove those of some data files of the copy that the newest version has not."""
-        self._disk.remove(sorted({*names} - self._live(names)))
+        self._disk.remove(sorted({*names} - self.live(names)))
 
     def _forget(self) -> None:
         """Remove what this host counted and remembered: a deletion elsewhere may have taken events of it."""
