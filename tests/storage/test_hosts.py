@@ -112,10 +112,12 @@ def test_two_commits_at_once(url: str, host: Any, tmp_path: Path, monkeypatch: p
 
     monkeypatch.setattr(turn, "settle_ledger", overtaken)
     host("one")
-    with pytest.raises(CommitError, match="committed version 3") as refused:
+    with pytest.raises(
+        CommitError, match="another host has committed version 3 first: this one had lost its"
+    ) as refused:
         lake.compact()
 
-    assert refused.value.hint == "nothing was landed; run it again"
+    assert refused.value.hint == "nothing was changed by this one; run it again"
     assert lake.compact().files_after == 1
     assert ids(lake) == ["a", "b", "c"]
     assert lake.ledger.verify().ok
