@@ -44,25 +44,28 @@ class Ledger(Facet):
 
         Raises:
             LedgerError: The kept checkpoint or public key is not one.
+            LakeError: This host's copy of a lake in a bucket lacks what the bucket has, and its disk takes nothing.
         """
         from importlib.metadata import version  # slow to import
 
         from auditlake.runs.journal import append, rows_read
         from auditlake.runs.model import RowsRead, Verification
         from auditlake.site.index import write_index
-        from auditlake.storage.lake import bring_beside, brought, compared
+        from auditlake.storage.lake import bring_beside, bring_up_to_date, brought, compared
         from auditlake.storage.names import NEEDED
+        from auditlake.store.failures import explained
         from auditlake.verify.check import verify
         from auditlake.verify.model import Problem
 
         layout, now = self._context.layout, self._context.now
-        spoilt = compared(layout, wait_seconds=self._context.wait_seconds) if full else []
         known = rows_read(layout) if new else RowsRead()
-        report = verify(
-            layout, now=now, full=full, since=known.entries if new else None, again=known.damaged,
-            checkpoint=checkpoint, public_key=public_key, tsa_roots=tsa_roots, elsewhere=partial(brought, layout),
-            bring=partial(bring_beside, layout, NEEDED),
-        )  # fmt: skip
+        with explained(layout, "the verification"):
+            spoilt = compared(layout, wait_seconds=self._context.wait_seconds) if full else []
+            report = verify(
+                layout, now=now, full=full, since=known.entries if new else None, again=known.damaged,
+                checkpoint=checkpoint, public_key=public_key, tsa_roots=tsa_roots, elsewhere=partial(brought, layout),
+                bring=partial(bring_beside, layout, NEEDED), bring_log=partial(bring_up_to_date, layout),
+            )  # fmt: skip
         wrong = (Problem(name, "the bucket has not what this host has, or not what its name says") for name in spoilt)
         report = replace(report, problems=(*report.problems, *wrong))
         try:

@@ -26,7 +26,7 @@ from auditlake.storage.client import scheme_of
 from auditlake.storage.disk import Disk
 from auditlake.storage.hosts import host_number, settle_number
 from auditlake.storage.model import Storage, replace
-from auditlake.storage.names import ASKED, CONFIG, LOG, has_key, is_kept
+from auditlake.storage.names import ASKED, CONFIG, DATA, LOG, has_key, is_kept
 from auditlake.storage.ranges import BUCKETS
 
 if TYPE_CHECKING:
@@ -313,7 +313,11 @@ def compared(layout: Layout, *, wait_seconds: float) -> list[str]:
         return []
     with exclusive(layout.lock, wait_seconds=wait_seconds):
         mirror.update()
-        return mirror.compare()
+        if wrong := mirror.compare():
+            mirror.update()  # another host may have replaced some of them meanwhile, and removed them
+            replaced = {name for name in wrong if DATA.match(name)} - mirror.live(wrong)
+            wrong = [name for name in wrong if name not in replaced]
+        return wrong
 
 
 def bring_beside(layout: Layout, folders: Collection[str] = ASKED) -> None:

@@ -20,7 +20,7 @@ import json
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from hashlib import sha256
 from itertools import count
 from pathlib import Path
@@ -267,7 +267,7 @@ class Mirror:
         listed = self.objects.listed()
         data = [name for name in listed if DATA.match(name)]
         self.drop_replaced({*self.data()}.difference(data))
-        live = self._live({*data, *self.data()})
+        live = self.live({*data, *self.data()})
         names = [name for name in listed if is_kept(name) and not CHANGES.match(name)]
         here = {*self.kept()}
         # Of what has come since, no copy: this one is a version, and all that its log speaks of.
@@ -395,10 +395,12 @@ class Mirror:
                 return digest_in(name) in (None, self.objects.fetch(name, draft, size))
             return False
 
-        if not names:
+        if not (order := sorted(names, key=lambda name: (name.startswith(LOG), name))):
             return []
-        order = sorted(names, key=lambda name: (name.startswith(LOG), name))
-        with workspace(self._layout.staging) as folder, ThreadPoolExecutor(AT_ONCE, "auditlake-get") as pool:
+        with (
+            self._refused(order), workspace(self._layout.staging) as folder,
+            ThreadPoolExecutor(AT_ONCE, "auditlake-get") as pool,
+        ):  # fmt: skip
             drafts = [folder / str(number) for number in range(len(order))]
             brought = {
                 name: draft
@@ -445,7 +447,7 @@ class Mirror:
             if lines:
                 file.append(lines.removesuffix(b"\n"))
 
-    def _live(self, names: Iterable[str]) -> set[str]:
+    def live(self, names: Iterable[str]) -> set[str]:
         """Return those of some data files that the newest version of the copy has, by the log."""
         left, live = {*names}, set[str]()
         for entry in reversed(self._disk.names(LOG.rstrip("/")) if left else []):
@@ -457,7 +459,7 @@ class Mirror:
 
     def drop_replaced(self, names: Collection[str]) -> None:
         """Remove those of some data files of the copy that the newest version has not."""
-        self._disk.remove(sorted({*names} - self._live(names)))
+        self._disk.remove(sorted({*names} - self.live(names)))
 
     def _forget(self) -> None:
         """Remove what this host counted and remembered: a deletion elsewhere may have taken events of it."""
@@ -484,15 +486,23 @@ class Mirror:
 
     def _copy(self, files: Mapping[str, bytes | Path]) -> None:
         """Put what the bucket has into the copy, whatever that held."""
-        try:
+        with self._refused(files):
             for name in self._disk.create(files) if files else ():
                 data = files[name]
                 whole = data if isinstance(data, bytes) else data.read_bytes()
                 if not self._disk.swap(name, whole, found(self._disk, name)):
                     raise StorageError(name, "another process has written to the copy meanwhile", hint="run it again")
-        except OSError as error:
-            for name in files:
-                self.objects.tags.pop(name, None)  # so that it is fetched
-            why = f"the bucket has it, and the copy in {self._layout.root} has not: {error.strerror or error}"
-            raise StorageError(next(iter(files)), why, hint="see to the disk; opening the lake fetches it") from error
         self._bound.hold(files)
+
+    @contextmanager
+    def _refused(self, names: Collection[str]) -> Iterator[None]:
+        """Say of objects that the copy is to have what the disk refused."""
+        try:
+            yield
+        except OSError as error:
+            for name in names:
+                self.objects.tags.pop(name, None)  # so that it is fetched
+            if isinstance(error, StorageError):
+                raise
+            why = f"the bucket has it, and the copy in {self._layout.root} has not: {error.strerror or error}"
+            raise StorageError(next(iter(names)), why, hint="see to the disk; opening the lake fetches it") from error

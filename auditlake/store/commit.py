@@ -29,7 +29,7 @@ from auditlake.errors import CommitError, StorageError
 from auditlake.events.schema import COLUMNS
 from auditlake.ledger.book import Head, Prepared, complete, integrate
 from auditlake.ledger.held import LEAF_KEY
-from auditlake.storage.lake import storage_of
+from auditlake.storage.lake import mirror_of, storage_of
 from auditlake.store.bookkeeping import prepare_entry
 from auditlake.store.deltalog import (
     METADATA_KEY,
@@ -353,5 +353,8 @@ def _settle(layout: Layout, seen: Snapshot, metadata: Mapping[str, Any], entry: 
             raise _refused(seen, error) from error
         message = f"version {version} could not be made durable: {one_line(error)}"
         raise CommitError(message, hint="nothing is claimed; see to the disk and run it again") from error
+    if taken and mirror_of(layout) is not None:
+        message = f"another host has committed version {version} first: this one had lost its turn to write"
+        raise CommitError(message, hint="nothing was changed by this one; run it again")
     if taken:
         raise _refused(seen, FileExistsError(f"another program has committed version {version} meanwhile"))

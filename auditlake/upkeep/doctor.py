@@ -35,7 +35,7 @@ from auditlake.ledger.merkle import root
 from auditlake.packs.effective import lake_policies
 from auditlake.runs.journal import read as read_runs
 from auditlake.runs.recorder import unfinished
-from auditlake.storage.lake import bring_beside, brought, mirror_of
+from auditlake.storage.lake import bring_beside, bring_up_to_date, brought, mirror_of
 from auditlake.storage.names import NEEDED
 from auditlake.store.bookkeeping import settle_ledger
 from auditlake.store.commit import says_columns
@@ -111,7 +111,7 @@ def examine(layout: Layout, *, now: datetime) -> Diagnosis:
             problems += [Problem("policies", text) for text in error.problems]
     report = verify(
         layout, now=now, full=False, elsewhere=partial(brought, layout),
-        bring=partial(bring_beside, layout, NEEDED),
+        bring=partial(bring_beside, layout, NEEDED), bring_log=partial(bring_up_to_date, layout),
     )  # fmt: skip
     notices, changes = list(report.notices), tuple[Repair, ...]()
     with suppress(AuditLakeError):

@@ -7,7 +7,6 @@ here by the words of their formats. No damage makes it fail; whatever it cannot 
 from __future__ import annotations
 
 import os
-import time
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
@@ -30,6 +29,7 @@ from auditlake.verify.deltalog import DeltaLog, read_log
 from auditlake.verify.file_claims import damage, digest_of, false_claims
 from auditlake.verify.inside import check_inside, check_pending, read_pending
 from auditlake.verify.log_checkpoints import check_log_checkpoints
+from auditlake.verify.meanwhile import UNSIGNED, state, stays
 from auditlake.verify.model import BAD, BatchVerdict, PartVerdict, Problem, VerifyReport, worst
 from auditlake.verify.other_files import check_journals, check_landing, check_private_key
 from auditlake.verify.policy_files import changed_policies, lost_lists, unrecorded
@@ -41,9 +41,6 @@ T = TypeVar("T")
 Elsewhere = Callable[[Collection[date]], Mapping[str, int]]
 _TRIES = 5
 """How often to look again where writers were at work meanwhile."""
-_SIGNING_SECONDS = 1.0
-_UNSIGNED = "is not signed yet"
-"""What is told of a commit whose writer may be about to sign it."""
 _LONG = timedelta(days=36_500)
 GRACE = timedelta(hours=24)
 """How long files may still lie there that a deletion removed, unless the caller says otherwise."""
@@ -62,6 +59,7 @@ def verify(
     grace: timedelta = GRACE,
     elsewhere: Elsewhere = lambda _: {},
     bring: Callable[[], object] = lambda: None,
+    bring_log: Callable[[], object] = lambda: None,
 ) -> VerifyReport:
     """Compare everything in a lake with its ledger.
 
@@ -80,35 +78,19 @@ def verify(
         elsewhere: Brings the data files of some days to this host, and returns the sizes of those and of the ledger's
             marks that lie elsewhere alone, by name.
         bring: Brings what lies beside the ledger's entries to this host, but for marks; called before each try.
+        bring_log: Brings what other hosts have committed meanwhile; called where something is wrong.
 
     Raises:
         LedgerError: The kept checkpoint or public key is not one.
     """
     for _ in range(_TRIES):
         bring()
-        before = _state(layout)
+        before = state(layout)
         check = _Check(layout, now, grace, elsewhere, full=full, since=since, again=again)
         report = check.run(checkpoint, public_key, tsa_roots)
-        if report.ok or _stays(layout, before, report):
+        if report.ok or stays(layout, before, report, bring_log):
             break
     return report
-
-
-def _state(layout: Layout) -> tuple[bytes, int]:
-    """Return what changes with every commit."""
-    try:
-        data = read_file(layout.ledger / "checkpoint", within=layout.root)
-    except OSError:
-        data = b""
-    return data, sum(1 for _ in layout.log.glob("*.json"))
-
-
-def _stays(layout: Layout, before: tuple[bytes, int], report: VerifyReport) -> bool:
-    """Whether what was found is not due to a writer at work meanwhile; one that is just signing is waited for."""
-    deadline = time.monotonic() + (_SIGNING_SECONDS if any(_UNSIGNED in each.what for each in report.problems) else 0)
-    while (same := _state(layout) == before) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    return same
 
 
 class _Check:
@@ -296,7 +278,7 @@ class _Check:
         waiting = leaf_hash(tree.uncounted).hex() if tree.uncounted is not None else None
         for version in range(newest.version + 1 + len(tree.pending), log.newest + 1):
             if waiting is not None and log.leaves.get(version) == waiting:
-                self._wrong(f"version {version}", f"{_UNSIGNED}: its writer died, and the next commit signs it")
+                self._wrong(f"version {version}", f"{UNSIGNED}: its writer died, and the next commit signs it")
             else:
                 self._wrong(f"version {version}", "is unknown to the ledger")
         if waiting is not None and waiting not in log.leaves.values():

@@ -17,6 +17,8 @@ from obstore.store import MemoryStore
 import auditlake
 from auditlake.cli import cli
 from auditlake.disk.layout import Layout
+from auditlake.collect import lines as collected
+from auditlake.collect import taken
 from auditlake.errors import (
     CommitError,
     LakeBusyError,
@@ -110,10 +112,12 @@ def test_two_commits_at_once(url: str, host: Any, tmp_path: Path, monkeypatch: p
 
     monkeypatch.setattr(turn, "settle_ledger", overtaken)
     host("one")
-    with pytest.raises(CommitError, match="committed version 3") as refused:
+    with pytest.raises(
+        CommitError, match="another host has committed version 3 first: this one had lost its"
+    ) as refused:
         lake.compact()
 
-    assert refused.value.hint == "nothing was landed; run it again"
+    assert refused.value.hint == "nothing was changed by this one; run it again"
     assert lake.compact().files_after == 1
     assert ids(lake) == ["a", "b", "c"]
     assert lake.ledger.verify().ok
@@ -512,3 +516,35 @@ def test_hosts_take_turns(objects: ObjectStore, tmp_path: Path) -> None:
     assert lease.Lease(objects, tmp_path).take()
     layout.host.write_bytes(b"2 0\n")
     assert not lease.Lease(objects, tmp_path).take()
+
+
+def test_what_one_host_has_collected(url: str, host: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No host takes again what another has taken, also by an earlier version; each lets go of its own files alone."""
+    logs = tmp_path / "logs"
+    logs.mkdir()
+    monkeypatch.setattr(taken, "_LEAST", 0)
+    monkeypatch.setattr(collected, "_MOST", 1)
+    with made(url, policies="none", unsigned=True).layout.config.open("a") as config:
+        config.write(f"\n[[collect]]\npath = {str(logs)!r}\n")
+
+    def collect(name: str) -> tuple[int, int]:
+        host(name)
+        done = (lake := opened(url)).routine.collect()
+        assert not lake.layout.collected.exists()
+        return done.taken, done.known
+
+    for name in "ab":
+        lines(logs / f"{name}.jsonl", name)
+    assert [collect("one"), collect("two")] == [(2, 0), (0, 2)]
+    lines(logs / "c.jsonl", "c")
+    with monkeypatch.context() as patch, pytest.raises(AssertionError):
+        patch.setattr(collected, "mirror_of", lambda _: None)
+        collect("two")  # as an earlier version
+    assert [collect("two"), collect("one")] == [(0, 3), (0, 3)]
+
+    for name in "abc":
+        (logs / f"{name}.jsonl").unlink()
+    for name, left in (("two", [1, 1, 0]), ("one", [0])):
+        assert collect(name) == (0, 0)
+        there = bucket(opened(url))
+        assert [data.count(b"\n") for each, data in there.items() if each.startswith("collected/")] == left

@@ -24,6 +24,7 @@ from auditlake.storage import lease
 from auditlake.storage import objects as objects_room
 from auditlake.storage.inbox import Inbox
 from auditlake.storage.lease import LEASE, Lease
+from auditlake.storage.mirror import Mirror
 from auditlake.storage.objects import ObjectStore
 from auditlake.store import host_turn, log_checkpoint
 from auditlake.store.batches import OF_HOSTS
@@ -271,6 +272,30 @@ def test_a_verification_beside_other_hosts(hosts: Any, tmp_path: Path, monkeypat
     monkeypatch.setattr(room, "compared", compared)
     report = one.ledger.verify()
     assert (report.problems, report.version, report.ok) == ((), 4, True)
+
+
+@pytest.mark.parametrize(("listing", "full"), [((ObjectStore, "listed"), True), ((Mirror, "stored"), False)])
+def test_a_verification_beside_a_compaction(
+    hosts: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, listing: tuple[type, str], full: bool
+) -> None:
+    """A file that another host has replaced and removed while one verifies is not missing."""
+    one, two = hosts(2)
+    for name in "ab":
+        one.ingest(lines(tmp_path / f"{name}.jsonl", name))
+    mirror(two).update()
+    listed = getattr(*listing)
+
+    def listed_later(own: Any, *folders: Any) -> Any:
+        if not any(folders):
+            monkeypatch.setattr(*listing, listed)
+            one.compact(grace_seconds=0)
+        return listed(own, *folders)
+
+    monkeypatch.setattr(*listing, listed_later)
+    report = two.ledger.verify(full=full)
+
+    assert getattr(*listing) is listed
+    assert (report.problems, report.version, report.rows) == ((), 3, 2)
 
 
 @pytest.mark.parametrize("is_held", mostly([False, True], always=[False]))

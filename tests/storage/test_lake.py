@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import shutil
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ import auditlake
 from auditlake.errors import LakeError, LakeExistsError, LakeFormatError, LakeNotFoundError, LedgerError, StorageError
 from auditlake.policies.files import READY
 from auditlake.storage import lake as room
+from auditlake.storage import mirror as storage_mirror
 from auditlake.storage.lease import LEASE
 from auditlake.storage.mirror import Mirror
 from auditlake.storage.names import ASKED, has_longer, is_kept
@@ -194,6 +196,29 @@ def test_what_lies_beside_entries_comes_when_asked_for(
     assert not gone.exists()
     assert there.ledger.verify().ok
     assert beside(there) == beside(lake)
+
+
+def test_a_copy_that_takes_nothing(
+    url: str, tmp_path: Path, elsewhere: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:  # fmt: skip
+    """A verification on a disk that became read-only before the copy had all that it takes says so in words."""
+    lake = made(url, policies="none", unsigned=True)
+    lake.ingest(lines(tmp_path / "a.jsonl", "a", "b"), lines(tmp_path / "eve.jsonl", "eve", user="eve"))
+    lake.retention.erase("eve", reason="r", ticket="t")
+    there = elsewhere()
+
+    def refused(folder: Path) -> Any:
+        raise OSError(errno.EROFS, "Read-only file system", str(folder))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(storage_mirror, "workspace", refused)
+        for full in (False, True):
+            with pytest.raises(LakeError, match="Read-only file system") as caught:
+                there.ledger.verify(full=full)
+            assert caught.value.hint
+        with pytest.raises(StorageError, match=rf"ledger/kept/.*: the bucket has it, .*{there.layout.root} has not"):
+            there.ledger.verify(full=False)
+    assert there.ledger.verify(full=False).ok
 
 
 @pytest.mark.parametrize(
