@@ -16,9 +16,9 @@ from obstore.store import MemoryStore
 
 import auditlake
 from auditlake.cli import cli
-from auditlake.disk.layout import Layout
 from auditlake.collect import lines as collected
 from auditlake.collect import taken
+from auditlake.disk.layout import Layout
 from auditlake.errors import (
     CommitError,
     LakeBusyError,
