@@ -26,7 +26,7 @@ from auditlake.storage.client import scheme_of
 from auditlake.storage.disk import Disk
 from auditlake.storage.hosts import host_number, settle_number
 from auditlake.storage.model import Storage, replace
-from auditlake.storage.names import ASKED, CONFIG, DATA, LOG, has_key, is_kept
+from auditlake.storage.names import ASKED, CONFIG, DATA, LOG, has_key, is_kept, live_files
 from auditlake.storage.ranges import BUCKETS
 
 if TYPE_CHECKING:
@@ -315,7 +315,7 @@ def compared(layout: Layout, *, wait_seconds: float) -> list[str]:
         mirror.update()
         if wrong := mirror.compare():
             mirror.update()  # another host may have replaced some of them meanwhile, and removed them
-            replaced = {name for name in wrong if DATA.match(name)} - mirror.live(wrong)
+            replaced = {name for name in wrong if DATA.match(name)} - live_files(Disk(layout.root), wrong)
             wrong = [name for name in wrong if name not in replaced]
         return wrong
 

@@ -50,7 +50,6 @@ from auditlake.storage.names import (
     LINE,
     LOG,
     MADE,
-    actions,
     digest_of,
     has_key,
     has_longer,
@@ -59,6 +58,7 @@ from auditlake.storage.names import (
     is_ours,
     lies_in,
     line_name,
+    live_files,
 )
 from auditlake.storage.objects import AT_ONCE, Listed, ObjectStore, digest_in
 from auditlake.storage.ranges import Bucket
@@ -267,7 +267,7 @@ class Mirror:
         listed = self.objects.listed()
         data = [name for name in listed if DATA.match(name)]
         self.drop_replaced({*self.data()}.difference(data))
-        live = self.live({*data, *self.data()})
+        live = live_files(self._disk, {*data, *self.data()})
         names = [name for name in listed if is_kept(name) and not CHANGES.match(name)]
         here = {*self.kept()}
         # Of what has come since, no copy: this one is a version, and all that its log speaks of.
@@ -447,19 +447,9 @@ class Mirror:
             if lines:
                 file.append(lines.removesuffix(b"\n"))
 
-    def live(self, names: Iterable[str]) -> set[str]:
-        """Return those of some data files that the newest version of the copy has, by the log."""
-        left, live = {*names}, set[str]()
-        for entry in reversed(self._disk.names(LOG.rstrip("/")) if left else []):
-            if left and entry.endswith(".json"):
-                found_here = [(name, is_add) for name, is_add in actions(self._disk.read(entry)) if name in left]
-                left.difference_update(name for name, _ in found_here)
-                live.update(name for name, is_add in found_here if is_add)
-        return live
-
     def drop_replaced(self, names: Collection[str]) -> None:
         """Remove those of some data files of the copy that the newest version has not."""
-        self._disk.remove(sorted({*names} - self.live(names)))
+        self._disk.remove(sorted({*names} - live_files(self._disk, names)))
 
     def _forget(self) -> None:
         """Remove what this host counted and remembered: a deletion elsewhere may have taken events of it."""

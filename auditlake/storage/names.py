@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from hashlib import sha256
 from pathlib import Path
 from urllib.parse import unquote
+
+from auditlake.storage.model import Storage
 
 CONFIG = "lake.toml"
 """The object that comes last into a bucket: a lake without it was not made whole."""
@@ -72,6 +74,17 @@ def actions(entry: bytes) -> Iterator[tuple[str, bool]]:
     """Yield the names of the data files that an entry of the log is about, with whether it adds the file."""
     for action, path in _ACTION.findall(entry):
         yield f"events/{unquote(path.decode())}", action == b"add"
+
+
+def live_files(log: Storage, names: Iterable[str]) -> set[str]:
+    """Return those of some data files that the newest version of a log has."""
+    left, live = {*names}, set[str]()
+    for entry in reversed(log.names(LOG.rstrip("/")) if left else []):
+        if left and entry.endswith(".json"):
+            found_here = [(name, is_add) for name, is_add in actions(log.read(entry)) if name in left]
+            left.difference_update(name for name, _ in found_here)
+            live.update(name for name, is_add in found_here if is_add)
+    return live
 
 
 def is_edited(name: str) -> bool:
