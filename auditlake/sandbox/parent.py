@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from auditlake.confined.frames import DATA, packed
@@ -62,7 +62,7 @@ class Child(Process):
             ChildGone: It ended.
         """
         self.give_time(_START_SECONDS)
-        self.send(packed({"open": asdict(opening)}))
+        self.send(packed({"open": opening.as_json()}))
         import pyarrow.ipc  # noqa: F401 - needed for the answer, and slow: now, while the child is at work
 
         while True:
