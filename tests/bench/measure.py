@@ -226,6 +226,8 @@ class Bench:
         if asked.beside:
             shown = Asked(f"{asked.name}-{asked.beside}", f"{asked.title}, against {asked.beside}", None, asked.rate)
             found.append(_row(shown, asked.beside, runs))
+        for row in found:  # a whole run takes an hour, and may not come to its end
+            self._say(_line(row))
         return found
 
     def command(self, name: str, command: Sequence[str]) -> Row:
@@ -346,18 +348,18 @@ def table(rows: Sequence[Row]) -> str:
         "| row | ours | rival | ratio (from – to) | reach | met | peak memory, ours / rival |",
         "|---|---|---|---|---|---|---|",
     ]
-    for row in rows:
-        ours, theirs = (_figure(row.figure, each) for each in (row.ours_figure, row.rival_figure))
-        rival = "–" if row.rival is None else f"{_seconds(row.rival)}{theirs} ({row.rival_is})"
-        rival += f"; not counted: {'; '.join(row.failed)}" if row.failed else ""
-        ratio = "–" if row.ratio is None else f"{row.ratio:.2f} ({min(row.ratios):.2f} – {max(row.ratios):.2f})"
-        met = "–" if row.met is None else ("yes" if row.met else "**no**")
-        peaks = (row.ours_peak_mb, row.rival_peak_mb)
-        peak = " / ".join(f"{each:.0f} MB" for each in peaks if each is not None) or "–"
-        lines.append(
-            f"| {row.title} | {_seconds(row.ours)}{ours} | {rival} | {ratio} | {row.reach or '–'} | {met} | {peak} |"
-        )
-    return "\n".join(lines)
+    return "\n".join([*lines, *map(_line, rows)])
+
+
+def _line(row: Row) -> str:
+    ours, theirs = (_figure(row.figure, each) for each in (row.ours_figure, row.rival_figure))
+    rival = "–" if row.rival is None else f"{_seconds(row.rival)}{theirs} ({row.rival_is})"
+    rival += f"; not counted: {'; '.join(row.failed)}" if row.failed else ""
+    ratio = "–" if row.ratio is None else f"{row.ratio:.2f} ({min(row.ratios):.2f} – {max(row.ratios):.2f})"
+    met = "–" if row.met is None else ("yes" if row.met else "**no**")
+    peaks = (row.ours_peak_mb, row.rival_peak_mb)
+    peak = " / ".join(f"{each:.0f} MB" for each in peaks if each is not None) or "–"
+    return f"| {row.title} | {_seconds(row.ours)}{ours} | {rival} | {ratio} | {row.reach or '–'} | {met} | {peak} |"
 
 
 def _figure(what: str, figure: float | None) -> str:
