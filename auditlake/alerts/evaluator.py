@@ -82,8 +82,7 @@ class Evaluator:
         self._tallies: dict[str, Tally] = {}
         self._measured: dict[str, Measured] = {}
         self._rested = 0.0
-        self._host = host_number(layout)
-        is_own = self._before is None or self._before.host == self._host
+        is_own = self._before is None or self._before.host == host_number(layout)
         lots = self._before.lots if self._before else ()
         self._waiting = Waiting(lots if is_own else [Lot.of([[*each.stretches()] for each in lots])])
         self._judging: deque[list[Stretch]] = deque()
@@ -128,7 +127,9 @@ class Evaluator:
         policies = {
             policy_id: PolicyState(judged_by(each.policy), each.breaches) for policy_id, each in self._every.items()
         }
-        state = State(self._passed, self._accounted, self._positions, policies, tuple(lots), outbox, self._host)
+        state = State(
+            self._passed, self._accounted, self._positions, policies, tuple(lots), outbox, host_number(self._layout)
+        )
         try:
             write_state(self._layout, state)
         except OSError as error:

@@ -13,10 +13,11 @@ import pytest
 
 import auditlake
 from auditlake import AuditLake, testing
+from auditlake.disk.layout import Layout
 from auditlake.errors import AuditLakeError
 from auditlake.landing.trail import Trail
 from auditlake.storage import objects
-from auditlake.storage.hosts import host_number
+from auditlake.storage.hosts import give_up, host_number, read_as_host
 from auditlake.storage.lease import LEASE
 from auditlake.store.host_turn import HostTurn
 from auditlake.tail.follow import tail
@@ -102,6 +103,16 @@ class Machines:
         shutil.copytree(self._folder / name, self._folder / to)
         self.logged[to] = self.logged[name]
 
+    def return_in_place(self, name: str, to: str) -> None:
+        """Let the folder of a machine be as an earlier copy of it, under processes that go on."""
+        files = {path.relative_to(self._folder / name) for path in (self._folder / name).rglob("*") if path.is_file()}
+        for path in [*(self._folder / to).rglob("*")]:
+            if path.is_file() and path.relative_to(self._folder / to) not in files:
+                path.unlink()
+        for each in files:
+            (self._folder / to / each).write_bytes((self._folder / name / each).read_bytes())
+        self.logged[to] = self.logged[name]
+
     def table(self) -> list[str]:
         """Return the ids in the table, as a machine reads them that logs nothing."""
         with self.on("reader") as lake:
@@ -117,11 +128,9 @@ class Machines:
         return {*found}
 
     def end(self) -> None:
-        """Flush everywhere: the lake verifies, and all that was logged is there, once."""
+        """Flush everywhere: all that was logged is there, once."""
         for name in self.logged.keys() & {*NAMES}:
             self.flush(name)
-        with self.on("reader") as lake:
-            assert lake.ledger.verify().ok
 
 
 @pytest.fixture
@@ -135,11 +144,12 @@ def machines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machines:
     return own
 
 
-ORDERS = ["one two", "two one", "three two one"]
+ORDERS = ["one two", "two one", "+three two one", "+one two one"]
+"""Who flushes; with a plus, who ingests."""
 
 
 @pytest.mark.parametrize("is_waiting", mostly([False, True], always=[True]))
-@pytest.mark.parametrize("order", mostly(ORDERS, always=ORDERS[2:]))
+@pytest.mark.parametrize("order", mostly(ORDERS, always=ORDERS[3:]))
 def test_clones_flush(machines: Machines, order: str, is_waiting: bool) -> None:
     """Whoever flushes first, and whoever commits what waited as the machine was cloned: all that both logged lands."""
     if is_waiting:
@@ -147,14 +157,14 @@ def test_clones_flush(machines: Machines, order: str, is_waiting: bool) -> None:
         machines.copy("one", "two")
     for name in ("one", "two"):
         machines.log(name)
-    machines.logged["three"] = frozenset()
     for name in order.split():
-        machines.ingest(name) if name == "three" else machines.flush(name)
+        machines.ingest(name[1:]) if name[0] == "+" else machines.flush(name)
         assert machines.seen("one") >= machines.logged["one"]
         assert machines.seen("two") >= machines.logged["two"]
     machines.end()
 
 
+@pytest.mark.soak
 def test_both_propose(machines: Machines) -> None:
     """Of two clones that propose the same number, the second one takes another host's, and each event lands once."""
     for name in ("one", "two"):
@@ -170,18 +180,21 @@ def test_both_propose(machines: Machines) -> None:
 
 
 def test_a_machine_that_was_rolled_back(machines: Machines) -> None:
-    """What it logs anew, in segments of the names that it has used before, is none of what it has flushed before."""
-    for _ in range(2):
-        machines.log("one")
-        machines.flush("one")
-    before = set(machines.table())
-    machines.copy("two", "one")
-    machines.log("one")
-
-    assert machines.seen("one") == before | machines.logged["one"]
+    """A process that goes on in a segment as it was is not taken for the one that has flushed other lines of it."""
+    with machines.on("one") as lake:
+        trail = lake.trail(alerts=False, flush_seconds=None)
+    machines.log("one", trail)
+    machines.copy("one", "before")
+    machines.log("one", trail)
     machines.flush("one")
-    assert {*machines.table()} == before | machines.logged["one"]
+    lost = machines.logged["one"]
+    machines.return_in_place("before", "one")
+    machines.log("one", trail)
+    trail.close()
+
+    assert machines.seen("one") == lost | machines.logged["one"]
     machines.end()
+    assert {*machines.table()} == lost | machines.logged["one"]
 
 
 def test_hosts_keep_their_numbers(machines: Machines) -> None:
@@ -200,6 +213,19 @@ def test_hosts_keep_their_numbers(machines: Machines) -> None:
             assert host_number(one.layout) == 1
         with machines.on("two") as two:
             assert host_number(two.layout) == 2
+
+
+def test_a_number_that_is_given_up_while_the_log_is_read(tmp_path: Path) -> None:
+    """What was read with it is read again, since it may be another host's."""
+    layout = Layout(tmp_path)
+    layout.bucket.touch()
+    layout.host.write_bytes(b"3 1\n")
+
+    def read(host: int | None) -> int | None:
+        give_up(layout)
+        return host
+
+    assert read_as_host(layout, read) is None
 
 
 def test_clones_follow_a_log(machines: Machines, tmp_path: Path) -> None:
@@ -226,10 +252,10 @@ def test_clones_follow_a_log(machines: Machines, tmp_path: Path) -> None:
 
 
 VERBS = ("log", "log", "log", "flush", "die", "propose", "ingest", "clone", "keep", "return")
-SEEDS = range(300)
+SEEDS, ALWAYS = range(300), [4]
 
 
-@pytest.mark.parametrize("seed", mostly(SEEDS, always=SEEDS[:1]))
+@pytest.mark.parametrize("seed", mostly(SEEDS, always=ALWAYS))
 def test_histories(seed: int, machines: Machines) -> None:
     """Machines log, flush, die, are cloned and rolled back in any order, with trails that stay open all the while."""
     chance, trails, kept = random.Random(seed), dict[str, Trail](), list[str]()
@@ -240,7 +266,7 @@ def test_histories(seed: int, machines: Machines) -> None:
         if name != to:
             machines.copy(name, to)
 
-    for step in range(12 if seed in SEEDS[:1] else 40):
+    for step in range(12 if seed in ALWAYS else 40):
         name = chance.choice(NAMES)
         verb = chance.choice(VERBS) if name in machines.logged else "log"
         if verb == "log":
@@ -260,3 +286,5 @@ def test_histories(seed: int, machines: Machines) -> None:
     for trail in trails.values():
         trail.close()
     machines.end()
+    with machines.on("reader") as lake:
+        assert lake.ledger.verify().ok

@@ -298,7 +298,7 @@ def test_a_verification_beside_a_compaction(
     assert (report.problems, report.version, report.rows) == ((), 3, 2)
 
 
-@pytest.mark.parametrize("is_held", mostly([False, True], always=[False]))
+@pytest.mark.parametrize("is_held", mostly([False, True], always=[True]))
 def test_copies_of_the_folder_of_a_host(
     hosts: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_held: bool
 ) -> None:
