@@ -25,7 +25,7 @@ TRIES = 3
 FAULTS = ("unsent", "lost", "reset", "late", "500 before", "500 after", "503 before", "429 before", "409 before",
           "truncated")  # fmt: skip
 """What becomes of a request: it never arrives, its answer is lost, also by a reset, it is answered by a status and
-carried out only before a later one, a status stands in place of both or of the answer, or the answer ends early."""
+carried out only before the next one, a status stands in place of both or of the answer, or the answer ends early."""
 
 
 @dataclass
@@ -119,8 +119,8 @@ class Handler(BaseHTTPRequestHandler):
             self.proxy.late.append(partial(self.proxy.pass_on, self.command, self.path, headers, body))
             self.answer(503, [], b"")
             return
-        if self.proxy.late and not fault:
-            self.proxy.late.pop()()
+        with self.proxy.lock:
+            self.proxy.settle()
         answer = self.proxy.pass_on(self.command, self.path, headers, body)
         if fault in {"lost", "reset"}:
             self.close_connection = True

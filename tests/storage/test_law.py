@@ -76,6 +76,11 @@ def test_lost_answers_change_nothing(proxy: Proxy, examples: int) -> None:
     """Whatever becomes of requests, each name holds what it held or what it was to hold, whole; and no call goes on
     for ever.
     """
+    obey(lambda folder: spoilt_by(proxy, folder), examples, 12)
+
+
+def spoilt_by(proxy: Proxy, folder: Path) -> Law:
+    """A storage whose requests a server spoils and counts."""
 
     def spoil(faults: Sequence[str]) -> Callable[[int], None]:
         proxy.faults, proxy.requests = list(faults), []
@@ -86,4 +91,15 @@ def test_lost_answers_change_nothing(proxy: Proxy, examples: int) -> None:
 
         return check
 
-    obey(lambda folder: Law(object_store(Time(), proxy), folder, spoil), examples, 12)
+    return Law(object_store(Time(), proxy), folder, spoil)
+
+
+@pytest.mark.parametrize("faults", [["late"] * TRIES, ["late", "lost", "truncated"]])
+def test_a_removal_that_comes_late(proxy: Proxy, faults: list[str], tmp_path: Path) -> None:
+    """However often it was asked for, it comes before what is asked later, and takes nothing that is made anew."""
+    law = spoilt_by(proxy, tmp_path)
+    law.create({"log-a": b"a"}, as_files=False, faults=())
+    law.remove({"log-a"}, faults)
+    for data in (b"b", b"a"):
+        law.create({"log-a": data}, as_files=False, faults=["truncated"])
+    law.teardown()
