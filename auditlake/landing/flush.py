@@ -16,7 +16,7 @@ from auditlake.disk.durable import sync_folder
 from auditlake.disk.files import remove_file
 from auditlake.disk.layout import Layout
 from auditlake.disk.lock import exclusive
-from auditlake.errors import LakeError, LedgerError, LostKeyError, StorageError
+from auditlake.errors import LakeError, LedgerError, LostKeyError, MovedError, StorageError
 from auditlake.ingest.custody import IngestOptions
 from auditlake.landing.positions import held, numbered
 from auditlake.landing.segments import OWN, START, Piece, Position, Segment, application, pieces, segments, slots
@@ -29,6 +29,8 @@ from auditlake.store.model import Advance
 _LOG = logging.getLogger("auditlake.landing")
 ROUND = 128 * 1024 * 1024
 """About how many bytes of the landing become one commit: more may lie there than fits into memory."""
+_MOVES = 5
+"""How often a flush goes on from where another host has brought the landing to meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,9 +109,11 @@ def _flush(context: LakeContext, options: IngestOptions, now: datetime) -> Flush
     stops: dict[int, Position] = {}
     lost: LostKeyError | None = None
     total = FlushSummary(0, 0, 0, 0, 0)
-    # Read once: only this process moves the positions while it holds the lock, and a commit refuses if another did.
+    # Read once: only this process moves the positions while it holds the lock, but that another host may commit what a
+    # process of this one proposed and died over. A commit then refuses, and what is left is chosen anew.
     reached, positions = _reached(layout)
     version = newest_version(layout)
+    moves = 0
     while True:
         total = replace(total, removed=total.removed + _remove(layout, version, positions), snapshot=version)
         chosen = _choose(layout, positions, until, stops)
@@ -121,6 +125,13 @@ def _flush(context: LakeContext, options: IngestOptions, now: datetime) -> Flush
         to = {application(slot, host): end.packed for slot, end in ends.items()}
         try:
             done = ingest(context, [line for _, line in chosen], options, now=now, advance=Advance(reached, to))
+        except MovedError:
+            moves += 1
+            if moves > _MOVES:
+                raise
+            reached, positions = _reached(layout)
+            version = newest_version(layout)
+            continue
         except LostKeyError as error:
             lost = lost or error
             for index, offset in error.first:
