@@ -24,6 +24,7 @@
     │   ├── StorageError             an object store refused, or did not answer; also an OSError
     │   ├── LandingError             the disk refused a live event
     │   ├── CommitError              a commit was refused or could not be made durable
+    │   │   ├── MovedError               what a commit was to bring has come with another one
     │   │   └── OvertakenError           another process has brought some of the same events meanwhile
     │   ├── LedgerError              the ledger, a key, a note or a proof that cannot be used
     │   └── SnapshotError            a snapshot that does not exist or is no longer whole
@@ -191,6 +192,10 @@ class LandingError(LakeError):
 
 class CommitError(LakeError):
     """A commit was refused, or could not be made durable; nothing of it is claimed."""
+
+
+class MovedError(CommitError):
+    """What a commit was to bring has come with another one meanwhile, wholly or in part."""
 
 
 class OvertakenError(CommitError):

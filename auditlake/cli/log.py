@@ -101,11 +101,13 @@ def _ended_by_signals() -> Iterator[Callable[[], bool]]:
 
 
 def _in_words(summary: TailSummary) -> str:
-    parts = [f"{count(summary.records, 'line')} of {count(summary.files, 'file')} landed"]
+    landed = summary.records - summary.refused - summary.skipped
+    parts = [f"{count(landed, 'line')} of {count(summary.files, 'file')} landed"]
     if summary.refused:
-        parts.append(f"{summary.refused:,} of them cannot be events and go to quarantine with the next flush at latest")
+        refused = count(summary.refused, "more cannot be an event and goes", "more cannot be events and go")
+        parts.append(f"{refused} to quarantine with the next flush at latest")
     if summary.skipped:
-        parts.append(f"{summary.skipped:,} of them left out by the mapping")
+        parts.append(f"{summary.skipped:,} more left out by the mapping")
     if summary.too_long:
         parts.append(f"{summary.too_long:,} too long, in quarantine")
     if summary.unfinished:

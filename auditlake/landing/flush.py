@@ -16,7 +16,7 @@ from auditlake.disk.durable import sync_folder
 from auditlake.disk.files import remove_file
 from auditlake.disk.layout import Layout
 from auditlake.disk.lock import exclusive
-from auditlake.errors import CommitError, LakeError, LedgerError, LostKeyError, StorageError
+from auditlake.errors import CommitError, LakeError, LedgerError, LostKeyError, MovedError, StorageError
 from auditlake.ingest.custody import IngestOptions
 from auditlake.landing.positions import held, numbered
 from auditlake.landing.segments import OWN, START, Piece, Position, Segment, application, pieces, segments, slots
@@ -29,6 +29,8 @@ from auditlake.store.model import Advance
 _LOG = logging.getLogger("auditlake.landing")
 ROUND = 128 * 1024 * 1024
 """About how many bytes of the landing become one commit: more may lie there than fits into memory."""
+_MOVES = 5
+"""How often a flush goes on from where another host has brought the landing to meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,10 +109,12 @@ def _flush(context: LakeContext, options: IngestOptions, now: datetime) -> Flush
     stops: dict[int, Position] = {}
     lost: LostKeyError | None = None
     total = FlushSummary(0, 0, 0, 0, 0)
-    # Read once: only this process moves the positions while it holds the lock, and a commit refuses if another did.
+    # Read once: only this process moves the positions while it holds the lock, but that another host may commit what a
+    # process of this one proposed and died over. A commit then refuses, and what is left is chosen anew.
     numbered_host(layout, wait_seconds=context.wait_seconds)
     host, reached, positions = _reached(layout)
     version = newest_version(layout)
+    moves = 0
     while True:
         total = replace(total, removed=total.removed + _remove(layout, version, positions), snapshot=version)
         chosen = _choose(layout, positions, until, stops)
@@ -129,12 +133,15 @@ def _flush(context: LakeContext, options: IngestOptions, now: datetime) -> Flush
                 place = Position(segment.number, offset)
                 stops[segment.slot] = min(place, stops.get(segment.slot, place))
             continue
-        except CommitError:
-            if host_number(layout) == host:
+        except CommitError as error:
+            # A number that was another host's too has been given up; of what lies here, the table has what its ids say.
+            is_over = not isinstance(error, MovedError) and host_number(layout) == host
+            moves += 1
+            if is_over or moves > _MOVES:
                 raise
-            # Of what lies here, the table has what its ids say: the number was another host's too.
             numbered_host(layout, wait_seconds=context.wait_seconds)
             host, reached, positions = _reached(layout)
+            version = newest_version(layout)
             continue
         version, reached, positions = done.snapshot, {**reached, **to}, {**positions, **ends}
         total = replace(

@@ -243,7 +243,9 @@ def unlink_unused(
     else:
         times = {name: at for name, at in only.items() if partition_day(name) and name not in live_paths}
     gone = []
-    for name in sorted(name for name, at in times.items() if time.time() - at >= grace_seconds):
+    # The times are those of the machine, by which files and the log's removals are dated: the lake's clock has no say.
+    present = time.time()
+    for name in sorted(name for name, at in times.items() if present - at >= grace_seconds):
         path = layout.events / name
         # A link goes as the link that it is; below a linked day, nothing is the lake's.
         if only is None or name in stored or is_file(path, within=layout.root):

@@ -66,7 +66,11 @@ def failure(layout: Layout, what: str, error: Exception) -> AuditLakeError:
         return SnapshotError(
             message, hint="ask again: the same snapshot is then read from the newest files, where it still can be"
         )
-    if damage := _first_damage(layout, files):
+    try:
+        damage = _first_damage(layout, files)
+    except StorageError as refused_now:
+        return refused_now
+    if damage:
         message = f"{what} failed: {damage}"
         return LakeFormatError(message, hint="restore the file from a backup; its name is the SHA-256 of its bytes")
     if isinstance(error, duckdb.IOException):
@@ -80,6 +84,8 @@ def _first_damage(layout: Layout, files: Sequence[str]) -> str | None:
             (place,) = storage_of(layout).local([layout.name(layout.events / path)])
             with open_file(Path(place), within=layout.root) as file:
                 digest = hashlib.file_digest(file, "sha256").hexdigest()
+        except StorageError:
+            raise  # that the bucket gives no answer is no damage
         except OSError as error:
             return f"{path} cannot be read: {error.strerror}"
         named = part_day_and_digest(path)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
-from auditlake.errors import CommitError
+from auditlake.errors import MovedError
 
 if TYPE_CHECKING:
     from auditlake.ledger.entry import Taken
@@ -113,12 +113,12 @@ class Advance:
         """Refuse a snapshot that has what lies between already.
 
         Raises:
-            CommitError: An application has come to another place meanwhile.
+            MovedError: An application has come to another place meanwhile.
         """
         for name in self.to:
             if (now := snapshot.transactions.get(name)) != (known := self.since.get(name)):
                 message = f"{name} has come to {now} in version {snapshot.version}, not to {known} as was planned on"
-                raise CommitError(message, hint="nothing was landed; run it again")
+                raise MovedError(message, hint="nothing was landed; run it again")
 
 
 STAY = Advance({}, {})

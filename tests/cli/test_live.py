@@ -79,7 +79,7 @@ def test_tail_once(run: Run, tmp_path: Path) -> None:
 
     assert (done.code, done.out) == (
         0,
-        "2 lines of 1 file landed; 1 of them cannot be events and go to quarantine with the next flush at latest; "
+        "1 line of 1 file landed; 1 more cannot be an event and goes to quarantine with the next flush at latest; "
         "10 bytes wait for their newline\n",
     )
     assert "following" in done.err
@@ -140,7 +140,7 @@ def test_a_silent_pipe_ends_too(run: Run, tmp_path: Path, number: signal.Signals
     os.close(writer)
 
     assert (process.returncode, out) == (
-        0, b"2 lines of 1 file landed; 1 of them cannot be events and go to quarantine with the next flush at latest\n",
+        0, b"1 line of 1 file landed; 1 more cannot be an event and goes to quarantine with the next flush at latest\n",
     )  # fmt: skip
     assert landed(lake)[1] == event(1)[:10]
 

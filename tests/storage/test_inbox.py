@@ -18,6 +18,7 @@ import pytest
 
 import auditlake
 from auditlake.errors import CommitError, StorageError
+from auditlake.landing import flush
 from auditlake.policies.files import READY
 from auditlake.storage import lake as room
 from auditlake.storage import lease
@@ -173,6 +174,31 @@ def test_a_followed_log_that_another_host_commits(hosts: Any, tmp_path: Path, mo
 
     assert one.sql("select count(*) from events where source = 'okta'").fetchall()[0][0] > 0
     assert not [name for name in bucket(one) if name.startswith("inbox")]
+
+
+def test_a_flush_that_another_host_was_quicker_with(
+    hosts: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:  # fmt: skip
+    """A flush goes on where another host commits what a dead process of this one has proposed of the same events."""
+    one, two = hosts(2)
+    first = two.log(event_type="auth_failure")
+    give_back = held(one)
+    with monkeypatch.context() as patch:
+        patch.setattr(HostTurn, "_committed_at", Mock(side_effect=Killed))
+        with pytest.raises(Killed):
+            two.flush()
+    give_back()
+    second = two.log(event_type="auth_failure")
+    choose = flush._choose
+
+    def later(*asked: Any) -> Any:
+        monkeypatch.setattr(flush, "_choose", choose)
+        one.ingest(lines(tmp_path / "a.jsonl", "a"))
+        return choose(*asked)
+
+    monkeypatch.setattr(flush, "_choose", later)
+    assert two.flush().landed == 1
+    assert ids(two) == sorted([first, second, "a"])
 
 
 def test_requests_of_a_commit(hosts: Any, tmp_path: Path, proxy: Proxy) -> None:

@@ -11,8 +11,10 @@ from hashlib import sha256
 from itertools import count
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 from urllib.parse import parse_qs
 
+import duckdb
 import obstore
 import pytest
 
@@ -25,6 +27,7 @@ from auditlake.storage.lease import LEASE
 from auditlake.storage.mirror import Mirror
 from auditlake.storage.names import ASKED, has_longer, is_kept
 from auditlake.storage.objects import ObjectStore
+from auditlake.store.failures import failure
 from auditlake.upkeep.doctor import repair
 from tests import lakes
 from tests.storage.conftest import Proxy
@@ -254,6 +257,16 @@ def test_a_store_that_does_not_answer_is_no_damage(
             there.retention.erase("bea", reason="r", ticket="t")
     there.retention.erase("bea", reason="r", ticket="t")
     assert there.ledger.verify().ok
+
+
+def test_a_look_for_damage_without_an_answer(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the bucket does not say whether a file is damaged, that is told, and nothing is to be restored."""
+    lake = made(url, policies="none", unsigned=True)
+    lake.ingest(lines(tmp_path / "a.jsonl", "a"))
+    refusal = StorageError("events", "the store did not answer in time", hint="try again")
+    monkeypatch.setattr(Mirror, "local", Mock(side_effect=refusal))
+
+    assert failure(lake.layout, "the question", duckdb.Error("no magic bytes")) is refusal
 
 
 def test_two_hosts_write(url: str, tmp_path: Path, elsewhere: Any) -> None:
