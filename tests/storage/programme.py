@@ -336,7 +336,9 @@ class Programme:
             self._check(other, [way for some in ways for way in (some[-1:] if is_done else some)])
         if verb in BRINGS and not is_done and brought - self.rows:
             self._proposed.append(brought - self.rows)
-        self._proposed = [some for some in self._proposed if not dict(some).keys() <= dict(self.rows).keys()]
+        is_any = any(name.startswith("inbox/") for name in self._line.objects(self._url))  # else nothing waits any more
+        left = [some for some in self._proposed if not dict(some).keys() <= dict(self.rows).keys()]
+        self._proposed = left if is_any else []
         if verb == "backup" and is_done:
             self._check_backup(host, given)
 
@@ -430,17 +432,12 @@ class Programme:
         if isinstance(self._line, Proxy):
             fault = "lost" if made else "unsent"
             return in_child(self._line, self._folder / host, (lake, verb, given), last, fault)
-        clients: list[Deadly] = []
-
-        def deadly(client: Any) -> Deadly:
-            clients.append(Deadly(self._wrapped(client), last, made=made))
-            return clients[-1]
-
-        with process(str(self._folder / host), deadly):
+        client = Deadly(self._line, last, made=made)
+        with process(str(self._folder / host), lambda _: client):
             try:
                 VERBS[verb](opened(lake), given)
             except (AuditLakeError, Killed):
-                return False, any(each.has_died for each in clients)
+                return False, client.has_died
         return True, False
 
     def _wrapped(self, client: Any) -> Any:

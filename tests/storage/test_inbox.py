@@ -300,7 +300,10 @@ def test_a_verification_beside_other_hosts(hosts: Any, tmp_path: Path, monkeypat
     assert (report.problems, report.version, report.ok) == ((), 4, True)
 
 
-@pytest.mark.parametrize(("listing", "full"), [((ObjectStore, "listed"), True), ((Mirror, "stored"), False)])
+@pytest.mark.parametrize(
+    ("listing", "full"),
+    mostly([((ObjectStore, "listed"), True), ((Mirror, "stored"), False)], always=[((Mirror, "stored"), False)]),
+)
 def test_a_verification_beside_a_compaction(
     hosts: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, listing: tuple[type, str], full: bool
 ) -> None:
