@@ -333,6 +333,7 @@ def test_copies_of_the_folder_of_a_host(
 ) -> None:
     """Of two hosts with one number, as after a copy of a machine, none takes the other's commit for its own."""
     monkeypatch.setattr(host_turn, "_POLL_SECONDS", 0.05)
+    monkeypatch.setattr(lease, "SECONDS", 0.3)
     one, two = hosts(2)
     one.ingest(lines(tmp_path / "a.jsonl", "a"))
     two.layout.host.write_bytes(one.layout.host.read_bytes())
