@@ -15,7 +15,7 @@ import time
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 
 from auditlake.alerts.breaches import GRACE_US, Breach, Breaches
@@ -82,9 +82,10 @@ class Evaluator:
         self._tallies: dict[str, Tally] = {}
         self._measured: dict[str, Measured] = {}
         self._rested = 0.0
-        is_own = self._before is None or self._before.host == host_number(layout)
+        self._host = host_number(layout)
+        is_own = self._before is None or self._before.host == self._host
         lots = self._before.lots if self._before else ()
-        self._waiting = Waiting(lots if is_own else [Lot.of([[*each.stretches()] for each in lots])])
+        self._waiting = Waiting(lots if is_own else _waiting_for_nothing(lots))
         self._judging: deque[list[Stretch]] = deque()
         self._positions: dict[int, Position] = dict(self._before.positions) if self._before else {}
         self._committed: dict[int, Position] = {}
@@ -106,6 +107,7 @@ class Evaluator:
             AuditLakeError: The lake cannot be read. Nothing more may be asked of this evaluator then.
         """
         self._look_at_clock()
+        self._look_at_host()
         if self._rules.changed() or self._is_cold or self._is_ahead_near():
             self._warm_up()
         before = dict(self._positions)
@@ -127,9 +129,7 @@ class Evaluator:
         policies = {
             policy_id: PolicyState(judged_by(each.policy), each.breaches) for policy_id, each in self._every.items()
         }
-        state = State(
-            self._passed, self._accounted, self._positions, policies, tuple(lots), outbox, host_number(self._layout)
-        )
+        state = State(self._passed, self._accounted, self._positions, policies, tuple(lots), outbox, self._host)
         try:
             write_state(self._layout, state)
         except OSError as error:
@@ -157,6 +157,14 @@ class Evaluator:
             self._passed = now - GRACE_US
             self._now = now
         self._now = max(now, self._now)
+
+    def _look_at_host(self) -> None:
+        """Have everything counted anew where the host's number was another's too: positions are of another landing."""
+        with suppress(OSError):
+            before, self._host = self._host, host_number(self._layout)
+            if before and self._host != before:
+                self._waiting = Waiting(_waiting_for_nothing(self._waiting.lots))
+                self._is_cold = True
 
     def _is_ahead_near(self) -> bool:
         """Whether events that were dated too far ahead to be kept are about to count."""
@@ -459,3 +467,8 @@ class Evaluator:
         # The process that goes on from here must not tell again what was told since.
         if self._urgent or is_due or (self._is_owed and not self._dispatch.outbox()):
             self.save()
+
+
+def _waiting_for_nothing(lots: Iterable[Lot]) -> list[Lot]:
+    """Return lots that wait for no position of the landing: what they waited for is in the table, or was of another."""
+    return [Lot.of([[*each.stretches()] for each in lots])]

@@ -63,6 +63,16 @@ def lines_of(layout: Layout) -> Lines:
     return shared
 
 
+def shared_lines(layout: Layout) -> bytes:
+    """Return the lines that all hosts of a bucket have; none where the lake is a folder, which has its file.
+
+    Raises:
+        OSError: The bucket cannot be read.
+    """
+    mirror = mirror_of(layout)
+    return b"".join(_Objects(layout, mirror.objects).read()) if mirror else b""
+
+
 class _File:
     """``LAKE/collected.jsonl``, which one process has at a time."""
 
@@ -119,10 +129,12 @@ class _Objects:
 
     def take_over(self, own: _File) -> None:
         """Let all hosts have the lines of this host's folder, where an earlier version wrote them."""
+        there = [*own.read()]
+        host = self.host() if there else 0
         lines = []
-        for line in own.read():
+        for line in there:
             with suppress(ValueError, TypeError):
-                lines.append(orjson.dumps(orjson.loads(line) | {"host": self.host()}) + b"\n")
+                lines.append(orjson.dumps(orjson.loads(line) | {"host": host}) + b"\n")
         if lines:
             self.append(lines)
             self._layout.collected.unlink()
@@ -149,13 +161,11 @@ class _Objects:
                 left = left[some:]
 
     def keep(self, is_wanted: Callable[[bytes], bool]) -> None:
-        listed = self._listed()
-        for number in listed:
+        for number in self._listed():
             seen = self._objects.found(_name(number)) or b""
             kept = b"".join(line for line in seen.splitlines(keepends=True) if is_wanted(line))
-            # No host adds to one that is not the last, so none is lost with it.
-            if kept != seen and self._objects.swap(_name(number), kept, seen) and not kept and number != max(listed):
-                self._objects.remove([_name(number)])
+            if kept != seen:  # one that is empty stays: a host may be about to add to it
+                self._objects.swap(_name(number), kept, seen)
 
     def _listed(self) -> dict[int, int]:
         """Return the numbers of the objects with their bytes."""

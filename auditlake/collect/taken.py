@@ -99,7 +99,11 @@ class Taken:
 
     def _is_listed(self, line: bytes) -> bool:
         mark, is_own = self._parsed(line)
-        return not is_own or (mark is not None and self._seen.pop(mark, False))  # once, however often it is there
+        if mark is None:
+            return not is_own
+        # What another host wrote meanwhile is in no listing of this run. Each is kept once, however often it is there.
+        is_kept, self._seen[mark] = self._seen.get(mark, True), False
+        return is_kept or not is_own
 
     def _parsed(self, line: bytes) -> tuple[bytes | None, bool]:
         """Return the mark of a line, None if it is damaged, and whether this host may let go of it: what another

@@ -315,7 +315,8 @@ def compared(layout: Layout, *, wait_seconds: float) -> list[str]:
         mirror.update()
         if wrong := mirror.compare():
             mirror.update()  # another host may have replaced some of them meanwhile, and removed them
-            replaced = {name for name in wrong if DATA.match(name)} - live_files(Disk(layout.root), wrong)
+            data = {name for name in wrong if DATA.match(name)}
+            replaced = data - live_files(Disk(layout.root), data)
             wrong = [name for name in wrong if name not in replaced]
         return wrong
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from stat import S_ISDIR, S_ISREG
@@ -22,7 +22,7 @@ from auditlake.storage.lake import mirror_of, storage_of
 from auditlake.store.batches import batches_of
 from auditlake.store.deltalog import changed_rows, commit_metadata, is_newest, log_entries, refuse_empty_entries
 from auditlake.store.files import Files, schema
-from auditlake.store.last_seen import last_seen, remember
+from auditlake.store.last_seen import asked_before, last_seen, narrowed, read_log, remember
 from auditlake.store.log_checkpoint import check_checkpoint
 from auditlake.store.model import DataFile, Snapshot
 from auditlake.store.narrowed import Chooser
@@ -47,19 +47,19 @@ def read_snapshot(layout: Layout, version: int | None = None, *, applications: I
         SnapshotError: There is no such version.
         LakeFormatError: The table cannot be read, or uses features auditlake does not.
     """
-    names = frozenset(applications)
+    asked = frozenset(applications)
     if version is not None:
-        return _read(layout, version, names)
+        return _read(layout, version, asked)
+    log = None
     with suppress(OSError, LakeFormatError):  # which opening the table tells in its words
-        if (last := last_seen(layout)) is not None and names <= last.applications:
-            return replace(last.snapshot, transactions=_of(last.snapshot, names))
+        log = read_log(layout)
+        if (last := last_seen(layout, log, asked)) is not None:
+            return last
+    names = asked | asked_before(layout)
     snapshot = _read(layout, None, names)
-    remember(layout, snapshot, names)
-    return snapshot
-
-
-def _of(snapshot: Snapshot, applications: frozenset[str]) -> dict[str, int]:
-    return {name: reached for name, reached in snapshot.transactions.items() if name in applications}
+    if log is not None:
+        remember(layout, snapshot, names, log)
+    return narrowed(snapshot, asked)
 
 
 def _read(layout: Layout, version: int | None, applications: frozenset[str]) -> Snapshot:

@@ -92,8 +92,9 @@ class Turn:
             self.notice(now)
 
     def _follow(self, change: Change) -> None:
-        follow(self.layout, self.snapshot, change)
-        self.snapshot, self.commits = self.snapshot.after(change), self.commits.following()
+        before, self.snapshot = self.snapshot, self.snapshot.after(change)
+        self.commits = self.commits.following()
+        follow(self.layout, before, change, self.snapshot)
 
     def id_index(self, connection: duckdb.DuckDBPyConnection) -> IdIndex:
         """Return the index of ids, for the files of the snapshot.

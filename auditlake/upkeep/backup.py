@@ -16,8 +16,9 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from auditlake.collect.lines import shared_lines
 from auditlake.context import LakeContext
-from auditlake.disk.durable import make_folders, sync_file, sync_folder
+from auditlake.disk.durable import make_folders, sync_file, sync_folder, write_whole
 from auditlake.disk.files import open_file
 from auditlake.disk.layout import Layout
 from auditlake.disk.lock import undisturbed
@@ -131,6 +132,8 @@ class _Copy:
                 # A flush may remove segments that are in the table, and writers their drafts.
                 with suppress(FileNotFoundError):
                     self._file(path)
+        if lines := shared_lines(self._layout):
+            write_whole(self._target.collected, lines)
         return snapshot.version
 
     def _secret(self, *, key: bool) -> list[Path]:

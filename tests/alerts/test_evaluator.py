@@ -16,6 +16,7 @@ from auditlake.alerts import evaluator as room
 from auditlake.alerts import live_batches
 from auditlake.disk.layout import Layout
 from auditlake.events.times import instant
+from auditlake.landing.segments import Position
 from tests.alerts.conftest import Make
 from tests.alerts.lakes import BASE, HOUR, MINUTE, SECOND, Play, event, policy
 from tests.soak import mostly
@@ -57,6 +58,24 @@ def test_a_storm_is_one_alert(make: Make) -> None:
 
     assert told(play) == [("threshold_exceeded", {"user_id": "ann"}, 0, 3)]
     assert play.alerts[0].at == instant(BASE + SECOND // 5)
+
+
+@pytest.mark.parametrize("number", [4, None])
+def test_a_number_that_was_anothers_too(number: int | None, make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a host gives its number up, what it reads in the landing from then on counts, wherever it had come to."""
+    numbers = [3, number]
+    monkeypatch.setattr(room, "host_number", lambda _: numbers[0])
+    play = make(THREE, lateness=10 * MINUTE)
+    play.now = BASE
+    play.log(event(BASE))
+    play.evaluate()
+    assert play.evaluator is not None
+    play.evaluator._positions = dict.fromkeys(play.evaluator._positions, Position(99, 0))
+    numbers.pop(0)
+    play.log(event(BASE), event(BASE))
+    play.evaluate()
+
+    assert len(play.alerts) == 1
 
 
 def test_old_events_alert_late(make: Make) -> None:

@@ -6,11 +6,14 @@ import hashlib
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from auditlake.collect import collect as module
+from auditlake.collect import taken as room
+from auditlake.disk.layout import Layout
 from auditlake.disk.lock import exclusive
 from auditlake.errors import LakeBusyError, SourceError
 from tests.collect.conftest import Between, Bucket, Collecting, event, ids
@@ -371,3 +374,35 @@ def test_ingest_takes_urls(bucket: Bucket, collecting: Collecting) -> None:
     for path, why in (("b.bin", "recognised"), ("none/", "nothing lies at")):
         with pytest.raises(SourceError, match=why):
             lake.ingest(f"s3://{bucket.name}/{path}")
+
+
+def test_what_another_host_takes_meanwhile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lines that another host adds while this one collects stay, each once; those of what is gone leave."""
+
+    def line(name: str) -> bytes:
+        return json.dumps({"name": f"s3://logs/{name}", "size": 1, "version": "v", "host": 2}).encode() + b"\n"
+
+    class Shared:
+        def __init__(self) -> None:
+            self.lines = [line("gone")]
+
+        def host(self) -> int:
+            return 1
+
+        def read(self) -> list[bytes]:
+            return self.lines
+
+        def append(self, lines: list[bytes]) -> None:
+            self.lines += lines
+
+        def keep(self, is_wanted: Callable[[bytes], bool]) -> None:
+            self.lines = [*filter(is_wanted, self.lines)]
+
+    shared = Shared()
+    monkeypatch.setattr(room, "lines_of", lambda _: shared)
+    monkeypatch.setattr(room, "_LEAST", 0)
+    own = room.Taken(Layout(tmp_path))
+    shared.append([line("new"), line("new")])
+    own.forget_unlisted()
+
+    assert shared.lines == [line("new")]

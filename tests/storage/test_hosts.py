@@ -541,10 +541,12 @@ def test_what_one_host_has_collected(url: str, host: Any, tmp_path: Path, monkey
         patch.setattr(collected, "mirror_of", lambda _: None)
         collect("two")  # as an earlier version
     assert [collect("two"), collect("one")] == [(0, 3), (0, 3)]
+    opened(url).backup(tmp_path / "copy")
+    assert (tmp_path / "copy/collected.jsonl").read_bytes().count(b"\n") == 5
 
     for name in "abc":
         (logs / f"{name}.jsonl").unlink()
-    for name, left in (("two", [1, 1, 0]), ("one", [0])):
+    for name, left in (("two", [1, 1, 0, 0, 0]), ("one", [0] * 5)):
         assert collect(name) == (0, 0)
         there = bucket(opened(url))
         assert [data.count(b"\n") for each, data in there.items() if each.startswith("collected/")] == left
