@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Protocol
 import orjson
 
 from auditlake.disk.durable import sync_folder
-from auditlake.disk.files import descriptor_of, open_file
+from auditlake.disk.files import descriptor_of, open_file, read_file
 from auditlake.disk.layout import Layout
 from auditlake.disk.lock import LOCK_SECONDS
 from auditlake.disk.rights import FILE_MODE, give
@@ -59,7 +59,7 @@ def lines_of(layout: Layout) -> Lines:
     if (mirror := mirror_of(layout)) is None:
         return _File(layout)
     shared = _Objects(layout, mirror.objects)
-    shared.take_over(_File(layout))
+    shared.take_over()
     return shared
 
 
@@ -127,17 +127,18 @@ class _Objects:
     def host(self) -> int:
         return numbered_host(self._layout, wait_seconds=LOCK_SECONDS)
 
-    def take_over(self, own: _File) -> None:
+    def take_over(self) -> None:
         """Let all hosts have the lines of this host's folder, where an earlier version wrote them."""
-        there = [*own.read()]
-        host = self.host() if there else 0
-        lines = []
+        try:
+            there = read_file(self._layout.collected, within=self._layout.root).splitlines()
+        except FileNotFoundError:
+            return
+        host, lines = self.host(), []
         for line in there:
             with suppress(ValueError, TypeError):
                 lines.append(orjson.dumps(orjson.loads(line) | {"host": host}) + b"\n")
-        if lines:
-            self.append(lines)
-            self._layout.collected.unlink()
+        self.append(lines)
+        self._layout.collected.unlink()
 
     def read(self) -> Iterator[bytes]:
         from auditlake.storage.objects import AT_ONCE

@@ -109,8 +109,8 @@ def _flush(context: LakeContext, options: IngestOptions, now: datetime) -> Flush
     stops: dict[int, Position] = {}
     lost: LostKeyError | None = None
     total = FlushSummary(0, 0, 0, 0, 0)
-    # Read once: only this process moves the positions while it holds the lock, but that another host may commit what a
-    # process of this one proposed and died over. A commit then refuses, and what is left is chosen anew.
+    # Read once: only this process moves the positions while it holds the lock. Another host may still commit what a
+    # process of this one had proposed before it died: then a commit is refused, and what is left is chosen anew.
     numbered_host(layout, wait_seconds=context.wait_seconds)
     host, reached, positions = _reached(layout)
     version = newest_version(layout)
@@ -135,9 +135,9 @@ def _flush(context: LakeContext, options: IngestOptions, now: datetime) -> Flush
             continue
         except CommitError as error:
             # A number that was another host's too has been given up; of what lies here, the table has what its ids say.
-            is_over = not isinstance(error, MovedError) and host_number(layout) == host
+            is_final = not isinstance(error, MovedError) and host_number(layout) == host
             moves += 1
-            if is_over or moves > _MOVES:
+            if is_final or moves > _MOVES:
                 raise
             numbered_host(layout, wait_seconds=context.wait_seconds)
             host, reached, positions = _reached(layout)
