@@ -19,6 +19,7 @@ from auditlake.disk.files import descriptor_of, kind_of, open_file
 from auditlake.disk.layout import Layout
 from auditlake.disk.links import LOCK, SEGMENT, SLOT
 from auditlake.errors import LakeFormatError
+from auditlake.storage.hosts import spelled
 
 OFFSET_BITS = 36
 """A segment is shorter than 64 GiB, so that a position is one integer of 63 bits."""
@@ -90,11 +91,9 @@ def application(slot: int, host: int | None = 0) -> str:
 
     Args:
         slot: The slot.
-        host: The number of its host; 0 where the lake is a folder. None for a host that never committed, of which the
-            table has nothing.
+        host: The number of its host, as :func:`auditlake.storage.hosts.spelled` takes it.
     """
-    own = {0: "", None: "new."}.get(host, f"{host}.")
-    return f"auditlake.landing.{own}{slot:02d}"
+    return f"auditlake.landing.{spelled(host)}{slot:02d}"
 
 
 def slots(layout: Layout) -> list[int]:

@@ -41,6 +41,16 @@ def host_number(layout: Layout) -> int | None:
     return _own(layout)[0]
 
 
+def spelled(host: int | None) -> str:
+    """Return how a host's number stands in the names of the Delta applications that count what lies on it.
+
+    Args:
+        host: The number; 0 where the lake is a folder, and None for a host that never committed, of which the table has
+            nothing.
+    """
+    return {0: "", None: "new."}.get(host, f"{host}.")
+
+
 def read_as_host(layout: Layout, read: Callable[[int | None], Read]) -> Read:
     """Return what the log of the copy says of this host: what is read with its number, which is the same after it.
 

@@ -13,7 +13,7 @@ from auditlake.disk.durable import make_folders, write_whole
 from auditlake.disk.files import read_file
 from auditlake.disk.layout import Layout
 from auditlake.errors import LakeFormatError
-from auditlake.storage.hosts import read_as_host
+from auditlake.storage.hosts import read_as_host, spelled
 from auditlake.store.deltalog import transaction_version
 
 EDGE = 1024
@@ -99,11 +99,10 @@ class Bookmark:
         """Return the Delta application whose transactions count the commits of its lines.
 
         Args:
-            host: The number of the host in a bucket, where others follow files of the same paths; 0 where the lake is
-                a folder, and None for a host that never committed.
+            host: The number of the host, where others follow files of the same paths, as
+                :func:`auditlake.storage.hosts.spelled` takes it.
         """
-        own = {0: "", None: "new."}.get(host, f"{host}.")
-        return f"auditlake.tail.{own}{self.file.stem}"
+        return f"auditlake.tail.{spelled(host)}{self.file.stem}"
 
     def commits(self) -> tuple[int | None, int | None]:
         """Return the number of this host, and how many commits brought lines of the path, which its copy has; None if
