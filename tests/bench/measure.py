@@ -226,7 +226,7 @@ class Bench:
         if asked.beside:
             shown = Asked(f"{asked.name}-{asked.beside}", f"{asked.title}, against {asked.beside}", None, asked.rate)
             found.append(_row(shown, asked.beside, runs))
-        for row in found:  # a whole run takes an hour, and may not come to its end
+        for row in found:  # a whole run is long, and may be ended before its end
             self._say(_line(row))
         return found
 
