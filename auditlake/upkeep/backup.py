@@ -134,6 +134,7 @@ class _Copy:
                     self._file(path)
         if lines := shared_lines(self._layout):
             write_whole(self._target.collected, lines)
+            self.files, self.size = self.files + 1, self.size + len(lines)
         return snapshot.version
 
     def _secret(self, *, key: bool) -> list[Path]:

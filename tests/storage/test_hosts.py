@@ -541,7 +541,8 @@ def test_what_one_host_has_collected(url: str, host: Any, tmp_path: Path, monkey
         patch.setattr(collected, "mirror_of", lambda _: None)
         collect("two")  # as an earlier version
     assert [collect("two"), collect("one")] == [(0, 3), (0, 3)]
-    opened(url).backup(tmp_path / "copy")
+    copied = opened(url).backup(tmp_path / "copy")
+    assert copied.files == sum(path.is_file() for path in (tmp_path / "copy").rglob("*"))
     assert (tmp_path / "copy/collected.jsonl").read_bytes().count(b"\n") == 5
 
     for name in "abc":
