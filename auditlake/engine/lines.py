@@ -5,7 +5,7 @@ time. What the bytes are is said there, and by :mod:`auditlake.display`, which d
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -18,11 +18,15 @@ if TYPE_CHECKING:
 
 Item = TypeVar("Item")
 
-_ROWS = 100_000
+_ROWS = 40_000
 """How many rows are made to lines at a time, so that both cores have some."""
 _BYTES = 32_000_000
 """The same in bytes, but for one batch."""
 _BATCH = 16_384
+_SAMPLE = 2_000
+"""How many rows of those tell whether a column has few values."""
+_FEW = 4
+"""A column has few values if each comes so often on average."""
 _CHOICES = {"guarded": "unguarded", "quoted_at_edges": "quoted_inside", "nothing_for_empty": "quotes_for_empty"}
 """Macros that there are two of under one name, the usual one first."""
 
@@ -31,26 +35,53 @@ class Lines:
     """A form of lines, for rows of one schema: of text, booleans, whole numbers, floats, days and microseconds.
 
     Args:
-        parts: What a line consists of: SQL for a text each.
+        macros: Which macro makes a text of each column's values.
+        line: What a line consists of: SQL for a text each, in which ``#1`` is the first column's.
         unusual: Of which macros to take the other one.
     """
 
-    def __init__(self, parts: Iterable[str], unusual: Collection[str] = ()) -> None:
+    def __init__(self, macros: Sequence[str], line: Iterable[str], unusual: Collection[str] = ()) -> None:
         self._connection = connect(exact_try=False)
         left_out = {usual if usual in unusual else other for usual, other in _CHOICES.items()}
         for name, part in statements("engine/lines.sql").items():
             if name not in left_out:
                 self._connection.execute(part.text)
-        self._line = f"concat({', '.join(parts)}) as line"
+        self._macros = macros
+        self._line = f"concat({', '.join(line)}) as line"
 
     def of(self, batches: Iterable[pa.RecordBatch]) -> Iterator[Any]:
         """Yield the lines of all rows, as buffers of UTF-8 with many lines each."""
         import pyarrow as pa
 
+        names = [f"c{number}" for number in range(1, len(self._macros) + 1)]  # those of the rows may occur twice
         for some in one_ahead(_gathered(batches)):
-            arriving = self._connection.from_arrow(pa.Table.from_batches(some))
-            for made in arriving.project(self._line).to_arrow_reader(_BATCH):
-                yield _text_of(made.column(0))
+            columns = pa.Table.from_batches(some).columns
+            once = [*map(self._made_once, columns, self._macros)]
+            texts = [
+                f"{macro}({name})" if made is None else name
+                for name, macro, made in zip(names, self._macros, once, strict=True)
+            ]
+            table = pa.table(
+                [column if made is None else made for column, made in zip(columns, once, strict=True)], names
+            )
+            lines = self._connection.from_arrow(table).project(", ".join(texts)).project(self._line)
+            for batch in lines.to_arrow_reader(_BATCH):
+                yield _text_of(batch.column(0))
+
+    def _made_once(self, column: pa.ChunkedArray, macro: str) -> pa.ChunkedArray | None:
+        """Return the texts of a column that has few values, each of which is made once; None if it has many.
+
+        Numbers with a fraction are left out: to Arrow 0.0 and -0.0 may be one value.
+        """
+        import pyarrow as pa
+
+        if macro.endswith(("_real", "_boolean")) or not _has_few(column.slice(0, _SAMPLE)):
+            return None
+        encoded = column.combine_chunks().dictionary_encode()
+        if len(encoded.dictionary) * _FEW > len(encoded):
+            return None
+        values = self._connection.from_arrow(pa.table([encoded.dictionary], ["c1"]))
+        return values.project(f"{macro}(#1) as c1").to_arrow_table().column(0).take(encoded.indices)
 
 
 def csv_lines(
@@ -73,11 +104,12 @@ def csv_lines(
         ready: Columns whose texts are cells already.
     """
     unusual = [name for name, on in zip(_CHOICES, (raw, not edges, quote_empty), strict=True) if on]
-    cells = [_call("csv", number, field, ready) for number, field in enumerate(schema, 1)]
+    macros = [_macro("csv", field, ready) for field in schema]
+    cells = [f"#{number}" for number in range(1, len(macros) + 1)]
     if len(cells) == 1:  # an empty line would be no row
-        cells = [f"coalesce(nullif({cells[0]}, ''), '\"\"')"]
-    parts = [part for cell in cells for part in (cell, "','")][:-1]
-    return Lines([*parts, literal(end)], unusual)
+        cells = ["coalesce(nullif(#1, ''), '\"\"')"]
+    line = [part for cell in cells for part in (cell, "','")][:-1]
+    return Lines(macros, [*line, literal(end)], unusual)
 
 
 def json_lines(schema: pa.Schema, *, own: Collection[str] = (), ready: Collection[str] = (), gap: str = "") -> Lines:
@@ -89,17 +121,17 @@ def json_lines(schema: pa.Schema, *, own: Collection[str] = (), ready: Collectio
         ready: Columns that are JSON as it is to be.
         gap: What stands after a comma and after a colon.
     """
-    parts = ["'{'"]
+    macros = ["unseen_escaped" if field.name in own else _macro("json", field, ready) for field in schema]
+    line = ["'{'"]
     for number, field in enumerate(schema, 1):
-        value = f"unseen_escaped(#{number})" if field.name in own else _call("json", number, field, ready)
-        comma = f",{gap}" if len(parts) > 1 else ""
-        parts += [literal(f"{comma}{json.dumps(field.name)}:{gap}"), f"coalesce({value}, 'null')"]
-    return Lines([*parts, "'}\n'"])
+        comma = f",{gap}" if number > 1 else ""
+        line += [literal(f"{comma}{json.dumps(field.name)}:{gap}"), f"coalesce(#{number}, 'null')"]
+    return Lines(macros, [*line, "'}\n'"])
 
 
-def _call(form: str, number: int, field: pa.Field, ready: Collection[str]) -> str:
-    """Return the call that makes a text of a column's value; by its number, as names may occur twice."""
-    return f"{form}_{'plain' if field.name in ready else _kind(form, field.type)}(#{number})"
+def _macro(form: str, field: pa.Field, ready: Collection[str]) -> str:
+    """Return the name of the macro that makes a text of a column's value."""
+    return f"{form}_{'plain' if field.name in ready else _kind(form, field.type)}"
 
 
 def _kind(form: str, kind: pa.DataType) -> str:
@@ -114,6 +146,13 @@ def _kind(form: str, kind: pa.DataType) -> str:
     if types.is_floating(kind):
         return "real"
     return "plain" if types.is_integer(kind) else "text"
+
+
+def _has_few(column: pa.ChunkedArray) -> bool:
+    """Return whether values come again and again in a column, so that it pays to look at each once."""
+    from pyarrow import compute
+
+    return bool(compute.count_distinct(column, mode="all").as_py() * _FEW <= len(column))
 
 
 def one_ahead(items: Iterator[Item]) -> Iterator[Item]:

@@ -147,7 +147,7 @@ def _write_lines(file: IO[bytes], pieces: Pieces) -> int:
             events += len(piece)
             yield piece
 
-    for lines in Lines(["unseen_escaped(#1)", literal("\n")]).of(counted()):
+    for lines in Lines(["unseen_escaped"], ["#1", literal("\n")]).of(counted()):
         file.write(lines)
     return events
 

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from hashlib import sha256
 from pathlib import Path
+from threading import BoundedSemaphore
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from auditlake.errors import StorageError
@@ -40,6 +41,8 @@ _PARTS = 4
 """How many pieces of one object are put at the same time."""
 AT_ONCE = 16
 """How many objects are put or fetched at the same time."""
+_LARGE_AT_ONCE = 2
+"""How many of those are put in pieces: of each one, as many pieces as are under way are in memory."""
 _MAY_PASS = frozenset({408, 409, 429, 500, 502, 503, 504})
 """Statuses after which the same request may be answered; 409 says that two writers met."""
 
@@ -97,6 +100,7 @@ class ObjectStore:
         self._clock = clock
         self._sleep = sleep
         self._patience = patience
+        self._large = BoundedSemaphore(_LARGE_AT_ONCE)
         self.tags: dict[str, str] = {}
         """What was made or replaced here, with the tag that the store gave it."""
 
@@ -280,7 +284,8 @@ class ObjectStore:
         try:
             if is_large:  # whichever writer is last, the bytes are the same
                 options: dict[str, Any] = {"use_multipart": True, "chunk_size": PIECE, "max_concurrency": _PARTS}
-                made = self._client.put(self._bulk, name, data, **options)
+                with self._large:
+                    made = self._client.put(self._bulk, name, data, **options)
             else:
                 made = self._client.put(self._store, name, data, mode=mode, use_multipart=False)
         except FileNotFoundError:

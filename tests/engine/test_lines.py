@@ -75,6 +75,7 @@ def check_texts(texts: Sequence[str | None]) -> None:
 def test_texts(texts: list[str | None]) -> None:
     """Guards, quotes and escapes are those of single values."""
     check_texts(texts)
+    check_texts(texts * 8)  # what comes so often is made once
 
 
 def test_texts_that_are_known_for_trouble() -> None:
@@ -103,15 +104,17 @@ DECIMALS = st.decimals(-(10**10), 10**10, places=9, allow_nan=False, allow_infin
         ),
         min_size=1,
         max_size=20,
-    )
+    ),
+    often=st.sampled_from([1, 8]),
 )
-@settings(max_examples=6)
-def test_values_of_other_types(rows: list[tuple[Any, ...]]) -> None:
+@settings(max_examples=12)
+def test_values_of_other_types(rows: list[tuple[Any, ...]], often: int) -> None:
     """Numbers, days, instants and what else an answer may have are spelled as Python spells them."""
     kinds = (
         pa.bool_(), pa.int64(), pa.float64(), pa.timestamp("us", "UTC"), pa.timestamp("us"), pa.date32(),
         pa.decimal128(38, 9), pa.binary(), pa.list_(pa.int64()), pa.time64("us"),
     )  # fmt: skip
+    rows = rows * often
     arrays = [pa.array(column, kind) for column, kind in zip(zip(*rows, strict=True), kinds, strict=True)]
     table = pa.table(arrays, schema(*kinds))
     rows = [tuple(row.values()) for row in table.to_pylist()]  # as Arrow has them
