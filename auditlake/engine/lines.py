@@ -69,13 +69,10 @@ class Lines:
                 yield _text_of(batch.column(0))
 
     def _made_once(self, column: pa.ChunkedArray, macro: str) -> pa.ChunkedArray | None:
-        """Return the texts of a column that has few values, each of which is made once; None if it has many.
-
-        Numbers with a fraction are left out: to Arrow 0.0 and -0.0 may be one value.
-        """
+        """Return the texts of a column that has few values, each of which is made once; None if it has many."""
         import pyarrow as pa
 
-        if macro.endswith(("_real", "_boolean")) or not _has_few(column.slice(0, _SAMPLE)):
+        if not _has_few(column.slice(0, _SAMPLE)):
             return None
         encoded = column.combine_chunks().dictionary_encode()
         if len(encoded.dictionary) * _FEW > len(encoded):

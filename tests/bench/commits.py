@@ -115,9 +115,11 @@ def _many(place: Place, scratch: Path, *, last: bool) -> Committed:
 
 def _open_ours(kind: str, place: Place, scratch: Path) -> Committed:
     from auditlake.disk.layout import Layout
+    from auditlake.store import last_seen
     from auditlake.store.snapshot import read_snapshot
 
     layout = Layout(_LAKES[kind](place))
+    last_seen._seen.clear()  # as a new process has it
     began = time.process_time()
     snapshot = read_snapshot(layout)
     return Committed(time.process_time() - began, snapshot.rows)
