@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 from pathlib import Path
+from threading import Lock
+from time import sleep
 
 import obstore
 import pytest
@@ -210,6 +212,36 @@ def test_what_is_large(store: ObjectStore, proxy: Proxy, tmp_path: Path, monkeyp
     assert len(proxy.requests) == 4
 
 
+def test_few_large_ones_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many objects are put, no more than two in pieces are under way: the pieces of each are in memory."""
+    monkeypatch.setattr("auditlake.storage.objects.PIECE", 0)
+    memory = ObjectStore(MemoryStore(), "memory://")
+    under_way, most, counting = 0, 0, Lock()
+
+    class Slow:
+        def __getattr__(self, name: str) -> object:
+            return getattr(obstore, name)
+
+        def put(self, store: MemoryStore, name: str, data: Path, **_: object) -> object:
+            nonlocal under_way, most
+            with counting:
+                under_way += 1
+                most = max(most, under_way)
+            sleep(0.02)
+            with counting:
+                under_way -= 1
+            return obstore.put(store, name, data)
+
+    memory._client = Slow()  # type: ignore[assignment]
+    files = {}
+    for number in range(6):
+        (path := tmp_path / f"{number}").write_bytes(b"%d" % number)
+        files[f"events/part-{sha256(path.read_bytes()).hexdigest()}.parquet"] = path
+
+    assert not memory.make(files)
+    assert most == 2
+
+
 @pytest.mark.parametrize("quote", ['"', ""])
 def test_versions_of_other_stores(quote: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Google Cloud Storage compares versions, so they go with the tag; Azure's tags have quotes here and none there."""
@@ -230,7 +262,7 @@ def test_versions_of_other_stores(quote: str, monkeypatch: pytest.MonkeyPatch) -
             modes.append(mode)
             return obstore.put(store, name, data)
 
-    memory._client = Google()  # type: ignore[assignment]
+    memory._client = Google()
     memory.create({"state": b"1"})
 
     assert memory.swap("state", b"2", b"1")
