@@ -14,7 +14,7 @@ import re
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from hashlib import sha256
@@ -42,7 +42,7 @@ _PARTS = 4
 AT_ONCE = 16
 """How many objects are put or fetched at the same time."""
 _LARGE_AT_ONCE = 2
-"""How many of those are put in pieces: of each one, as many pieces as are under way are in memory."""
+"""How many objects are put in pieces at the same time: of each one, as many pieces as are under way are in memory."""
 _MAY_PASS = frozenset({408, 409, 429, 500, 502, 503, 504})
 """Statuses after which the same request may be answered; 409 says that two writers met."""
 
@@ -262,7 +262,9 @@ class ObjectStore:
                 return is_ours
             return True
 
-        return self._until_answered(name, attempt)
+        # Its patience begins once it is its turn.
+        with self._large if _goes_in_pieces(name, data) else nullcontext():
+            return self._until_answered(name, attempt)
 
     def _get(self, name: str, part: tuple[int, int] | None = None) -> tuple[bytes, Version]:
         """Return bytes of an object and the version that they are of, by one request."""
@@ -280,12 +282,10 @@ class ObjectStore:
             return None, {}
 
     def _put(self, name: str, data: bytes | Path, mode: Any) -> None:
-        is_large = isinstance(data, Path) and data.stat().st_size > PIECE and digest_in(name) is not None
         try:
-            if is_large:  # whichever writer is last, the bytes are the same
+            if _goes_in_pieces(name, data):  # whichever writer is last, the bytes are the same
                 options: dict[str, Any] = {"use_multipart": True, "chunk_size": PIECE, "max_concurrency": _PARTS}
-                with self._large:
-                    made = self._client.put(self._bulk, name, data, **options)
+                made = self._client.put(self._bulk, name, data, **options)
             else:
                 made = self._client.put(self._store, name, data, mode=mode, use_multipart=False)
         except FileNotFoundError:
@@ -368,6 +368,10 @@ def digest_in(name: str) -> str | None:
     """Return the SHA-256 that a name says its bytes have, in hexadecimal; None if it says none."""
     match = _DIGEST.search(name)
     return match[1] if match else None
+
+
+def _goes_in_pieces(name: str, data: bytes | Path) -> bool:
+    return isinstance(data, Path) and data.stat().st_size > PIECE and digest_in(name) is not None
 
 
 def _listed(about: Mapping[str, Any]) -> Listed:
