@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 Item = TypeVar("Item")
 
-_ROWS = 40_000
+_ROWS = 65_536
 """How many rows are made to lines at a time, so that both cores have some."""
 _BYTES = 32_000_000
 """The same in bytes, but for one batch."""
@@ -68,7 +68,7 @@ class Lines:
             for batch in lines.to_arrow_reader(_BATCH):
                 yield _text_of(batch.column(0))
 
-    def _made_once(self, column: pa.ChunkedArray, macro: str) -> pa.ChunkedArray | None:
+    def _made_once(self, column: pa.ChunkedArray, macro: str) -> pa.DictionaryArray | None:
         """Return the texts of a column that has few values, each of which is made once; None if it has many."""
         import pyarrow as pa
 
@@ -78,7 +78,8 @@ class Lines:
         if len(encoded.dictionary) * _FEW > len(encoded):
             return None
         values = self._connection.from_arrow(pa.table([encoded.dictionary], ["c1"]))
-        return values.project(f"{macro}(#1) as c1").to_arrow_table().column(0).take(encoded.indices)
+        texts = values.project(f"{macro}(#1) as c1").to_arrow_table().column(0).combine_chunks()
+        return pa.DictionaryArray.from_arrays(encoded.indices, texts)
 
 
 def csv_lines(

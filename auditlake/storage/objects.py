@@ -14,12 +14,11 @@ import re
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from hashlib import sha256
 from pathlib import Path
-from threading import BoundedSemaphore
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from auditlake.errors import StorageError
@@ -100,7 +99,6 @@ class ObjectStore:
         self._clock = clock
         self._sleep = sleep
         self._patience = patience
-        self._large = BoundedSemaphore(_LARGE_AT_ONCE)
         self.tags: dict[str, str] = {}
         """What was made or replaced here, with the tag that the store gave it."""
 
@@ -201,9 +199,16 @@ class ObjectStore:
 
     def make(self, files: Mapping[str, bytes | Path]) -> Collection[str]:
         """Make objects as :meth:`create` does; files that they are made of stay."""
-        with ThreadPoolExecutor(min(AT_ONCE, len(files) or 1), "auditlake-put") as pool:
-            are_ours = list(pool.map(self._create, files.keys(), files.values()))
-        return {name for name, is_ours in zip(files, are_ours, strict=True) if not is_ours}
+        with ThreadPoolExecutor(AT_ONCE, "auditlake-put") as pool, ThreadPoolExecutor(_LARGE_AT_ONCE) as large:
+            made = {
+                name: (large if _goes_in_pieces(name, data) else pool).submit(self._create, name, data)
+                for name, data in files.items()
+            }
+            try:
+                return {name for name, is_ours in made.items() if not is_ours.result()}
+            finally:
+                for each in made.values():  # where one failed
+                    each.cancel()
 
     def swap(self, name: str, data: bytes, seen: bytes | None) -> bool:
         """Replace an object; writers need no lock."""
@@ -262,9 +267,7 @@ class ObjectStore:
                 return is_ours
             return True
 
-        # Its patience begins once it is its turn.
-        with self._large if _goes_in_pieces(name, data) else nullcontext():
-            return self._until_answered(name, attempt)
+        return self._until_answered(name, attempt)
 
     def _get(self, name: str, part: tuple[int, int] | None = None) -> tuple[bytes, Version]:
         """Return bytes of an object and the version that they are of, by one request."""

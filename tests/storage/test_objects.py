@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 from pathlib import Path
-from threading import Lock
-from time import sleep
+from threading import Event, Lock
 
 import obstore
 import pytest
@@ -16,7 +15,7 @@ from obstore.store import MemoryStore
 
 from auditlake.errors import LakeError, StorageError
 from auditlake.storage import client
-from auditlake.storage.objects import ObjectStore, Patience, open_objects
+from auditlake.storage.objects import AT_ONCE, ObjectStore, Patience, open_objects
 from tests.storage.conftest import FAULTS, TRIES, Proxy, Time, object_store
 
 AFTER = ["lost", "500 after"]
@@ -212,11 +211,22 @@ def test_what_is_large(store: ObjectStore, proxy: Proxy, tmp_path: Path, monkeyp
     assert len(proxy.requests) == 4
 
 
+def large_files(folder: Path, many: int) -> dict[str, Path]:
+    """Files that objects named by their content are made of."""
+    files = {}
+    for number in range(many):
+        (path := folder / f"{number}").write_bytes(b"%d" % number)
+        files[f"events/part-{sha256(path.read_bytes()).hexdigest()}.parquet"] = path
+    return files
+
+
 def test_few_large_ones_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """However many objects are put, no more than two in pieces are under way: the pieces of each are in memory."""
+    """However many objects are put, no more than two in pieces are under way: the pieces of each are in memory. None
+    that is small waits for one of them.
+    """
     monkeypatch.setattr("auditlake.storage.objects.PIECE", 0)
     memory = ObjectStore(MemoryStore(), "memory://")
-    under_way, most, counting = 0, 0, Lock()
+    under_way, most, counting, small_is_put = 0, 0, Lock(), Event()
 
     class Slow:
         def __getattr__(self, name: str) -> object:
@@ -224,22 +234,48 @@ def test_few_large_ones_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
         def put(self, store: MemoryStore, name: str, data: Path, **_: object) -> object:
             nonlocal under_way, most
+            if name == "small":
+                small_is_put.set()
+                return obstore.put(store, name, data)
             with counting:
                 under_way += 1
                 most = max(most, under_way)
-            sleep(0.02)
+            assert small_is_put.wait(10)
             with counting:
                 under_way -= 1
             return obstore.put(store, name, data)
 
-    memory._client = Slow()  # type: ignore[assignment]
-    files = {}
-    for number in range(6):
-        (path := tmp_path / f"{number}").write_bytes(b"%d" % number)
-        files[f"events/part-{sha256(path.read_bytes()).hexdigest()}.parquet"] = path
+    memory._client = Slow()
+
+    assert not memory.make({**large_files(tmp_path, AT_ONCE + 4), "small": b"1"})
+    assert most == 2
+
+
+def test_a_large_one_whose_turn_is_late(tmp_path: Path, time: Time, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long an object waits for others, its request is tried again as long as that may help."""
+    monkeypatch.setattr("auditlake.storage.objects.PIECE", 0)
+    monkeypatch.setattr("auditlake.storage.objects._LARGE_AT_ONCE", 1)
+    memory = ObjectStore(MemoryStore(), "memory://", clock=time, sleep=time.sleep)
+    puts: list[str] = []
+
+    class Late:
+        def __getattr__(self, name: str) -> object:
+            return getattr(obstore, name)
+
+        def put(self, store: MemoryStore, name: str, data: Path, **_: object) -> object:
+            puts.append(name)
+            if len(puts) == 1:
+                Event().wait(0.1)  # so that the other would begin, if it did not wait
+                time.sleep(3600)
+            if len(puts) == 2:
+                raise obstore.exceptions.GenericError("status code: 503")
+            return obstore.put(store, name, data)
+
+    memory._client = Late()
+    files = large_files(tmp_path, 2)
 
     assert not memory.make(files)
-    assert most == 2
+    assert puts == [*files, [*files][1]]
 
 
 @pytest.mark.parametrize("quote", ['"', ""])
@@ -262,7 +298,7 @@ def test_versions_of_other_stores(quote: str, monkeypatch: pytest.MonkeyPatch) -
             modes.append(mode)
             return obstore.put(store, name, data)
 
-    memory._client = Google()
+    memory._client = Google()  # type: ignore[assignment]
     memory.create({"state": b"1"})
 
     assert memory.swap("state", b"2", b"1")
