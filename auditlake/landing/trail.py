@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from threading import RLock
 from typing import Any, Literal, Protocol, Self, get_args
-from weakref import WeakMethod, WeakSet
+from weakref import WeakMethod, WeakSet, finalize
 
 from auditlake.disk.layout import Layout
 from auditlake.errors import EventError, LakeError, LandingError
@@ -132,6 +132,8 @@ class Trail:
         self._writer = Writer(
             self._layout, options.segment_bytes, options.segment_seconds, self._sync, own=self._own
         )  # fmt: skip
+        # A trail in a circle of references: the collector may take the writer's files before it calls ``__del__``.
+        finalize(self, _end, self._writer).atexit = False
         self._group = Group(self._land, self._lock) if self.options.durability == "sync" else None
         self._threads: list[Background] | None = None
         self._aside: Trail | None = None
@@ -298,6 +300,11 @@ class Trail:
         """Forget, in a forked child, the files, the lines and the threads: they are the parent's."""
         self._writer.forget()
         self._renew()
+
+
+def _end(writer: Writer) -> None:
+    with suppress(LandingError):
+        writer.close()
 
 
 def _unknown(name: str, types: Iterable[str]) -> EventError:

@@ -329,6 +329,19 @@ def test_a_trail_that_nobody_holds_is_closed(layout: Layout) -> None:
     until(lambda: gc.collect() >= 0 and [each.open for each in segments(layout)] == [False])
 
 
+def test_a_trail_in_a_circle_is_closed(layout: Layout) -> None:
+    """A trail that only the collector can find is synced and closed before its files are taken."""
+    for durability in DURABILITIES:
+        synced: list[int] = []
+        circle: list[object] = [trail(layout, durability=durability, interval_ms=60_000, sync=synced.append)]
+        circle[0].beside = circle  # type: ignore[attr-defined]
+        circle[0].log(event())  # type: ignore[attr-defined]
+        del circle
+        gc.collect()
+        assert len(synced) == 1
+    assert [each.open for each in segments(layout)] == [False] * 3
+
+
 @pytest.mark.parametrize("durability", mostly(DURABILITIES, always=["interval"]))
 def test_the_interpreter_exits(durability: str, layout: Layout) -> None:
     """At the exit of the interpreter everything logged is synced and the slot is free, though nobody closed it."""
