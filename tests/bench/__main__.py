@@ -16,7 +16,7 @@ from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
-from tests.bench import kinds, mapping
+from tests.bench import commits_on_disk, kinds, mapping
 from tests.bench.child import WORKS
 from tests.bench.classes import TYPED
 from tests.bench.commits import INGESTS, MANY_DAYS
@@ -106,6 +106,14 @@ def rows_asked(scale: float) -> tuple[Asked, ...]:
         *_many_rows(scale),
         *_logging_rows(scale),
         *_commit_rows(events),
+        *(
+            Asked(f"commit-on-disk-{kind}", f"{words} on a disk, processor time", 1.05)
+            for kind, words in (
+                ("flush", "log and flush of one event"),
+                ("ingest", "ingest of one event"),
+                ("ingest-many", f"ingest of {commits_on_disk.MANY:,} events"),
+            )
+        ),
         Asked("commit-many", f"the last of {INGESTS * scale:,.0f} ingests of one event, processor time", 1.3),
         *(
             Asked(f"open-{name}", f"opening a lake of {many * scale:,.0f} {what}, processor time", most_seconds=1)
@@ -140,7 +148,7 @@ def _logging_rows(scale: float) -> tuple[Asked, ...]:
         Asked("log-full-lake", f"log, os, into a lake of {EVENTS * scale:,.0f} events", 1.1),
         Asked("log-predecessor", f"log, sync, the last of {followed}", rate=True, figure=per_second),
         Asked("hosts", f"{proposed}, half of them", most_seconds=1.5, figure="proposals/s", least=20),
-        Asked("hosts-slowest", f"{proposed}, 95 of a hundred", figure="proposals/s"),
+        Asked("hosts-slowest", f"{proposed}, 95 of a hundred", figure="proposals/s", pairs=1),
     )
 
 
@@ -163,7 +171,12 @@ def large_rows_asked(scale: float) -> tuple[Asked, ...]:
             )
         ),
         Asked("large-size", f"bytes of the lake, {events}", figure="x DuckDB's Parquet", most=1.15),
-        Asked("large-slices", f"counts by slices, ungrouped, {GENERATED * LARGE * scale:,.0f} events", memory_mb=4_000),
+        Asked(
+            "large-slices",
+            f"counts by slices, ungrouped, {GENERATED * LARGE * scale:,.0f} events",
+            memory_mb=4_000,
+            pairs=1,
+        ),
         *_commit_rows(events),
         Asked("export-first", f"the first 1,000 of {events} to csv, the whole command", most_seconds=1),
     )
@@ -311,19 +324,25 @@ def _say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
+def _lacking(row: str) -> str:
+    """Return what a row needs that is not here, if anything."""
+    if row.startswith(_REAL) and not mapping.REAL.is_dir():
+        return f"the real records are not here: {mapping.REAL}"
+    if row.startswith("many-sigma") and not RULES:
+        return "SIGMA_RULES names no folder of rules"
+    if row.startswith("commit-on-disk") and not commits_on_disk.has_earlier_version():
+        return "the repository is not here with its history"
+    return ""
+
+
 def _measured(bench: Bench, folder: Path, rows: Sequence[Asked], only: list[str]) -> Iterator[Row]:
     for asked in rows:
-        if asked.name in only and asked.name.startswith(_REAL) and not mapping.REAL.is_dir():
-            print(f"{asked.name}: left out, the real records are not here: {mapping.REAL}", file=sys.stderr)
-        elif asked.name in only and asked.name.startswith("many-sigma") and not RULES:
-            print(f"{asked.name}: left out, SIGMA_RULES names no folder of rules", file=sys.stderr)
+        if asked.name in only and (lacking := _lacking(asked.name)):
+            print(f"{asked.name}: left out, {lacking}", file=sys.stderr)
         elif asked.name in only:
             try:
                 yield from bench.rows(asked, list(WORKS[asked.name]()))
-            except (
-                AssertionError,
-                subprocess.CalledProcessError,
-            ) as error:  # other rows are measured all the same
+            except (AssertionError, subprocess.SubprocessError) as error:  # other rows are measured all the same
                 yield Row(asked.name, asked.title, math.nan, met=False, failed=(f"the row itself: {error}"[:300],))
     if "commands" in only:
         program = [sys.executable, "-m", "auditlake"]

@@ -1,14 +1,17 @@
 """Pairs of runs become rows. This process only starts others: one for each side of a row, which warms up once.
 
 How many pairs: three where that settles it, which is where each of them keeps a bound, or misses it, by a factor of 1.5
-or more, where all three are the same, or where nothing bounds the row; as many as asked for elsewhere.
+or more, where all three are the same, or where nothing bounds the row; as many as asked for elsewhere. A rival that
+takes far longer than another one which gave our answer is stopped.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import os
 import pickle
+import select
 import signal
 import subprocess
 import sys
@@ -27,6 +30,8 @@ _OURS = "ours"
 _FAR = 1.5
 _SETTLING = 3
 """How many pairs can settle a row."""
+_SLOWER, _SLOWER_BY_SECONDS = 3, 30
+"""How many times as long as the fastest one so far a rival may take, and how many seconds more."""
 Run = Mapping[str, float]
 """The seconds of a run, the peak memory of its process so far, and perhaps another figure."""
 
@@ -75,6 +80,8 @@ class Asked:
     """The longest that ours may take."""
     like: str = ""
     """An earlier row whose rivals do the very same: they have been asked there."""
+    pairs: int | None = None
+    """The most pairs, where each takes very long."""
 
     def ratio(self, ours: Run, rival: Run) -> float:
         """Return the ratio of a pair."""
@@ -138,17 +145,21 @@ class _Side:
             text=True,
         )
 
-    def run(self, answer: Path | None = None) -> Run:
+    def run(self, answer: Path | None = None, most_seconds: float | None = None) -> Run:
         """Run once, and write the answer where a file is named.
 
         Raises:
             subprocess.CalledProcessError: The process has ended; the error has what it said.
+            subprocess.TimeoutExpired: It took longer than it may; it has been killed.
         """
         assert self._process.stdin
         assert self._process.stdout
         with suppress(BrokenPipeError):
             self._process.stdin.write(f"{answer or ''}\n")
             self._process.stdin.flush()
+        if most_seconds is not None and not select.select([self._process.stdout], [], [], most_seconds)[0]:
+            self._process.kill()
+            raise subprocess.TimeoutExpired(self._process.args, most_seconds)
         if not (line := self._process.stdout.readline()):
             code = self._process.wait()
             self._errors.seek(0)
@@ -188,6 +199,16 @@ class _Sides(dict[str, _Side]):
             self.pop(side).end()
 
 
+@dataclass(frozen=True, slots=True)
+class _First:
+    """What a side gave when it was first asked."""
+
+    seconds: float
+    by_the_clock: float
+    """Seconds as well, with the start of its process and its warming up."""
+    answer: Path
+
+
 class Bench:
     """Runs of one size on one folder."""
 
@@ -199,7 +220,7 @@ class Bench:
         self._say = say
         self._answers = tempfile.TemporaryDirectory(dir=folder, prefix="answers-")
         self._rows: set[str] = set()
-        self._firsts: dict[tuple[str, str], tuple[float, Path] | subprocess.CalledProcessError] = {}
+        self._firsts: dict[tuple[str, str], _First | subprocess.SubprocessError] = {}
         """What each side of these rows gave when it was first asked."""
 
     def make_data(self) -> None:
@@ -217,7 +238,8 @@ class Bench:
             agreed = time.monotonic()
             timed = [_OURS, *([rival] if rival else []), *own[1:]]
             runs: dict[str, list[Run]] = {side: [] for side in timed}
-            while len(runs[_OURS]) < self._pairs and not _is_settled(asked, runs[_OURS], runs[rival or _OURS]):
+            pairs = min(self._pairs, asked.pairs or self._pairs)
+            while len(runs[_OURS]) < pairs and not _is_settled(asked, runs[_OURS], runs[rival or _OURS]):
                 for side in reversed(timed) if len(runs[_OURS]) % 2 else timed:
                     runs[side].append(self._run(asked, started, side))
         ended = time.monotonic()
@@ -245,20 +267,23 @@ class Bench:
     ) -> tuple[str, list[str]]:
         """The fastest of the rivals that give our answer, and why others do not count; fills the page cache."""
         failed, wrong, right, ours = {}, {}, {}, None
+        most_seconds = None
         for side in (*own, *rivals):
             try:
-                seconds, answer = self._first(asked, started, side, is_rival=side in rivals)
-            except subprocess.CalledProcessError as error:
+                first = self._first(asked, started, side, most_seconds, is_rival=side in rivals)
+            except subprocess.SubprocessError as error:
                 # One way of a rival may not get there (Polars 2.1 panics on the larger streams); another has to.
                 if side not in rivals:
                     raise
                 failed[side] = _last_words(error)
                 continue
+            answer = pickle.loads(first.answer.read_bytes())
             ours = answer if side == _OURS else ours
             if answer != ours:
                 wrong[side] = _differs(ours, answer)
             elif side in rivals:
-                right[side] = seconds
+                right[side] = first.seconds
+                most_seconds = min(most_seconds or math.inf, _SLOWER * first.by_the_clock + _SLOWER_BY_SECONDS)
             fastest = min(right, key=right.__getitem__, default="")
             started.end(set(rivals) - {fastest})
         for side, why in (failed | wrong).items():
@@ -268,25 +293,28 @@ class Bench:
         failed |= dict.fromkeys(wrong, "gives another answer")
         return fastest, [f"{side}: {why}" for side, why in failed.items()]
 
-    def _first(self, asked: Asked, started: _Sides, side: str, *, is_rival: bool) -> tuple[float, Any]:
-        """Return how long a side took first, and its answer; a rival that an earlier row had is not asked again."""
+    def _first(self, asked: Asked, started: _Sides, side: str, most_seconds: float | None, *, is_rival: bool) -> _First:
+        """Return what a side gave first; a rival that an earlier row had is not asked again."""
         row = asked.like if is_rival and asked.like in self._rows else asked.name
         self._rows.add(asked.name)
         if (row, side) not in self._firsts:
             file = Path(self._answers.name) / str(len(self._firsts))
+            began = time.monotonic()
             try:
-                self._firsts[row, side] = self._run(asked, started, side, file)["seconds"], file
-            except subprocess.CalledProcessError as error:
+                seconds = self._run(asked, started, side, file, most_seconds)["seconds"]
+                self._firsts[row, side] = _First(seconds, time.monotonic() - began, file)
+            except subprocess.SubprocessError as error:
                 self._firsts[row, side] = error
-        match self._firsts[row, side]:
-            case subprocess.CalledProcessError() as error:
-                raise error
-            case seconds, file:
-                return seconds, pickle.loads(file.read_bytes())
+        found = self._firsts[row, side]
+        if isinstance(found, subprocess.SubprocessError):
+            raise found
+        return found
 
-    def _run(self, asked: Asked, started: _Sides, side: str, answer: Path | None = None) -> Run:
+    def _run(
+        self, asked: Asked, started: _Sides, side: str, answer: Path | None = None, most_seconds: float | None = None
+    ) -> Run:
         os.sync()
-        found = started[side].run(answer)
+        found = started[side].run(answer, most_seconds)
         self._say(f"{asked.name}: {side}: {found['seconds']:.3f} s, {found['peak_mb']:.0f} MB")
         return found
 
@@ -305,8 +333,11 @@ def _command(*arguments: object) -> list[str]:
     return [sys.executable, "-m", "tests.bench.child", *map(str, arguments)]
 
 
-def _last_words(error: subprocess.CalledProcessError) -> str:
+def _last_words(error: subprocess.SubprocessError) -> str:
     """Return the last line that a process wrote before it ended, and the signal if one ended it."""
+    if isinstance(error, subprocess.TimeoutExpired):
+        return f"stopped after {error.timeout:.0f} s"
+    assert isinstance(error, subprocess.CalledProcessError)
     lines = str(error.stderr).split("\n")
     said = next((line.strip() for line in reversed(lines) if line.strip()), "")
     return f"{said:.160}" if error.returncode >= 0 else f"{signal.Signals(-error.returncode).name} {said:.160}".strip()
