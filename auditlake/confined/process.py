@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+import weakref
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -51,6 +52,9 @@ class Process:
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
             env={**_ENVIRONMENT, **environment}, cwd="/", start_new_session=True, bufsize=0,
         )  # fmt: skip
+        # Also where nobody does: the pipes of one that is in a circle of references may go before it.
+        self._killed = weakref.finalize(self, _kill, self._process)
+        self._killed.atexit = False  # it ends with its parent, and is not that of a forked child
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         to, source = self._process.stdin.fileno(), self._process.stdout.fileno()
@@ -74,15 +78,7 @@ class Process:
 
     def kill(self) -> None:
         """End it, and whatever it may have started."""
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-        with suppress(ProcessLookupError):
-            self._process.kill()
-        self._process.wait()
-        for pipe in (self._process.stdin, self._process.stdout):
-            if pipe is not None:
-                with suppress(OSError):
-                    pipe.close()
+        self._killed()
 
     def end(self, why: str) -> NoReturn:
         """Kill it, and say why."""
@@ -139,3 +135,15 @@ class Process:
                 return "its process was killed"
             return f"its process ended ({signal.Signals(-code).name if code < 0 else code}), perhaps for want of memory"
         return "its process no longer answers"
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+    with suppress(ProcessLookupError):
+        process.kill()
+    process.wait()
+    for pipe in (process.stdin, process.stdout):
+        if pipe is not None:
+            with suppress(OSError):
+                pipe.close()

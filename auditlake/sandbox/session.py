@@ -6,7 +6,6 @@ import os
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from threading import Lock
@@ -283,10 +282,6 @@ class AuditSession:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-    def __del__(self) -> None:
-        with suppress(Exception):
-            self.close()
 
     def __repr__(self) -> str:
         return f"<AuditSession of {self.principal} on snapshot {self.snapshot}>"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import _thread
+import gc
 import os
 import re
 import resource
@@ -150,3 +151,17 @@ session.sql("SELECT levenshtein(repeat('a', 200000), repeat('b', 200000))")
         parent.kill()
 
     until(lambda: not is_alive(child))
+
+
+def test_a_session_in_a_circle_ends_its_child(lake: auditlake.AuditLake) -> None:
+    """A session that nobody closes, and only the collector can find, ends its child before the child's pipes go."""
+    opened = lake.audit_session(principal="x")
+    gc.collect(0)  # the collector looks at what is younger, the next child, before it
+    opened._end_child()
+    opened.sql("select 1")
+    opened.look = [opened].clear
+    assert opened._child is not None
+    pid = opened._child.pid
+    del opened
+    gc.collect()
+    assert not is_alive(pid)
