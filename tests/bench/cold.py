@@ -59,9 +59,17 @@ def works(*, by_user: bool, summarised: bool) -> dict[str, Work]:
         **{f"{name}, by arrivals": partial(_by_arrivals, each, by_user=by_user) for name, each in engines.items()},
         "DuckDB, rises and falls": partial(_script, by_user=by_user),
     }
-    return {
-        name: Work(run, lambda found: found[1], seconds=lambda found: float(found[0])) for name, run in ways.items()
-    }
+    return {name: Work(run, _shown, seconds=lambda found: float(found[0])) for name, run in ways.items()}
+
+
+def _shown(found: tuple[float, Any]) -> Any:
+    """Return the totals and episodes, of which a report shows the earliest: a large place has more by user."""
+    from auditlake.config import MAX_FINDINGS
+
+    return [
+        (total, sorted(sorted(map(tuple, episodes), key=lambda each: (each[1], each[0]))[:MAX_FINDINGS]))
+        for total, episodes in found[1]
+    ]
 
 
 def _reports(place: Place, folder: Path, *, by_user: bool, summarised: bool) -> tuple[float, Any]:
