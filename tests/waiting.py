@@ -6,6 +6,7 @@ any moment of its work counts the processor time of that process, which a busy m
 
 from __future__ import annotations
 
+import os
 import resource
 import sys
 import time
@@ -36,6 +37,23 @@ def processor_time(pid: int) -> int:
 def is_asleep(pid: int) -> bool:
     """Return whether the main thread of a process waits for something."""
     return _stat(pid)[0] == "S"
+
+
+def has_ended(pid: int) -> bool:
+    """Return whether a process has ended, waited for or not."""
+    try:
+        return _stat(pid)[0] == "Z"
+    except OSError:
+        return True
+
+
+def is_alive(pid: int) -> bool:
+    """Return whether there is a process, which one that has ended and was not waited for still is."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def children(pid: int) -> list[int]:

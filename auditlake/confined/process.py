@@ -52,9 +52,9 @@ class Process:
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
             env={**_ENVIRONMENT, **environment}, cwd="/", start_new_session=True, bufsize=0,
         )  # fmt: skip
-        # Also where nobody does: the pipes of one that is in a circle of references may go before it.
-        self._killed = weakref.finalize(self, _kill, self._process)
-        self._killed.atexit = False  # it ends with its parent, and is not that of a forked child
+        # For an owner that does not end it: the collector may take the pipes before ``__del__``, not before this.
+        self._finalizer = weakref.finalize(self, _kill_own, self._process, os.getpid())
+        self._finalizer.atexit = False  # it ends with its parent anyway
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         to, source = self._process.stdin.fileno(), self._process.stdout.fileno()
@@ -78,7 +78,8 @@ class Process:
 
     def kill(self) -> None:
         """End it, and whatever it may have started."""
-        self._killed()
+        _kill(self._process)
+        self._finalizer.detach()
 
     def end(self, why: str) -> NoReturn:
         """Kill it, and say why."""
@@ -135,6 +136,12 @@ class Process:
                 return "its process was killed"
             return f"its process ended ({signal.Signals(-code).name if code < 0 else code}), perhaps for want of memory"
         return "its process no longer answers"
+
+
+def _kill_own(process: subprocess.Popen[bytes], parent: int) -> None:
+    """End a child, but not from a fork of its parent."""
+    if os.getpid() == parent:
+        _kill(process)
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:

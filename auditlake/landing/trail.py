@@ -132,8 +132,8 @@ class Trail:
         self._writer = Writer(
             self._layout, options.segment_bytes, options.segment_seconds, self._sync, own=self._own
         )  # fmt: skip
-        # A trail in a circle of references: the collector may take the writer's files before it calls ``__del__``.
-        finalize(self, _end, self._writer).atexit = False
+        # The collector may take the writer's files before it calls ``__del__``, not before this.
+        finalize(self, _close, self._writer).atexit = False
         self._group = Group(self._land, self._lock) if self.options.durability == "sync" else None
         self._threads: list[Background] | None = None
         self._aside: Trail | None = None
@@ -302,8 +302,8 @@ class Trail:
         self._renew()
 
 
-def _end(writer: Writer) -> None:
-    with suppress(LandingError):
+def _close(writer: Writer) -> None:
+    with suppress(LandingError, OSError):
         writer.close()
 
 

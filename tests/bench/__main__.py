@@ -158,7 +158,7 @@ def large_rows_asked(scale: float) -> tuple[Asked, ...]:
     new, nothing = "one new day", "nothing remembered"
     return (
         Asked("nightly", f"thirteen reports, {new}, {events}, processor time", 0.05, memory_mb=2_000),
-        Asked("nightly-growth", f"thirteen reports, {new}, {events}, processor time", 2),
+        Asked("nightly-growth", f"the same beside a lake of a hundredth of the events, {events}, processor time", 2),
         Asked("nightly-cold", f"thirteen reports, {nothing}, {events}, processor time", 1.05, memory_mb=2_000),
         *_cold_rows(events, memory_mb=2_000),
         *(

@@ -50,6 +50,7 @@ from tests.bench import (
     tables,
 )
 from tests.bench.data import Place, linked, make, place, small_place
+from tests.bench.measure import RUN
 from tests.bench.work import Work
 
 WORKS: Mapping[str, Callable[[], dict[str, Work]]] = {
@@ -138,10 +139,10 @@ def run(row: str, side: str, folder: Path, scale: float, *, is_large: bool) -> N
     """Warm up on the small place, then run on the whole one as often as a line asks."""
     prepare()  # as the program does: Arrow imports pandas wherever it is installed
     work = WORKS[row]()[side]
-    with tempfile.TemporaryDirectory(dir=folder, prefix="run-") as name:
+    with tempfile.TemporaryDirectory(dir=folder, prefix=RUN) as name:
         work.run(*_own(small_place(folder), Path(name)))
     for line in _taken_input():
-        with tempfile.TemporaryDirectory(dir=folder, prefix="run-") as name:
+        with tempfile.TemporaryDirectory(dir=folder, prefix=RUN) as name:
             real = _own(place(folder, scale, is_large=is_large), Path(name))
             start = time.perf_counter()
             found = work.run(*real)

@@ -12,6 +12,7 @@ import math
 import os
 import pickle
 import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -32,6 +33,8 @@ _SETTLING = 3
 """How many pairs can settle a row."""
 _SLOWER, _SLOWER_BY_SECONDS = 3, 30
 """How many times as long as the fastest one so far a rival may take, and how many seconds more."""
+RUN = "run-"
+"""How the names of the folders begin in which sides run."""
 Run = Mapping[str, float]
 """The seconds of a run, the peak memory of its process so far, and perhaps another figure."""
 
@@ -305,6 +308,8 @@ class Bench:
                 self._firsts[row, side] = _First(seconds, time.monotonic() - began, file)
             except subprocess.SubprocessError as error:
                 self._firsts[row, side] = error
+                for left in Path(self._answers.name).parent.glob(f"{RUN}*"):  # no other side runs just now
+                    shutil.rmtree(left)
         found = self._firsts[row, side]
         if isinstance(found, subprocess.SubprocessError):
             raise found

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from auditlake.confined import kernel
 from auditlake.confined.worker import FailedError, Limits, Worker
+from tests.waiting import is_alive
 
 MEGABYTE = 1_000_000
 LIMITS = Limits(seconds=20, memory=200 * MEGABYTE, output=2 * MEGABYTE)
@@ -22,13 +24,6 @@ needs_landlock = pytest.mark.skipif(kernel.landlock_version() < 4, reason="the k
 def worker() -> Iterator[Worker]:
     with Worker("tests.confined.work_samples", LIMITS) as made:
         yield made
-
-
-def is_alive(pid: int) -> bool:
-    with suppress(ProcessLookupError):
-        os.kill(pid, 0)
-        return True
-    return False
 
 
 def test_pieces(worker: Worker) -> None:
@@ -45,6 +40,30 @@ def test_pieces(worker: Worker) -> None:
     assert worker._child.pid == child
     worker.close()
     assert not is_alive(child)
+
+
+def test_a_fork_that_drops_it() -> None:
+    """A worker that nobody closes ends its process; a forked child that drops it leaves its parent's alone."""
+    code = """
+import os
+from tests.confined.test_worker import LIMITS
+from tests.waiting import is_alive
+from auditlake.confined.worker import Worker
+worker = Worker("tests.confined.work_samples", LIMITS)
+worker.run({"do": "turn"}, b"ab")
+child = worker._child.pid
+if not (fork := os.fork()):
+    del worker
+    os._exit(0)
+os.waitpid(fork, 0)
+assert worker.run({"do": "turn"}, b"ab") == b"ba"
+assert worker._child.pid == child
+del worker
+assert not is_alive(child)
+"""
+    root = Path(__file__).resolve().parents[2]
+    done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 @pytest.mark.parametrize(

@@ -21,18 +21,10 @@ import auditlake
 from auditlake.errors import StoppedError
 from tests.sandbox.attacks import BOMBS
 from tests.sandbox.lakes import session
-from tests.waiting import HANG_SECONDS, processor_time, until
+from tests.waiting import HANG_SECONDS, is_alive, processor_time, until
 
 SECONDS = 0.3
 """How long a question may take that does not end by itself."""
-
-
-def is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
 
 
 def interrupt_once_at_work(interrupt: Callable[[], None], child: int, before: int) -> None:
