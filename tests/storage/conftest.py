@@ -16,7 +16,6 @@ from typing import Any
 
 import pytest
 
-from auditlake.storage import client
 from auditlake.storage.objects import ObjectStore, Patience, open_objects
 from tests.soak import mostly
 from tests.storage.servers import BUCKET, OWNER, SERVERS, Forward
@@ -183,10 +182,3 @@ def object_store(time: Time, where: Proxy | str, *, patience: Patience | None = 
     url = where if isinstance(where, str) else where.address(f"lake-{next(_FOLDERS)}")
     store = open_objects(url)._store
     return ObjectStore(store, url, clock=time, sleep=time.sleep, patience=patience or Patience(tries=TRIES))
-
-
-@pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A client that gives up soon on an answer."""
-    for name in ("timeout", "read_timeout"):
-        monkeypatch.setitem(client.CLIENT, name, "300ms")

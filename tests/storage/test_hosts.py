@@ -491,7 +491,7 @@ def test_on_the_command_line(url: str, host: Any) -> None:
 @pytest.fixture
 def objects(monkeypatch: pytest.MonkeyPatch) -> Iterator[ObjectStore]:
     """A store in memory, whose lease ends soon."""
-    monkeypatch.setattr(lease, "SECONDS", 0.3)
+    monkeypatch.setattr(lease, "SECONDS", 1.0)
     monkeypatch.setattr(lease, "_POLL_SECONDS", 0.02)
     yield ObjectStore(MemoryStore(), "memory://")
 
@@ -502,7 +502,7 @@ def test_hosts_take_turns(objects: ObjectStore, tmp_path: Path) -> None:
     """
     one, two = Path("/one"), Path("/two")
     with lease.leased(objects, one, wait_seconds=0), pytest.raises(LakeBusyError, match="from /one"):  # noqa: SIM117
-        with lease.leased(objects, two, wait_seconds=1):
+        with lease.leased(objects, two, wait_seconds=2.5):
             pass
     assert objects.read(lease.LEASE) == b""
     with suppress(Killed), lease.leased(objects, one, wait_seconds=0):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext, suppress
 from datetime import timedelta
@@ -39,6 +38,7 @@ from tests.storage.programme import Deadly, Killed, Memory
 from tests.storage.test_hosts import host
 from tests.storage.test_lake import NOW, bucket, ids, lines, made, mirror, opened, url
 from tests.tail.test_mapped import FIXTURES
+from tests.waiting import HANG_SECONDS, until
 
 __all__ = ["host", "url"]
 
@@ -68,8 +68,7 @@ def held(lake: Lake) -> Any:
 
 def waits(lake: Lake, number: int) -> None:
     """Return once so many proposals wait in the inbox."""
-    while sum(name.endswith(".json") for name in mirror(lake).objects.names("inbox")) < number:
-        time.sleep(0.05)
+    until(lambda: sum(name.endswith(".json") for name in mirror(lake).objects.names("inbox")) >= number)
 
 
 def test_hosts_that_log(url: str, host: Any, tmp_path: Path) -> None:
@@ -140,6 +139,8 @@ def test_without_any_lease(hosts: Any, tmp_path: Path, monkeypatch: pytest.Monke
 def test_committed_together(hosts: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What hosts propose while another has the lease is one commit, with an entry of all; a repeat is made again."""
     monkeypatch.setattr(host_turn, "_POLL_SECONDS", 0.05)
+    monkeypatch.setattr(host_turn, "_WAIT_SECONDS", HANG_SECONDS)
+    monkeypatch.setattr(lease, "SECONDS", HANG_SECONDS)  # that of the other host, which nobody renews
     lakes = hosts(3)
     give_back = held(lakes[0])
     names = [["a", "same"], ["b", "same"], ["c", "d"]]

@@ -17,6 +17,7 @@ from auditlake.errors import LakeError, StorageError
 from auditlake.storage import client
 from auditlake.storage.objects import AT_ONCE, ObjectStore, Patience, open_objects
 from tests.storage.conftest import FAULTS, TRIES, Proxy, Time, object_store
+from tests.waiting import HANG_SECONDS, until
 
 AFTER = ["lost", "500 after"]
 """What becomes of a request that was carried out."""
@@ -170,24 +171,27 @@ def test_patience_ends(store: ObjectStore, proxy: Proxy, time: Time) -> None:
     assert client.VARIABLES[proxy.scheme] in refused.value.hint
 
 
-def test_a_client_that_waits_no_longer(impatient: None, proxy: Proxy, tmp_path: Path, time: Time) -> None:
+def test_a_client_that_waits_no_longer(
+    store: ObjectStore, proxy: Proxy, time: Time, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A request that is not answered in time is made again."""
-    store = object_store(time, proxy)
-    store.create({"entry": b"x"})
+    store.create({"entry": b"x"})  # the server may have to warm up for it
+    for name in ("timeout", "read_timeout"):
+        monkeypatch.setitem(client.CLIENT, name, "1s")
+    impatient = object_store(time, store._name)
     asked: list[str] = []
+    again = Event()
 
     def wait(line: str) -> None:
         asked.append(line)
         if len(asked) == 1:
-            import time as machine
-
-            machine.sleep(0.6)
+            assert again.wait(HANG_SECONDS)
+        again.set()
 
     proxy.meanwhile = wait
 
-    assert store.read("entry") == b"x"
+    assert impatient.read("entry") == b"x"
     assert len(asked) == 2
-    proxy.meanwhile = lambda _: None
 
 
 def test_what_is_large(store: ObjectStore, proxy: Proxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -235,12 +239,13 @@ def test_few_large_ones_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         def put(self, store: MemoryStore, name: str, data: Path, **_: object) -> object:
             nonlocal under_way, most
             if name == "small":
+                until(lambda: most >= 2)
                 small_is_put.set()
                 return obstore.put(store, name, data)
             with counting:
                 under_way += 1
                 most = max(most, under_way)
-            assert small_is_put.wait(10)
+            assert small_is_put.wait(HANG_SECONDS)
             with counting:
                 under_way -= 1
             return obstore.put(store, name, data)
